@@ -1,0 +1,88 @@
+package dmarc
+
+import "dmarcd/internal/dns"
+
+// Status is the DMARC result, RFC 9989 section 4.4 in the words of RFC 8601.
+type Status string
+
+// DMARC results. The zero Status means "not checked".
+const (
+	None      Status = "none" // no policy applies
+	Pass      Status = "pass"
+	Fail      Status = "fail"
+	TempError Status = "temperror"
+	PermError Status = "permerror" // no single author domain
+)
+
+// Policy is what a domain owner asks for, RFC 9989 section 4.7.
+type Policy string
+
+// Policies. The zero Policy means that no record applies.
+const (
+	PolicyNone       Policy = "none"
+	PolicyQuarantine Policy = "quarantine"
+	PolicyReject     Policy = "reject"
+)
+
+// Method says which mechanism an identifier comes from.
+type Method string
+
+// Methods.
+const (
+	SPF  Method = "spf"
+	DKIM Method = "dkim"
+)
+
+// Outcome is what the mechanism said of the identifier, as far as DMARC cares.
+type Outcome int
+
+// Outcomes. Only Passed makes an authenticated identifier.
+const (
+	NotPassed Outcome = iota
+	Passed
+	Undecided // temperror: it may or may not pass
+)
+
+// Identifier is a domain that SPF or DKIM looked at (RFC 9989 section 4.4).
+type Identifier struct {
+	Method  Method
+	Domain  dns.Name // zero for a mechanism that named no usable domain: it never aligns
+	Outcome Outcome
+}
+
+// Alignment says whether an identifier's domain aligns with the author domain in
+// the mode that the record asks for (relaxed without a record), whatever its outcome.
+type Alignment string
+
+// Alignments.
+const (
+	Unaligned        Alignment = "unaligned"
+	Aligned          Alignment = "aligned"
+	AlignmentUnknown Alignment = "unknown" // the walk for the identifier met a DNS error
+)
+
+// Result is the outcome of the DMARC evaluation of one author domain.
+type Result struct {
+	Status       Status
+	Author       dns.Name    // domain of the From field; zero if there is no single one
+	OrgDomain    dns.Name    // of Author, by tree walk (RFC 9989 section 4.10.2); zero if unknown
+	PolicyDomain dns.Name    // where Record was found; zero if none applies
+	Record       *Record     // the governing record; nil if none applies
+	Source       string      // the tag that gave the policy: "p", "sp" or "np"; "" if no record
+	Requested    Policy      // what that tag asks; "" if no record
+	Policy       Policy      // Requested after t=y lowered it: what applies; "" if no record
+	NonExistent  bool        // the author domain does not exist (NXDOMAIN, section 3.2.13)
+	SPFAligned   bool        // an aligned SPF pass
+	DKIMAligned  bool        // at least one aligned DKIM pass
+	Alignments   []Alignment // one for each Identifier of the input, in that order
+	Walk         []Step      // names consulted for the author domain, in order
+	Err          error       // why, for TempError and PermError, or a record that counts as none; otherwise nil
+}
+
+// Step is one name of a tree walk.
+type Step struct {
+	Name   dns.Name // without "_dmarc."
+	Record *Record  // nil if there is none there, or several
+	Text   string   // the record as published, "" if none
+	Err    error    // a transient DNS error or why a record was dropped; nil otherwise
+}

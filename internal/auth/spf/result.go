@@ -1,0 +1,56 @@
+package spf
+
+import (
+	"net/netip"
+
+	"dmarcd/internal/dns"
+)
+
+// Status is the outcome of a check, RFC 7208 section 2.6.
+type Status string
+
+// The results of RFC 7208 section 2.6, spelled as in RFC 8601 section 2.7.2.
+// The zero Status means "not checked".
+const (
+	None      Status = "none"
+	Neutral   Status = "neutral"
+	Pass      Status = "pass"
+	Fail      Status = "fail"
+	Softfail  Status = "softfail"
+	TempError Status = "temperror"
+	PermError Status = "permerror"
+)
+
+// Scope is the identity that was checked, RFC 7208 sections 2.3 and 2.4.
+type Scope string
+
+// Scopes, spelled as the smtp properties of RFC 8601 section 2.7.2.
+const (
+	MailFrom Scope = "mailfrom"
+	Helo     Scope = "helo"
+)
+
+// Request is what one check is about.
+type Request struct {
+	IP netip.Addr // of the SMTP client; IPv4-mapped addresses count as IPv4
+	// Helo is the HELO argument as sent. With a null reverse-path its domain
+	// is the identity (RFC 7208 section 2.4).
+	Helo string
+	// Local and Host are the MAIL FROM address right and left of its last "@",
+	// as sent; both "" for the null reverse-path.
+	Local, Host string
+}
+
+// Result is the outcome of one SPF check (RFC 7208 section 2.6).
+type Result struct {
+	Status      Status   // "" means not checked
+	Domain      dns.Name // the identity checked; zero when it was no usable domain
+	Scope       Scope
+	Mechanism   string   // the term that matched, such as "-all", as written; "" if none did
+	Chain       []string // domains from Domain to the record that held Mechanism, by include and redirect
+	Lookups     int      // terms that cost DNS look-ups, of at most 10 (section 4.6.4)
+	Voids       int      // look-ups that found nothing, of at most 2 (section 4.6.4)
+	Explanation string   // the owner's text by exp= on Fail, printable ASCII only; "" if none
+	Err         error    // why, for TempError and PermError; otherwise nil
+	ClientIP    netip.Addr
+}

@@ -1,0 +1,35 @@
+package dns
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Why a look-up gave no records. Test with errors.Is; a resolver wraps them in
+// an *Error.
+var (
+	// ErrNXDomain: the name does not exist, and nothing below it (RFC 8020).
+	ErrNXDomain = errors.New("dns: no such domain")
+	// ErrNoData: the name exists, but has no record of the type asked for.
+	ErrNoData = errors.New("dns: no record of that type")
+	// ErrTemporary: nothing is known: SERVFAIL, time-out, an unusable answer,
+	// or the budget of the message spent. Never to be taken as "none".
+	ErrTemporary = errors.New("dns: temporary failure")
+)
+
+// Error says which look-up failed and why.
+type Error struct {
+	Name Name
+	Type string // "TXT", "A", …
+	Err  error  // wraps one of ErrNXDomain, ErrNoData, ErrTemporary
+}
+
+// Error names the look-up and the reason.
+func (e *Error) Error() string { return fmt.Sprintf("dns: %s %s: %v", e.Type, e.Name, e.Err) }
+
+// Unwrap gives the reason.
+func (e *Error) Unwrap() error { return e.Err }
+
+// IsNone reports whether err says for certain that there is no such record:
+// ErrNXDomain or ErrNoData.
+func IsNone(err error) bool { return errors.Is(err, ErrNXDomain) || errors.Is(err, ErrNoData) }

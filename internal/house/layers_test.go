@@ -1,0 +1,124 @@
+package house
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// ranks gives each package below internal/ its layer. A package imports only
+// packages of a lower rank. Test helpers ("…test") take the rank that their
+// imports need and are imported by tests only.
+var ranks = map[string]int{
+	"house": 0,
+	"dns":   0,
+
+	"message": 1,
+
+	"auth/spf":     2,
+	"auth/dkim":    2,
+	"auth/dmarc":   2,
+	"auth/authres": 2,
+	"milter":       2,
+
+	"policy": 3,
+
+	"settings": 4,
+
+	"filter": 5,
+
+	"inbound":  6,
+	"resolver": 6,
+	"console":  6,
+}
+
+// helpers are imported by tests only.
+var helpers = map[string]bool{
+	"dns/dnstest":       true,
+	"milter/miltertest": true,
+}
+
+// TestLayers reads the sources itself: a test that asks the go command is
+// answered from the test cache and misses changes.
+func TestLayers(t *testing.T) {
+	const module = "dmarcd/internal/"
+	for path, imports := range sources(t, "..") {
+		pkg := filepath.ToSlash(filepath.Dir(path))
+		if helpers[pkg] {
+			continue
+		}
+		rank, ok := ranks[pkg]
+		if !ok {
+			t.Errorf("%s: package %q has no rank; give it one in this test", path, pkg)
+			continue
+		}
+		for _, imp := range imports {
+			dep, ours := strings.CutPrefix(imp, module)
+			if !ours {
+				continue
+			}
+			if helpers[dep] {
+				t.Errorf("%s imports the test helper %s", path, dep)
+			} else if ranks[dep] >= rank {
+				t.Errorf("%s (rank %d) imports %s (rank %d); imports must point downwards", path, rank, dep, ranks[dep])
+			}
+		}
+	}
+}
+
+// TestSingleImporters holds libraries to the one package that wraps them.
+func TestSingleImporters(t *testing.T) {
+	wrapped := map[string]string{
+		"github.com/emersion/go-milter": "milter",
+		"gopkg.in/yaml.v3":              "settings",
+		"github.com/miekg/dns":          "resolver",
+	}
+	for path, imports := range sources(t, "..") {
+		pkg := filepath.ToSlash(filepath.Dir(path))
+		for _, imp := range imports {
+			if owner, ok := wrapped[imp]; ok && owner != pkg && !helpers[pkg] {
+				t.Errorf("%s imports %s; only %s does", path, imp, owner)
+			}
+		}
+	}
+}
+
+// sources maps each Go file below root that is no test to its imports; paths
+// are relative to root.
+func sources(t *testing.T, root string) map[string][]string {
+	t.Helper()
+	out := map[string][]string{}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		out[rel] = []string{}
+		for _, s := range f.Imports {
+			imp, err := strconv.Unquote(s.Path.Value)
+			if err != nil {
+				return err
+			}
+			out[rel] = append(out[rel], imp)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(out) == 0 {
+		t.Fatal("no sources found")
+	}
+	return out
+}

@@ -1,0 +1,99 @@
+package milter
+
+import (
+	"context"
+	"net/netip"
+)
+
+// Session receives the events of one MTA connection. All calls come in order
+// from one goroutine. Slices handed over are valid during the call only. One
+// connection carries many messages: the facts of Connect and Helo stay
+// until the next Connect or Helo, whatever was refused, aborted or answered between.
+type Session interface {
+	Connect(Connect)
+	Helo(name string)
+	// Mail begins a transaction. A transaction ends with EndOfMessage or Abort.
+	Mail(Mail)
+	// Rcpt tells of one recipient. Only where Config.RcptReplies said so at
+	// negotiation is the Reply sent; otherwise it must be zero. A recipient
+	// answered with a Reply is refused and the transaction goes on.
+	Rcpt(Rcpt) Reply
+	// Header tells of one field. Value is what stood right of the colon,
+	// leading space and folds kept, folds as CRLF, without the last CRLF.
+	Header(name string, value []byte)
+	EndOfHeader()
+	// Body hands over part of the body, line ends as received. It returns false when
+	// nothing more of the body is needed; the MTA is then told to skip the rest.
+	Body(chunk []byte) (more bool)
+	// EndOfMessage asks for the answer. ctx ends with the connection. QueueID
+	// is the macro i as last told.
+	EndOfMessage(ctx context.Context, queueID string) Outcome
+	// Abort ends the transaction without an answer; it also comes when the
+	// connection breaks or when a new Mail arrives within a transaction.
+	Abort()
+	// Close comes last, once.
+	Close()
+}
+
+// Connect is what the MTA told of the SMTP client.
+type Connect struct {
+	Host       string     // the client's name as the MTA has it
+	Addr       netip.Addr // unmapped, without zone; zero for a local or unknown client
+	Daemon     string     // macro {daemon_name}
+	MTA        string     // macro j: the MTA's own name
+	MTAVersion string     // macro v
+}
+
+// Mail is the start of a transaction.
+type Mail struct {
+	From     string // the path as sent, with its angle brackets
+	AuthUser string // macro {auth_authen}; "" for a client that did not log in
+	QueueID  string // macro i if known by now
+}
+
+// Rcpt is one recipient.
+type Rcpt struct {
+	To     string // the path as sent, with its angle brackets
+	Mailer string // macro {rcpt_mailer}; "error" means that the MTA itself refused it
+}
+
+// Reply is an SMTP answer other than success. The zero Reply is success.
+type Reply struct {
+	Code     int    // 400 to 599
+	Enhanced string // such as "5.7.1"; "" for none (RFC 3463)
+	Text     string // one line; what SMTP forbids is replaced when sent
+}
+
+// IsZero reports whether r stands for success.
+func (r Reply) IsZero() bool { return r == Reply{} }
+
+// EditKind is what an Edit does.
+type EditKind int
+
+// Kinds of Edit.
+const (
+	DeleteHeader EditKind = iota + 1 // the Index-th field called Name, counted from 1 at the top
+	InsertHeader                     // at the very top of the message
+	AddHeader                        // at the end of the header
+	ChangeHeader                     // the Index-th field called Name gets Value
+	AddRcpt                          // Name is the address with angle brackets
+	DeleteRcpt
+)
+
+// Edit is one change of the message. Edits are carried out in order.
+type Edit struct {
+	Kind  EditKind
+	Name  string
+	Index int
+	Value string // without the final CRLF; folds as CRLF and a blank
+}
+
+// Outcome is the answer at end of message: edits, and what becomes of the mail.
+// The zero Outcome lets it pass unchanged. With a Reply or Discard the edits
+// are not sent.
+type Outcome struct {
+	Edits      []Edit
+	Quarantine string // reason for the hold queue; "" for none
+	Reply      Reply
+	Discard    bool
+}

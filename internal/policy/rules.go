@@ -1,0 +1,177 @@
+// Package policy turns what is true of a message (Verdict) and what the
+// recipient's domain wishes (Rules) into what to do (Decision). It is pure: no
+// I/O, no context, no clock, no failure.
+package policy
+
+import (
+	"dmarcd/internal/dns"
+)
+
+// Action is what may be done with a message.
+type Action string
+
+// The actions of the policy file. None of them weakens silently: an action that
+// a place does not allow is a fault when the file is read.
+const (
+	Bypass     Action = "bypass"     // do not intercept
+	Quarantine Action = "quarantine" // by the quarantine method
+	Reject     Action = "reject"     // 550 at end of message
+	Defer      Action = "defer"      // 4xx
+	Discard    Action = "discard"    // 2xx and drop
+)
+
+// Mode says whether decisions are carried out.
+type Mode string
+
+// Modes. The zero Mode is not valid in complete Rules.
+const (
+	Enforce Mode = "enforce"
+	Monitor Mode = "monitor" // evaluate, stamp, log, count; intercept nothing
+)
+
+// Criteria says what makes DMARC pass.
+type Criteria string
+
+// Criteria.
+const (
+	CriteriaRFC Criteria = "rfc" // RFC 9989: one aligned pass
+	CriteriaHES Criteria = "hes" // the lenient words of Hosted Email Security
+)
+
+// Require says how much an enforced peer must show.
+type Require string
+
+// Requirements of an enforced peer.
+const (
+	RequireBoth   Require = "both"
+	RequireEither Require = "either"
+)
+
+// PeerAction is what becomes of a failing enforced peer.
+type PeerAction string
+
+// Peer actions. The first three are a floor: the slot decides where it is stricter.
+const (
+	PeerBypass     PeerAction = "bypass"
+	PeerQuarantine PeerAction = "quarantine"
+	PeerReject     PeerAction = "reject"
+	PeerSlot       PeerAction = "slot" // the action slot alone
+)
+
+// NoRecordWhen says which mail without a DMARC record meets the no_record slot.
+type NoRecordWhen string
+
+// NoRecordWhen values.
+const (
+	NoRecordAlways          NoRecordWhen = "always"
+	NoRecordUnauthenticated NoRecordWhen = "unauthenticated" // neither SPF nor DKIM passes for the From domain
+)
+
+// QuarantineMethod says how quarantined mail is set apart.
+type QuarantineMethod string
+
+// Quarantine methods.
+const (
+	QuarantineHold     QuarantineMethod = "hold"     // the MTA's hold queue
+	QuarantineHeader   QuarantineMethod = "header"   // marked for the mailbox filter
+	QuarantineRedirect QuarantineMethod = "redirect" // sent to an address instead
+)
+
+// Rules is everything that one managed domain wishes. Complete Rules have every
+// word set; the zero Rules are not usable. They are immutable once loaded, are
+// shared by pointer, and equal settings share one pointer: two domains
+// whose *Rules are == want the same.
+type Rules struct {
+	Mode          Mode
+	DMARC         DMARCRules
+	SenderIPMatch []IPMatch
+	SPF           SPFRules
+	DKIM          DKIMRules
+	Quarantine    QuarantineRules
+}
+
+// DMARCRules are the keys below `dmarc`.
+type DMARCRules struct {
+	Enabled               bool
+	Criteria              Criteria
+	Senders               DomainList // From domains to verify; All by default
+	Exceptions            NetList    // clients that bypass DMARC
+	EnforcedPeers         PeerList
+	EnforcedPeerAction    PeerAction
+	SkipNullSender        bool
+	XHeader               bool // X-TM-Authentication-Results
+	AuthenticationResults bool
+	DailyReports          bool
+	Actions               Slots
+	NoRecordWhen          NoRecordWhen
+	MultipleFrom          Action // Bypass, Quarantine or Reject
+	ARC                   ARCRules
+	TrustedForwarders     []Forwarder
+	RejectText            Template
+	TagSubject            string
+	TagSigned             bool
+	Notify                []string
+}
+
+// Slots are the actions for mail that fails, by what the sender's domain published.
+type Slots struct {
+	None       Action
+	Quarantine Action
+	Reject     Action
+	NoRecord   Action
+	Temperror  Action // Bypass or Defer
+}
+
+// ARCRules are the keys below `arc`.
+type ARCRules struct {
+	Enabled        bool
+	TrustedSealers DomainList
+}
+
+// Forwarder is one trusted forwarder. Exactly one of the three is set.
+type Forwarder struct {
+	DKIM dns.Name // a verified signature of this domain
+	SPF  dns.Name // an SPF pass for this domain
+	IP   NetList  // a client in these networks
+}
+
+// IPMatch is one sender_ip_match entry: mail From Domain must come from Networks.
+type IPMatch struct {
+	Domain   DomainList
+	Networks NetList
+	Action   Action // Quarantine, Reject or Discard
+}
+
+// SPFRules are the keys of the standalone SPF check.
+type SPFRules struct {
+	Enabled        bool
+	IgnoredDomains DomainList // MAIL FROM domains
+	IgnoredNets    NetList
+	XHeader        bool
+	Actions        SPFActions
+}
+
+// SPFActions has one action for each SPF result but pass.
+type SPFActions struct {
+	Fail, Softfail, Neutral, None, Permerror, Temperror Action
+}
+
+// DKIMRules are the keys of the standalone DKIM check.
+type DKIMRules struct {
+	Enabled        bool
+	EnforcedPeers  DomainList
+	XHeader        bool
+	SkipNullSender bool
+	Actions        DKIMActions
+}
+
+// DKIMActions has one action for each outcome of the standalone DKIM check but pass.
+type DKIMActions struct {
+	Fail, None, Temperror Action
+}
+
+// QuarantineRules say how quarantined mail is set apart.
+type QuarantineRules struct {
+	Method  QuarantineMethod
+	Address string // for QuarantineRedirect
+}
