@@ -22,12 +22,12 @@ const (
 
 // Name is a DNS name in A-label form, lower case, without the final dot.
 // The zero Name is "no name", such as the domain of the null reverse-path.
-// Only Parse and the methods below make one, so a Name held is a Name that can
-// be asked for; == compares names.
+// Only Parse, ParseQuery and the methods below make one, so a Name held is a
+// Name that can be asked for; == compares names.
 //
 // Labels are any printable ASCII but dot and space: DNS allows it (RFC 2181
-// section 11) and SPF macros and "_dmarc" need it. Whoever prints a Name into a
-// header or a log must still quote it.
+// section 11) and SPF macros and "_dmarc" need it. A Name of ParseQuery may hold
+// spaces too. Whoever prints a Name into a header or a log must still quote it.
 type Name struct{ s string }
 
 // ErrBadName is wrapped by every error of Parse.
@@ -37,7 +37,15 @@ var ErrBadName = errors.New("dns: not a domain name")
 // dropped, letters are lowered, and U-labels become A-labels (RFC 5891,
 // RFC 9989 section 4.10.1 and RFC 8616 section 3). An empty string, an empty label, a
 // label of over 63 or a name of over 253 octets is an error that wraps ErrBadName.
-func Parse(s string) (Name, error) {
+func Parse(s string) (Name, error) { return parse(s, '!') }
+
+// ParseQuery is Parse for a name to be asked for and not to be shown, such as
+// the target of an SPF macro: a space may stand in a label (RFC 7208 section
+// 7.1, "%_").
+func ParseQuery(s string) (Name, error) { return parse(s, ' ') }
+
+// parse takes octets from lowest to "~" in a label.
+func parse(s string, lowest byte) (Name, error) {
 	t := strings.TrimSuffix(s, ".")
 	if t == "" {
 		return Name{}, fmt.Errorf("%w: empty", ErrBadName)
@@ -55,7 +63,7 @@ func Parse(s string) (Name, error) {
 	} else if upper {
 		t = strings.ToLower(t)
 	}
-	if err := checkLabels(t); err != nil {
+	if err := checkLabels(t, lowest); err != nil {
 		return Name{}, fmt.Errorf("%w: %q: %v", ErrBadName, cut(s), err)
 	}
 	return Name{s: t}, nil
@@ -107,14 +115,14 @@ func toASCII(s string) (string, error) {
 	return strings.TrimSuffix(strings.Join(labels, "."), "."), nil
 }
 
-func checkLabels(s string) error {
+func checkLabels(s string, lowest byte) error {
 	if len(s) > maxNameLen {
 		return fmt.Errorf("%d octets, over %d", len(s), maxNameLen)
 	}
 	start := 0
 	for i := 0; i <= len(s); i++ {
 		if i < len(s) && s[i] != '.' {
-			if s[i] <= ' ' || s[i] >= 0x7f {
+			if s[i] < lowest || s[i] >= 0x7f {
 				return fmt.Errorf("octet %#02x in a label", s[i])
 			}
 			continue

@@ -44,6 +44,18 @@ func TestParse(t *testing.T) {
 	}
 }
 
+func TestParseQuery(t *testing.T) {
+	n, err := ParseQuery("A  b%20c.Example.")
+	if err != nil || n.String() != "a  b%20c.example" {
+		t.Errorf("ParseQuery = %q, %v", n, err)
+	}
+	for _, s := range []string{"", "a..b", "a\tb.example", "a\x7f.example", strings.Repeat("a", 64) + ".example"} {
+		if n, err := ParseQuery(s); !errors.Is(err, ErrBadName) || !n.IsZero() {
+			t.Errorf("ParseQuery(%q) = %q, %v, want ErrBadName", s, n, err)
+		}
+	}
+}
+
 func TestNameWalking(t *testing.T) {
 	n := MustParse("a.b.example.com")
 	if got := n.Labels(); got != 4 {

@@ -38,6 +38,7 @@ var ranks = map[string]int{
 
 // helpers are imported by tests only.
 var helpers = map[string]bool{
+	"auth/spf/spftest":  true,
 	"dns/dnstest":       true,
 	"milter/miltertest": true,
 }
