@@ -70,7 +70,7 @@ func (t Template) Expand(value func(variable string) string) string {
 			b.WriteString(p.text)
 			continue
 		}
-		writeSafe(&b, value(p.variable))
+		writeSafe(&b, value(p.variable), maxValue)
 	}
 	if b.Len() > maxReplyText {
 		return b.String()[:maxReplyText]
@@ -78,8 +78,11 @@ func (t Template) Expand(value func(variable string) string) string {
 	return b.String()
 }
 
-func writeSafe(b *strings.Builder, s string) {
-	const most = 300
+// maxValue bounds what one variable may bring in.
+const maxValue = 300
+
+// writeSafe appends at most most octets of s, with "?" for what a reply line may not hold.
+func writeSafe(b *strings.Builder, s string, most int) {
 	for i := 0; i < len(s) && i < most; i++ {
 		c := s[i]
 		if c < ' ' || c > '~' {

@@ -1,0 +1,76 @@
+package policy
+
+import (
+	"dmarcd/internal/auth/dmarc"
+	"dmarcd/internal/auth/spf"
+)
+
+// judge gives the DMARC status by the criteria in force. The Verdict keeps the
+// status of RFC 9989; this is what the recipient's domain makes of it.
+func judge(v *Verdict, c Criteria) dmarc.Status {
+	// Without a policy, or with discovery unfinished, there is nothing that
+	// lenient criteria could change.
+	if c != CriteriaHES || v.DMARC.Record == nil {
+		return v.DMARC.Status
+	}
+	if v.DMARC.Status != dmarc.Pass && v.DMARC.Status != dmarc.Fail && v.DMARC.Status != dmarc.TempError {
+		return v.DMARC.Status
+	}
+	return judgeHES(v)
+}
+
+// judgeHES is the wording of Hosted Email Security: SPF succeeds unless it is
+// "fail", DKIM unless something was processed and nothing verified, and MAIL
+// FROM's domain or a verified d= has to align. Any one failing fails.
+func judgeHES(v *Verdict) dmarc.Status {
+	if v.SPF.Status == spf.Fail {
+		return dmarc.Fail
+	}
+	if s := v.dkimSummary(); s.processed && !s.verified {
+		return dmarc.Fail
+	}
+	unknown := v.SPFAlignment == dmarc.AlignmentUnknown
+	if v.SPFAlignment == dmarc.Aligned {
+		return dmarc.Pass
+	}
+	for i := range v.DKIM {
+		if !v.verified(i) {
+			continue
+		}
+		switch v.alignment(i) {
+		case dmarc.Aligned:
+			return dmarc.Pass
+		case dmarc.AlignmentUnknown:
+			unknown = true
+		}
+	}
+	if unknown {
+		return dmarc.TempError
+	}
+	return dmarc.Fail
+}
+
+// judgePeer holds an enforced peer to the strict criteria: a record, SPF pass,
+// a verified signature, one of them aligned; with RequireEither one aligned pass
+// is enough. What DNS trouble leaves open is TempError, never Fail.
+func judgePeer(v *Verdict, r Require) dmarc.Status {
+	aligned, unknown := v.alignedPass()
+	s := v.dkimSummary()
+	haveSPF, haveDKIM := v.SPF.Status == spf.Pass, s.verified
+
+	switch v.DMARC.Status {
+	case dmarc.None: // no record: a failure whatever passed
+		return dmarc.Fail
+	case dmarc.TempError:
+		if v.DMARC.Record == nil { // discovery itself is unfinished
+			return dmarc.TempError
+		}
+	}
+	if aligned && (r == RequireEither || haveSPF && haveDKIM) {
+		return dmarc.Pass
+	}
+	if unknown || v.SPF.Status == spf.TempError || s.temporary && (!s.verified || !aligned) {
+		return dmarc.TempError
+	}
+	return dmarc.Fail
+}

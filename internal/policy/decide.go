@@ -1,0 +1,140 @@
+package policy
+
+import (
+	"slices"
+
+	"dmarcd/internal/auth/dmarc"
+	"dmarcd/internal/dns"
+)
+
+// Decide applies the rules of one recipient domain to a message. It never turns
+// quarantine into reject or an unfinished check into a failure.
+func Decide(v *Verdict, f Facts, r *Rules) Decision {
+	d := decideDMARC(v, f, &r.DMARC)
+	d.Would = d.Action
+	if r.Mode == Monitor {
+		d.Action, d.Reply = Bypass, Reply{}
+	}
+	return d
+}
+
+// decideDMARC follows the order of the policy file's contract: exceptions, enforced
+// peer or else senders list, null sender, evaluation, action slot.
+func decideDMARC(v *Verdict, f Facts, r *DMARCRules) Decision {
+	if !r.Enabled {
+		return skip(ReasonDisabled, "dmarc.enabled")
+	}
+	if r.Exceptions.Match(f.ClientIP) {
+		return skip(ReasonException, "dmarc.exceptions")
+	}
+	if !v.singleAuthor() {
+		return decideNoAuthor(v, f, r)
+	}
+	if require, ok := r.EnforcedPeers.Match(v.DMARC.Author); ok {
+		return decidePeer(v, f, r, require)
+	}
+	if !r.Senders.Match(v.DMARC.Author) {
+		return skip(ReasonNotListed, "dmarc.senders")
+	}
+	if f.NullSender && r.SkipNullSender {
+		return skip(ReasonNullSender, "dmarc.skip_null_sender")
+	}
+	return decideSlot(v, f, r, judge(v, r.Criteria))
+}
+
+// skip is the decision where DMARC does not run.
+func skip(why Reason, rule string) Decision {
+	return Decision{Action: Bypass, Reason: why, Rule: rule}
+}
+
+// decideNoAuthor handles a From that names several domains or none that can be
+// read (RFC 9989 sections 5.3.1 and 11.5). Only a list of readable domains of
+// which none is to be verified goes by; what cannot be read may be anybody's.
+func decideNoAuthor(v *Verdict, f Facts, r *DMARCRules) Decision {
+	peer := slices.ContainsFunc(v.Authors, func(n dns.Name) bool {
+		_, ok := r.EnforcedPeers.Match(n)
+		return ok
+	})
+	if !peer {
+		if len(v.Authors) > 0 && !slices.ContainsFunc(v.Authors, r.Senders.Match) {
+			return skip(ReasonNotListed, "dmarc.senders")
+		}
+		if f.NullSender && r.SkipNullSender {
+			return skip(ReasonNullSender, "dmarc.skip_null_sender")
+		}
+	}
+	d := Decision{
+		Action:    r.MultipleFrom,
+		Reason:    ReasonMultipleFrom,
+		Rule:      "dmarc.multiple_from",
+		Evaluated: true,
+		Enforced:  peer,
+		Status:    dmarc.PermError,
+	}
+	if floor := peerFloor(r.EnforcedPeerAction); peer && severity(floor) > severity(d.Action) {
+		d.Action, d.Reason, d.Rule = floor, ReasonEnforcedPeer, "dmarc.enforced_peer_action"
+	}
+	d.Reply = replyFor(v, f, r, d)
+	return d
+}
+
+// decidePeer judges an enforced peer.
+func decidePeer(v *Verdict, f Facts, r *DMARCRules, require Require) Decision {
+	d := Decision{Action: Bypass, Reason: ReasonPass, Evaluated: true, Enforced: true, Status: judgePeer(v, require)}
+	switch d.Status {
+	case dmarc.TempError:
+		d.Action, d.Reason, d.Rule = Defer, ReasonTemperror, "dmarc.enforced_peers"
+	case dmarc.Fail:
+		d.Reason = ReasonEnforcedPeer
+		d.Action, d.Rule = r.slot(v.DMARC.Policy)
+		if floor := peerFloor(r.EnforcedPeerAction); severity(floor) > severity(d.Action) {
+			d.Action, d.Rule = floor, "dmarc.enforced_peer_action"
+		}
+	}
+	d.Reply = replyFor(v, f, r, d)
+	return d
+}
+
+// peerFloor is the least that becomes of a failing enforced peer.
+func peerFloor(a PeerAction) Action {
+	switch a {
+	case PeerQuarantine:
+		return Quarantine
+	case PeerReject:
+		return Reject
+	}
+	return Bypass
+}
+
+// decideSlot picks the action that the domain's map has for the result.
+func decideSlot(v *Verdict, f Facts, r *DMARCRules, s dmarc.Status) Decision {
+	d := Decision{Action: Bypass, Reason: ReasonPass, Evaluated: true, Status: s}
+	switch s {
+	case dmarc.None:
+		d.Reason = ReasonNoRecord
+		d.Action, d.Rule = r.slot("")
+		if aligned, _ := v.alignedPass(); aligned && r.NoRecordWhen == NoRecordUnauthenticated {
+			d.Action, d.Rule = Bypass, "dmarc.no_record_when"
+		}
+	case dmarc.TempError:
+		d.Action, d.Reason, d.Rule = r.Actions.Temperror, ReasonTemperror, "dmarc.actions.temperror"
+	case dmarc.Fail:
+		d.Reason = ReasonPolicy
+		d.Action, d.Rule = r.slot(v.DMARC.Policy)
+	}
+	d.Reply = replyFor(v, f, r, d)
+	return d
+}
+
+// slot is the action for a published policy, "" for no record, and the key that holds it.
+func (r *DMARCRules) slot(p dmarc.Policy) (Action, string) {
+	switch p {
+	case dmarc.PolicyNone:
+		return r.Actions.None, "dmarc.actions.none"
+	case dmarc.PolicyQuarantine:
+		return r.Actions.Quarantine, "dmarc.actions.quarantine"
+	case dmarc.PolicyReject:
+		return r.Actions.Reject, "dmarc.actions.reject"
+	}
+	return r.Actions.NoRecord, "dmarc.actions.no_record"
+}

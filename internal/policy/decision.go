@@ -1,0 +1,72 @@
+package policy
+
+import (
+	"dmarcd/internal/auth/dmarc"
+)
+
+// Reason is why a decision came out as it did: one word of a closed list, for
+// logs, metrics and reports.
+type Reason string
+
+// Reasons.
+const (
+	ReasonPass         Reason = "pass"              // DMARC passed by the criteria in force
+	ReasonPolicy       Reason = "published_policy"  // failed; the slot of the sender's policy acted
+	ReasonNoRecord     Reason = "no_record"         // no DMARC record
+	ReasonEnforcedPeer Reason = "enforced_peer"     // an enforced peer failed
+	ReasonTemperror    Reason = "temperror"         // DNS trouble left the result open
+	ReasonMultipleFrom Reason = "multiple_from"     // no single author domain
+	ReasonDisabled     Reason = "disabled"          // DMARC is off for the recipient's domain
+	ReasonException    Reason = "exception"         // the client is on the exception list
+	ReasonNotListed    Reason = "sender_not_listed" // the From domain is not on the senders list
+	ReasonNullSender   Reason = "null_sender"       // skip_null_sender
+	ReasonTrusted      Reason = "trusted_network"   // not inbound: trusted or local client
+	ReasonLogin        Reason = "authenticated"     // not inbound: the client logged in
+	ReasonNotOurs      Reason = "not_ours"          // no recipient is ours
+	ReasonConflict     Reason = "mixed_recipients"  // recipients' settings disagree
+	ReasonTrouble      Reason = "trouble"           // dmarcd could not finish
+)
+
+// Reply is an SMTP answer other than success. The zero Reply is success.
+type Reply struct {
+	Code     int    // 550, 451 or 452
+	Enhanced string // RFC 3463
+	Text     string // one line of printable ASCII
+}
+
+// Decision is what to do with a message for one recipient domain, and why.
+type Decision struct {
+	Action Action // what is done
+	Would  Action // what would be done in mode enforce; equal to Action there
+	Reason Reason
+	Rule   string // the key that decided, relative to the domain's entry, such as "dmarc.actions.reject"; "" if none did
+	Reply  Reply  // for Reject and Defer; zero otherwise
+	// Evaluated tells that DMARC ran: the message is stamped, remembered with its
+	// result and counted in reports.
+	Evaluated bool
+	Enforced  bool         // judged as an enforced peer
+	Status    dmarc.Status // by the criteria in force; "" unless Evaluated
+}
+
+// severity orders actions from the mildest to the strictest.
+func severity(a Action) int {
+	switch a {
+	case Defer:
+		return 1
+	case Quarantine:
+		return 2
+	case Discard:
+		return 3
+	case Reject:
+		return 4
+	}
+	return 0
+}
+
+// stricter is the stricter of two actions.
+func stricter(a, b Action) Action {
+	if severity(b) > severity(a) {
+		return b
+	}
+	return a
+}

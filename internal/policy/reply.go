@@ -1,0 +1,113 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+
+	"dmarcd/internal/auth/dkim"
+	"dmarcd/internal/auth/dmarc"
+)
+
+// replyFor is the SMTP answer that goes with a decision; zero unless it rejects
+// or defers.
+func replyFor(v *Verdict, f Facts, r *DMARCRules, d Decision) Reply {
+	switch d.Action {
+	case Reject:
+		return rejection(rejectText(v, f, r, d))
+	case Defer:
+		return Reply{Code: 451, Enhanced: "4.7.1", Text: safeLine(
+			"DMARC for " + v.DMARC.Author.String() + " cannot be checked now because of DNS trouble; please try again later")}
+	}
+	return Reply{}
+}
+
+// rejectText is the operator's text for DMARC failures under p=reject, and a
+// built-in one that names the rule for all else.
+func rejectText(v *Verdict, f Facts, r *DMARCRules, d Decision) string {
+	author := v.DMARC.Author.String()
+	switch {
+	case d.Reason == ReasonMultipleFrom || author == "":
+		return "5.7.1 the From field has several domains or none that can be read, so DMARC cannot be checked"
+	case d.Reason == ReasonEnforcedPeer && v.DMARC.Record == nil:
+		return fmt.Sprintf("5.7.1 %s must pass DMARC here, but publishes no DMARC record", author)
+	case d.Reason == ReasonEnforcedPeer:
+		return fmt.Sprintf("5.7.1 %s must pass DMARC here: SPF %s, DKIM %s", author, v.SPF.Status, v.dkimWord())
+	case d.Reason == ReasonNoRecord:
+		return fmt.Sprintf("5.7.1 %s publishes no DMARC record, which this site does not accept", author)
+	case v.DMARC.Policy != dmarc.PolicyReject:
+		return fmt.Sprintf("5.7.1 mail from %s fails DMARC (p=%s), which this site does not accept: SPF %s, DKIM %s",
+			author, v.DMARC.Policy, v.SPF.Status, v.dkimWord())
+	}
+	return r.RejectText.Expand(func(name string) string { return v.variable(name, f) })
+}
+
+// variable is the value of one template variable.
+func (v *Verdict) variable(name string, f Facts) string {
+	switch name {
+	case "domain":
+		return v.DMARC.Author.String()
+	case "policy_domain":
+		return v.DMARC.PolicyDomain.String()
+	case "spf":
+		return string(v.SPF.Status)
+	case "dkim":
+		return v.dkimWord()
+	case "client_ip":
+		return f.clientIP()
+	case "queue_id":
+		return f.QueueID
+	case "explanation":
+		return v.SPF.Explanation
+	}
+	return ""
+}
+
+func (f Facts) clientIP() string {
+	if f.ClientIP.IsValid() {
+		return f.ClientIP.String()
+	}
+	return "unknown"
+}
+
+// dkimWord sums the signatures up in one word: that of the signature shown,
+// else of the first, else none.
+func (v *Verdict) dkimWord() string {
+	if i := v.Shown(); i >= 0 {
+		return string(v.DKIM[i].Status)
+	}
+	if len(v.DKIM) > 0 {
+		return string(v.DKIM[0].Status)
+	}
+	return string(dkim.None)
+}
+
+// rejection makes a 550 of a text; an enhanced code at its start is taken over.
+func rejection(text string) Reply {
+	reply := Reply{Code: 550, Enhanced: "5.7.1", Text: text}
+	if first, rest, ok := strings.Cut(text, " "); ok && isPermanentCode(first) {
+		reply.Enhanced, reply.Text = first, rest
+	}
+	reply.Text = safeLine(reply.Text)
+	return reply
+}
+
+// isPermanentCode reports whether s is an enhanced status code of class 5 (RFC 3463 section 2).
+func isPermanentCode(s string) bool {
+	parts := strings.Split(s, ".")
+	if len(parts) != 3 || parts[0] != "5" {
+		return false
+	}
+	for _, p := range parts[1:] {
+		if p == "" || len(p) > 3 || strings.Trim(p, "0123456789") != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// safeLine keeps s to one reply line of printable ASCII.
+func safeLine(s string) string {
+	var b strings.Builder
+	writeSafe(&b, s, maxReplyText)
+	return b.String()
+}
