@@ -32,6 +32,7 @@ var ranks = map[string]int{
 	"filter": 5,
 
 	"inbound":  6,
+	"metrics":  6,
 	"resolver": 6,
 	"console":  6,
 }
