@@ -11,6 +11,11 @@ import (
 const (
 	maxHops     = 16 // where a recursive server ends a chain of aliases
 	maxFollowed = 8  // how many aliases the resolver follows
+
+	// What the resolver takes of one answer: beyond, MX and PTR are cut, the
+	// others fail.
+	maxRecords = 500
+	maxBytes   = 32 << 10
 )
 
 // answer is what the zone has to say to a question.
@@ -67,6 +72,8 @@ func (z *Zone) ask(key string, qtype uint16, bare bool) answer {
 		a.rcode, a.records = mdns.RcodeRefused, nil
 	case NXDomain:
 		a.rcode = mdns.RcodeNameError
+	case Huge:
+		a.rcode, a.records = mdns.RcodeSuccess, huge(key, qtype)
 	}
 	a.soa = z.soa(key)
 	return a

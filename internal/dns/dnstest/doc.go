@@ -1,5 +1,6 @@
-// Package dnstest is the DNS of the project's tests: a Zone, filled from zone
-// text, answers look-ups from memory and is able to fail on purpose, by name.
+// Package dnstest is the DNS of the project's tests: a Zone answers look-ups
+// from memory, a Server speaks real packets on UDP and TCP, both filled from
+// the same zone text and able to fail on purpose, by name.
 //
 // Zone text is master-file form (RFC 1035 section 5): one record a line,
 // relative names taken as absolute, TTL 300 where none is given, quoted strings
@@ -31,6 +32,7 @@
 //	garbage         octets that are no DNS message
 //	wrong-id        an answer with another id
 //	wrong-question  an answer to another question
+//	forged          a wrong id, a wrong question and garbage; the true answer then
 //	huge            an answer of nearly 64 KiB: TC on UDP, whole over TCP
 //	bare            the first CNAME alone, its target not followed
 //	no-edns         FORMERR while the query has an OPT record

@@ -26,12 +26,13 @@ const (
 	Garbage       Kind = "garbage"
 	WrongID       Kind = "wrong-id"
 	WrongQuestion Kind = "wrong-question"
+	Forged        Kind = "forged"
 	Huge          Kind = "huge"
 	Bare          Kind = "bare"
 	NoEDNS        Kind = "no-edns"
 )
 
-var kinds = []Kind{None, Timeout, ServFail, Refused, NXDomain, NoData, Truncate, Garbage, WrongID, WrongQuestion, Huge, Bare, NoEDNS}
+var kinds = []Kind{None, Timeout, ServFail, Refused, NXDomain, NoData, Truncate, Garbage, WrongID, WrongQuestion, Forged, Huge, Bare, NoEDNS}
 
 // Fault says how queries for one name go wrong.
 type Fault struct {
@@ -66,4 +67,33 @@ func parseFault(words []string) (Fault, error) {
 		}
 	}
 	return f, nil
+}
+
+// huge is a record set of nearly 64 KiB, the most that a DNS message holds.
+func huge(key string, qtype uint16) []mdns.RR {
+	const most = 64000
+	var out []mdns.RR
+	for size := 0; ; {
+		var rr mdns.RR
+		i := len(out)
+		switch hdr := header(qtype); qtype {
+		case mdns.TypeA:
+			rr = &mdns.A{Hdr: hdr, A: []byte{192, 0, byte(i >> 8), byte(i)}}
+		case mdns.TypeAAAA:
+			rr = &mdns.AAAA{Hdr: hdr, AAAA: []byte{0x20, 1, 0xd, 0xb8, 12: byte(i >> 8), byte(i), 15: 0}}
+		case mdns.TypeMX:
+			rr = &mdns.MX{Hdr: hdr, Preference: uint16(i), Mx: fmt.Sprintf("h%d.", i)}
+		case mdns.TypePTR:
+			rr = &mdns.PTR{Hdr: hdr, Ptr: fmt.Sprintf("h%d.", i)}
+		default:
+			hdr.Rrtype = mdns.TypeTXT
+			rr = &mdns.TXT{Hdr: hdr, Txt: []string{strings.Repeat("x", 255), strings.Repeat("y", 255)}}
+		}
+		const fixed = 12 // a record but its data, the name compressed
+		data, err := rdata(named(rr, root))
+		if size += fixed + len(data); err != nil || size > most {
+			return out
+		}
+		out = append(out, named(rr, key))
+	}
 }

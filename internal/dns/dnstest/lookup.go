@@ -107,8 +107,13 @@ func (a *answer) reason(qtype uint16) error {
 		return dns.ErrNXDomain
 	case NoData:
 		return dns.ErrNoData
-	case Timeout, ServFail, Refused, Garbage, WrongID, WrongQuestion, Huge:
+	case Timeout, ServFail, Refused, Garbage, WrongID, WrongQuestion:
 		return fmt.Errorf("%w: %s", dns.ErrTemporary, a.kind)
+	case Huge:
+		if qtype != mdns.TypeMX && qtype != mdns.TypePTR {
+			return fmt.Errorf("%w: over %d records or %d octets", dns.ErrTemporary, maxRecords, maxBytes)
+		}
+		a.records = a.records[:maxRecords]
 	}
 	if a.loop || a.aliases > maxFollowed {
 		return fmt.Errorf("%w: CNAME loop, or over %d aliases", dns.ErrTemporary, maxFollowed)

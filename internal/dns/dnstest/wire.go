@@ -20,7 +20,7 @@ const maxWire = 1<<16 + 1<<10
 
 // pack gives the wire form, in lower case, of a name in master-file form.
 func pack(name string) (string, error) {
-	var buf [256]byte
+	var buf [255]byte // RFC 1035 section 2.3.4
 	n, err := mdns.PackDomainName(mdns.Fqdn(name), buf[:], 0, nil, false)
 	if err != nil {
 		return "", fmt.Errorf("dnstest: name %q: %w", name, err)
