@@ -47,10 +47,11 @@ type Result struct {
 	Domain      dns.Name // the identity checked; zero when it was no usable domain
 	Scope       Scope
 	Mechanism   string   // the term that matched, such as "-all", as written; "" if none did
-	Chain       []string // domains from Domain to the record that held Mechanism, by include and redirect
+	Chain       []string // domains from Domain to the record that held Mechanism (or the fault), by include and redirect
+	Terms       []string // the term that led on from each domain of Chain; Mechanism, or the term at fault, is the last
 	Lookups     int      // terms that cost DNS look-ups, of at most 10 (section 4.6.4)
-	Voids       int      // look-ups that found nothing, of at most 2 (section 4.6.4)
-	Explanation string   // the owner's text by exp= on Fail, printable ASCII only; "" if none
-	Err         error    // why, for TempError and PermError; otherwise nil
+	Voids       int      // terms whose look-ups found nothing, of at most 2 (section 4.6.4); a third is the PermError
+	Explanation string   // the owner's text by exp= on Fail, printable ASCII only, at most 200 octets; "" if none
+	Err         error    // why, for TempError and PermError, an *Error; otherwise nil
 	ClientIP    netip.Addr
 }

@@ -1,0 +1,60 @@
+package spf
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+
+	"dmarcd/internal/dns"
+)
+
+// Why a check ended in PermError. Test with errors.Is. A TempError wraps what
+// the resolver said, dns.ErrTemporary as a rule.
+var (
+	// ErrSyntax: the record breaks the grammar (RFC 7208 section 12).
+	ErrSyntax = errors.New("spf: syntax error")
+	// ErrRecordSize: the record is larger than this package reads.
+	ErrRecordSize = errors.New("spf: record too large")
+	// ErrMultipleRecords: the domain publishes several records (section 4.5).
+	ErrMultipleRecords = errors.New("spf: more than one record")
+	// ErrNoRecord: an include or redirect leads to no record (sections 5.2, 6.1).
+	ErrNoRecord = errors.New("spf: target has no record")
+	// ErrTarget: an include or redirect leads to what is no domain name.
+	ErrTarget = errors.New("spf: target is no domain name")
+	// ErrLookupLimit: more than ten terms that look something up (section 4.6.4).
+	ErrLookupLimit = errors.New("spf: more than 10 terms with DNS look-ups")
+	// ErrVoidLimit: more than two terms whose look-ups found nothing (section 4.6.4).
+	ErrVoidLimit = errors.New("spf: more than 2 void look-ups")
+	// ErrMXLimit: an mx mechanism with more than ten hosts (section 4.6.4).
+	ErrMXLimit = errors.New("spf: more than 10 MX hosts")
+)
+
+// Error says where a check ended in TempError or PermError, and why.
+type Error struct {
+	Status Status   // TempError or PermError
+	Domain dns.Name // whose record was looked up or evaluated
+	Term   string   // the term at fault, as written; "" for the record as a whole
+	Err    error    // the reason
+}
+
+// Error names the record, the term and the reason. The term is the owner's text:
+// quoted, and cut at 80 octets.
+func (e *Error) Error() string {
+	s := "spf: " + strconv.Quote(e.Domain.String())
+	if e.Term != "" {
+		s += ": " + strconv.Quote(cut(e.Term))
+	}
+	return s + ": " + strings.TrimPrefix(e.Err.Error(), "spf: ")
+}
+
+// Unwrap gives the reason.
+func (e *Error) Unwrap() error { return e.Err }
+
+// cut keeps an owner's text out of our messages beyond its beginning.
+func cut(s string) string {
+	const most = 80
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}

@@ -1,0 +1,308 @@
+package spf
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"dmarcd/internal/dns"
+)
+
+// Processing limits, RFC 7208 section 4.6.4.
+const (
+	maxLookups = 10 // terms with look-ups, in one check with all its includes
+	maxVoids   = 2  // terms whose look-ups found nothing
+	maxMX      = 10 // hosts of one mx mechanism
+	maxPTR     = 10 // names of the client's address
+)
+
+// evaluation is the state of one check.
+type evaluation struct {
+	checker *Checker
+	ctx     context.Context
+	ip      netip.Addr // never IPv4-mapped
+	sender  dns.Name   // domain of the identity
+	local   string     // its local part
+	localOK bool       // local can be expanded
+	helo    string
+	heloOK  bool // helo can be expanded
+
+	lookups int
+	voids   int
+	voided  bool // the term at work is counted in voids
+	// explaining is set once the result stands: nothing is counted, nothing fails.
+	explaining bool
+	names      reverseNames
+	ahead      *ahead // nil without Prefetch
+
+	// The way to the record at work. Every record but the first costs a look-up.
+	steps [maxLookups + 1]step
+	depth int
+}
+
+// step is one record on the way, and the term that led on from it.
+type step struct {
+	domain dns.Name
+	term   string
+}
+
+// verdict is what check_host() returns.
+type verdict struct {
+	status  Status
+	matched bool     // by a mechanism, not by default
+	exp     string   // domain-spec of exp= in the record that decided; "" if it has none
+	domain  dns.Name // of that record
+}
+
+// checkHost is check_host() of RFC 7208 section 4 for one domain.
+func (e *evaluation) checkHost(domain dns.Name) (verdict, *Error) {
+	txt, fault := e.fetch(domain)
+	if fault != nil || txt == "" {
+		return verdict{status: None}, fault
+	}
+	at := e.depth
+	e.steps[at] = step{domain: domain}
+	e.depth++
+	rec, bad, err := parseRecord(txt)
+	if err != nil { // RFC 7208 section 4.6: nothing of such a record is evaluated
+		e.steps[at].term = bad
+		return verdict{}, permError(domain, bad, err)
+	}
+	if e.ahead != nil {
+		e.ahead.plan(e, &rec, domain)
+	}
+	for i := range rec.mechanisms {
+		t := &rec.mechanisms[i]
+		e.steps[at].term = t.text
+		matched, fault := e.match(t, domain)
+		if fault != nil {
+			return verdict{}, fault
+		}
+		if matched {
+			return verdict{status: t.result, matched: true, exp: rec.exp.spec, domain: domain}, nil
+		}
+	}
+	if rec.redirect.text != "" && !rec.all { // RFC 7208 sections 5.1 and 6.1
+		e.steps[at].term = rec.redirect.text
+		v, ok, fault := e.redirect(&rec.redirect, domain)
+		if ok || fault != nil {
+			return v, fault
+		}
+	}
+	e.steps[at].term = ""
+	return verdict{status: Neutral}, nil // RFC 7208 section 4.7
+}
+
+// fetch gives the SPF record of a domain, "" if it has none.
+func (e *evaluation) fetch(domain dns.Name) (string, *Error) {
+	if err := e.ctx.Err(); err != nil {
+		return "", tempError(domain, "", ended(err))
+	}
+	txts, err := e.lookupTXT(domain)
+	if err != nil && !dns.IsNone(err) { // RFC 7208 section 4.4
+		return "", tempError(domain, "", err)
+	}
+	record := ""
+	for _, txt := range txts {
+		if !isRecord(txt) {
+			continue // RFC 7208 section 4.5
+		}
+		if record != "" {
+			return "", permError(domain, "", ErrMultipleRecords)
+		}
+		record = txt
+	}
+	return record, nil
+}
+
+// match evaluates one mechanism, RFC 7208 section 5.
+func (e *evaluation) match(t *term, domain dns.Name) (bool, *Error) {
+	switch t.kind {
+	case all:
+		return true, nil
+	case ip4, ip6:
+		return t.net.Contains(e.ip), nil
+	}
+	if fault := e.spend(t, domain); fault != nil {
+		return false, fault
+	}
+	name, ok, fault := e.target(t, domain)
+	if fault != nil {
+		return false, fault
+	}
+	if !ok || name.IsZero() && t.kind != include { // RFC 8616 section 4, RFC 7208 section 4.8
+		return false, nil
+	}
+	switch t.kind {
+	case include:
+		return e.include(t, domain, name)
+	case a:
+		return e.matchAddr(t, domain, name)
+	case mx:
+		return e.matchMX(t, domain, name)
+	case exists:
+		// RFC 7208 section 5.7: A records, even for an IPv6 client.
+		addrs, err := e.lookupAddr(name, false)
+		return len(addrs) > 0, e.answered(t, domain, len(addrs), err)
+	}
+	return e.matchPTR(t, domain, name)
+}
+
+// include evaluates another record, RFC 7208 section 5.2.
+func (e *evaluation) include(t *term, domain, name dns.Name) (bool, *Error) {
+	at := e.depth
+	v, fault := e.follow(t, domain, name)
+	if fault != nil || v.status == Pass {
+		return fault == nil, fault
+	}
+	e.depth = at
+	return false, nil
+}
+
+// redirect puts another record's verdict in place of this one's, RFC 7208
+// section 6.1. ok is false where the modifier does not apply.
+func (e *evaluation) redirect(t *term, domain dns.Name) (v verdict, ok bool, fault *Error) {
+	if fault := e.spend(t, domain); fault != nil {
+		return verdict{}, false, fault
+	}
+	name, ok, fault := e.target(t, domain)
+	if !ok || fault != nil { // RFC 8616 section 4
+		return verdict{}, false, fault
+	}
+	v, fault = e.follow(t, domain, name)
+	return v, true, fault
+}
+
+// follow evaluates the record that a term of domain leads to. That there is none
+// is an error, RFC 7208 sections 5.2 and 6.1; so is a target that section 4.3
+// calls malformed.
+func (e *evaluation) follow(t *term, domain, name dns.Name) (verdict, *Error) {
+	if name.Labels() < 2 {
+		return verdict{}, permError(domain, t.text, ErrTarget)
+	}
+	v, fault := e.checkHost(name)
+	if fault == nil && v.status == None {
+		fault = permError(domain, t.text, fmt.Errorf("%w: %q", ErrNoRecord, name))
+	}
+	return v, fault
+}
+
+// matchAddr compares the client with the addresses of a host, RFC 7208 section 5.3.
+func (e *evaluation) matchAddr(t *term, domain, host dns.Name) (bool, *Error) {
+	addrs, err := e.lookupAddr(host, e.ip.Is6())
+	if fault := e.answered(t, domain, len(addrs), err); fault != nil {
+		return false, fault
+	}
+	bits := t.bits4
+	if e.ip.Is6() {
+		bits = t.bits6
+	}
+	for _, addr := range addrs {
+		if e.ip.Is4() {
+			addr = addr.Unmap()
+		}
+		if netip.PrefixFrom(addr, int(bits)).Contains(e.ip) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// matchMX compares the client with the addresses of the MX hosts, RFC 7208
+// section 5.4. A name without MX records has none: it is not its own MX.
+func (e *evaluation) matchMX(t *term, domain, name dns.Name) (bool, *Error) {
+	hosts, err := e.lookupMX(name)
+	if fault := e.found(t, domain, err); fault != nil {
+		return false, fault
+	}
+	if len(hosts) > maxMX {
+		return false, permError(domain, t.text, ErrMXLimit)
+	}
+	if e.ahead != nil {
+		e.ahead.hosts(hosts, e.ip.Is6())
+	}
+	for _, host := range hosts {
+		if host.IsZero() { // the null MX, RFC 7505
+			continue
+		}
+		if matched, fault := e.matchAddr(t, domain, host); matched || fault != nil {
+			return matched, fault
+		}
+	}
+	return false, nil
+}
+
+// spend counts a term that looks something up.
+func (e *evaluation) spend(t *term, domain dns.Name) *Error {
+	if err := e.ctx.Err(); err != nil {
+		return tempError(domain, t.text, ended(err))
+	}
+	if e.lookups == maxLookups {
+		return permError(domain, t.text, ErrLookupLimit)
+	}
+	e.lookups++
+	e.voided = false
+	return nil
+}
+
+// answered takes the outcome of a look-up for addresses; found says the rest.
+func (e *evaluation) answered(t *term, domain dns.Name, records int, err error) *Error {
+	if err == nil && records == 0 {
+		err = dns.ErrNoData
+	}
+	return e.found(t, domain, err)
+}
+
+// found takes the outcome of a look-up: one that tells nothing ends the check
+// (RFC 7208 section 5), one that finds nothing is counted, but for those of an
+// explanation (section 4.6.4).
+func (e *evaluation) found(t *term, domain dns.Name, err error) *Error {
+	switch {
+	case err == nil, e.explaining:
+		return nil
+	case !dns.IsNone(err):
+		return tempError(domain, t.text, err)
+	case e.voided: // RFC 7208 section 4.6.4 counts terms
+		return nil
+	}
+	e.voided = true
+	if e.voids++; e.voids > maxVoids {
+		return permError(domain, t.text, fmt.Errorf("%w: %w", ErrVoidLimit, err))
+	}
+	return nil
+}
+
+// path gives the domains and the terms of the way to where the check ended.
+func (e *evaluation) path() (domains, terms []string) {
+	if e.depth == 0 {
+		return nil, nil
+	}
+	all := make([]string, 0, 2*e.depth)
+	for _, s := range e.steps[:e.depth] {
+		all = append(all, s.domain.String())
+	}
+	for _, s := range e.steps[:e.depth] {
+		if s.term != "" {
+			all = append(all, s.term)
+		}
+	}
+	return all[:e.depth:e.depth], all[e.depth:]
+}
+
+func tempError(domain dns.Name, term string, err error) *Error {
+	return &Error{Status: TempError, Domain: domain, Term: term, Err: err}
+}
+
+func permError(domain dns.Name, term string, err error) *Error {
+	return &Error{Status: PermError, Domain: domain, Term: term, Err: err}
+}
+
+// ended is the end of the check's time (RFC 7208 section 4.6.4) in the words of
+// package dns.
+func ended(err error) error {
+	if errors.Is(err, dns.ErrTemporary) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", dns.ErrTemporary, err)
+}

@@ -1,0 +1,46 @@
+package spf
+
+import "dmarcd/internal/dns"
+
+// maxExplanation bounds the owner's text: it goes into SMTP replies and logs.
+const maxExplanation = 200 // octets
+
+// explain fetches and expands the owner's text on a Fail, RFC 7208 section 6.2.
+// Whatever goes wrong, there is none, and the result stands.
+func (e *evaluation) explain(spec string, domain dns.Name) string {
+	e.explaining = true
+	name, ok, fault := e.target(&term{kind: exp, spec: spec}, domain)
+	if !ok || fault != nil || name.IsZero() {
+		return ""
+	}
+	txts, err := e.lookupTXT(name)
+	if err != nil || len(txts) != 1 || len(txts[0]) > maxRecordLen {
+		return ""
+	}
+	text := txts[0]
+	if checkMacroString(text, inText) != nil {
+		return ""
+	}
+	var out []byte
+	for text != "" && len(out) < maxExplanation {
+		p, rest, err := nextPiece(text, inText)
+		if err != nil {
+			return ""
+		}
+		value := p.literal
+		if p.letter != 0 {
+			value, ok, fault = e.value(p.letter, &term{kind: exp}, domain)
+			if !ok || fault != nil {
+				return ""
+			}
+		}
+		out = p.append(out, value)
+		text = rest
+	}
+	// A sender's local part may hold what the owner's text may not.
+	explanation := string(out[:min(len(out), maxExplanation)])
+	if !isPrintable(explanation) {
+		return ""
+	}
+	return explanation
+}
