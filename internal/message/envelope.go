@@ -35,16 +35,21 @@ type Address struct {
 
 // ParseAddress reads the path of a MAIL or RCPT command, with or without its
 // angle brackets and source route (RFC 5321 section 4.1.2). It never fails:
-// text that is no address keeps its parts and has a zero Domain.
+// text that is no address keeps its parts and has a zero Domain. Only "<>", and
+// nothing at all, give the null reverse-path.
 func ParseAddress(s string) Address {
 	s = strings.TrimSpace(s)
 	if rest, ok := strings.CutPrefix(s, "<"); ok {
 		s = strings.TrimSuffix(rest, ">")
 	}
+	whole := s
 	if strings.HasPrefix(s, "@") { // source route: @one,@two:joe@three, RFC 5321 appendix C
 		if i := strings.IndexByte(s, ':'); i >= 0 {
 			s = s[i+1:]
 		}
+	}
+	if s == "" || s == "@" {
+		return Address{Local: whole}
 	}
 	at := strings.LastIndexByte(s, '@')
 	if at < 0 {

@@ -1,0 +1,425 @@
+package message
+
+import (
+	"bytes"
+	"fmt"
+)
+
+// addressParser reads the address list of one From field. It looks at each
+// octet a fixed number of times and never goes back.
+type addressParser struct {
+	s      []byte // the field value without its last line end
+	pos    int
+	author *Author
+	found  int // addresses
+}
+
+// list reads an address list (RFC 5322 section 3.4; groups by RFC 6854 section
+// 2.1; empty elements by RFC 5322 section 4.4).
+func (p *addressParser) list() error {
+	inGroup, separated := false, true
+	for {
+		if err := p.cfws(); err != nil {
+			return err
+		}
+		switch c := p.peek(); {
+		case c == 0:
+			return p.end(inGroup)
+		case c == ',':
+			p.pos++
+			separated = true
+		case c == ';' && inGroup:
+			p.pos++
+			inGroup, separated = false, false
+		case c == ';' || !separated:
+			return p.bad("text after an address")
+		default:
+			group, err := p.element()
+			if err != nil {
+				return err
+			}
+			if group && inGroup {
+				return p.bad("group within a group")
+			}
+			if group {
+				inGroup = true
+			}
+			separated = group
+		}
+	}
+}
+
+func (p *addressParser) end(inGroup bool) error {
+	switch {
+	case p.pos < len(p.s):
+		return p.bad("NUL")
+	case inGroup:
+		return p.bad("group without an end")
+	}
+	return nil
+}
+
+// words is what stands before the "@", "<" or ":" that tells what it is: a local
+// part, a phrase or the name of a group.
+type words struct {
+	start, stop int  // its octets
+	count       int  // words and dots
+	apart       bool // two words without a dot between them, or a bracket: no local part
+	opaque      bool // a quoted string or an encoded word: its text may hold anything
+	at          bool // an unquoted "@" with a domain: an address written as a phrase
+	last        byte // 'w' after a word, '.' after a dot
+}
+
+// element reads a mailbox, or the name and the colon of a group.
+func (p *addressParser) element() (group bool, err error) {
+	w := words{start: p.pos}
+	for {
+		w.stop = p.pos
+		if err := p.cfws(); err != nil {
+			return false, err
+		}
+		switch c := p.peek(); c {
+		case 0, ',', ';':
+			return false, p.bare(&w)
+		case ':':
+			if w.count == 0 || w.at {
+				return false, p.bad("group without a name")
+			}
+			p.pos++
+			return true, nil
+		case '<':
+			return false, p.angle()
+		case '@':
+			done, err := p.addrSpec(&w)
+			if done || err != nil {
+				return false, err
+			}
+		case '[', ']':
+			p.pos++
+			w.count++
+			w.apart, w.last = true, 'w'
+		default:
+			if err := p.word(&w); err != nil {
+				return false, err
+			}
+		}
+	}
+}
+
+// bare judges an element that has ended without an angle address: the first half
+// of a phrase with a bare comma, "Doe, John <john@example.com>". It names no
+// domain, unless in text that we do not look into.
+func (p *addressParser) bare(w *words) error {
+	if w.opaque || w.at {
+		return p.bad("phrase without an address")
+	}
+	return nil
+}
+
+// addrSpec reads "@" and the domain. Where the address ends there, it is done;
+// otherwise it was part of a phrase, and an angle address must follow. Its
+// domain counts either way.
+func (p *addressParser) addrSpec(w *words) (done bool, err error) {
+	p.pos++
+	domain, err := p.domain()
+	if err != nil {
+		return false, err
+	}
+	if err := p.cfws(); err != nil {
+		return false, err
+	}
+	c := p.peek()
+	done = c == 0 || c == ',' || c == ';'
+	if done && (w.count == 0 || w.apart || w.at) {
+		return false, p.bad("no local part")
+	}
+	local := p.s[w.start:w.stop]
+	w.at, w.apart, w.last = true, true, 'w'
+	p.found++
+	return done, p.author.add(domain, local)
+}
+
+// angle reads an angle address (RFC 5322 section 3.4) with the route that
+// section 4.4 allows before it; the domains of a route are those of relays.
+func (p *addressParser) angle() error {
+	p.pos++
+	if err := p.cfws(); err != nil {
+		return err
+	}
+	if c := p.peek(); c == '@' || c == ',' {
+		if err := p.route(); err != nil {
+			return err
+		}
+	}
+	w := words{start: p.pos}
+	for {
+		w.stop = p.pos
+		if err := p.cfws(); err != nil {
+			return err
+		}
+		if p.peek() == '@' {
+			break
+		}
+		if err := p.word(&w); err != nil {
+			return err
+		}
+	}
+	if w.count == 0 || w.apart {
+		return p.bad("no local part")
+	}
+	p.pos++
+	domain, err := p.domain()
+	if err != nil {
+		return err
+	}
+	if err := p.cfws(); err != nil {
+		return err
+	}
+	if p.peek() != '>' {
+		return p.bad("no > after the domain")
+	}
+	p.pos++
+	p.found++
+	return p.author.add(domain, p.s[w.start:w.stop])
+}
+
+// route skips "@one,@two:".
+func (p *addressParser) route() error {
+	for {
+		if err := p.cfws(); err != nil {
+			return err
+		}
+		switch p.peek() {
+		case ',':
+			p.pos++
+		case '@':
+			p.pos++
+			if _, err := p.domain(); err != nil {
+				return err
+			}
+		case ':':
+			p.pos++
+			return p.cfws()
+		default:
+			return p.bad("broken route")
+		}
+	}
+}
+
+// word reads a dot, an atom or a quoted string of a phrase or local part.
+// Dots may stand anywhere: no two readings of a domain hang on them.
+func (p *addressParser) word(w *words) error {
+	c := p.peek()
+	switch {
+	case c == '.':
+		p.pos++
+	case w.last == 'w':
+		w.apart = true
+		fallthrough
+	default:
+		if c == '"' {
+			w.opaque = true
+			if err := p.quoted(); err != nil {
+				return err
+			}
+		} else if !isAtext(c) {
+			return p.bad("stray character")
+		} else if encoded := p.atom(); encoded {
+			w.opaque = true
+		}
+	}
+	w.count++
+	w.last = 'w'
+	if c == '.' {
+		w.last = '.'
+	}
+	return nil
+}
+
+// atom reads a run of atext and tells whether it looks like an encoded word
+// (RFC 2047 section 2).
+func (p *addressParser) atom() (encoded bool) {
+	start := p.pos
+	for p.pos < len(p.s) && isAtext(p.s[p.pos]) {
+		p.pos++
+	}
+	a := p.s[start:p.pos]
+	return len(a) > 4 && a[0] == '=' && a[1] == '?' && bytes.HasSuffix(a, []byte("?="))
+}
+
+// quoted reads a quoted string (RFC 5322 section 3.2.4).
+func (p *addressParser) quoted() error {
+	p.pos++
+	for p.pos < len(p.s) {
+		switch c := p.s[p.pos]; {
+		case c == '"':
+			p.pos++
+			return nil
+		case c == '\\':
+			p.pos++
+			if err := p.text(); err != nil {
+				return err
+			}
+		default:
+			if err := p.text(); err != nil {
+				return err
+			}
+		}
+	}
+	return p.bad("quoted string without an end")
+}
+
+// domain reads a domain and gives its octets without the comments and white
+// space that section 4.4 of RFC 5322 allows round its dots. A domain literal is
+// no domain (RFC 9989 section 5.3.1), nor are the other characters of a dot-atom:
+// mail domains have letters, digits, hyphens and, in DNS, underscores.
+func (p *addressParser) domain() ([]byte, error) {
+	if err := p.cfws(); err != nil {
+		return nil, err
+	}
+	start, stop := p.pos, p.pos
+	var joined []byte // the domain so far, where it does not stand in one piece
+	for {
+		from := p.pos
+		for p.pos < len(p.s) && isDomainChar(p.s[p.pos]) {
+			p.pos++
+		}
+		if joined != nil {
+			joined = append(joined, p.s[from:p.pos]...)
+		}
+		stop = p.pos
+		if err := p.cfws(); err != nil {
+			return nil, err
+		}
+		if p.peek() != '.' {
+			break
+		}
+		if p.pos != stop && joined == nil {
+			joined = append(make([]byte, 0, 64), p.s[start:stop]...)
+		}
+		p.pos++
+		dot := p.pos
+		if err := p.cfws(); err != nil {
+			return nil, err
+		}
+		if p.pos != dot && joined == nil {
+			joined = append(make([]byte, 0, 64), p.s[start:dot-1]...)
+		}
+		if joined != nil {
+			joined = append(joined, '.')
+		}
+	}
+	if joined != nil {
+		return joined, nil
+	}
+	if start == stop {
+		return nil, p.bad("no domain after @")
+	}
+	return p.s[start:stop], nil
+}
+
+// cfws skips comments and folding white space (RFC 5322 section 3.2.2).
+func (p *addressParser) cfws() error {
+	for p.pos < len(p.s) {
+		switch c := p.s[p.pos]; {
+		case c == ' ' || c == '\t':
+			p.pos++
+		case c == '\r' || c == '\n':
+			if err := p.fold(); err != nil {
+				return err
+			}
+		case c == '(':
+			if err := p.comment(); err != nil {
+				return err
+			}
+		default:
+			return nil
+		}
+	}
+	return nil
+}
+
+// fold skips a line end that white space follows; the field has no other. A bare
+// LF is taken too: some MTAs hand folds to a milter that way.
+func (p *addressParser) fold() error {
+	if p.s[p.pos] == '\r' {
+		p.pos++
+	}
+	if p.peek() != '\n' {
+		return p.bad("bare CR")
+	}
+	p.pos++
+	if c := p.peek(); c != ' ' && c != '\t' {
+		return p.bad("line end within the field")
+	}
+	return nil
+}
+
+func (p *addressParser) comment() error {
+	depth := 0
+	for p.pos < len(p.s) {
+		switch p.s[p.pos] {
+		case '(':
+			p.pos++
+			if depth++; depth > maxCommentDepth {
+				return p.bad("comments too deep")
+			}
+		case ')':
+			p.pos++
+			if depth--; depth == 0 {
+				return nil
+			}
+		case '\\':
+			p.pos++
+			if err := p.text(); err != nil {
+				return err
+			}
+		default:
+			if err := p.text(); err != nil {
+				return err
+			}
+		}
+	}
+	return p.bad("comment without an end")
+}
+
+// text takes one octet of a quoted string or comment. Control characters have
+// no place in a field: readers end the text there, or drop it.
+func (p *addressParser) text() error {
+	c := p.peek()
+	switch {
+	case c == '\r' || c == '\n':
+		return p.fold()
+	case c < ' ' && c != '\t' || c == 0x7f:
+		return p.bad("control character")
+	}
+	p.pos++
+	return nil
+}
+
+// peek is the next octet; 0 at the end of the field, and for a NUL, which nothing accepts.
+func (p *addressParser) peek() byte {
+	if p.pos < len(p.s) {
+		return p.s[p.pos]
+	}
+	return 0
+}
+
+func (p *addressParser) bad(why string) error {
+	return fmt.Errorf("%w: %s, at octet %d", ErrBadFrom, why, p.pos)
+}
+
+// isAtext tells what an atom is made of (RFC 5322 section 3.2.3), with all 8-bit
+// octets: UTF-8 (RFC 6532 section 3.2) and what old software sends as it is.
+func isAtext(c byte) bool {
+	switch c {
+	case '(', ')', '<', '>', '[', ']', ':', ';', '@', '\\', ',', '.', '"', 0x7f:
+		return false
+	}
+	return c > ' '
+}
+
+func isDomainChar(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
+		c == '-' || c == '_' || c >= 0x80
+}
