@@ -7,7 +7,8 @@ import "dmarcd/internal/dns"
 type Status string
 
 // The results of RFC 8601 section 2.7.1. "none" is said of a message without
-// signatures and so never stands in a Result.
+// signatures and so never stands in a Result; nor does "neutral", for a
+// signature that cannot be processed is a PermError here.
 const (
 	None      Status = "none"
 	Pass      Status = "pass"
@@ -18,18 +19,22 @@ const (
 	PermError Status = "permerror"
 )
 
-// Result is the outcome for one DKIM-Signature field.
+// Result is the outcome for one DKIM-Signature field. Its text comes from the
+// network, but is checked: Domain and Selector hold letters, digits, hyphens,
+// underscores and dots only, Algorithm letters, digits and hyphens, SigPrefix
+// the base64 alphabet. Identity is unchecked.
 type Result struct {
 	Status    Status
 	Domain    dns.Name // d=; zero if the field could not be read
-	Selector  string   // s=
-	Algorithm string   // a=, such as "rsa-sha256"
+	Selector  string   // s=, as sent, U-labels as A-labels; "" if it could not be read
+	Identity  string   // i= as sent without white space; "" if the field has none
+	Algorithm string   // a=, such as "rsa-sha256"; "" if it could not be read
 	Header    string   // header canonicalization, "simple" or "relaxed"
 	Body      string   // body canonicalization
 	KeyBits   int      // size of the public key in bits; 0 if none was fetched
 	Partial   bool     // l= left part of the body unsigned
 	Testing   bool     // the key record says t=y
-	SigPrefix string   // start of b=, to tell signatures apart (RFC 6008)
+	SigPrefix string   // the first 8 characters of b=, to tell signatures apart (RFC 6008)
 	// Processed tells that the signature was well-formed, its key was found and
 	// the cryptographic comparison was made: it verified or it did not.
 	Processed bool

@@ -1,0 +1,150 @@
+package dkim
+
+import (
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/x509"
+	"fmt"
+)
+
+const (
+	// minRSABits is the floor below which no signature is valid, whatever the
+	// settings: RFC 8301 section 3.2.
+	minRSABits = 1024
+
+	// maxRSAExponent bounds the cost of one verification. Exponents in use are
+	// 65537 or 3; crypto/rsa takes none above this.
+	maxRSAExponent = 1<<31 - 1
+
+	// maxKeyRecord bounds one key record in octets. An RSA key of 16384 bits
+	// takes under 3000.
+	maxKeyRecord = 8192
+)
+
+// keyRecord is one key record, RFC 6376 section 3.6.1.
+type keyRecord struct {
+	alg     algorithm
+	rsa     *rsa.PublicKey    // nil but for rsaSHA256
+	ed25519 ed25519.PublicKey // nil but for ed25519SHA256
+	bits    int
+	unfit   error // why no signature may use it, by its h= and s=; nil if any may
+	testing bool  // t=y
+	strict  bool  // t=s
+}
+
+// parseKey reads a key record. Unknown tags, such as g= of RFC 4871, are ignored.
+func parseKey(text string) (keyRecord, error) {
+	if len(text) > maxKeyRecord {
+		return keyRecord{}, fmt.Errorf("%w: %d octets", ErrKeySyntax, len(text))
+	}
+	var space [8]tag
+	tags, err := parseTags(space[:0], []byte(text))
+	if err != nil {
+		return keyRecord{}, fmt.Errorf("%w: %w", ErrKeySyntax, err)
+	}
+	if v, ok := tags.get("v"); ok && (string(v.value) != "DKIM1" || string(tags[0].name) != "v") {
+		return keyRecord{}, fmt.Errorf("%w: v=%q, or not the first tag", ErrKeySyntax, quoted(v.value))
+	}
+	p, ok := tags.get("p")
+	switch {
+	case !ok:
+		return keyRecord{}, fmt.Errorf("%w: no p= tag", ErrKeySyntax)
+	case len(p.value) == 0: // RFC 6376 section 3.6.1
+		return keyRecord{}, ErrKeyRevoked
+	}
+	data, err := decodeBase64(p.value)
+	if err != nil {
+		return keyRecord{}, fmt.Errorf("%w: p=: %w", ErrKeySyntax, err)
+	}
+	k := keyRecord{}
+	if err := k.parsePublic(tags, data); err != nil {
+		return keyRecord{}, err
+	}
+	k.parseUse(tags)
+	return k, nil
+}
+
+// parsePublic reads the public key by k=.
+func (k *keyRecord) parsePublic(tags tagList, data []byte) error {
+	kind := "rsa"
+	if t, ok := tags.get("k"); ok {
+		kind = string(quoted(t.value))
+	}
+	switch kind {
+	case "rsa":
+		pub, err := parseRSA(data)
+		if err != nil {
+			return err
+		}
+		k.alg, k.rsa, k.bits = rsaSHA256, pub, pub.N.BitLen()
+	case "ed25519": // the 32 octets alone, RFC 8463 section 4.2
+		if len(data) != ed25519.PublicKeySize {
+			return fmt.Errorf("%w: Ed25519 key of %d octets", ErrKeySyntax, len(data))
+		}
+		k.alg, k.ed25519, k.bits = ed25519SHA256, data, 8*len(data)
+	default:
+		return fmt.Errorf("%w: k=%q", ErrKeyUnfit, kind)
+	}
+	return nil
+}
+
+// parseRSA reads an RSA key in either of the forms that RFC 6376 and its
+// erratum 3017 allow.
+func parseRSA(data []byte) (*rsa.PublicKey, error) {
+	pub, err := x509.ParsePKIXPublicKey(data)
+	if err != nil {
+		pub, err = x509.ParsePKCS1PublicKey(data)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: p= is no RSA key", ErrKeySyntax)
+	}
+	key, ok := pub.(*rsa.PublicKey)
+	switch {
+	case !ok:
+		return nil, fmt.Errorf("%w: p= holds a %T, not an RSA key", ErrKeySyntax, pub)
+	case key.E < 3 || key.E%2 == 0 || key.E > maxRSAExponent:
+		return nil, fmt.Errorf("%w: RSA exponent %d", ErrKeySyntax, key.E)
+	}
+	return key, nil
+}
+
+// parseUse reads what the key may be used for: h=, s= and t=. Values not known
+// are ignored (RFC 6376 section 3.6.1).
+func (k *keyRecord) parseUse(tags tagList) {
+	if h, ok := tags.get("h"); ok && !hasItem(h.value, "sha256", "") {
+		k.unfit = fmt.Errorf("%w: h=%q", ErrKeyUnfit, quoted(h.value))
+	}
+	if s, ok := tags.get("s"); ok && !hasItem(s.value, "email", "*") {
+		k.unfit = fmt.Errorf("%w: s=%q", ErrKeyUnfit, quoted(s.value))
+	}
+	if t, ok := tags.get("t"); ok {
+		k.testing = hasItem(t.value, "y", "")
+		k.strict = hasItem(t.value, "s", "")
+	}
+}
+
+// allows tells whether the signature may use the key; nil if so.
+// RFC 6376 section 6.1.2.
+func (k *keyRecord) allows(s *signature) error {
+	switch {
+	case k.alg != s.alg:
+		return fmt.Errorf("%w: it is of another algorithm than %s", ErrKeyUnfit, s.Algorithm)
+	case k.unfit != nil:
+		return k.unfit
+	case k.strict && s.agent != s.Domain:
+		return fmt.Errorf("%w: t=s, but i= is %s", ErrKeyUnfit, s.agent)
+	case k.rsa != nil && k.bits < minRSABits:
+		return fmt.Errorf("%w: %d bits, RFC 8301 asks for %d", ErrKeySize, k.bits, minRSABits)
+	}
+	return nil
+}
+
+// matches makes the cryptographic comparison with the hash of the signed
+// header fields.
+func (k *keyRecord) matches(digest, sig []byte) bool {
+	if k.rsa != nil {
+		return rsa.VerifyPKCS1v15(k.rsa, crypto.SHA256, digest, sig) == nil
+	}
+	return ed25519.Verify(k.ed25519, digest, sig) // of the hash, RFC 8463 section 3
+}

@@ -1,0 +1,88 @@
+package dkim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"dmarcd/internal/dns"
+)
+
+// Resolver fetches keys. LookupTXT gives one string for each TXT record, its
+// character-strings joined (RFC 6376 section 3.6.2.2). An error for which
+// dns.IsNone holds means that there is no key; any other is temporary. It must
+// return soon after ctx is done and must be safe for concurrent use.
+type Resolver interface {
+	LookupTXT(ctx context.Context, name dns.Name) ([]string, error)
+}
+
+// maxKeyRecords is how many key records at one name are tried. One is the rule;
+// several are undefined by RFC 6376 section 3.6.2.2, but met.
+const maxKeyRecords = 4
+
+// keyLookup is one look-up, shared by all signatures that use the key. All but
+// name belongs to the goroutine that runs it until done is closed.
+type keyLookup struct {
+	name     dns.Name
+	done     chan struct{}
+	keys     []keyRecord
+	none     *outcome // why there are no keys
+	panicked any      // carried over to the goroutine of the message
+}
+
+// run fetches and reads the key records.
+func (l *keyLookup) run(ctx context.Context, res Resolver) {
+	defer close(l.done)
+	defer func() { l.panicked = recover() }()
+	l.none = &outcome{status: TempError, err: ErrKeyLookup} // stands if the resolver ends the goroutine
+	texts, err := res.LookupTXT(ctx, l.name)
+	l.none = l.read(texts, err)
+}
+
+func (l *keyLookup) read(texts []string, err error) *outcome {
+	switch {
+	case err == nil && len(texts) == 0:
+		err = dns.ErrNoData
+		fallthrough
+	case err != nil && dns.IsNone(err): // RFC 6376 section 6.1.2 rule 2
+		return &outcome{status: PermError, err: fmt.Errorf("%w at %s: %w", ErrNoKey, l.name, err)}
+	case err != nil: // section 6.1.2 rule 1
+		return &outcome{status: TempError, err: fmt.Errorf("%w: %w", ErrKeyLookup, err)}
+	}
+	var fault error
+	for _, text := range texts {
+		key, err := parseKey(text)
+		switch {
+		case err == nil && len(l.keys) < maxKeyRecords:
+			l.keys = append(l.keys, key)
+		case err != nil && (fault == nil || errors.Is(fault, ErrKeySyntax)):
+			fault = fmt.Errorf("%w (%s)", err, l.name) // that a key is revoked says more than that a stray record is none
+		}
+	}
+	if len(l.keys) == 0 {
+		return &outcome{status: PermError, err: fault}
+	}
+	return nil
+}
+
+// ready tells whether the look-up has ended, without waiting.
+func (l *keyLookup) ready() bool {
+	select {
+	case <-l.done:
+		if l.panicked != nil {
+			panic(l.panicked)
+		}
+		return true
+	default:
+		return false
+	}
+}
+
+// wait waits for the end of the look-up or of ctx and tells which it was.
+func (l *keyLookup) wait(ctx context.Context) bool {
+	select {
+	case <-l.done:
+	case <-ctx.Done():
+	}
+	return l.ready()
+}

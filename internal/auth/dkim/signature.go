@@ -1,0 +1,393 @@
+package dkim
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"dmarcd/internal/dns"
+	"dmarcd/internal/message"
+)
+
+const (
+	// fieldName is the field of a signature, RFC 6376 section 3.5.
+	fieldName = "DKIM-Signature"
+
+	// ClockSkew is how long after its x= a signature still counts. Sender and
+	// receiver need not agree on the time to the second.
+	ClockSkew = 5 * time.Minute
+
+	// maxSignedNames bounds h=. A message has a few dozen fields; each name
+	// listed costs a look-up.
+	maxSignedNames = 2000
+
+	// maxName bounds what is looked at of d=, s= and i=: four octets for each
+	// of the 253 that a name may have (RFC 1035 section 2.3.4).
+	maxName = 1024
+)
+
+type algorithm byte
+
+const (
+	rsaSHA256 algorithm = iota
+	ed25519SHA256
+)
+
+// Names of the canonicalizations, RFC 6376 section 3.4.
+const (
+	simple  = "simple"
+	relaxed = "relaxed"
+)
+
+// signature is one DKIM-Signature field and what became of it.
+type signature struct {
+	Result      // Status "" until it is settled
+	field   int // where it stands in the header
+	alg     algorithm
+	keyName dns.Name
+	agent   dns.Name // domain of i=; that of d= if there is none
+	names   []byte   // h=
+	data    []byte   // b=, decoded
+	bh      []byte   // bh=, decoded
+	length  int64    // l=; -1 without one
+	// The value of b= in the field's Raw with all the white space around it,
+	// which counts as empty in the signature's own hash.
+	blankFrom, blankTo int
+
+	key       *keyLookup
+	body      *bodyHash
+	compared  bool    // with its key
+	afterBody outcome // what it is if the body matches
+}
+
+// settle writes the outcome down. Processed follows from it: whether a key was
+// compared with the message.
+func (s *signature) settle(o outcome) {
+	s.Status, s.Err, s.Processed = o.status, o.err, o.compared
+}
+
+// settled tells whether the outcome is known.
+func (s *signature) settled() bool { return s.Status != "" }
+
+// outcome is what became of a signature.
+type outcome struct {
+	status   Status
+	err      error
+	compared bool // the key was compared with the signature
+}
+
+// parse reads the field and checks all that can be checked without a key, as
+// RFC 6376 section 6.1.1 has it. It reads on after a fault, so that the result
+// names the signature as well as it can; the first fault is returned.
+func (s *signature) parse(f message.Field, now time.Time) error {
+	var space [maxTags]tag
+	value := f.Value()
+	tags, err := parseTags(space[:0], value)
+	switch {
+	case errors.Is(err, errTooManyTags):
+		return fmt.Errorf("%w: %w", ErrLimit, err)
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrSyntax, err)
+	}
+	s.length = -1
+	offset := len(f.Raw) - len(value)
+	for _, check := range []error{
+		s.parseVersion(tags),
+		s.parseAlgorithm(tags),
+		s.parseNames(tags),
+		s.parseIdentity(tags),
+		s.parseCanonicalization(tags),
+		s.parseHashes(tags, offset),
+		s.parseSigned(tags),
+		s.parseLength(tags),
+		s.parseTimes(tags, now),
+		parseQuery(tags),
+	} {
+		if check != nil {
+			return check
+		}
+	}
+	return nil
+}
+
+func missing(name string) error { return fmt.Errorf("%w: no %s= tag", ErrSyntax, name) }
+
+func invalid(name string, value []byte) error {
+	return fmt.Errorf("%w: %s=%q", ErrSyntax, name, quoted(value))
+}
+
+func (s *signature) parseVersion(tags tagList) error {
+	v, ok := tags.get("v")
+	switch {
+	case !ok:
+		return missing("v")
+	case string(v.value) != "1":
+		return fmt.Errorf("%w: v=%q", ErrUnsupported, quoted(v.value))
+	}
+	return nil
+}
+
+func (s *signature) parseAlgorithm(tags tagList) error {
+	a, ok := tags.get("a")
+	if !ok {
+		return missing("a")
+	}
+	switch string(a.value) {
+	case "rsa-sha256":
+		s.alg, s.Algorithm = rsaSHA256, "rsa-sha256"
+		return nil
+	case "ed25519-sha256": // RFC 8463 section 3
+		s.alg, s.Algorithm = ed25519SHA256, "ed25519-sha256"
+		return nil
+	}
+	const longest = 32
+	if len(a.value) <= longest && isPlain(string(a.value), false) {
+		s.Algorithm = string(a.value)
+	}
+	// rsa-sha1 is among them: RFC 8301 section 3.1.
+	return fmt.Errorf("%w: a=%q", ErrUnsupported, quoted(a.value))
+}
+
+// isPlain tells whether s has letters, digits and hyphens only and, in a name,
+// dots and underscores. Host names have no underscores, but selectors in use do.
+func isPlain(s string, name bool) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-':
+		case name && (c == '.' || c == '_'):
+		default:
+			return false
+		}
+	}
+	return s != ""
+}
+
+// parseDomain reads a domain-name of RFC 6376 section 3.5. U-labels become
+// A-labels, for comparison and for the query (RFC 8616 section 5).
+func parseDomain(value []byte) (dns.Name, bool) {
+	if len(value) > maxName {
+		return dns.Name{}, false
+	}
+	d, err := dns.Parse(string(value))
+	if err != nil || d.Labels() < 2 || !isPlain(d.String(), true) {
+		return dns.Name{}, false
+	}
+	return d, true
+}
+
+// parseNames reads d= and s= and makes the name of the key, RFC 6376 section 3.6.2.1.
+func (s *signature) parseNames(tags tagList) error {
+	d, ok := tags.get("d")
+	if !ok {
+		return missing("d")
+	}
+	if s.Domain, ok = parseDomain(d.value); !ok {
+		return invalid("d", d.value)
+	}
+	sel, ok := tags.get("s")
+	if !ok {
+		return missing("s")
+	}
+	if len(sel.value) > maxName {
+		return invalid("s", sel.value)
+	}
+	const namespace = "._domainkey."
+	selector := string(sel.value)
+	name, err := dns.Parse(selector + namespace + s.Domain.String())
+	if err != nil || !isPlain(name.String(), true) {
+		return invalid("s", sel.value)
+	}
+	s.keyName = name
+	if s.Selector = selector; !isPlain(selector, true) {
+		s.Selector = strings.TrimSuffix(name.String(), namespace+s.Domain.String())
+	}
+	return nil
+}
+
+// parseIdentity checks that i= is within d=; letter case does not count
+// (RFC 6376 section 6.1.1).
+func (s *signature) parseIdentity(tags tagList) error {
+	i, ok := tags.get("i")
+	if !ok {
+		s.agent = s.Domain
+		return nil
+	}
+	if len(i.value) > maxName {
+		return invalid("i", i.value)
+	}
+	var space [128]byte
+	value := squeeze(space[:0], i.value)
+	s.Identity = string(value)
+	at := bytes.LastIndexByte(value, '@')
+	if at < 0 {
+		return invalid("i", i.value)
+	}
+	if s.agent, ok = parseDomain(value[at+1:]); !ok {
+		return invalid("i", i.value)
+	}
+	if s.agent != s.Domain && !s.agent.IsBelow(s.Domain) {
+		return fmt.Errorf("%w: %s and %s", ErrIdentity, s.agent, s.Domain)
+	}
+	return nil
+}
+
+// parseCanonicalization reads c=; what is not said is "simple" (RFC 6376 section 3.5).
+func (s *signature) parseCanonicalization(tags tagList) error {
+	s.Header, s.Body = simple, simple
+	c, ok := tags.get("c")
+	if !ok {
+		return nil
+	}
+	header, body, both := bytes.Cut(c.value, []byte("/"))
+	known := true
+	s.Header, known = canonicalization(header, known)
+	if both {
+		s.Body, known = canonicalization(body, known)
+	}
+	if !known {
+		return fmt.Errorf("%w: c=%q", ErrUnsupported, quoted(c.value))
+	}
+	return nil
+}
+
+func canonicalization(name []byte, known bool) (string, bool) {
+	switch string(trim(name)) {
+	case simple:
+		return simple, known
+	case relaxed:
+		return relaxed, known
+	}
+	return "", false
+}
+
+// parseHashes reads bh= and b=. A value of the wrong length is left to the
+// comparison.
+func (s *signature) parseHashes(tags tagList, offset int) error {
+	b, ok := tags.get("b")
+	if !ok {
+		return missing("b")
+	}
+	s.blankFrom, s.blankTo = offset+b.start, offset+b.end
+	data, err := decodeBase64(b.value)
+	if err != nil || len(data) == 0 {
+		return invalid("b", b.value)
+	}
+	s.data, s.SigPrefix = data, prefix(b.value)
+
+	bh, ok := tags.get("bh")
+	if !ok {
+		return missing("bh")
+	}
+	if s.bh, err = decodeBase64(bh.value); err != nil || len(s.bh) == 0 {
+		return invalid("bh", bh.value)
+	}
+	return nil
+}
+
+// prefix is the start of b= that tells signatures apart: 8 characters suffice
+// (RFC 6008 section 4).
+func prefix(b []byte) string {
+	var space [8]byte
+	p := space[:0]
+	for _, c := range b {
+		if len(p) == cap(p) {
+			break
+		}
+		if !isSpace(c) {
+			p = append(p, c)
+		}
+	}
+	return string(p)
+}
+
+// parseSigned reads h=, which must name From (RFC 6376 section 5.4).
+func (s *signature) parseSigned(tags tagList) error {
+	h, ok := tags.get("h")
+	if !ok {
+		return missing("h")
+	}
+	s.names = h.value
+	from := false
+	count := 0
+	for list, more := h.value, true; more; {
+		var name []byte
+		name, list, more = cutItem(list)
+		if bytes.ContainsAny(name, " \t\r\n") {
+			return invalid("h", h.value)
+		}
+		from = from || bytes.EqualFold(name, []byte("From"))
+		count++
+	}
+	switch {
+	case !from:
+		return ErrFromUnsigned
+	case count > maxSignedNames:
+		return fmt.Errorf("%w: h= has %d names", ErrLimit, count)
+	}
+	return nil
+}
+
+func (s *signature) parseLength(tags tagList) error {
+	l, ok := tags.get("l")
+	if !ok {
+		return nil
+	}
+	n, ok := number(l.value)
+	if !ok {
+		return invalid("l", l.value)
+	}
+	s.length = n
+	return nil
+}
+
+// parseTimes reads t= and x=, seconds since 1970 (RFC 6376 section 3.5).
+func (s *signature) parseTimes(tags tagList, now time.Time) error {
+	created := int64(-1)
+	if t, ok := tags.get("t"); ok {
+		if created, ok = number(t.value); !ok {
+			return invalid("t", t.value)
+		}
+	}
+	x, ok := tags.get("x")
+	if !ok {
+		return nil
+	}
+	expires, ok := number(x.value)
+	switch {
+	case !ok:
+		return invalid("x", x.value)
+	case expires <= created:
+		return fmt.Errorf("%w: x= is not after t=", ErrSyntax)
+	case !now.IsZero() && now.Add(-ClockSkew).Unix() > expires:
+		return fmt.Errorf("%w at %s", ErrExpired, time.Unix(expires, 0).UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// number reads an unsigned decimal. One too large for its type is as good as
+// infinite: RFC 6376 section 3.5 allows l= of 76 digits.
+func number(s []byte) (int64, bool) {
+	n := int64(0)
+	for _, c := range s {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		if n > (math.MaxInt64-9)/10 {
+			n = math.MaxInt64
+		} else {
+			n = n*10 + int64(c-'0')
+		}
+	}
+	return n, len(s) > 0
+}
+
+// parseQuery wants the one method there is among those of q= (RFC 6376 section 3.5).
+func parseQuery(tags tagList) error {
+	if q, ok := tags.get("q"); ok && !hasItem(q.value, "dns/txt", "") {
+		return fmt.Errorf("%w: q=%q", ErrUnsupported, quoted(q.value))
+	}
+	return nil
+}

@@ -1,0 +1,317 @@
+package dkim
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"hash"
+	"sync"
+	"time"
+
+	"dmarcd/internal/dns"
+	"dmarcd/internal/message"
+)
+
+// What Options say when they say nothing.
+const (
+	DefaultMaxSignatures = 10
+	DefaultMinRSABits    = minRSABits
+	DefaultMaxRSABits    = 4096 // RFC 8301 section 3.2: up to here every verifier must go
+)
+
+// Options bound and steer the verification. The zero Options are the defaults,
+// without a time.
+type Options struct {
+	// MaxSignatures is how many signatures are checked; 0 means
+	// DefaultMaxSignatures. Malformed ones do not count. The others are Policy.
+	MaxSignatures int
+	// MinRSABits and MaxRSABits bound the RSA keys, 0 meaning the defaults. A
+	// signature that verifies with a shorter key is Policy, but PermError below
+	// 1024 bits (RFC 8301 section 3.2). One with a longer key is Policy and is
+	// not compared, for what it costs.
+	MinRSABits, MaxRSABits int
+	// Prefer is the author domain, zero if there is none. Where there are more
+	// signatures than MaxSignatures, those that may align with it come first
+	// (RFC 9989 section 5.3.3 needs no more than one).
+	Prefer dns.Name
+	// Now is the time of the message, for x=. The zero Time leaves times
+	// unchecked.
+	Now time.Time
+}
+
+func (o Options) withDefaults() Options {
+	if o.MaxSignatures <= 0 {
+		o.MaxSignatures = DefaultMaxSignatures
+	}
+	if o.MinRSABits <= 0 {
+		o.MinRSABits = DefaultMinRSABits
+	}
+	if o.MaxRSABits <= 0 {
+		o.MaxRSABits = DefaultMaxRSABits
+	}
+	return o
+}
+
+// Verifier verifies the signatures of one message. It is not safe for
+// concurrent use. Either Results or Close ends it; whoever makes one calls at
+// least one of them.
+type Verifier struct {
+	ctx     context.Context
+	cancel  context.CancelFunc // nil when nothing is looked up
+	lookups sync.WaitGroup
+	options Options
+
+	signatures []signature // in header order
+	checked    []*signature
+	index      *headerIndex
+	bodies     []*bodyHash // one for each canonicalization asked for
+	hash       hash.Hash   // of the header, used by one signature after the other
+	scratch    []byte
+	results    []Result
+	ended      bool
+}
+
+// NewVerifier reads the signatures of h and starts to fetch their keys, in
+// parallel, with res. ctx bounds the look-ups: when it is done, what is still
+// missing is a TempError. h must stay unchanged until Results. An h that was
+// cut is not checked at all: every signature is Policy.
+func NewVerifier(ctx context.Context, res Resolver, h *message.Header, o Options) *Verifier {
+	v := &Verifier{ctx: ctx, options: o.withDefaults()}
+	n := h.Count(fieldName)
+	if n == 0 {
+		return v
+	}
+	v.signatures = make([]signature, 0, n)
+	for i, f := range h.Fields {
+		if !f.Is(fieldName) {
+			continue
+		}
+		v.signatures = append(v.signatures, signature{field: i})
+		s := &v.signatures[len(v.signatures)-1]
+		err := s.parse(f, o.Now)
+		switch {
+		case h.Cut:
+			s.settle(outcome{status: Policy, err: ErrHeaderCut})
+		case err != nil:
+			s.settle(faulty(err))
+		}
+	}
+	v.choose()
+	v.start(res, h)
+	return v
+}
+
+// start prepares the hashes and starts the look-ups of what is to be checked.
+func (v *Verifier) start(res Resolver, h *message.Header) {
+	if len(v.checked) == 0 {
+		return
+	}
+	v.index = newHeaderIndex(h.Fields)
+	v.hash = sha256.New()
+	v.scratch = make([]byte, 0, scratchSize)
+	v.ctx, v.cancel = context.WithCancel(v.ctx)
+	for i, s := range v.checked {
+		s.body = v.bodyFor(s.Body)
+		s.body.users++
+		s.body.digest.want(s.length)
+		for _, other := range v.checked[:i] {
+			if other.keyName == s.keyName {
+				s.key = other.key
+			}
+		}
+		if s.key == nil {
+			l := &keyLookup{name: s.keyName, done: make(chan struct{})}
+			s.key = l
+			v.lookups.Go(func() { l.run(v.ctx, res) })
+		}
+	}
+}
+
+func (v *Verifier) bodyFor(way string) *bodyHash {
+	for _, b := range v.bodies {
+		if b.relaxed == (way == relaxed) {
+			return b
+		}
+	}
+	b := newBodyHash(way)
+	v.bodies = append(v.bodies, b)
+	return b
+}
+
+// Domains gives the d= of the signatures that are being checked, each once, in
+// header order. It is known at once, so that what depends on them can start early.
+func (v *Verifier) Domains() []dns.Name {
+	var out []dns.Name
+next:
+	for _, s := range v.checked {
+		for _, d := range out {
+			if d == s.Domain {
+				continue next
+			}
+		}
+		out = append(out, s.Domain)
+	}
+	return out
+}
+
+// Write takes the next octets of the body, cut anywhere. It never fails and
+// does not keep body.
+func (v *Verifier) Write(body []byte) (int, error) {
+	if v.ended {
+		return len(body), nil
+	}
+	for _, b := range v.bodies {
+		if b.users > 0 {
+			b.write(body, v.scratch)
+		}
+	}
+	return len(body), nil
+}
+
+// NeedsBody tells whether more of the body can change a result. It is false
+// when there is no signature to check, when all have failed already, or when
+// the l= of the others is behind. It does not wait for keys.
+func (v *Verifier) NeedsBody() bool {
+	needs := false
+	for _, s := range v.checked {
+		if !s.settled() && s.key.ready() {
+			v.compare(s)
+		}
+		needs = needs || !s.settled() && !s.body.digest.knows(s.length)
+	}
+	return needs
+}
+
+// Results ends the body, waits for the keys and gives one Result for each
+// DKIM-Signature field, in header order; none for a message without, or after
+// Close. A second call gives the same slice.
+func (v *Verifier) Results() []Result {
+	if v.ended {
+		return v.results
+	}
+	v.ended = true
+	defer v.stop()
+	for _, b := range v.bodies {
+		b.end(v.scratch)
+	}
+	for _, s := range v.checked {
+		if s.settled() {
+			continue
+		}
+		if !s.key.wait(v.ctx) {
+			v.settle(s, outcome{status: TempError, err: fmt.Errorf("%w: %w", ErrKeyLookup, context.Cause(v.ctx))})
+			continue
+		}
+		if v.compare(s); !s.settled() {
+			v.settle(s, s.compareBody())
+		}
+	}
+	if len(v.signatures) > 0 {
+		v.results = make([]Result, len(v.signatures))
+		for i := range v.signatures {
+			v.results[i] = v.signatures[i].Result
+		}
+	}
+	return v.results
+}
+
+// Close ends the look-ups of a message that is given up. After Results it does
+// nothing. It returns when no goroutine of the Verifier is left.
+func (v *Verifier) Close() {
+	v.ended = true
+	v.stop()
+}
+
+func (v *Verifier) stop() {
+	if v.cancel != nil {
+		v.cancel()
+		v.lookups.Wait()
+	}
+}
+
+// settle writes the outcome of a checked signature down, which then needs no body.
+func (v *Verifier) settle(s *signature, o outcome) {
+	s.settle(o)
+	s.body.users--
+}
+
+// compare settles the signature if its key or its header hash says that it
+// does not verify. Its look-up has ended.
+func (v *Verifier) compare(s *signature) {
+	if s.compared {
+		return
+	}
+	s.compared = true
+	if s.key.none != nil {
+		v.settle(s, *s.key.none)
+		return
+	}
+	best := outcome{}
+	var digest []byte
+	for i := range s.key.keys {
+		k := &s.key.keys[i]
+		o := v.compareKey(s, k, &digest)
+		if best.status == "" || o.better(best) {
+			best = o
+			s.KeyBits, s.Testing = k.bits, k.testing
+		}
+	}
+	if s.afterBody = best; best.status == Fail || !best.compared {
+		v.settle(s, best)
+	}
+}
+
+// compareKey tries one key. digest is computed once, by the first key that needs it.
+func (v *Verifier) compareKey(s *signature, k *keyRecord, digest *[]byte) outcome {
+	if err := k.allows(s); err != nil {
+		return outcome{status: PermError, err: err}
+	}
+	if k.rsa != nil && k.bits > v.options.MaxRSABits {
+		return outcome{status: Policy, err: fmt.Errorf("%w: %d bits, over %d", ErrKeySize, k.bits, v.options.MaxRSABits)}
+	}
+	if *digest == nil {
+		*digest = v.index.hashHeader(s, v.hash, v.scratch)
+	}
+	switch {
+	case !k.matches(*digest, s.data):
+		return outcome{status: Fail, err: ErrSignature, compared: true}
+	case k.rsa != nil && k.bits < v.options.MinRSABits:
+		return outcome{status: Policy, err: fmt.Errorf("%w: %d bits, below %d", ErrKeySize, k.bits, v.options.MinRSABits), compared: true}
+	}
+	return outcome{status: Pass, compared: true}
+}
+
+// better ranks what two keys at one name say of a signature.
+func (o outcome) better(than outcome) bool { return o.rank() < than.rank() }
+
+func (o outcome) rank() int {
+	switch {
+	case o.status == Pass:
+		return 0
+	case o.status == Policy && o.compared:
+		return 1
+	case o.compared:
+		return 2
+	case o.status == Policy:
+		return 3
+	}
+	return 4
+}
+
+// compareBody compares the body of a signature whose header hash verified
+// (RFC 6376 section 6.1.3). The body has ended, or l= is behind.
+func (s *signature) compareBody() outcome {
+	d := &s.body.digest
+	sum, enough := d.part(s.length)
+	s.Partial = s.length >= 0 && s.length < d.length
+	switch {
+	case !enough:
+		return outcome{status: Fail, err: fmt.Errorf("%w: l=%d of %d octets", ErrBodyLength, s.length, d.length), compared: true}
+	case !bytes.Equal(sum, s.bh):
+		return outcome{status: Fail, err: ErrBodyHash, compared: true}
+	case s.Partial && s.afterBody.status == Pass:
+		return outcome{status: Policy, err: fmt.Errorf("%w: after l=%d", ErrPartial, s.length), compared: true}
+	}
+	return s.afterBody
+}
