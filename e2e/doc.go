@@ -1,0 +1,24 @@
+// Package e2e proves dmarcd end to end: real SMTP through a real Postfix and a
+// real Sendmail, both sending through one running dmarcd, with a DNS server of
+// ours behind all of them and a mailbox that keeps what was delivered.
+//
+//	client ─SMTP→ Postfix  ─milter→ dmarcd ─┬─DNS→ the zone in testdata
+//	       ─SMTP→ Sendmail ─milter→    "    │
+//	                  └──────SMTP→ sink     └─ reject, hold, deliver
+//
+// The tests are behind the build tag e2e and are run by "make e2e", which first
+// has scripts/fetch-mtas unpack both MTAs below build/. They need root: the test
+// binary runs itself again in namespaces of its own (network, mounts,
+// processes), where it has the addresses of RFC 5737 and RFC 3849 on the
+// loopback interface and the standard ports for itself. Nothing is installed,
+// nothing outside can be reached or disturbed, and when the test ends, however it
+// ends, the kernel takes the processes, the mounts and the addresses away.
+//
+// The set-up reads as documentation:
+//
+//   - testdata/postfix and deploy/postfix: what Postfix is told
+//   - testdata/sendmail and deploy/sendmail: what Sendmail is told
+//   - testdata/dmarcd: the daemon's two files
+//   - testdata/zone: who publishes what
+//   - cases_test.go: who sends what, and what must come of it
+package e2e

@@ -1,0 +1,141 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const startLimit = 30 * time.Second // for a process to become ready; a race-built daemon on a busy machine
+
+// process is a program that runs until it is told to stop.
+type process struct {
+	name string
+	cmd  *exec.Cmd
+	done chan struct{} // closed when it has ended
+	err  error         // then: how
+}
+
+func (p *process) start(out *logbook) error {
+	p.cmd.Stdout, p.cmd.Stderr = out, out
+	if p.cmd.SysProcAttr == nil {
+		p.cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	p.cmd.SysProcAttr.Setsid = true // Postfix's master insists on leading its process group
+	if err := p.cmd.Start(); err != nil {
+		return fmt.Errorf("starting %s: %w", p.name, err)
+	}
+	p.done = make(chan struct{})
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.done)
+	}()
+	return nil
+}
+
+// stop asks the process to end, and makes it if it does not within a while.
+func (p *process) stop() error {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.done:
+		return nil
+	case <-time.After(10 * time.Second):
+		_ = p.cmd.Process.Kill()
+		<-p.done
+		return fmt.Errorf("%s did not stop within 10 s of SIGTERM", p.name)
+	}
+}
+
+// awaitPort waits until something accepts connections at addr.
+func (p *process) awaitPort(addr string) error {
+	deadline := time.Now().Add(startLimit)
+	for {
+		conn, err := net.DialTimeout("tcp", addr, time.Second)
+		if err == nil {
+			return conn.Close()
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s does not listen at %s: %w; see build/e2e/%s.log", p.name, addr, err, p.name)
+		}
+		select {
+		case <-p.done:
+			return fmt.Errorf("%s ended at once (%w); see build/e2e/%s.log", p.name, p.err, p.name)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// startDaemon starts dmarcd with testdata/dmarcd and waits until it says that it
+// is ready, as systemd would.
+func startDaemon(sockets ...string) (*process, error) {
+	dir := filepath.Join(scratch, "dmarcd")
+	if err := os.MkdirAll(filepath.Join(dir, "state"), 0o750); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"dmarcd.yaml", "policy.yaml"} {
+		text, err := os.ReadFile(filepath.Join("testdata/dmarcd", name))
+		if err != nil {
+			return nil, err
+		}
+		listen := ""
+		for _, s := range sockets {
+			listen += fmt.Sprintf("\n  - {socket: %q, mode: \"0666\"}", "unix:"+s)
+		}
+		config := strings.NewReplacer("@SOCKETS@", listen, "@STATE@", filepath.Join(dir, "state")).Replace(string(text))
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(config), 0o644); err != nil {
+			return nil, err
+		}
+	}
+	book, err := newLogbook("dmarcd")
+	if err != nil {
+		return nil, err
+	}
+	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: filepath.Join(dir, "notify")})
+	if err != nil {
+		return nil, err
+	}
+	defer notify.Close()
+	p := &process{name: "dmarcd", cmd: exec.Command(os.Getenv(envDaemon), "serve", "-c", filepath.Join(dir, "dmarcd.yaml"))}
+	p.cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify.LocalAddr().String())
+	if err := p.start(book); err != nil {
+		return nil, err
+	}
+	return p, p.awaitReady(notify)
+}
+
+// awaitReady waits for READY=1, the word of sd_notify(3).
+func (p *process) awaitReady(notify *net.UnixConn) error {
+	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
+	defer cancel()
+	go func() {
+		select {
+		case <-p.done:
+		case <-ctx.Done():
+		}
+		_ = notify.SetReadDeadline(time.Now()) // ends the wait below
+	}()
+	buf := make([]byte, 4096)
+	for {
+		n, err := notify.Read(buf)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return fmt.Errorf("%s did not say READY=1; see build/e2e/%s.log", p.name, p.name)
+		}
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(string(buf[:n])) {
+			if strings.TrimSpace(line) == "READY=1" {
+				return nil
+			}
+		}
+	}
+}

@@ -1,0 +1,124 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"dmarcd/internal/dns/dnstest"
+)
+
+const (
+	addrDNS    = "127.0.0.1:53"
+	addrDaemon = "127.0.0.1:8893"
+	addrSink   = "192.0.2.99:25"
+)
+
+// mta is a mail server under test.
+type mta interface {
+	name() string
+	program() *process
+	addr() string     // where it takes mail
+	addrV6() string   // the same by IPv6
+	addrUnix() string // where it takes mail that it asks dmarcd about by the unix socket
+	socket() string   // where it expects that socket, as seen from outside its jail
+	log() *logbook
+	queueID(reply string) string        // from the answer to a message that it took
+	held(id string) (mail, bool, error) // the header of a message on hold; false if it is not
+}
+
+// site is all that runs: one DNS server, one sink, one dmarcd, two MTAs.
+type site struct {
+	zone     *dnstest.Zone
+	sink     *sink
+	mtas     []mta
+	unwanted unwantedMail
+}
+
+// here is the site of this run; TestMain fills it in before the first test.
+var here site
+
+func runTests(m *testing.M) (code int, err error) {
+	if err := enterNamespaces(); err != nil {
+		return 1, err
+	}
+	started := time.Now()
+	processes, err := here.start()
+	defer func() {
+		for i := len(processes) - 1; i >= 0; i-- {
+			err = errors.Join(err, processes[i].stop())
+		}
+		if err == nil {
+			err = here.verdict()
+		}
+	}()
+	if err != nil {
+		return 1, err
+	}
+	fmt.Printf("e2e: dmarcd, Postfix and Sendmail are up after %v\n", time.Since(started).Round(time.Millisecond))
+	return m.Run(), nil
+}
+
+// start starts everything in the order of need and gives the processes.
+func (s *site) start() (processes []*process, err error) {
+	zone, err := os.ReadFile("testdata/zone")
+	if err != nil {
+		return nil, err
+	}
+	if s.zone, err = dnstest.ParseZone(string(zone)); err != nil {
+		return nil, err
+	}
+	keys, err := keyRecords("good.example", "news.example", "partner.example", "silent.example")
+	if err != nil {
+		return nil, err
+	}
+	if err := s.zone.Add(keys); err != nil {
+		return nil, err
+	}
+	if _, err := dnstest.Start(addrDNS, s.zone); err != nil {
+		return nil, err
+	}
+	if s.sink, err = startSink(addrSink); err != nil {
+		return nil, err
+	}
+	postfix, err := newPostfix()
+	if err != nil {
+		return nil, err
+	}
+	sendmail, err := newSendmail()
+	if err != nil {
+		return nil, err
+	}
+	s.mtas = []mta{postfix, sendmail}
+
+	daemon, err := startDaemon(postfix.socket(), sendmail.socket())
+	if daemon != nil {
+		processes = append(processes, daemon)
+	}
+	if err != nil {
+		return processes, err
+	}
+	for _, m := range s.mtas {
+		p := m.program()
+		if err := p.start(m.log()); err != nil {
+			return processes, err
+		}
+		processes = append(processes, p)
+		if err := p.awaitPort(m.addr()); err != nil {
+			return processes, err
+		}
+	}
+	return processes, nil
+}
+
+// verdict tells what can be told only when all is over.
+func (s *site) verdict() error {
+	if rcpts := s.unwanted.delivered(s.sink); len(rcpts) > 0 {
+		return fmt.Errorf("mail that was refused, held or broken off was delivered all the same: %v", rcpts)
+	}
+	return nil
+}
