@@ -1,0 +1,162 @@
+package authres
+
+import "dmarcd/internal/message"
+
+// maxTracked bounds the memory of a Finder to half a MiB: one bit for each
+// Authentication-Results field of a message.
+const maxTracked = 4 << 20
+
+// Ref names one field of a message as an MTA counts it: the Index-th of that
+// name, from 1 at the top.
+type Ref struct {
+	Name  string // letter case does not count
+	Index int
+}
+
+// kind tells the fields apart that a Finder looks at.
+type kind int
+
+const (
+	other kind = iota
+	authenticationResults
+	tmAuthenticationResults
+	tmReceivedSPF
+	tmQuarantine
+	kinds
+)
+
+func (k kind) name() string {
+	switch k {
+	case authenticationResults:
+		return FieldName
+	case tmAuthenticationResults:
+		return TMFieldName
+	case tmReceivedSPF:
+		return ReceivedSPFName
+	default:
+		return QuarantineName
+	}
+}
+
+// kindOf tells by length first, so that other fields cost next to nothing. The
+// obsolete blanks before the colon (RFC 5322 section 4.5.8) do not count.
+func kindOf(name string) kind {
+	n := len(name)
+	for n > 0 && isBlank(name[n-1]) {
+		n--
+	}
+	k := other
+	switch n {
+	case len(FieldName):
+		k = authenticationResults
+	case len(TMFieldName):
+		k = tmAuthenticationResults
+	case len(ReceivedSPFName):
+		k = tmReceivedSPF
+	case len(QuarantineName):
+		k = tmQuarantine
+	default:
+		return other
+	}
+	want := k.name()
+	for i := 0; i < n; i++ {
+		a, b := name[i], want[i]
+		if a != b && (a|0x20 != b|0x20 || !isAlnum(a)) {
+			return other
+		}
+	}
+	return k
+}
+
+// Finder finds the fields of one message that claim to be ours: every
+// X-TM-Authentication-Results, X-TM-Received-SPF and X-TM-Quarantine, and each
+// Authentication-Results that bears one of our ids or may be read so (RFC 8601
+// section 5). Fields of other names, such as ARC's, never count.
+//
+// It is fed every field of the message in order, also those that are kept
+// nowhere else because a limit was met: it counts them as the MTA does. It keeps
+// a bit for each Authentication-Results field; of a message with more than
+// 4,194,304 of them it takes all further ones for forged.
+//
+// A Finder is for one goroutine. The zero Finder knows no ids of ours and finds
+// the X-TM fields.
+type Finder struct {
+	ids    *IDs
+	counts [kinds]int
+	forged []uint64 // bit i: the Authentication-Results field of index i+1 is forged
+	found  int
+}
+
+// NewFinder makes a Finder for one message, or for several with Reset.
+func NewFinder(ours *IDs) *Finder { return &Finder{ids: ours} }
+
+// Reset makes f ready for another message.
+func (f *Finder) Reset() { *f = Finder{ids: f.ids} }
+
+// Add looks at the next field of the message. value is what stands right of
+// the colon, folds kept; it is not kept.
+func (f *Finder) Add(name string, value []byte) {
+	k := kindOf(name)
+	if k == other {
+		return
+	}
+	i := f.counts[k]
+	f.counts[k]++
+	if k == authenticationResults {
+		if i < maxTracked && !f.ids.claimedBy(value) {
+			return
+		}
+		f.mark(i)
+	}
+	f.found++
+}
+
+func (f *Finder) mark(i int) {
+	if i >= maxTracked {
+		return
+	}
+	for len(f.forged) <= i/64 {
+		f.forged = append(f.forged, 0)
+	}
+	f.forged[i/64] |= 1 << (i % 64)
+}
+
+// Found is the number of forged fields so far. Each costs the MTA a deletion,
+// for which Postfix reads the header anew: refuse a message that has thousands.
+func (f *Finder) Found() int { return f.found }
+
+// Refs names the forged fields, of each name the last first, so that they can
+// be deleted one after the other. Names are spelled as in the standard, which
+// is what Postfix needs where the message has a blank before the colon. Nil if
+// there are none.
+func (f *Finder) Refs() []Ref {
+	if f.found == 0 {
+		return nil
+	}
+	refs := make([]Ref, 0, f.found)
+	for k := authenticationResults; k < kinds; k++ {
+		for i := f.counts[k]; i > 0; i-- {
+			if k != authenticationResults || f.isForged(i-1) {
+				refs = append(refs, Ref{Name: k.name(), Index: i})
+			}
+		}
+	}
+	return refs
+}
+
+func (f *Finder) isForged(i int) bool {
+	if i >= maxTracked {
+		return true
+	}
+	return i/64 < len(f.forged) && f.forged[i/64]>>(i%64)&1 == 1
+}
+
+// Forged is a Finder's Refs for the fields of h and our authserv-ids. Where h
+// was cut, what was cut off is not looked at: feed a Finder instead.
+func Forged(h *message.Header, ours []string) []Ref {
+	f := NewFinder(NewIDs(ours...))
+	for _, field := range h.Fields {
+		f.Add(field.Name, field.Value())
+	}
+	return f.Refs()
+}
