@@ -1,0 +1,71 @@
+package resolver
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+
+	mdns "github.com/miekg/dns"
+
+	"dmarcd/internal/dns"
+)
+
+// LookupTXT gives the TXT records of name as raw octets, the character-strings
+// of each joined without a separator (RFC 7208 section 3.3). The slice is shared
+// with other callers: it must not be changed. An error is a *dns.Error that
+// wraps dns.ErrNXDomain, dns.ErrNoData or dns.ErrTemporary.
+func (c *Client) LookupTXT(ctx context.Context, name dns.Name) ([]string, error) {
+	r := c.lookup(ctx, name, mdns.TypeTXT)
+	return r.txt, r.err
+}
+
+// LookupAddr gives the A records of name, or the AAAA records if v6; slice and
+// errors as for LookupTXT.
+func (c *Client) LookupAddr(ctx context.Context, name dns.Name, v6 bool) ([]netip.Addr, error) {
+	qtype := mdns.TypeA
+	if v6 {
+		qtype = mdns.TypeAAAA
+	}
+	r := c.lookup(ctx, name, qtype)
+	return r.addrs, r.err
+}
+
+// LookupMX gives the hosts of the MX records of name by preference; slice and
+// errors as for LookupTXT. The null MX (RFC 7505) and hosts that no dns.Name can
+// hold are left out, so the list may be empty without an error. Of more than
+// 500 records the first are taken.
+func (c *Client) LookupMX(ctx context.Context, name dns.Name) ([]dns.Name, error) {
+	r := c.lookup(ctx, name, mdns.TypeMX)
+	return r.names, r.err
+}
+
+// LookupPTR gives the names of the PTR records of addr, with the same bounds as
+// LookupMX. An IPv4 address mapped into IPv6 counts as IPv4.
+func (c *Client) LookupPTR(ctx context.Context, addr netip.Addr) ([]dns.Name, error) {
+	r := c.lookup(ctx, reverse(addr), mdns.TypePTR)
+	return r.names, r.err
+}
+
+// reverse is the name of an address's PTR records, RFC 1035 section 3.5 and
+// RFC 3596 section 2.5; the zero Name for the zero Addr.
+func reverse(addr netip.Addr) dns.Name {
+	if !addr.IsValid() {
+		return dns.Name{}
+	}
+	addr = addr.Unmap().WithZone("")
+	text, suffix := addr.String(), ".in-addr.arpa"
+	sep := "."
+	if addr.Is6() {
+		text, suffix = strings.ReplaceAll(addr.StringExpanded(), ":", ""), ".ip6.arpa"
+		sep = ""
+	}
+	parts := strings.Split(text, sep)
+	for i, j := 0, len(parts)-1; i < j; i, j = i+1, j-1 {
+		parts[i], parts[j] = parts[j], parts[i]
+	}
+	name, err := dns.Parse(strings.Join(parts, ".") + suffix)
+	if err != nil {
+		return dns.Name{}
+	}
+	return name
+}

@@ -1,0 +1,124 @@
+package resolver
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+
+	mdns "github.com/miekg/dns"
+
+	"dmarcd/internal/dns"
+)
+
+const (
+	headerLen = 12 // RFC 1035 section 4.1.1
+	// udpSize is what we take over UDP: what passes everywhere without being
+	// fragmented, as the servers' authors agreed for the DNS flag day 2020.
+	udpSize = 1232
+	// maxMessage is what the two length octets of TCP can say (RFC 1035 section 4.2.2).
+	maxMessage = 1<<16 - 1
+)
+
+// query is one question, ready to be sent.
+type query struct {
+	text     string // the name in master-file form, lower case
+	qtype    uint16
+	question []byte // the question section: name, type, class
+}
+
+// newQuery asks for a Name. Its labels go into the packet as they are, which
+// spares them the escapes of the master-file form.
+func newQuery(name dns.Name, qtype uint16) (query, error) {
+	wire := make([]byte, 0, len(name.String())+6)
+	for label := range strings.SplitSeq(name.String(), ".") {
+		wire = append(wire, byte(len(label)))
+		wire = append(wire, label...)
+	}
+	return finishQuery(append(wire, 0), qtype)
+}
+
+// followQuery asks for the target of an alias, in master-file form.
+func followQuery(text string, qtype uint16) (query, error) {
+	var buf [255]byte // RFC 1035 section 2.3.4
+	n, err := mdns.PackDomainName(text, buf[:], 0, nil, false)
+	if err != nil {
+		return query{}, err
+	}
+	return finishQuery(buf[:n:n], qtype)
+}
+
+func finishQuery(wire []byte, qtype uint16) (query, error) {
+	text, _, err := mdns.UnpackDomainName(wire, 0)
+	if err != nil {
+		return query{}, err
+	}
+	wire = binary.BigEndian.AppendUint16(wire, qtype)
+	wire = binary.BigEndian.AppendUint16(wire, mdns.ClassINET)
+	return query{text: strings.ToLower(text), qtype: qtype, question: wire}, nil
+}
+
+// packet is the query as it is sent: recursion desired, and an OPT record
+// (RFC 6891 section 6.1.2) if edns.
+func (q *query) packet(id uint16, edns bool) []byte {
+	const recursionDesired = 0x0100
+	p := make([]byte, 0, headerLen+len(q.question)+11)
+	p = binary.BigEndian.AppendUint16(p, id)
+	p = binary.BigEndian.AppendUint16(p, recursionDesired)
+	p = append(p, 0, 1, 0, 0, 0, 0, 0, 0)
+	p = append(p, q.question...)
+	if edns {
+		p[headerLen-1] = 1
+		p = append(p, 0)
+		p = binary.BigEndian.AppendUint16(p, mdns.TypeOPT)
+		p = binary.BigEndian.AppendUint16(p, udpSize)
+		p = append(p, 0, 0, 0, 0, 0, 0)
+	}
+	return p
+}
+
+// fromText reads a name in the master-file form that mdns.UnpackDomainName gives
+// as a Name; false for the root and for names that no Name can hold.
+func fromText(text string) (dns.Name, bool) {
+	if strings.IndexByte(text, '\\') >= 0 {
+		var b strings.Builder
+		for i := 0; i < len(text); i++ {
+			if text[i] == '\\' {
+				i++
+				// \DDD stands for what is not printable, \. for a dot within a label.
+				if i == len(text) || text[i] == '.' || '0' <= text[i] && text[i] <= '9' {
+					return dns.Name{}, false
+				}
+			}
+			b.WriteByte(text[i])
+		}
+		text = b.String()
+	}
+	name, err := dns.Parse(text)
+	return name, err == nil
+}
+
+// failure is why one query gave no usable answer.
+type failure struct {
+	outcome  string
+	detail   string
+	useTCP   bool // the same server may do better over TCP
+	dropEDNS bool // the same server may do better without EDNS
+}
+
+// Error gives the detail.
+func (f *failure) Error() string { return f.detail }
+
+// from adds to the detail whose failure it was.
+func (f *failure) from(at attempt) *failure {
+	out := *f
+	network := "UDP"
+	if at.tcp {
+		network = "TCP"
+	}
+	out.detail = fmt.Sprintf("%s from %s over %s", f.detail, at.server.addr, network)
+	return &out
+}
+
+func failuref(outcome, format string, args ...any) *failure {
+	return &failure{outcome: outcome, detail: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,86 @@
+package resolver
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"dmarcd/internal/dns"
+)
+
+// errHops: more aliases than are followed, a loop of them above all.
+var errHops = failuref(outcomeBogus, "CNAME loop, or over %d aliases", maxHops)
+
+// resolve finds what k asks for, all aliases followed, and how long it may be
+// kept; 0 for not at all.
+func (c *Client) resolve(ctx context.Context, k key) (*result, time.Duration) {
+	q, err := newQuery(k.name, k.qtype)
+	if err != nil {
+		return failed(k, temporary(err)), 0
+	}
+	ttl, hops := maxTTL, 0
+	for {
+		f, fail := c.ask(ctx, &q)
+		if fail != nil {
+			return failed(k, temporary(fail)), failureTTL
+		}
+		ttl, hops = min(ttl, f.ttl), hops+f.hops
+		switch {
+		case hops > maxHops:
+			return failed(k, temporary(errHops)), failureTTL
+		case f.outcome == outcomeNXDomain:
+			return failed(k, dns.ErrNXDomain), ttl
+		case f.outcome == outcomeNoData:
+			return failed(k, dns.ErrNoData), ttl
+		case f.follow == "":
+			return f.res, ttl
+		}
+		if q, err = followQuery(f.follow, k.qtype); err != nil {
+			return failed(k, temporary(err)), failureTTL
+		}
+	}
+}
+
+// ask tries the servers in turn. In the second round only those are asked again
+// that did not answer, now without EDNS: some middleboxes drop what has it.
+func (c *Client) ask(ctx context.Context, q *query) (*finding, error) {
+	servers := c.order()
+	answered := make([]bool, len(servers))
+	var reasons []string
+	for try := range tries(len(servers)) {
+		i := try % len(servers)
+		if answered[i] {
+			continue
+		}
+		f, fail := c.askServer(ctx, q, servers[i], try < len(servers))
+		if fail == nil {
+			return f, nil
+		}
+		reasons = append(reasons, fail.detail)
+		if ctx.Err() != nil {
+			break
+		}
+		answered[i] = fail.outcome != outcomeTimeout && fail.outcome != outcomeNetwork
+	}
+	return nil, errors.New(strings.Join(reasons, "; "))
+}
+
+// askServer asks one server: over TCP if its answer over UDP was cut or could
+// not be read, and without EDNS if it does not know that (RFC 6891 section 7).
+func (c *Client) askServer(ctx context.Context, q *query, s *server, edns bool) (*finding, *failure) {
+	at := attempt{server: s, edns: edns}
+	for {
+		f, fail := c.exchange(ctx, q, at)
+		switch {
+		case fail == nil:
+			return f, nil
+		case fail.useTCP && !at.tcp:
+			at.tcp = true
+		case fail.dropEDNS && at.edns:
+			at.edns = false
+		default:
+			return nil, fail
+		}
+	}
+}
