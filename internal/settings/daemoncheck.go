@@ -1,0 +1,124 @@
+package settings
+
+import (
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// checkDaemon looks at what the keys of dmarcd.yaml say together.
+func checkDaemon(s *scope, v *Settings) {
+	if len(v.Listen) == 0 {
+		s.fault("listen", "at least one socket is needed")
+	}
+	taken := map[string]string{}
+	claim := func(name, address string, at func(problem string)) {
+		if address == "" || strings.HasSuffix(address, ":0") { // port 0 is a new port each time
+			return
+		}
+		if by, twice := taken[address]; twice {
+			at(address + " is listened on by " + by + " already")
+			return
+		}
+		taken[address] = name
+	}
+	for i, l := range v.Listen {
+		claim("listen", socketKey(l.Socket), func(problem string) {
+			s.element("listen", i, problem)
+		})
+	}
+	claim("http.listen", v.HTTP.Listen, func(p string) { s.fault("http", "%s", p) })
+	claim("http.metrics_listen", v.HTTP.MetricsListen, func(p string) { s.fault("http", "%s", p) })
+	claim("analysis.lmtp", v.Analysis.LMTP, func(p string) { s.fault("analysis", "%s", p) })
+
+	for _, p := range v.TrustedNetworks.Prefixes() {
+		if p.Bits() == 0 {
+			s.warn("trusted_networks", "%s is every address: no mail is checked", p)
+		}
+	}
+}
+
+// socketKey spells a milter socket as http.listen spells its own, so that the
+// two can be compared.
+func socketKey(socket string) string {
+	family, rest, _ := strings.Cut(socket, ":")
+	switch family {
+	case "inet", "inet6":
+		port, host, _ := strings.Cut(rest, "@")
+		return net.JoinHostPort(strings.Trim(host, "[]"), port)
+	case "local":
+		return "unix:" + rest
+	}
+	return socket
+}
+
+// checkHTTP holds the console to loopback: off it, it would need a user and TLS
+// or the trusted proxy.
+func checkHTTP(s *scope, h *HTTP) {
+	if h.Listen != "" && !isLoopback(h.Listen) {
+		s.fault("listen", "%s can be reached from outside, which needs a console user and TLS or the trusted proxy; there is no user, so listen on 127.0.0.1 or [::1], and serve /metrics by metrics_listen", h.Listen)
+	}
+	if (h.TLSCert == "") != (h.TLSKey == "") {
+		s.fault("tls_cert", "tls_cert and tls_key go together")
+	}
+}
+
+func checkProxy(s *scope, p *Proxy) {
+	if (p.Header == "") != !p.Network.IsValid() {
+		s.fault("header", "header and network go together")
+	}
+}
+
+// isLoopback reports whether host:port can be reached from this host alone.
+func isLoopback(hostport string) bool {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.IsLoopback()
+}
+
+// checkReports asks for what a report must hold, RFC 9990's org_name and email.
+func checkReports(s *scope, r *Reports) {
+	if r.Enabled {
+		if r.OrgName == "" {
+			s.fault("org_name", "reports need the name of the organisation that sends them")
+		}
+		if r.Email == "" {
+			s.fault("email", "reports need an address to answer to")
+		}
+	}
+	if (r.Username == "") != (r.PasswordFile == "") {
+		s.fault("username", "username and password_file go together")
+	}
+}
+
+func checkReportKey(s *scope, k *ReportKey) {
+	set := 0
+	for _, has := range []bool{!k.Domain.IsZero(), k.Selector != "", k.KeyFile != ""} {
+		if has {
+			set++
+		}
+	}
+	if set == 1 || set == 2 {
+		s.fault("domain", "domain, selector and key_file go together")
+	}
+}
+
+// element is fault for one element of a list.
+func (s *scope) element(name string, i int, problem string) {
+	n := s.place(name)
+	if i < len(n.Content) {
+		n = n.Content[i]
+	}
+	s.d.push(name, name)
+	s.d.push("["+strconv.Itoa(i)+"]", "")
+	s.d.fault(n, "%s", problem)
+	s.d.pop()
+	s.d.pop()
+}

@@ -1,0 +1,353 @@
+package settings
+
+import (
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"dmarcd/internal/dns"
+)
+
+// authServID is an authserv-id that needs no quoting: a value of RFC 8601
+// section 2.2 in its token form, RFC 2045 section 5.1.
+func authServID() kind[string] {
+	return scalarOf("a host name or another word without blanks and ()<>@,;:\\\"/[]?=", parseAuthServID, plain)
+}
+
+func parseAuthServID(s string) (string, error) {
+	if s == "" {
+		return "", &meant{}
+	}
+	if len(s) > maxName {
+		return "", &meant{reason: fmt.Sprintf("over %d octets", maxName)}
+	}
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c <= ' ' || c > '~' || strings.IndexByte(`()<>@,;:\"/[]?=`, c) >= 0 {
+			return "", &meant{reason: fmt.Sprintf("octet %#02x", c)}
+		}
+	}
+	return s, nil
+}
+
+// fieldName is the name of a header field, RFC 5322 section 2.2.
+func fieldName() kind[string] {
+	return scalarOf("the name of a header field", parseFieldName, plain)
+}
+
+func parseFieldName(s string) (string, error) {
+	if s == "" || len(s) > maxName {
+		return "", &meant{}
+	}
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c <= ' ' || c > '~' || c == ':' {
+			return "", &meant{reason: fmt.Sprintf("octet %#02x", c)}
+		}
+	}
+	return s, nil
+}
+
+// unixMode is the mode of a unix socket unless the operator says otherwise: the
+// MTA reaches it through its group.
+const unixMode fs.FileMode = 0o660
+
+// listenEntry is a socket, alone or with the mode and group of a unix socket.
+func listenEntry() kind[Listen] {
+	socket := key("socket", required(milterSocket()), func(l *Listen) *string { return &l.Socket })
+	long := section(
+		func(s *scope, l *Listen) {
+			if !s.has("socket") {
+				s.fault("socket", "the socket is missing")
+				return
+			}
+			for _, name := range []string{"mode", "group"} {
+				if s.has(name) && !isUnix(l.Socket) {
+					s.fault(name, "only a unix: socket has a mode and a group; %s has not", l.Socket)
+				}
+			}
+			if l.Mode == 0 && isUnix(l.Socket) {
+				l.Mode = unixMode
+			}
+		},
+		socket,
+		key("mode", fileMode(), func(l *Listen) *fs.FileMode { return &l.Mode }),
+		key("group", orEmpty(groupName()), func(l *Listen) *string { return &l.Group }))
+	short := convert(milterSocket(),
+		func(s string) Listen {
+			l := Listen{Socket: s}
+			if isUnix(s) {
+				l.Mode = unixMode
+			}
+			return l
+		},
+		func(l Listen) string { return l.Socket })
+	return wordOr(short, long, func(l Listen) bool {
+		return l.Group == "" && (!isUnix(l.Socket) || l.Mode == unixMode)
+	})
+}
+
+func isUnix(socket string) bool {
+	return strings.HasPrefix(socket, "unix:") || strings.HasPrefix(socket, "local:")
+}
+
+// fileMode is a socket's mode in octal.
+func fileMode() kind[fs.FileMode] {
+	return scalarOf("a mode in octal such as \"0660\"",
+		func(s string) (fs.FileMode, error) {
+			v, err := strconv.ParseUint(strings.TrimPrefix(s, "0o"), 8, 32)
+			if err != nil || v == 0 || v > 0o777 {
+				return 0, &meant{}
+			}
+			return fs.FileMode(v), nil
+		},
+		func(m fs.FileMode) *yaml.Node { return quoted(fmt.Sprintf("%04o", m.Perm())) })
+}
+
+// groupName is a group of the system, by name or number.
+func groupName() kind[string] {
+	valid := regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\$?$`)
+	return scalarOf("a group's name or number",
+		func(s string) (string, error) {
+			if !valid.MatchString(s) {
+				return "", &meant{}
+			}
+			return s, nil
+		}, quoted)
+}
+
+// absolute is a folder by its whole path.
+func absolute() kind[string] {
+	return scalarOf("the whole path of a folder, beginning with /",
+		func(s string) (string, error) {
+			if !filepath.IsAbs(s) {
+				return "", &meant{}
+			}
+			s, err := oneLine(s, maxPath)
+			return filepath.Clean(s), err
+		}, quoted)
+}
+
+// storeName is sqlite:PATH or postgres://USER@HOST/NAME.
+func storeName() kind[string] {
+	return scalarOf("sqlite:PATH or postgres://USER@HOST/DATABASE",
+		func(s string) (string, error) {
+			if _, err := oneLine(s, maxPath); err != nil {
+				return "", err
+			}
+			if name, ok := strings.CutPrefix(s, "sqlite:"); ok {
+				if name == "" {
+					return "", &meant{reason: "the path is missing"}
+				}
+				return s, nil
+			}
+			u, err := url.Parse(s)
+			if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
+				return "", &meant{}
+			}
+			if _, set := u.User.Password(); set {
+				return "", &meant{reason: "the password goes into a file that store_password_file names"}
+			}
+			return s, nil
+		}, quoted)
+}
+
+// clientIPSources is a map from relays to where they wrote the client's address.
+func clientIPSources() kind[[]ClientIPSource] {
+	const expected = "received or header:NAME"
+	source := scalarOf(expected,
+		func(s string) (string, error) {
+			if s == "received" {
+				return "", nil
+			}
+			name, ok := strings.CutPrefix(s, "header:")
+			if !ok {
+				return "", &meant{hint: nearest(s, []string{"received"})}
+			}
+			return parseFieldName(name)
+		},
+		func(s string) *yaml.Node {
+			if s == "" {
+				return plain("received")
+			}
+			return quoted("header:" + s)
+		})
+	relay := func(d *decoder, k *yaml.Node, s string) (string, bool) {
+		p, ok := d.network(k, s)
+		return showPrefix(p), ok
+	}
+	return convert(mapOf(relay, source),
+		func(m map[string]string) []ClientIPSource {
+			var out []ClientIPSource
+			for _, k := range sortedKeys(m) {
+				if p, err := parsePrefix(k); err == nil {
+					out = append(out, ClientIPSource{Relay: p, Header: m[k]})
+				}
+			}
+			return out
+		},
+		func(l []ClientIPSource) map[string]string {
+			m := make(map[string]string, len(l))
+			for _, s := range l {
+				m[showPrefix(s.Relay)] = s.Header
+			}
+			return m
+		})
+}
+
+// reportAddress is a mailbox for reports, or one with a domain's worth of local parts.
+func reportAddress() kind[ReportAddress] {
+	const expected = "an e-mail address, or {address, domains_by_local_part}"
+	short := convert(scalarOf(expected, func(s string) (string, error) {
+		a, err := parseMailbox(s)
+		if err == nil && a.Local == "*" {
+			err = &meant{reason: "* needs domains_by_local_part"}
+		}
+		return a.String(), err
+	}, quoted), func(s string) ReportAddress { return ReportAddress{Address: s} },
+		func(a ReportAddress) string { return a.Address })
+	long := section(
+		func(s *scope, a *ReportAddress) {
+			switch star := strings.HasPrefix(a.Address, "*@"); {
+			case !s.has("address"):
+				s.fault("address", "the address is missing")
+			case star && len(a.DomainsByLocalPart) == 0:
+				s.fault("domains_by_local_part", "%s needs a local part with its domains", a.Address)
+			case !star && len(a.DomainsByLocalPart) > 0:
+				s.fault("address", "local parts of its own need an address of the form *@%s", a.Address[strings.LastIndexByte(a.Address, '@')+1:])
+			}
+		},
+		key("address", mailbox(), func(a *ReportAddress) *string { return &a.Address }),
+		key("domains_by_local_part", mapOf(localPart, list(domain())), func(a *ReportAddress) *map[string][]dns.Name { return &a.DomainsByLocalPart }))
+	return wordOr(short, long, func(a ReportAddress) bool { return len(a.DomainsByLocalPart) == 0 })
+}
+
+func localPart(d *decoder, k *yaml.Node, s string) (string, bool) {
+	if _, err := parseMailbox(s + "@localhost"); err != nil {
+		d.wrong(k, "the part of an address before the @", s, err)
+		return "", false
+	}
+	return strings.ToLower(s), true
+}
+
+// lmtpSocket is where LMTP is listened to.
+func lmtpSocket() kind[string] {
+	return scalarOf("host:port or unix:PATH",
+		func(s string) (string, error) {
+			if name, ok := strings.CutPrefix(s, "unix:"); ok {
+				if !filepath.IsAbs(name) {
+					return "", &meant{reason: "the path begins with /"}
+				}
+				return oneLine(s, maxPath)
+			}
+			return parseHostPort(s, 0)
+		}, quoted)
+}
+
+// smtpServer is where mail is handed over.
+func smtpServer() kind[string] {
+	const smtp = 25
+	return hostPort("an SMTP server as host:port", smtp)
+}
+
+// hostName is a host's name or address.
+func hostName() kind[string] {
+	return scalarOf("a host name or address",
+		func(s string) (string, error) {
+			if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
+				return a.String(), nil
+			}
+			n, err := parseDomain(s)
+			return n.String(), err
+		}, quoted)
+}
+
+// selector is a DKIM selector, RFC 6376 section 3.1.
+func selector() kind[string] {
+	return scalarOf("a DKIM selector", func(s string) (string, error) {
+		n, err := parseDomain(s)
+		return n.String(), err
+	}, plain)
+}
+
+func orNoPrefix(k kind[netip.Prefix]) kind[netip.Prefix] {
+	return optional(k, func(p netip.Prefix) bool { return !p.IsValid() })
+}
+
+// notificationTokens are what the text of a notification may hold between
+// percent signs.
+func notificationTokens() []string {
+	return []string{
+		"SENDER", "RCPTS", "SUBJECT", "DATE&TIME", "HEADERS", "MAILID", "RULENAME", "TACTION", "ACTION",
+		"SPFRESULT", "DKIMRESULT", "DMARCRESULT", "HEADERFROM", "CLIENTIP",
+	}
+}
+
+var tokenForm = regexp.MustCompile(`%([A-Z][A-Z&_]*)%`)
+
+// notification is the text of a notification, of several lines.
+func notification() kind[string] {
+	const most = 64 << 10
+	return scalarOf("a text with %TOKENS%",
+		func(s string) (string, error) {
+			if len(s) > most {
+				return "", &meant{reason: fmt.Sprintf("over %d octets", most)}
+			}
+			for l := range strings.SplitSeq(s, "\n") {
+				if _, err := oneLine(strings.ReplaceAll(l, "\t", ""), most); err != nil {
+					return "", err
+				}
+			}
+			known := notificationTokens()
+			for _, m := range tokenForm.FindAllStringSubmatch(s, -1) {
+				if !slices.Contains(known, m[1]) {
+					return "", unknownToken(m[1], known)
+				}
+			}
+			return s, nil
+		}, quoted)
+}
+
+func unknownToken(name string, known []string) error {
+	hint := nearest(name, known)
+	if hint != "" {
+		hint = "%" + hint + "%"
+	}
+	return &meant{reason: "unknown token %" + clip(name) + "%; known are %" + strings.Join(known, "% %") + "%", hint: hint}
+}
+
+// milterSocket is a socket as Postfix and Sendmail spell it.
+func milterSocket() kind[string] {
+	return scalarOf("inet:PORT@HOST, inet6:PORT@HOST, unix:PATH or systemd:NAME", parseSocket, quoted)
+}
+
+func parseSocket(s string) (string, error) {
+	kind, rest, _ := strings.Cut(s, ":")
+	switch kind {
+	case "unix", "local":
+		if !filepath.IsAbs(rest) {
+			return "", &meant{reason: "the path begins with /"}
+		}
+	case "systemd":
+		if rest == "" {
+			return "", &meant{}
+		}
+	case "inet", "inet6":
+		port, host, _ := strings.Cut(rest, "@")
+		if p, err := strconv.Atoi(port); err != nil || p < 0 || p > 65535 {
+			return "", &meant{reason: "the port is a number from 0 to 65535"}
+		}
+		if host == "" {
+			return "", &meant{reason: "the host is missing", hint: s + "@127.0.0.1"}
+		}
+	default:
+		return "", &meant{}
+	}
+	return oneLine(s, maxPath)
+}

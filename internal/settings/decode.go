@@ -1,0 +1,157 @@
+package settings
+
+import (
+	"fmt"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// decoder reads one file: it walks the values with the schema beside it and
+// gathers what is wrong.
+type decoder struct {
+	file     string
+	path     []step
+	values   int // left before the file is too large
+	faults   faultList
+	warnings faultList
+	pending  map[string]bool   // keys without effect yet, see notBuilt
+	keys     []string          // all of this file, to find misplaced ones
+	other    otherFile         // the other file, likewise
+	folder   string            // where `file:` lists are looked for; "" to refuse them
+	lists    map[string][]byte // those read, by path
+}
+
+// step is one part of the path to the value being read: as the operator knows
+// it, and as the table of keys without effect does ("" to leave it out).
+type step struct{ shown, schema string }
+
+// otherFile is where a key that is unknown here may belong.
+type otherFile struct {
+	name string
+	keys map[string]bool
+}
+
+func newDecoder(file, folder string) *decoder {
+	return &decoder{
+		file:     file,
+		folder:   folder,
+		lists:    map[string][]byte{},
+		values:   maxValues,
+		faults:   faultList{file: file},
+		warnings: faultList{file: file, alike: map[string]int{}},
+		pending:  notBuilt(),
+	}
+}
+
+func (d *decoder) push(shown, schema string) { d.path = append(d.path, step{shown, schema}) }
+
+func (d *decoder) pop() { d.path = d.path[:len(d.path)-1] }
+
+// key is the dotted path to the value being read.
+func (d *decoder) key() string {
+	var b strings.Builder
+	for _, s := range d.path {
+		if b.Len() > 0 && !strings.HasPrefix(s.shown, "[") {
+			b.WriteByte('.')
+		}
+		b.WriteString(s.shown)
+	}
+	return b.String()
+}
+
+// schemaKey is the path as notBuilt spells it.
+func (d *decoder) schemaKey() string {
+	var b strings.Builder
+	for _, s := range d.path {
+		if s.schema == "" {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte('.')
+		}
+		b.WriteString(s.schema)
+	}
+	return b.String()
+}
+
+func (d *decoder) at(n *yaml.Node, problem, hint string) Fault {
+	return Fault{File: d.file, Line: n.Line, Column: n.Column, Key: d.key(), Problem: problem, Hint: hint}
+}
+
+func (d *decoder) fault(n *yaml.Node, format string, args ...any) {
+	d.faults.add(d.at(n, fmt.Sprintf(format, args...), ""))
+}
+
+// faultHint is fault with the spelling that was probably meant.
+func (d *decoder) faultHint(n *yaml.Node, hint, format string, args ...any) {
+	d.faults.add(d.at(n, fmt.Sprintf(format, args...), hint))
+}
+
+func (d *decoder) warn(n *yaml.Node, format string, args ...any) {
+	d.warnings.add(d.at(n, fmt.Sprintf(format, args...), ""))
+}
+
+// watch gives a function that tells whether no fault was met since.
+func (d *decoder) watch() (clean func() bool) {
+	list, dropped := len(d.faults.list), d.faults.dropped
+	return func() bool { return len(d.faults.list) == list && d.faults.dropped == dropped }
+}
+
+// into reads n as a k. What is wrong is a fault of d, and *v is then not to be
+// used. All reading comes through here, so that no file costs more than
+// maxValues whatever its aliases say.
+func into[V any](d *decoder, k kind[V], n *yaml.Node, v *V) {
+	if !d.spend(n) {
+		return
+	}
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if n.Style&yaml.TaggedStyle != 0 {
+		d.fault(n, "the tag %s has no place here; write the value alone", clip(n.Tag))
+		return
+	}
+	k.read(d, n, v)
+}
+
+// spend takes one value off the budget and reports whether it was there.
+func (d *decoder) spend(n *yaml.Node) bool {
+	d.values--
+	if d.values == -1 {
+		d.fault(n, "the file holds more than %d values, with those that aliases and lists repeat", maxValues)
+	}
+	return d.values >= 0
+}
+
+// isNull reports whether nothing stands where a value should.
+func isNull(n *yaml.Node) bool {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	const quoted = yaml.DoubleQuotedStyle | yaml.SingleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle | yaml.TaggedStyle
+	return n.Kind == yaml.ScalarNode && n.Style&quoted == 0 && n.ShortTag() == "!!null"
+}
+
+// describe says what stands in the file, for "expected …, found …".
+func describe(n *yaml.Node) string {
+	switch {
+	case n.Kind == yaml.MappingNode:
+		return "keys"
+	case n.Kind == yaml.SequenceNode:
+		return "a list"
+	case isNull(n):
+		return "nothing"
+	}
+	return fmt.Sprintf("%q", clip(n.Value))
+}
+
+// scalar gives the text of a single value, however it is quoted; what is
+// neither word nor number is a fault.
+func (d *decoder) scalar(n *yaml.Node, expected string) (string, bool) {
+	if n.Kind != yaml.ScalarNode || isNull(n) {
+		d.fault(n, "expected %s, found %s", expected, describe(n))
+		return "", false
+	}
+	return n.Value, true
+}

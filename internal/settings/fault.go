@@ -1,0 +1,112 @@
+package settings
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Fault is one thing wrong, or worth a warning, in a file.
+type Fault struct {
+	File         string
+	Line, Column int    // from 1; 0 where the file as a whole is meant
+	Key          string // dotted path, such as default.dmarc.actions.reject; "" for the file
+	Problem      string // what was expected and what stands there
+	Hint         string // what was probably meant; "" if nothing is near
+}
+
+// String is the fault on one line, as file:line:column: key: problem; did you mean "hint"?
+func (f Fault) String() string {
+	var b strings.Builder
+	b.WriteString(f.File)
+	if f.Line > 0 {
+		fmt.Fprintf(&b, ":%d:%d", f.Line, f.Column)
+	}
+	for _, s := range []string{f.Key, f.Problem} {
+		if s != "" {
+			if b.Len() > 0 {
+				b.WriteString(": ")
+			}
+			b.WriteString(s)
+		}
+	}
+	if f.Hint != "" {
+		fmt.Fprintf(&b, "; did you mean %q?", f.Hint)
+	}
+	return b.String()
+}
+
+// Faults are all faults of a configuration, in the order of the files. As an
+// error it has a line for each.
+type Faults []Fault
+
+// Error lists the faults, one a line.
+func (fs Faults) Error() string {
+	lines := make([]string, len(fs))
+	for i, f := range fs {
+		lines[i] = f.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+const (
+	// maxFaults bounds the faults, and the warnings, told of one file.
+	maxFaults = 1000
+	// maxAlike bounds the warnings with the same text: with thousands of
+	// domain entries the same thing is often true of each.
+	maxAlike = 10
+)
+
+// faultList gathers the faults of one file, bounded.
+type faultList struct {
+	file    string // the one that was asked for; its faults come first
+	list    Faults
+	alike   map[string]int // how often each problem was met; nil where all are kept
+	dropped int            // over maxFaults
+}
+
+func (l *faultList) add(f Fault) {
+	if n := l.alike[f.Problem]; n >= maxAlike {
+		l.alike[f.Problem]++
+		return
+	}
+	if len(l.list) >= maxFaults {
+		l.dropped++
+		return
+	}
+	if l.alike != nil {
+		l.alike[f.Problem]++
+	}
+	l.list = append(l.list, f)
+}
+
+// all gives the faults by place, each once, and says how many were left out.
+func (l *faultList) all() Faults {
+	slices.SortStableFunc(l.list, func(a, b Fault) int {
+		if ours := a.File == l.file; ours != (b.File == l.file) {
+			if ours {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line),
+			cmp.Compare(a.Column, b.Column), cmp.Compare(a.Problem, b.Problem))
+	})
+	out := slices.CompactFunc(l.list, func(a, b Fault) bool {
+		return a.File == b.File && a.Line == b.Line && a.Column == b.Column && a.Problem == b.Problem
+	})
+	last := map[string]int{}
+	for i, f := range out {
+		last[f.Problem] = i
+	}
+	for problem, n := range l.alike {
+		if i := last[problem]; n > maxAlike {
+			out[i].Problem += fmt.Sprintf(" (and %d more places)", n-maxAlike)
+		}
+	}
+	if l.dropped > 0 {
+		out = append(out, Fault{File: l.file, Problem: fmt.Sprintf("and %d more", l.dropped)})
+	}
+	return out
+}

@@ -1,0 +1,216 @@
+package settings
+
+import (
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// The names of the two files, for messages about keys that are in the wrong one.
+const (
+	daemonFile = "dmarcd.yaml"
+	policyFile = "policy.yaml"
+)
+
+// Load reads dmarcd.yaml at path and the policy file that it names. Hostname is
+// the name of this host, the default of authserv_id. On success it gives the
+// settings and what is worth a warning; otherwise err is Faults with every fault
+// of both files, and the settings are nil.
+func Load(path, hostname string) (s *Settings, warnings []Fault, err error) {
+	if whole, err := filepath.Abs(path); err == nil {
+		path = whole
+	}
+	s = Default(hostname)
+	s.File = path
+	d := newDecoder(path, "")
+	root := loadDaemon(d, s)
+	faults, warned := d.faults.all(), d.warnings.all()
+
+	if root.readable {
+		p, more, err := LoadPolicy(s.Path(s.PolicyFile))
+		warned = append(warned, more...)
+		if err != nil {
+			faults = append(faults, root.blame(s, err)...)
+		} else {
+			s.Policy = *p
+		}
+	}
+	if len(faults) > 0 {
+		return nil, warned, faults
+	}
+	return s, warned, nil
+}
+
+// daemonRoot is what is known of dmarcd.yaml once it was read.
+type daemonRoot struct {
+	readable bool       // the name of the policy file is to be trusted
+	policy   *yaml.Node // the value of `policy`; nil if it is left out
+}
+
+// loadDaemon reads dmarcd.yaml into s.
+func loadDaemon(d *decoder, s *Settings) daemonRoot {
+	hostname := s.AuthServID
+	root, ok := d.load(d.file)
+	if !ok {
+		return daemonRoot{}
+	}
+	d.keys, d.other = daemonSchema().keys, otherFile{policyFile, topKeys(policySchema().keys)}
+	if root != nil {
+		into(d, daemonSchema(), root, s)
+	}
+	if _, err := parseAuthServID(s.AuthServID); err != nil && s.AuthServID == hostname {
+		d.faults.add(hostNameFault(d.file, hostname))
+	}
+	r := daemonRoot{readable: true, policy: child(root, "policy")}
+	for _, f := range d.faults.list {
+		if f.Key == "policy" {
+			r.readable = false
+		}
+	}
+	return r
+}
+
+// blame points at the key that names the policy file where that file cannot be
+// read at all; other faults have their own place.
+func (r daemonRoot) blame(s *Settings, err error) Faults {
+	var faults Faults
+	if !errors.As(err, &faults) {
+		return Faults{{File: s.File, Key: "policy", Problem: err.Error()}}
+	}
+	out := slices.Clone(faults)
+	for i, f := range out {
+		if f.Line > 0 || f.Key != "" {
+			continue
+		}
+		out[i] = Fault{File: s.File, Key: "policy", Problem: f.File + ": " + f.Problem}
+		if r.policy != nil {
+			out[i].Line, out[i].Column = r.policy.Line, r.policy.Column
+		}
+	}
+	return out
+}
+
+// LoadPolicy reads a policy file alone. The error is Faults.
+func LoadPolicy(path string) (p *Policy, warnings []Fault, err error) {
+	if whole, err := filepath.Abs(path); err == nil {
+		path = whole
+	}
+	data, err := readFile(path)
+	if err != nil {
+		return nil, nil, Faults{{File: path, Problem: err.Error()}}
+	}
+	return ParsePolicy(path, filepath.Dir(path), data)
+}
+
+// ParsePolicy reads the text of a policy file. Name stands in its faults. Folder
+// is where `file:` lists with relative names are looked for; with "" no file is
+// ever opened, and naming one is a fault. The error is Faults.
+func ParsePolicy(name, folder string, data []byte) (p *Policy, warnings []Fault, err error) {
+	d := newDecoder(name, folder)
+	d.keys, d.other = policySchema().keys, otherFile{daemonFile, topKeys(daemonSchema().keys)}
+	draft := policyDraft{Policy: *defaultPolicy()}
+	if root, ok := d.parse(data); ok && root != nil {
+		into(d, policySchema(), root, &draft)
+	}
+	if len(d.faults.list) > 0 {
+		return nil, d.warnings.all(), d.faults.all()
+	}
+	p = draft.finish()
+	p.Files = sortedKeys(d.lists)
+	return p, d.warnings.all(), nil
+}
+
+// load reads and parses a file; what keeps it from that is a fault.
+func (d *decoder) load(path string) (root *yaml.Node, ok bool) {
+	data, err := readFile(path)
+	if err != nil {
+		d.faults.add(Fault{File: d.file, Problem: err.Error()})
+		return nil, false
+	}
+	return d.parse(data)
+}
+
+func (d *decoder) parse(data []byte) (root *yaml.Node, ok bool) {
+	root, fault := parseYAML(data)
+	if fault != nil {
+		fault.File = d.file
+		d.faults.add(*fault)
+		return nil, false
+	}
+	if root != nil && isNull(root) {
+		root = nil
+	}
+	return root, true
+}
+
+// topKeys are the keys that stand at the top of a file.
+func topKeys(keys []string) map[string]bool {
+	m := map[string]bool{}
+	for _, k := range keys {
+		if !strings.Contains(k, ".") {
+			m[k] = true
+		}
+	}
+	return m
+}
+
+// Check reads files of either kind: a dmarcd.yaml with the policy file that it
+// names, or a policy file alone. It gives every warning and fault once; the error
+// is Faults.
+func Check(hostname string, paths ...string) (warnings []Fault, err error) {
+	var faults Faults
+	for _, path := range paths {
+		var warned []Fault
+		var err error
+		if isPolicyFile(path) {
+			_, warned, err = LoadPolicy(path)
+		} else {
+			_, warned, err = Load(path, hostname)
+		}
+		warnings = appendNew(warnings, warned)
+		if more := (Faults)(nil); errors.As(err, &more) {
+			faults = appendNew(faults, more)
+		}
+	}
+	if len(faults) > 0 {
+		return warnings, faults
+	}
+	return warnings, nil
+}
+
+func appendNew(list, more []Fault) []Fault {
+	for _, f := range more {
+		if !slices.Contains(list, f) {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// isPolicyFile tells the kind of a file by the keys at its top, or by its name
+// where they do not tell.
+func isPolicyFile(path string) bool {
+	named := strings.Contains(filepath.Base(path), "policy")
+	data, err := readFile(path)
+	if err != nil {
+		return named
+	}
+	root, fault := parseYAML(data)
+	if fault != nil || root == nil || root.Kind != yaml.MappingNode {
+		return named
+	}
+	ours, others := topKeys(policySchema().keys), topKeys(daemonSchema().keys)
+	score := 0
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		switch k := root.Content[i].Value; {
+		case ours[k]:
+			score++
+		case others[k]:
+			score--
+		}
+	}
+	return score > 0 || score == 0 && named
+}

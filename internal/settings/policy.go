@@ -1,0 +1,139 @@
+package settings
+
+import (
+	"net/netip"
+	"time"
+
+	"dmarcd/internal/auth/dkim"
+	"dmarcd/internal/auth/spf"
+	"dmarcd/internal/dns"
+	"dmarcd/internal/message"
+	"dmarcd/internal/policy"
+)
+
+// MixedRecipients says what is done where the domains of one message's
+// recipients want different things.
+type MixedRecipients string
+
+// Answers to mixed recipients.
+const (
+	OnConflict MixedRecipients = "on_conflict" // part them only if their decisions differ
+	Separate   MixedRecipients = "separate"    // part them at RCPT
+	Mildest    MixedRecipients = "mildest"     // one decision for all, the mildest
+	Strictest  MixedRecipients = "strictest"   // one decision for all, the strictest
+)
+
+// Policy is what happens to mail: policy.yaml. It is never changed once it was
+// handed out. Equal rules share one pointer throughout one Policy.
+type Policy struct {
+	Mode            policy.Mode
+	MixedRecipients MixedRecipients
+	Managed         policy.DomainList // empty: every recipient is ours
+	DeferLimit      time.Duration
+	Default         *policy.Rules
+	Domains         map[dns.Name]*policy.Rules // the entries, each complete
+	Tests           []Test
+
+	// DefaultAt and DomainsAt say where the rules stand in the file.
+	DefaultAt Place
+	DomainsAt map[dns.Name]Place
+	// Files are the `file:` lists that were read, by their whole paths.
+	Files []string
+
+	distinct bool
+}
+
+// Place is a line of a file; the zero Place stands for the built-in rules.
+type Place struct {
+	File string
+	Line int // from 1
+}
+
+// RulesFor gives the rules for a recipient's domain, and whether the recipient is
+// ours. Rules is never nil. An address without a domain has the zero Name.
+func (p *Policy) RulesFor(domain dns.Name) (rules *policy.Rules, ours bool) {
+	if r, ok := p.Domains[domain]; ok {
+		return r, true
+	}
+	return p.Default, p.Managed.Empty() || p.Managed.Match(domain)
+}
+
+// PlaceOf says where the rules that RulesFor gives for domain stand.
+func (p *Policy) PlaceOf(domain dns.Name) Place {
+	if at, ok := p.DomainsAt[domain]; ok {
+		return at
+	}
+	return p.DefaultAt
+}
+
+// Distinct reports whether two recipients of ours can have different rules.
+func (p *Policy) Distinct() bool { return p.distinct }
+
+// usesDefault reports whether a recipient of ours can be without an entry of its own.
+func (p *Policy) usesDefault() bool {
+	if p.Managed.Empty() {
+		return true
+	}
+	for _, pattern := range p.Managed.Patterns() {
+		n, err := dns.Parse(pattern)
+		if _, ok := p.Domains[n]; err != nil || !ok {
+			return true
+		}
+	}
+	return false
+}
+
+// settle works out what RulesFor and Distinct answer from; it comes last.
+func (p *Policy) settle() {
+	var first *policy.Rules
+	if len(p.Domains) == 0 || p.usesDefault() {
+		first = p.Default
+	}
+	for _, r := range p.Domains {
+		if first == nil {
+			first = r
+		}
+		if r != first {
+			p.distinct = true
+			return
+		}
+	}
+	p.distinct = false
+}
+
+// Test is a verdict that the admin expects of the policy.
+type Test struct {
+	Name     string
+	Rcpt     message.Address
+	From     message.Address
+	MailFrom message.Address // From if the file leaves it out; zero for the null sender; without a Local if the file has a domain
+	IP       netip.Addr      // zero: none given
+	Helo     string
+	SPF      SPFCase
+	DKIM     DKIMCase
+	Policy   Published
+	Expect   policy.Action
+}
+
+// SPFCase is what SPF found in a Test.
+type SPFCase struct {
+	Result spf.Status
+	Domain dns.Name // zero: MailFrom's domain
+}
+
+// DKIMCase is what DKIM found in a Test.
+type DKIMCase struct {
+	Result dkim.Status
+	Domain dns.Name // d=; zero: From's domain
+}
+
+// Published is what the sender's domain asks for in a Test.
+type Published string
+
+// What a sender's domain may publish.
+const (
+	PublishedNone       Published = "none"
+	PublishedQuarantine Published = "quarantine"
+	PublishedReject     Published = "reject"
+	PublishedNoRecord   Published = "no_record"
+)

@@ -1,0 +1,198 @@
+package settings
+
+import (
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+
+	"dmarcd/internal/dns"
+	"dmarcd/internal/policy"
+)
+
+// policyDraft is a policy.yaml while it is read.
+type policyDraft struct {
+	Policy
+	rules   *policy.Rules // of `default`; nil until it was read
+	entries []entry
+}
+
+// entry is one domain entry with the node that it stands in.
+type entry struct {
+	domain dns.Name
+	node   *yaml.Node
+	rules  policy.Rules
+}
+
+// standard is the rules of `default` as far as they are read, else the built-in ones.
+func (p *policyDraft) standard() policy.Rules {
+	if p.rules != nil {
+		return *p.rules
+	}
+	return defaultRules(p.Mode)
+}
+
+// draft is the policy in the form that the schema shows.
+func (p *Policy) draft() policyDraft { return policyDraft{Policy: *p, rules: p.Default} }
+
+// rulesStep stands for both `default` and the entries of `domains` in notBuilt.
+const rulesStep = "rules"
+
+// policySchema is every key of policy.yaml. `mode` comes before `default`, and
+// that before `domains`, because each starts from what the one before says.
+func policySchema() kind[policyDraft] {
+	return section(nil,
+		key("mode", word(policy.Enforce, policy.Monitor), func(p *policyDraft) *policy.Mode { return &p.Mode }),
+		key("mixed_recipients", word(OnConflict, Separate, Mildest, Strictest), func(p *policyDraft) *MixedRecipients { return &p.MixedRecipients }),
+		key("managed", patterns(false), func(p *policyDraft) *policy.DomainList { return &p.Managed }),
+		key("defer_limit", duration(time.Minute, 30*day), func(p *policyDraft) *time.Duration { return &p.DeferLimit }),
+		defaultField(),
+		domainsField(),
+		key("tests", list(testEntry()), func(p *policyDraft) *[]Test { return &p.Tests }),
+	)
+}
+
+// defaultField is `default`, the rules of every managed domain without an entry.
+func defaultField() field[policyDraft] {
+	rules := section(checkRules, rulesFields()...)
+	return field[policyDraft]{
+		name: "default",
+		keys: below("default", rules.keys),
+		read: func(d *decoder, n *yaml.Node, p *policyDraft) {
+			r := defaultRules(p.Mode)
+			if !isNull(n) {
+				d.path[len(d.path)-1].schema = rulesStep
+				into(d, rules, n, &r)
+			}
+			p.rules, p.DefaultAt = &r, Place{File: d.file, Line: n.Line}
+		},
+		show: func(p *policyDraft) *yaml.Node { return rules.show(p.standard()) },
+	}
+}
+
+// domainsField is `domains`. An entry replaces the default wholly: it starts from
+// the built-in rules, unless it inherits.
+func domainsField() field[policyDraft] {
+	return field[policyDraft]{
+		name: "domains",
+		keys: below("domains", below("*", entrySchema(nil).keys)),
+		read: func(d *decoder, n *yaml.Node, p *policyDraft) {
+			if isNull(n) {
+				return
+			}
+			if n.Kind == yaml.AliasNode {
+				n = n.Alias
+			}
+			d.path[len(d.path)-1].schema = rulesStep
+			standard := p.standard()
+			one, builtin := entrySchema(&standard), defaultRules(p.Mode)
+			d.pairs(n, func(k, v *yaml.Node) {
+				name, ok := d.entryName(k)
+				if !ok {
+					return
+				}
+				if at, twice := p.DomainsAt[name]; twice {
+					d.fault(k, "the domain %s stands here a second time; the first is on line %d", name, at.Line)
+					return
+				}
+				p.DomainsAt[name] = Place{File: d.file, Line: k.Line}
+				e := entry{domain: name, node: k, rules: builtin}
+				if !isNull(v) {
+					into(d, one, v, &e.rules)
+				}
+				p.entries = append(p.entries, e)
+				d.warnLosses(k, &e.rules, &standard)
+			})
+		},
+		show: showDomains,
+	}
+}
+
+// entryName reads the key of an entry: one domain.
+func (d *decoder) entryName(k *yaml.Node) (dns.Name, bool) {
+	p, err := parsePattern(k.Value)
+	switch {
+	case err != nil:
+		d.wrong(k, "a domain", k.Value, err)
+	case p.all:
+		d.faultHint(k, "default", "an entry is for one domain; what holds for all others stands under default")
+	case p.wildcard:
+		d.fault(k, "an entry is for one domain; give each its own, or list %s under managed", p)
+	default:
+		return p.name, true
+	}
+	return dns.Name{}, false
+}
+
+// warnLosses tells what of the default an entry loses by replacing it.
+func (d *decoder) warnLosses(k *yaml.Node, r, standard *policy.Rules) {
+	var lost []string
+	if r.DMARC.Exceptions.Empty() && !standard.DMARC.Exceptions.Empty() {
+		lost = append(lost, "exceptions")
+	}
+	if r.DMARC.EnforcedPeers.Empty() && !standard.DMARC.EnforcedPeers.Empty() {
+		lost = append(lost, "enforced peers")
+	}
+	if len(lost) > 0 {
+		d.warn(k, "the entry replaces the default wholly and so loses its %s; repeat them here or say inherit: default", strings.Join(lost, " and "))
+	}
+}
+
+// entrySchema is one entry of `domains`. With `inherit: default` it starts from
+// standard.
+func entrySchema(standard *policy.Rules) kind[policy.Rules] {
+	const inheritDefault = "default"
+	inherit := word(inheritDefault)
+	fields := []field[policy.Rules]{
+		{
+			name: "inherit",
+			keys: []string{"inherit"},
+			read: func(d *decoder, n *yaml.Node, r *policy.Rules) {
+				if isNull(n) {
+					return
+				}
+				var from string
+				if into(d, inherit, n, &from); from == inheritDefault {
+					*r = *standard
+				}
+			},
+		},
+		key("mode", word(policy.Enforce, policy.Monitor), func(r *policy.Rules) *policy.Mode { return &r.Mode }),
+	}
+	return section(checkRules, append(fields, rulesFields()...)...)
+}
+
+// showDomains writes every entry out; one whose mode is the top's leaves it out.
+func showDomains(p *policyDraft) *yaml.Node {
+	one, n := entrySchema(nil), mapping()
+	shown := map[*policy.Rules]*yaml.Node{}
+	for _, name := range sortedNames(p.Domains) {
+		r := p.Domains[name]
+		v := shown[r]
+		if v == nil {
+			v = one.show(*r)
+			if r.Mode == p.Mode {
+				v.Content = v.Content[2:] // mode comes first
+			}
+			shown[r] = v
+		}
+		n.Content = append(n.Content, plain(name.String()), v)
+	}
+	return n
+}
+
+// finish makes the policy of the draft: modes, one pointer for equal rules, and
+// what is derived.
+func (p *policyDraft) finish() *Policy {
+	out := p.Policy
+	pool := newPool()
+	standard := p.standard()
+	out.Default = pool.intern(&standard)
+	out.Domains = make(map[dns.Name]*policy.Rules, len(p.entries))
+	for i := range p.entries {
+		e := &p.entries[i]
+		out.Domains[e.domain] = pool.intern(&e.rules)
+	}
+	out.settle()
+	return &out
+}

@@ -1,0 +1,50 @@
+package settings
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"dmarcd/internal/dns"
+	"dmarcd/internal/policy"
+)
+
+// pool gives equal rules one pointer, so that comparing pointers tells whether
+// two domains want the same.
+type pool struct {
+	schema kind[policy.Rules]
+	rules  map[string]*policy.Rules
+}
+
+func newPool() *pool {
+	return &pool{schema: entrySchema(nil), rules: map[string]*policy.Rules{}}
+}
+
+// intern gives the pointer for rules equal to r. Rules are equal if they are
+// shown alike, which holds for sets however they were written.
+func (p *pool) intern(r *policy.Rules) *policy.Rules {
+	var b strings.Builder
+	flatten(&b, p.schema.show(*r))
+	k := b.String()
+	if known, ok := p.rules[k]; ok {
+		return known
+	}
+	own := *r
+	p.rules[k] = &own
+	return &own
+}
+
+func flatten(b *strings.Builder, n *yaml.Node) {
+	b.WriteByte(byte(n.Kind))
+	b.WriteString(n.Value)
+	for _, c := range n.Content {
+		flatten(b, c)
+	}
+	b.WriteByte(0)
+}
+
+func sortedNames(m map[dns.Name]*policy.Rules) []dns.Name {
+	return slices.SortedFunc(maps.Keys(m), func(a, b dns.Name) int { return strings.Compare(a.String(), b.String()) })
+}

@@ -1,0 +1,68 @@
+package settings
+
+import "gopkg.in/yaml.v3"
+
+// restartKeys are the keys of dmarcd.yaml that a running daemon cannot take over.
+func restartKeys() [][]string {
+	return [][]string{
+		{"listen"},
+		{"state_dir"},
+		{"store"},
+		{"store_password_file"},
+		{"resolver", "cache_entries"},
+		{"limits", "connections"},
+		{"http"},
+		{"log", "format"},
+		{"analysis", "lmtp"},
+	}
+}
+
+// RestartKeys names the keys that differ between two settings and that take a
+// restart, dotted, in the order of the file.
+func RestartKeys(running, loaded *Settings) []string {
+	schema := daemonSchema()
+	a, b := schema.show(*running), schema.show(*loaded)
+	var out []string
+	for _, path := range restartKeys() {
+		x, y, name := a, b, ""
+		for _, step := range path {
+			x, y = child(x, step), child(y, step)
+			if name != "" {
+				name += "."
+			}
+			name += step
+		}
+		if !sameNodes(x, y) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// child is the value of a key of a section; nil if it is not there.
+func child(n *yaml.Node, name string) *yaml.Node {
+	if n == nil {
+		return nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == name {
+			return n.Content[i+1]
+		}
+	}
+	return nil
+}
+
+func sameNodes(a, b *yaml.Node) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	if a.Kind != b.Kind || a.Value != b.Value || len(a.Content) != len(b.Content) {
+		return false
+	}
+	for i := range a.Content {
+		if !sameNodes(a.Content[i], b.Content[i]) {
+			return false
+		}
+	}
+	return true
+}

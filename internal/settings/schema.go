@@ -1,0 +1,359 @@
+package settings
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+
+	"gopkg.in/yaml.v3"
+)
+
+// kind is how values of one type are read from and shown in a file. Kinds are
+// built of kinds: a section of fields, a field of the kind of its value.
+type kind[V any] struct {
+	// read replaces *v, which holds the default. It must not change what *v
+	// shares with the default (slices, maps), only put new ones in its place.
+	read func(d *decoder, n *yaml.Node, v *V)
+	// show is the value as read reads it.
+	show func(v V) *yaml.Node
+	// keys are the dotted paths of the keys below; a list's element is "[]".
+	keys []string
+}
+
+// field is one key of a section that fills a T.
+type field[T any] struct {
+	name string
+	read func(d *decoder, n *yaml.Node, t *T)
+	show func(t *T) *yaml.Node // nil to leave the key out
+	keys []string              // name, and the paths below it
+}
+
+// key declares a key: its name, what is read, and where it goes.
+func key[T, V any](name string, k kind[V], at func(*T) *V) field[T] {
+	return field[T]{
+		name: name,
+		read: func(d *decoder, n *yaml.Node, t *T) {
+			v := at(t)
+			if isNull(n) {
+				d.warnNothing(n, k.show(*v))
+				return
+			}
+			before := *v
+			into(d, k, n, v)
+			if d.pending[d.schemaKey()] && !reflect.DeepEqual(before, *v) {
+				d.warn(n, "has no effect yet: this version reads the key but does not act on it")
+			}
+		},
+		show: func(t *T) *yaml.Node { return k.show(*at(t)) },
+		keys: below(name, k.keys),
+	}
+}
+
+// unless leaves the key out of what is shown where absent says so.
+func (f field[T]) unless(absent func(t *T) bool) field[T] {
+	show := f.show
+	f.show = func(t *T) *yaml.Node {
+		if absent(t) {
+			return nil
+		}
+		return show(t)
+	}
+	return f
+}
+
+func below(name string, keys []string) []string {
+	out := []string{name}
+	for _, k := range keys {
+		out = append(out, name+"."+k)
+	}
+	return out
+}
+
+// warnNothing tells of a key with nothing after it, unless nothing is also what
+// the default says.
+func (d *decoder) warnNothing(n, standard *yaml.Node) {
+	switch {
+	case standard.Kind == yaml.MappingNode:
+	case standard.Kind == yaml.SequenceNode && len(standard.Content) > 0:
+		d.warn(n, "nothing stands here, so the default list holds; write [] for an empty one")
+	case standard.Kind == yaml.ScalarNode && standard.Value != "":
+		d.warn(n, "nothing stands here, so the default %q holds", standard.Value)
+	}
+}
+
+// section is a mapping with a fixed set of keys. Check, which may be nil, looks
+// at the finished section, only if nothing in it was wrong.
+func section[T any](check func(s *scope, t *T), fields ...field[T]) kind[T] {
+	names := make([]string, len(fields))
+	var keys []string
+	for i, f := range fields {
+		names[i] = f.name
+		keys = append(keys, f.keys...)
+	}
+	return kind[T]{
+		keys: keys,
+		read: func(d *decoder, n *yaml.Node, t *T) {
+			clean := d.watch()
+			s, ok := d.open(n, names)
+			if !ok {
+				return
+			}
+			for i, f := range fields {
+				if s.values[i] == nil {
+					continue
+				}
+				d.push(f.name, f.name)
+				f.read(d, s.values[i], t)
+				d.pop()
+			}
+			if check != nil && clean() {
+				check(s, t)
+			}
+		},
+		show: func(t T) *yaml.Node {
+			n := mapping()
+			for _, f := range fields {
+				if f.show == nil {
+					continue
+				}
+				if v := f.show(&t); v != nil {
+					n.Content = append(n.Content, plain(f.name), v)
+				}
+			}
+			return n
+		},
+	}
+}
+
+// scope is one section as it stands in the file.
+type scope struct {
+	d      *decoder
+	node   *yaml.Node
+	names  []string
+	values []*yaml.Node // beside names; nil for a key that is not there
+}
+
+// open sorts the keys of a mapping by name. Unknown keys and repeated ones are faults.
+func (d *decoder) open(n *yaml.Node, names []string) (*scope, bool) {
+	if n.Kind != yaml.MappingNode {
+		d.fault(n, "expected keys with values, found %s", describe(n))
+		return nil, false
+	}
+	s := &scope{d: d, node: n, names: names, values: make([]*yaml.Node, len(names))}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k, v := n.Content[i], n.Content[i+1]
+		name, ok := d.keyText(k)
+		if !ok {
+			continue
+		}
+		j := indexOf(names, name)
+		if j < 0 {
+			d.unknownKey(k, name, names)
+			continue
+		}
+		if s.values[j] != nil {
+			d.push(name, name)
+			d.fault(k, "the key stands here a second time; the first is on line %d", s.values[j].Line)
+			d.pop()
+			continue
+		}
+		s.values[j] = v
+	}
+	return s, true
+}
+
+// keyText gives the text of a key.
+func (d *decoder) keyText(k *yaml.Node) (string, bool) {
+	switch {
+	case k.Kind != yaml.ScalarNode || k.Style&yaml.TaggedStyle != 0:
+		d.fault(k, "expected a key, found %s", describe(k))
+		return "", false
+	case k.Tag == "!!merge":
+		d.fault(k, "merge keys (<<) are not read; a domain entry can say inherit: default")
+		return "", false
+	}
+	return k.Value, true
+}
+
+// indexOf is slices.Index for the few names of a section.
+func indexOf(names []string, name string) int {
+	for i, n := range names {
+		if n == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// has reports whether the file sets the key itself.
+func (s *scope) has(name string) bool {
+	i := indexOf(s.names, name)
+	return i >= 0 && s.values[i] != nil
+}
+
+// place is where the key's value stands, or the section if it is not set.
+func (s *scope) place(name string) *yaml.Node {
+	if i := indexOf(s.names, name); i >= 0 && s.values[i] != nil {
+		return s.values[i]
+	}
+	return s.node
+}
+
+// fault tells of a value that does not fit the rest of its section.
+func (s *scope) fault(name, format string, args ...any) {
+	s.d.push(name, name)
+	s.d.fault(s.place(name), format, args...)
+	s.d.pop()
+}
+
+// warn is fault for what works but is hardly meant.
+func (s *scope) warn(name, format string, args ...any) {
+	s.d.push(name, name)
+	s.d.warn(s.place(name), format, args...)
+	s.d.pop()
+}
+
+// list is a list of any length.
+func list[V any](k kind[V]) kind[[]V] {
+	return kind[[]V]{
+		keys: elementKeys(k.keys),
+		read: func(d *decoder, n *yaml.Node, v *[]V) {
+			out := make([]V, 0, len(n.Content))
+			each(d, n, func(item *yaml.Node) {
+				var one V
+				clean := d.watch()
+				into(d, k, item, &one)
+				if clean() {
+					out = append(out, one)
+				}
+			})
+			*v = nilIfEmpty(out)
+		},
+		show: func(v []V) *yaml.Node {
+			n := &yaml.Node{Kind: yaml.SequenceNode}
+			for _, one := range v {
+				n.Content = append(n.Content, k.show(one))
+			}
+			return layout(n)
+		},
+	}
+}
+
+func elementKeys(keys []string) []string {
+	out := make([]string, len(keys))
+	for i, k := range keys {
+		out[i] = "[]." + k
+	}
+	return out
+}
+
+// nilIfEmpty gives lists one form, so that equal settings are equal values.
+func nilIfEmpty[V any](l []V) []V {
+	if len(l) == 0 {
+		return nil
+	}
+	return l
+}
+
+// each calls read for every element of a list, with its index on the path.
+func each(d *decoder, n *yaml.Node, read func(item *yaml.Node)) {
+	if n.Kind != yaml.SequenceNode {
+		hint := ""
+		if n.Kind == yaml.ScalarNode && !isNull(n) {
+			hint = "[" + clip(n.Value) + "]"
+		}
+		d.faultHint(n, hint, "expected a list, found %s", describe(n))
+		return
+	}
+	for i, item := range n.Content {
+		if d.values < 0 {
+			return
+		}
+		d.push("["+strconv.Itoa(i)+"]", "[]")
+		read(item)
+		d.pop()
+	}
+}
+
+// withDefault gives the elements of a list their own default.
+func withDefault[V any](k kind[V], standard V) kind[V] {
+	read := k.read
+	k.read = func(d *decoder, n *yaml.Node, v *V) {
+		*v = standard
+		read(d, n, v)
+	}
+	return k
+}
+
+// convert makes a kind of W from one of V.
+func convert[V, W any](k kind[V], to func(V) W, from func(W) V) kind[W] {
+	return kind[W]{
+		keys: k.keys,
+		read: func(d *decoder, n *yaml.Node, w *W) {
+			v := from(*w)
+			k.read(d, n, &v)
+			*w = to(v)
+		},
+		show: func(w W) *yaml.Node { return k.show(from(w)) },
+	}
+}
+
+// mapOf is a mapping with keys of the operator's choice. ReadKey gives a key its
+// one form, or tells the fault itself.
+func mapOf[V any](readKey func(d *decoder, k *yaml.Node, s string) (string, bool), k kind[V]) kind[map[string]V] {
+	keys := []string{"*"}
+	for _, below := range k.keys {
+		keys = append(keys, "*."+below)
+	}
+	return kind[map[string]V]{
+		keys: keys,
+		read: func(d *decoder, n *yaml.Node, v *map[string]V) {
+			out := map[string]V{}
+			d.pairs(n, func(key, value *yaml.Node) {
+				name, ok := readKey(d, key, key.Value)
+				if !ok {
+					return
+				}
+				if _, twice := out[name]; twice {
+					d.fault(key, "%s stands here a second time", name)
+					return
+				}
+				var one V
+				into(d, k, value, &one)
+				out[name] = one
+			})
+			if len(out) == 0 {
+				out = nil
+			}
+			*v = out
+		},
+		show: func(v map[string]V) *yaml.Node {
+			n := mapping()
+			for _, name := range sortedKeys(v) {
+				n.Content = append(n.Content, plain(name), k.show(v[name]))
+			}
+			return n
+		},
+	}
+}
+
+// pairs calls read for every key of a mapping with keys of the operator's
+// choice, with the key on the path.
+func (d *decoder) pairs(n *yaml.Node, read func(key, value *yaml.Node)) {
+	if n.Kind != yaml.MappingNode {
+		d.fault(n, "expected keys with values, found %s", describe(n))
+		return
+	}
+	for i := 0; i+1 < len(n.Content) && d.values >= 0; i += 2 {
+		name, ok := d.keyText(n.Content[i])
+		if !ok {
+			continue
+		}
+		d.push(printable(clip(name)), "")
+		read(n.Content[i], n.Content[i+1])
+		d.pop()
+	}
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,251 @@
+// Package settings reads what the operator wrote: dmarcd.yaml, which says how the
+// daemon runs, and policy.yaml, which says what happens to mail. It knows every
+// key of both files with its default, checks all of them, and hands out complete,
+// immutable Settings or every fault at once. It does not hold the live copy.
+//
+// YAML as these files use it:
+//   - one document a file, UTF-8, with or without a byte order mark
+//   - an empty file, and a key with nothing after it, stand for the defaults
+//   - aliases (*name) are followed; merge keys (<<) and tags (!name) are refused
+//   - true and false are the only booleans
+//   - words, numbers and text may be quoted or not
+package settings
+
+import (
+	"io/fs"
+	"net/netip"
+	"path/filepath"
+	"time"
+
+	"dmarcd/internal/dns"
+	"dmarcd/internal/policy"
+)
+
+// Settings is the whole configuration, complete and checked. It is never changed
+// once it was handed out, and may be read from several goroutines.
+type Settings struct {
+	// File is the absolute path of dmarcd.yaml, "" when running without files.
+	File string
+	// PolicyFile names policy.yaml as the `policy` key does; see Path.
+	PolicyFile string
+	Policy     Policy
+
+	AuthServID        string   // RFC 8601 section 2.5
+	RemoveAuthServIDs []string // ids of our other hosts
+	Listen            []Listen // at least one
+	StateDir          string   // absolute
+	Store             string   // sqlite:PATH or postgres://USER@HOST/NAME
+	StorePasswordFile string   // "" for none
+	TrustedNetworks   policy.NetList
+	SkipAuthenticated bool
+	ClientIPFrom      []ClientIPSource
+	Resolver          Resolver
+	Discovery         Discovery
+	Limits            Limits
+	OnTrouble         OnTrouble
+	HTTP              HTTP
+	Log               Log
+	Retention         Retention
+	Reports           Reports
+	Analysis          Analysis
+	Notify            Notify
+}
+
+// Path gives the absolute form of a file that a key of dmarcd.yaml names:
+// relative names are relative to that file's folder. "" stays "".
+func (s *Settings) Path(name string) string {
+	if name == "" || filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(filepath.Dir(s.File), name)
+}
+
+// Listen is one socket that the MTA connects to.
+type Listen struct {
+	Socket string      // inet:PORT@HOST, inet6:PORT@HOST, unix:PATH, local:PATH or systemd:NAME
+	Mode   fs.FileMode // of a unix socket; 0 for other kinds
+	Group  string      // of a unix socket; "" leaves the process's group
+}
+
+// ClientIPSource says where a trusted relay wrote the address of the true client.
+type ClientIPSource struct {
+	Relay netip.Prefix
+	// Header is the field that holds the address; "" for the relay's Received field.
+	Header string
+}
+
+// Resolver is how DNS is asked.
+type Resolver struct {
+	Servers      []string      // host:port; empty: those of /etc/resolv.conf
+	Timeout      time.Duration // one try of one query
+	Budget       time.Duration // all look-ups of one message together
+	CacheEntries int
+}
+
+// Discovery is how the DMARC record of a domain is found.
+type Discovery string
+
+// Ways of discovery.
+const (
+	DiscoveryTreeWalk Discovery = "treewalk" // RFC 9989 section 4.10
+	DiscoveryPSL      Discovery = "psl"      // RFC 7489, by the public suffix list
+)
+
+// Limits bound what one message or client may cost. None of them is ever zero.
+type Limits struct {
+	Signatures   int   // DKIM signatures verified of one message
+	HeaderBytes  int64 // octets of one message's header that are looked at
+	HeaderFields int
+	Connections  int // milter connections at a time
+	RSABitsMin   int // RFC 8301 section 3.2
+	RSABitsMax   int
+}
+
+// OnTrouble says what becomes of mail when dmarcd itself cannot finish.
+type OnTrouble string
+
+// Answers to trouble.
+const (
+	TroubleAccept OnTrouble = "accept"
+	TroubleDefer  OnTrouble = "defer"
+)
+
+// HTTP is the console's door, with /healthz, /readyz and /metrics.
+type HTTP struct {
+	Listen        string // host:port; "" for none
+	TLSCert       string // files, both or neither; see Settings.Path
+	TLSKey        string
+	Proxy         Proxy
+	MetricsListen string // host:port for /metrics alone; "" for none
+}
+
+// Proxy is the reverse proxy that is trusted to name the user.
+type Proxy struct {
+	Header  string       // the field with the user's name; "" for no proxy
+	Network netip.Prefix // where the proxy stands; zero for no proxy
+}
+
+// LogLevel is how much is logged.
+type LogLevel string
+
+// Log levels.
+const (
+	LevelDebug LogLevel = "debug"
+	LevelInfo  LogLevel = "info"
+	LevelWarn  LogLevel = "warn"
+	LevelError LogLevel = "error"
+)
+
+// LogFormat is the form of a log line.
+type LogFormat string
+
+// Log formats.
+const (
+	FormatJSON LogFormat = "json"
+	FormatText LogFormat = "text"
+)
+
+// Log is what is logged and how.
+type Log struct {
+	Level     LogLevel
+	Format    LogFormat
+	Addresses bool // local parts too
+}
+
+// Retention is how long things are remembered.
+type Retention struct {
+	Messages   time.Duration
+	Traces     time.Duration
+	Aggregates time.Duration
+	RawReports time.Duration
+	MaxBytes   int64 // of the store together
+}
+
+// Scope is what the reports to senders tell of.
+type Scope string
+
+// Scopes of reports.
+const (
+	ScopeAll         Scope = "all"          // all evaluated mail
+	ScopeFailureDays Scope = "failure_days" // the whole day if a message failed
+	ScopeFailures    Scope = "failures"     // failing rows only
+)
+
+// Reports are the daily reports to senders' domains.
+type Reports struct {
+	Enabled      bool
+	OrgName      string
+	Email        string
+	Contact      string
+	At           TimeOfDay // UTC
+	Scope        Scope
+	SMTP         string // host:port
+	Username     string // "" for no login
+	PasswordFile string
+	DKIM         ReportKey
+	Exclude      policy.DomainList
+	MinMessages  int
+	Failure      FailureReports
+}
+
+// ReportKey signs the mails that carry reports. All three are set, or none.
+type ReportKey struct {
+	Domain   dns.Name
+	Selector string
+	KeyFile  string
+}
+
+// FailureReports are the reports of RFC 9991.
+type FailureReports struct {
+	Enabled bool
+	PerHour int
+}
+
+// TimeOfDay is a time of every day, in minutes after midnight.
+type TimeOfDay int
+
+// Analysis is the intake and reading of the reports that others send us.
+type Analysis struct {
+	Enabled   bool
+	Domains   []dns.Name // empty: those of the policy; if none there, all that are reported on
+	Addresses []ReportAddress
+	Discard   bool
+	LMTP      string // host:port or unix:PATH; "" for none
+	Folder    string
+	SourceMap string
+	MMDB      string
+	IMAP      []IMAP
+	Alerts    Alerts
+}
+
+// ReportAddress is a recipient that gets reports.
+type ReportAddress struct {
+	// Address is a mailbox, or *@DOMAIN with DomainsByLocalPart.
+	Address string
+	// DomainsByLocalPart says whose reports each local part gets; nil for a mailbox.
+	DomainsByLocalPart map[string][]dns.Name
+}
+
+// IMAP is a mailbox that reports are fetched from.
+type IMAP struct {
+	Host         string
+	Port         int
+	User         string
+	PasswordFile string
+	Folder       string
+	DoneFolder   string // where read mail is moved; "" leaves it
+}
+
+// Alerts are sent about received reports.
+type Alerts struct {
+	To      []string
+	Webhook string
+}
+
+// Notify is how notifications of package policy are sent.
+type Notify struct {
+	SMTP     string // host:port
+	From     string
+	Template string // text with %TOKENS%; "" for the built-in one
+	PerHour  int
+}
