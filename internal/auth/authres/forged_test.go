@@ -83,6 +83,7 @@ func TestClaimed(t *testing.T) {
 		"soft hyphen":                   " m\u00adx.example.org" + rest,
 		"zero-width space":              " \u200bmx.example.org" + rest,
 		"byte order mark":               "\ufeffmx.example.org" + rest,
+		"what IDNA forbids":             " mx.example.org\u2028" + rest,
 		"invalid UTF-8":                 " mx\xff.example.org" + rest,
 		"latin-1":                       " mx.b\xfccher.example" + rest,
 		"NUL after":                     " mx.example.org\x00" + rest,
@@ -98,6 +99,7 @@ func TestClaimed(t *testing.T) {
 		"over-long foreign comment":     " (" + strings.Repeat("a", maxHead+1) + ") mx.example.net" + rest,
 	}
 	foreign := map[string]string{
+		"parenthesis in quotes, long":   ` "mx(net"` + strings.Repeat(";\r\n dmarc=pass", 10000),
 		"plain":                         " mx.example.net" + rest,
 		"ours as a suffix":              " evil.mx.example.org" + rest,
 		"ours as a suffix without dot":  " xmx.example.org" + rest,
@@ -294,8 +296,8 @@ func TestFinderBeyondTracking(t *testing.T) {
 	if got := f.Refs(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	if len(f.forged) != 0 {
-		t.Errorf("%d words of bits", len(f.forged))
+	if len(f.forged) != 0 || f.Found() != len(want) {
+		t.Errorf("%d words of bits, found %d", len(f.forged), f.Found())
 	}
 }
 
