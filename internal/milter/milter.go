@@ -37,11 +37,12 @@ type Session interface {
 
 // Connect is what the MTA told of the SMTP client.
 type Connect struct {
-	Host       string     // the client's name as the MTA has it
-	Addr       netip.Addr // unmapped, without zone; zero for a local or unknown client
-	Daemon     string     // macro {daemon_name}
-	MTA        string     // macro j: the MTA's own name
-	MTAVersion string     // macro v
+	Host        string     // the client's name as the MTA has it
+	Addr        netip.Addr // unmapped, without zone; zero for a local or unknown client
+	Daemon      string     // macro {daemon_name}
+	MTA         string     // macro j: the MTA's own name
+	MTAVersion  string     // macro v
+	RcptReplies bool       // whether recipients of this connection can be refused
 }
 
 // Mail is the start of a transaction.
@@ -49,6 +50,7 @@ type Mail struct {
 	From     string // the path as sent, with its angle brackets
 	AuthUser string // macro {auth_authen}; "" for a client that did not log in
 	QueueID  string // macro i if known by now
+	Test     bool   // macro {dmarcd_test}, which only the maker of the milter connection can set: not real mail
 }
 
 // Rcpt is one recipient.

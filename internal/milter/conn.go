@@ -1,0 +1,293 @@
+package milter
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// conn is one connection of an MTA. Its goroutine owns everything but what mu guards.
+type conn struct {
+	srv     *Server
+	nc      net.Conn
+	ctx     context.Context // ends with the connection
+	cancel  context.CancelFunc
+	session Session // nil before negotiation
+
+	in       []byte // read buffer; small, or borrowed
+	small    []byte
+	borrowed *[]byte
+	r, w     int       // in[r:w] is read and not yet taken
+	begun    time.Time // deadline of the packet under way; zero at a boundary
+	out      []byte    // replies not yet sent
+	value    []byte    // scratch for a header value
+	names    names
+
+	transaction // what has been told, and what is left to tell
+
+	closing atomic.Bool // the server shuts down: draining or forced
+
+	mu       sync.Mutex
+	idle     bool // waiting for a packet, no message under way
+	draining bool
+	forced   bool
+}
+
+func (c *conn) log() *slog.Logger { return c.srv.log.With("mta", c.nc.RemoteAddr().String()) }
+
+// Why a connection ends without a fault of either side.
+var (
+	errQuit    = errors.New("milter: quit")
+	errDrained = errors.New("milter: shut down")
+)
+
+func (s *Server) newConn(nc net.Conn) *conn {
+	c := &conn{
+		srv:   s,
+		nc:    nc,
+		small: make([]byte, smallBuffer),
+	}
+	c.in = c.small
+	c.names.common = s.names
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	return c
+}
+
+// serve runs the connection to its end and cleans up.
+func (c *conn) serve() {
+	err := c.loop()
+	c.cancel()
+	c.nc.Close()
+	c.giveBack()
+	c.report(err)
+	c.endSession()
+}
+
+func (c *conn) loop() error {
+	for {
+		cmd, data, err := c.next()
+		if err != nil {
+			return err
+		}
+		if err := c.step(cmd, data); err != nil {
+			return err
+		}
+		if c.over() {
+			return errDrained
+		}
+	}
+}
+
+// report counts and logs why the connection ended, where that is of interest.
+func (c *conn) report(err error) {
+	var timeout net.Error
+	switch {
+	case errors.Is(err, errQuit), errors.Is(err, io.EOF):
+	case errors.Is(err, errDrained):
+		if c.underWay() {
+			c.log().Warn("milter: connection closed within a message: shutting down")
+		}
+	case errors.Is(err, errUnfit):
+		c.srv.stats.unfit.Add(1)
+		if n, ok := c.srv.unfitLog.allow(); ok {
+			c.log().Warn("milter: connection refused", "error", err, "left_out", n)
+		}
+	case errors.Is(err, errProtocol):
+		c.srv.stats.protocolErrors.Add(1)
+		c.log().Warn("milter: connection closed", "error", err)
+	case errors.As(err, &timeout) && timeout.Timeout():
+		c.srv.stats.timeouts.Add(1)
+		c.log().Info("milter: connection closed after a time-out", "packet_begun", !c.begun.IsZero())
+	default:
+		c.log().Debug("milter: connection lost", "error", err)
+	}
+}
+
+// next returns the next packet. Its data last until the next call.
+func (c *conn) next() (command, []byte, error) {
+	for {
+		have := c.in[c.r:c.w]
+		need := 5
+		if len(have) >= 4 {
+			n := binary.BigEndian.Uint32(have)
+			if n == 0 || n > maxPacket {
+				return 0, nil, protocolError("packet of %d bytes", n)
+			}
+			need = 4 + int(n)
+			if len(have) >= need {
+				c.r += need
+				c.begun = time.Time{}
+				return command(have[4]), have[5:need:need], nil
+			}
+		}
+		if err := c.fill(need); err != nil {
+			return 0, nil, err
+		}
+	}
+}
+
+// fill reads more of a packet of need bytes. Replies go out before it waits.
+func (c *conn) fill(need int) error {
+	if err := c.flush(); err != nil {
+		return err
+	}
+	if c.r == c.w && !c.underWay() {
+		c.shrink()
+	}
+	c.makeRoom(need)
+	if err := c.await(); err != nil {
+		return err
+	}
+	n, err := c.nc.Read(c.in[c.w:])
+	c.w += n
+	c.srv.stats.bytesRead.Add(uint64(n))
+	switch {
+	case n > 0:
+		return nil
+	case err == nil:
+		return io.ErrNoProgress
+	case errors.Is(err, io.EOF) && c.w > c.r:
+		return protocolError("connection closed within a packet: %.64q", cut(c.in[c.r:c.w]))
+	}
+	if c.drained() {
+		return errDrained
+	}
+	return err
+}
+
+// makeRoom makes the buffer hold need bytes from r, or at least more of them
+// than there are: memory follows what was sent, not what was announced.
+func (c *conn) makeRoom(need int) {
+	if c.r == c.w {
+		c.r, c.w = 0, 0
+	}
+	if need <= len(c.in)-c.r {
+		return
+	}
+	have := c.in[c.r:c.w]
+	n := len(have)
+	if size := min(need, max(2*n, largeBuffer)); size > len(c.in) {
+		to := c.srv.borrow(size)
+		copy(*to, have)
+		c.giveBack()
+		c.in, c.borrowed = *to, to
+	} else if c.r > 0 {
+		copy(c.in, have)
+	}
+	c.r, c.w = 0, n
+}
+
+// shrink lets go of what a large message needed: most connections are idle.
+func (c *conn) shrink() {
+	c.giveBack()
+	if cap(c.value) > smallBuffer {
+		c.value = nil
+	}
+	if cap(c.out) > smallBuffer {
+		c.out = nil
+	}
+}
+
+// giveBack returns the borrowed buffer. What it holds is lost.
+func (c *conn) giveBack() {
+	if c.borrowed != nil {
+		c.srv.giveBack(c.borrowed)
+		c.in, c.borrowed = c.small, nil
+		c.r, c.w = 0, 0
+	}
+}
+
+// await sets the deadline of the next read: long at a boundary between packets, short
+// and fixed once a packet has begun, so that one cannot drip in.
+func (c *conn) await() error {
+	now := time.Now()
+	deadline := now.Add(c.srv.cfg.IdleTimeout)
+	// An MTA speaks at once. What does not is none, and holds a place.
+	if c.w > c.r || c.stage == stageNew {
+		if c.begun.IsZero() {
+			c.begun = now.Add(c.srv.cfg.PacketTimeout)
+		}
+		deadline = c.begun
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.forced {
+		return errDrained
+	}
+	c.idle = !c.underWay()
+	if c.idle && c.draining {
+		if end := now.Add(drainGrace); end.Before(deadline) {
+			deadline = end
+		}
+	}
+	return c.nc.SetReadDeadline(deadline)
+}
+
+// drained reports whether a failed read was to fail: the server shuts down
+// and has either nothing to wait for or no time left.
+func (c *conn) drained() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.forced || c.draining && c.idle
+}
+
+// over reports whether the connection is to end behind the command just carried out.
+func (c *conn) over() bool {
+	if !c.closing.Load() {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.forced || c.draining && c.ended && !c.underWay()
+}
+
+// drain asks the connection to end once no message is under way. A connection
+// that waits idle gets a moment for a message that is already coming in.
+func (c *conn) drain() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.draining = true
+	c.closing.Store(true)
+	if c.idle {
+		// Fails only on a connection that is closed already.
+		_ = c.nc.SetReadDeadline(time.Now().Add(drainGrace))
+	}
+}
+
+// force ends the connection: a Session at work has its context ended, and
+// its answer is replaced.
+func (c *conn) force() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.forced = true
+	c.closing.Store(true)
+	c.cancel()
+	_ = c.nc.SetReadDeadline(time.Unix(1, 0))
+}
+
+func (c *conn) isForced() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.forced
+}
+
+// flush sends all replies in one write.
+func (c *conn) flush() error {
+	if len(c.out) == 0 {
+		return nil
+	}
+	if err := c.nc.SetWriteDeadline(time.Now().Add(c.srv.cfg.WriteTimeout)); err != nil {
+		return fmt.Errorf("milter: %w", err)
+	}
+	n, err := c.nc.Write(c.out) // TCP_NODELAY is set: package net does so by default
+	c.srv.stats.bytesWritten.Add(uint64(n))
+	c.out = c.out[:0]
+	return err
+}

@@ -1,0 +1,294 @@
+package milter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Config is how a Server works. Only NewSession must be given.
+type Config struct {
+	// NewSession makes the Session of a new connection, once negotiation
+	// succeeded. ctx ends with the connection.
+	NewSession func(ctx context.Context) Session
+	// RcptReplies is asked at each negotiation whether a Session may refuse
+	// recipients; nil means never. Where it says no, no recipient is answered, which is cheaper.
+	RcptReplies func() bool
+	// Trouble is the answer to a message on which a Session panicked, or that shutdown
+	// overtook: the zero Reply to accept, or one with a code of 4xx. Anything else accepts. nil accepts.
+	Trouble func() Reply
+
+	IdleTimeout   time.Duration // longest wait between packets; above the MTA's SMTP time-outs. 0 means 10 minutes
+	PacketTimeout time.Duration // longest wait for the rest of a packet, and for the first one. 0 means 10 s
+	WriteTimeout  time.Duration // 0 means 10 s
+
+	// MaxConnections is the cap on open connections; 0 means none. A connection above it is
+	// closed at once, which lets the MTA take its default action without waiting.
+	MaxConnections int
+
+	Log *slog.Logger // nil discards
+}
+
+// Defaults of Config.
+const (
+	defaultIdleTimeout   = 10 * time.Minute
+	defaultPacketTimeout = 10 * time.Second
+	defaultWriteTimeout  = 10 * time.Second
+)
+
+const (
+	// drainGrace is how long an idle connection is kept in a shutdown, for
+	// a message that was on its way.
+	drainGrace = 100 * time.Millisecond
+	// forceGrace is how long Shutdown waits for Sessions whose context it ended.
+	forceGrace = 2 * time.Second
+	// logInterval is the least time between two log lines on the same matter
+	// where each connection could bring one.
+	logInterval = 10 * time.Second
+	// maxAcceptDelay bounds the wait after an error of Accept.
+	maxAcceptDelay = time.Second
+)
+
+// Server serves milter connections. Its methods may be called from several goroutines.
+type Server struct {
+	cfg   Config
+	log   *slog.Logger
+	names map[string]string
+	large sync.Pool // of *[]byte, largeBuffer long
+
+	stats     counters
+	fullLog   throttle
+	unfitLog  throttle
+	acceptLog throttle
+	poorMTA   atomic.Bool // one that keeps no leading space was logged
+
+	mu        sync.Mutex
+	closing   bool
+	quit      chan struct{} // closed with closing
+	listeners map[net.Listener]bool
+	conns     map[*conn]bool
+	running   sync.WaitGroup // connections
+}
+
+// NewServer makes a Server.
+func NewServer(cfg Config) *Server {
+	if cfg.IdleTimeout <= 0 {
+		cfg.IdleTimeout = defaultIdleTimeout
+	}
+	if cfg.PacketTimeout <= 0 {
+		cfg.PacketTimeout = defaultPacketTimeout
+	}
+	if cfg.WriteTimeout <= 0 {
+		cfg.WriteTimeout = defaultWriteTimeout
+	}
+	log := cfg.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Server{
+		cfg:       cfg,
+		log:       log,
+		names:     commonNames(),
+		quit:      make(chan struct{}),
+		listeners: map[net.Listener]bool{},
+		conns:     map[*conn]bool{},
+	}
+}
+
+// Serve takes connections from ln until Shutdown, when it returns nil, or until
+// ln is closed by others. It owns ln and closes it. Other errors of Accept, such as
+// too many open files, are waited out. Several listeners may be served at once.
+func (s *Server) Serve(ln net.Listener) error {
+	defer ln.Close()
+	if !s.addListener(ln) {
+		return nil
+	}
+	defer s.removeListener(ln)
+	var delay time.Duration
+	for {
+		nc, err := ln.Accept()
+		if err == nil {
+			delay = 0
+			s.start(nc)
+			continue
+		}
+		if s.stopping() {
+			return nil
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return fmt.Errorf("milter: %w", err)
+		}
+		delay = min(max(2*delay, 5*time.Millisecond), maxAcceptDelay)
+		s.stats.acceptErrors.Add(1)
+		if n, ok := s.acceptLog.allow(); ok {
+			s.log.Error("milter: cannot accept connections", "error", err, "again_in", delay, "left_out", n)
+		}
+		select {
+		case <-time.After(delay):
+		case <-s.quit:
+			return nil
+		}
+	}
+}
+
+func (s *Server) addListener(ln net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return false
+	}
+	s.listeners[ln] = true
+	return true
+}
+
+func (s *Server) removeListener(ln net.Listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.listeners, ln)
+}
+
+func (s *Server) stopping() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closing
+}
+
+// start serves nc in a goroutine of its own, or closes it where it is too many.
+func (s *Server) start(nc net.Conn) {
+	s.mu.Lock()
+	closing := s.closing
+	full := s.cfg.MaxConnections > 0 && len(s.conns) >= s.cfg.MaxConnections
+	var c *conn
+	if !closing && !full {
+		c = s.newConn(nc)
+		s.conns[c] = true
+		s.running.Add(1)
+	}
+	s.mu.Unlock()
+	switch {
+	case closing:
+		nc.Close()
+	case full:
+		nc.Close()
+		s.stats.refused.Add(1)
+		if n, ok := s.fullLog.allow(); ok {
+			s.log.Warn("milter: too many connections", "mta", nc.RemoteAddr().String(), "limit", s.cfg.MaxConnections, "left_out", n)
+		}
+	default:
+		s.stats.connections.Add(1)
+		go s.run(c)
+	}
+}
+
+func (s *Server) run(c *conn) {
+	defer s.running.Done()
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.conns, c)
+	}()
+	c.serve()
+}
+
+// Shutdown stops accepting, ends idle connections, and waits for those with a
+// message under way to be answered. When ctx ends first, Sessions at work have their
+// contexts ended and their messages get the answer of Config.Trouble; where the MTA
+// does not wait for an answer its connection is closed, and it takes its default
+// action. All goroutines have ended when Shutdown returns, unless a Session
+// ignored the end of its context: the error then says how many did.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.stop()
+	done := make(chan struct{})
+	go func() {
+		s.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	for _, c := range s.open() {
+		c.force()
+	}
+	grace := time.NewTimer(forceGrace)
+	defer grace.Stop()
+	select {
+	case <-done:
+		return fmt.Errorf("milter: messages were cut off: %w", ctx.Err())
+	case <-grace.C:
+	}
+	left := s.open()
+	for _, c := range left {
+		c.nc.Close()
+	}
+	return fmt.Errorf("milter: %d sessions did not end: %w", len(left), ctx.Err())
+}
+
+// stop stops accepting and asks every connection to end.
+func (s *Server) stop() {
+	s.mu.Lock()
+	if !s.closing {
+		s.closing = true
+		close(s.quit)
+	}
+	for ln := range s.listeners {
+		ln.Close()
+	}
+	s.mu.Unlock()
+	for _, c := range s.open() {
+		c.drain()
+	}
+}
+
+func (s *Server) open() []*conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	cs := make([]*conn, 0, len(s.conns))
+	for c := range s.conns {
+		cs = append(cs, c)
+	}
+	return cs
+}
+
+func (s *Server) rcptReplies() bool { return s.cfg.RcptReplies != nil && s.cfg.RcptReplies() }
+
+// trouble asks for the answer to trouble. It runs where a panic was caught, so
+// that one of its own would end the process.
+func (s *Server) trouble() (r Reply) {
+	if s.cfg.Trouble == nil {
+		return Reply{}
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			s.stats.panics.Add(1)
+			s.log.Error("milter: panic in Config.Trouble", "panic", fmt.Sprintf("%.500v", v))
+			r = Reply{}
+		}
+	}()
+	return s.cfg.Trouble()
+}
+
+// borrow lends a buffer of at least size bytes. Those of the usual size are
+// kept for the next message.
+func (s *Server) borrow(size int) *[]byte {
+	if size <= largeBuffer {
+		if b, ok := s.large.Get().(*[]byte); ok {
+			return b
+		}
+		size = largeBuffer
+	}
+	b := make([]byte, size)
+	return &b
+}
+
+func (s *Server) giveBack(b *[]byte) {
+	if len(*b) == largeBuffer {
+		s.large.Put(b)
+	}
+}
