@@ -7,7 +7,7 @@ import "testing"
 // Where mail of the cases comes from.
 const (
 	goodClient  = "198.51.100.10" // in the SPF record of good.example
-	newsClient  = "198.51.100.40" // in the SPF record of news.example
+	bareClient  = "198.51.100.11" // too, and Sendmail takes bare LF from it
 	exception   = "198.51.100.99" // in the policy's list of exceptions
 	stranger    = "203.0.113.66"  // in no SPF record
 	seedsClient = "10.204.148.40" // of the seed's example header

@@ -1,0 +1,105 @@
+# dmarcd: "make run" runs it, "make test" passes the tests. "make" alone lists
+# the targets. Whatever is built or fetched goes to bin/ and build/.
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+# The go command needs a place for its caches; a bare environment has none.
+ifneq ($(shell [ -n "$$HOME" ] && [ -d "$$HOME" ] && [ -w "$$HOME" ] && echo yes),yes)
+export HOME := $(CURDIR)/build/home
+$(shell mkdir -p "$(HOME)")
+endif
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+SOURCES := cmd internal e2e
+
+STATICCHECK_VERSION := v0.8.2
+GOVULNCHECK_VERSION := v1.9.0
+STATICCHECK := build/tools/staticcheck-$(STATICCHECK_VERSION)
+
+# Each may be given on the command line: make fuzz FUZZ=FuzzParse FUZZTIME=30s
+FUZZ       ?= .
+FUZZTIME   ?= 10m
+BENCH      ?= .
+BENCHTIME  ?= 2s
+BENCH_PKGS ?= ./internal/inbound ./internal/auth/... ./internal/resolver
+RUN        ?= .
+
+##@ Use
+
+.PHONY: help
+help: ## list the targets
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build ./bin/dmarcd
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/dmarcd ./cmd/dmarcd
+
+.PHONY: run
+run: build ## build, and serve on 127.0.0.1 with the built-in defaults
+	./bin/dmarcd serve
+
+##@ Test
+
+.PHONY: test
+test: ## all of the following; installs what it needs (under 25 minutes on two cores)
+	@start=$$SECONDS; \
+	$(MAKE) --no-print-directory tools lint unit e2e; \
+	took=$$((SECONDS - start)); \
+	echo; echo "make test: everything passed, in $$((took / 60)) min $$((took % 60)) s"
+
+.PHONY: tools
+tools: ## check for Go, gcc and ip, and install what is missing (as root on Debian)
+	@scripts/check-tools
+
+.PHONY: lint
+lint: $(STATICCHECK) ## gofmt, go vet and staticcheck
+	@echo "== gofmt, go vet, staticcheck"
+	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l $(SOURCES)); if [ -n "$$unformatted" ]; then \
+		echo "not formatted; run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) vet -tags e2e ./e2e
+	$(STATICCHECK) ./...
+	$(STATICCHECK) -tags e2e ./e2e
+
+$(STATICCHECK):
+	@echo "== building staticcheck $(STATICCHECK_VERSION)"
+	@mkdir -p build/tools
+	GOBIN=$(CURDIR)/build/tools $(GO) install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION)
+	@mv build/tools/staticcheck $@
+
+.PHONY: unit
+unit: ## unit tests, with the race detector
+	@echo "== unit tests"
+	$(GO) test -race -count=1 -timeout 10m ./...
+
+.PHONY: e2e
+e2e: ## through a real Postfix and a real Sendmail (as root on Debian); RUN=pattern
+	@echo "== end-to-end tests"
+	@scripts/fetch-mtas
+	$(GO) build -race -o build/dmarcd-e2e ./cmd/dmarcd
+	DMARCD_E2E_BINARY=$(CURDIR)/build/dmarcd-e2e $(GO) test -tags e2e -count=1 -timeout 10m -v -run '$(RUN)' ./e2e \
+		| { grep --line-buffered -vE '^=== (RUN|PAUSE|CONT)' || true; }
+
+##@ Apart
+
+.PHONY: fuzz
+fuzz: ## run each fuzz test for FUZZTIME (10m); FUZZ=pattern chooses
+	@GO='$(GO)' FUZZ='$(FUZZ)' FUZZTIME='$(FUZZTIME)' scripts/fuzz
+
+.PHONY: bench
+bench: ## benchmarks: time, allocations and messages/s; BENCH=pattern, BENCH_PKGS, BENCHTIME
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime '$(BENCHTIME)' -benchmem -timeout 60m $(BENCH_PKGS)
+
+.PHONY: vuln
+vuln: ## govulncheck (needs the network for its database)
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) ./...
+
+.PHONY: clean
+clean: ## remove bin/ and build/
+	rm -rf bin build
