@@ -59,7 +59,7 @@ func (m *macros) field(stage command, name []byte) *string {
 		switch string(name) {
 		case "auth_authen":
 			return &m.auth
-		case testMacro:
+		case TestMacro:
 			return &m.test
 		}
 	case cmdRcpt:
@@ -83,8 +83,8 @@ func bare(name []byte) []byte {
 	return name
 }
 
-// testMacro marks a message as a test. No MTA defines it, so that only who
+// TestMacro marks a message as a test. No MTA defines it, so that only who
 // speaks the milter protocol to us can.
-const testMacro = "dmarcd_test"
+const TestMacro = "dmarcd_test"
 
 func (m *macros) endTransaction() { m.auth, m.queueID, m.mailer, m.test = "", "", "", "" }

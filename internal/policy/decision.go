@@ -24,7 +24,7 @@ const (
 	ReasonLogin        Reason = "authenticated"     // not inbound: the client logged in
 	ReasonNotOurs      Reason = "not_ours"          // no recipient is ours
 	ReasonConflict     Reason = "mixed_recipients"  // recipients' settings disagree
-	ReasonTrouble      Reason = "trouble"           // dmarcd could not finish
+	ReasonForged       Reason = "forged_fields"     // more forged fields than an MTA can be made to delete
 )
 
 // Reply is an SMTP answer other than success. The zero Reply is success.

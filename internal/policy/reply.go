@@ -31,12 +31,12 @@ func rejectText(v *Verdict, f Facts, r *DMARCRules, d Decision) string {
 	case d.Reason == ReasonEnforcedPeer && v.DMARC.Record == nil:
 		return fmt.Sprintf("5.7.1 %s must pass DMARC here, but publishes no DMARC record", author)
 	case d.Reason == ReasonEnforcedPeer:
-		return fmt.Sprintf("5.7.1 %s must pass DMARC here: SPF %s, DKIM %s", author, v.SPF.Status, v.dkimWord())
+		return fmt.Sprintf("5.7.1 %s must pass DMARC here: SPF %s, DKIM %s", author, v.SPF.Status, v.DKIMWord())
 	case d.Reason == ReasonNoRecord:
 		return fmt.Sprintf("5.7.1 %s publishes no DMARC record, which this site does not accept", author)
 	case v.DMARC.Policy != dmarc.PolicyReject:
 		return fmt.Sprintf("5.7.1 mail from %s fails DMARC (p=%s), which this site does not accept: SPF %s, DKIM %s",
-			author, v.DMARC.Policy, v.SPF.Status, v.dkimWord())
+			author, v.DMARC.Policy, v.SPF.Status, v.DKIMWord())
 	}
 	return r.RejectText.Expand(func(name string) string { return v.variable(name, f) })
 }
@@ -51,7 +51,7 @@ func (v *Verdict) variable(name string, f Facts) string {
 	case "spf":
 		return string(v.SPF.Status)
 	case "dkim":
-		return v.dkimWord()
+		return v.DKIMWord()
 	case "client_ip":
 		return f.clientIP()
 	case "queue_id":
@@ -69,9 +69,9 @@ func (f Facts) clientIP() string {
 	return "unknown"
 }
 
-// dkimWord sums the signatures up in one word: that of the signature shown,
+// DKIMWord sums the signatures up in one word: that of the signature shown,
 // else of the first, else none.
-func (v *Verdict) dkimWord() string {
+func (v *Verdict) DKIMWord() string {
 	if i := v.Shown(); i >= 0 {
 		return string(v.DKIM[i].Status)
 	}
@@ -110,4 +110,13 @@ func safeLine(s string) string {
 	var b strings.Builder
 	writeSafe(&b, s, maxReplyText)
 	return b.String()
+}
+
+// ForgedDecision refuses a message that bears more forged fields than the MTA
+// can be asked to delete.
+func ForgedDecision() Decision {
+	return Decision{
+		Action: Reject, Would: Reject, Reason: ReasonForged,
+		Reply: Reply{Code: 550, Enhanced: "5.7.1", Text: "the message bears too many forged authentication results of this host"},
+	}
 }

@@ -9,6 +9,8 @@ func restartKeys() [][]string {
 		{"state_dir"},
 		{"store"},
 		{"store_password_file"},
+		{"resolver", "servers"},
+		{"resolver", "timeout"},
 		{"resolver", "cache_entries"},
 		{"limits", "connections"},
 		{"http"},

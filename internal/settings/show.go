@@ -5,6 +5,8 @@ import (
 	"io"
 
 	"gopkg.in/yaml.v3"
+
+	"dmarcd/internal/policy"
 )
 
 // Show writes the effective settings with every key, as a dmarcd.yaml that loads
@@ -17,6 +19,12 @@ func (s *Settings) Show(w io.Writer) error {
 // to the same policy.
 func (p *Policy) Show(w io.Writer) error {
 	return writeYAML(w, policySchema().show(p.draft()))
+}
+
+// ShowRules writes what one recipient domain follows, with every key, in the form
+// of an entry of `domains`.
+func ShowRules(w io.Writer, r *policy.Rules) error {
+	return writeYAML(w, entrySchema(nil).show(*r))
 }
 
 func writeYAML(w io.Writer, n *yaml.Node) error {

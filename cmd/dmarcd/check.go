@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"dmarcd/internal/auth/dmarc"
+	"dmarcd/internal/filter"
+	"dmarcd/internal/message"
+	"dmarcd/internal/policy"
+	"dmarcd/internal/resolver"
+	"dmarcd/internal/settings"
+)
+
+// checkOptions are the flags of `dmarcd check`.
+type checkOptions struct {
+	config        string
+	ip, helo      string
+	from          string
+	fromGiven     bool
+	rcpts         []string
+	asJSON        bool
+	secondOpinion bool
+}
+
+func checkCommand(s streams) *cobra.Command {
+	o := &checkOptions{}
+	c := &cobra.Command{
+		Use:   "check [flags] [MESSAGE|-]",
+		Short: "Judge one message offline: verdict, decision, headers, and why",
+		Long: `Judge one message as the daemon would, with live DNS and the settings of the
+recipient's domain, and print the verdict, the decision, the headers that would be
+written and removed, and why. Nothing is delivered, counted or remembered.
+
+The envelope is not in a message, so say it: --ip and --helo of the client, --from for
+MAIL FROM ("" for the null sender), --rcpt for the recipients. Without --from it is
+the Return-Path field, else the From field; without --rcpt the default settings apply.
+Without --ip SPF cannot be checked and counts as none.
+
+Exit code 0: the message would pass; 1: it would be quarantined or rejected;
+3: DNS trouble left the result open.`,
+		Example: `  dmarcd check --ip 192.0.2.1 --helo mail.example.com --from bounce@example.com --rcpt me@example.org mail.eml
+  dmarcd check --json - < mail.eml`,
+		Args: cobra.MaximumNArgs(1),
+	}
+	path := configFlag(c)
+	f := c.Flags()
+	f.StringVar(&o.ip, "ip", "", "address of the SMTP client")
+	f.StringVar(&o.helo, "helo", "", "HELO argument of the client")
+	f.StringVar(&o.from, "from", "", "MAIL FROM address")
+	f.StringSliceVar(&o.rcpts, "rcpt", nil, "recipient; may be repeated")
+	f.BoolVar(&o.asJSON, "json", false, "one JSON object")
+	f.BoolVar(&o.secondOpinion, "second-opinion", false, "also print what go-msgauth's verifier says of the signatures")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		o.config, o.fromGiven = *path, c.Flags().Changed("from")
+		name := "-"
+		if len(args) > 0 {
+			name = args[0]
+		}
+		return check(c.Context(), o, name, s)
+	}
+	return c
+}
+
+func check(ctx context.Context, o *checkOptions, name string, s streams) error {
+	config, err := findConfiguration(o.config).loadOrExplain(s.err)
+	if err != nil {
+		return err
+	}
+	raw, err := readMessage(name, s.in)
+	if err != nil {
+		return err
+	}
+	env, err := o.envelope(raw)
+	if err != nil {
+		return usageError(err)
+	}
+	client, err := newResolver(config)
+	if err != nil {
+		return usageError(err)
+	}
+	defer client.Close()
+
+	outcome, err := judge(ctx, client, config, env, raw)
+	if err != nil {
+		return troubleError(err)
+	}
+	report := newCheckReport(config, outcome)
+	if o.secondOpinion {
+		report.SecondOpinion = secondOpinion(ctx, client, config, raw)
+	}
+	if o.asJSON {
+		if err := json.NewEncoder(s.out).Encode(report); err != nil {
+			return troubleError(err)
+		}
+	} else {
+		report.print(s.out)
+	}
+	return checkResult(outcome)
+}
+
+// checkResult is the exit code that an outcome means.
+func checkResult(o *filter.Outcome) error {
+	switch {
+	case o.Decision.Status == dmarc.TempError || o.Decision.Reason == policy.ReasonTemperror:
+		return &exitError{code: exitTrouble}
+	case o.Decision.Would != policy.Bypass:
+		return answerNo()
+	}
+	return nil
+}
+
+// maxCheckedMessage bounds a message that is read into memory.
+const maxCheckedMessage = 256 << 20
+
+// readMessage reads a file, or standard input for "-".
+func readMessage(name string, in io.Reader) ([]byte, error) {
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, usageError(err)
+		}
+		defer f.Close() //nolint:errcheck // opened for reading only
+		in = f
+	}
+	raw, err := io.ReadAll(io.LimitReader(in, maxCheckedMessage+1))
+	switch {
+	case err != nil:
+		return nil, usageError(fmt.Errorf("read the message: %w", err))
+	case len(raw) > maxCheckedMessage:
+		return nil, usageError(fmt.Errorf("the message is larger than %d MiB", maxCheckedMessage>>20))
+	case len(raw) == 0:
+		return nil, usageError(errors.New("the message is empty; name a file, or give it on standard input"))
+	}
+	return raw, nil
+}
+
+// envelope is the envelope that the flags and the message tell.
+func (o *checkOptions) envelope(raw []byte) (message.Envelope, error) {
+	env := message.Envelope{Helo: o.helo, QueueID: "check", Received: time.Now().UTC()}
+	if o.ip != "" {
+		ip, err := netip.ParseAddr(o.ip)
+		if err != nil {
+			return env, fmt.Errorf("--ip %q is not an IP address", o.ip)
+		}
+		env.ClientIP = ip.Unmap().WithZone("")
+	}
+	env.MailFrom = message.ParseAddress(o.from)
+	if !o.fromGiven {
+		env.MailFrom = guessSender(raw)
+	}
+	for _, r := range o.rcpts {
+		a := message.ParseAddress(r)
+		if a.Domain.IsZero() {
+			return env, fmt.Errorf("--rcpt %q is not an address with a domain", r)
+		}
+		env.Rcpts = append(env.Rcpts, a)
+	}
+	return env, nil
+}
+
+// guessSender is the address of the Return-Path field, else the domain of the From field.
+func guessSender(raw []byte) message.Address {
+	var h message.Header
+	_ = message.Stream(strings.NewReader(string(raw)), message.Events{ // only the header matters here
+		Field: func(name string, value []byte) {
+			line := append([]byte(name+":"), value...)
+			h.Fields = append(h.Fields, message.Field{Name: name, Raw: append(line, '\r', '\n')})
+		},
+		EndOfHeader: func() {},
+		Body:        func([]byte) bool { return false },
+	})
+	if f, ok := h.First("Return-Path"); ok {
+		return message.ParseAddress(string(f.Value()))
+	}
+	if a := message.ParseAuthor(&h); !a.Domain.IsZero() {
+		return message.Address{Local: "postmaster", Host: a.Domain.String(), Domain: a.Domain}
+	}
+	return message.Address{}
+}
+
+// judge runs one message through the filter.
+func judge(ctx context.Context, client filter.Resolver, config *settings.Settings, env message.Envelope, raw []byte) (*filter.Outcome, error) {
+	rcpts := env.Rcpts
+	env.Rcpts = nil
+	t := filter.New(client, nil).BeginUntrusted(ctx, config, env)
+	if len(rcpts) == 0 {
+		t.AssumeRecipient()
+	}
+	for _, r := range rcpts {
+		t.Rcpt(r, false)
+	}
+	err := message.Stream(strings.NewReader(string(raw)), message.Events{Field: t.Header, EndOfHeader: t.EndOfHeader, Body: t.Body})
+	if err != nil {
+		t.Abort()
+		return nil, err
+	}
+	outcome := t.EndOfMessage("")
+	return &outcome, nil
+}
+
+// newResolver makes the resolver of a command that runs once.
+func newResolver(config *settings.Settings) (*resolver.Client, error) {
+	r := config.Resolver
+	return resolver.New(resolver.Config{Servers: r.Servers, Timeout: r.Timeout, CacheEntries: r.CacheEntries})
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"dmarcd/internal/settings"
+)
+
+func configCommand(s streams) *cobra.Command {
+	return group("config", "Check and show the configuration", configCheckCommand(s), configShowCommand(s))
+}
+
+func configCheckCommand(s streams) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "check [FILE…]",
+		Short: "Check both files, or the files named; every fault and warning is told at once",
+		Long: `Read the configuration as the daemon would and print every fault and warning, each
+with file, line, column, key, what was expected and the nearest name.
+
+Without FILE both files of -c are checked. A FILE may be a dmarcd.yaml (its policy file
+is checked too) or a policy.yaml.
+
+Exit code 0: no fault; 2: a fault.`,
+		Example: `  dmarcd config check
+  dmarcd config check ./policy.yaml`,
+	}
+	path := configFlag(c)
+	c.RunE = func(_ *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			source := findConfiguration(*path)
+			if source.path == "" {
+				fmt.Fprintf(s.out, "%s has no files; the built-in settings apply and have no faults\n", defaultFolder)
+				return nil
+			}
+			args = []string{source.path}
+		}
+		return checkFiles(s, args)
+	}
+	return c
+}
+
+// checkFiles checks files of either kind and tells every fault and warning.
+func checkFiles(s streams, paths []string) error {
+	warnings, err := settings.Check(hostName(), paths...)
+	for _, w := range warnings {
+		fmt.Fprintf(s.out, "warning: %s\n", w)
+	}
+	if err == nil {
+		fmt.Fprintf(s.out, "%s: no faults\n", strings.Join(paths, ", "))
+		return nil
+	}
+	var faults settings.Faults
+	if !errors.As(err, &faults) {
+		return usageError(err)
+	}
+	for _, f := range faults {
+		fmt.Fprintf(s.err, "%s\n", f)
+	}
+	return &exitError{code: exitUsage}
+}
+
+func configShowCommand(s streams) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "show",
+		Short: "Show the effective settings with defaults filled in, as YAML",
+		Args:  cobra.NoArgs,
+	}
+	path := configFlag(c)
+	c.RunE = func(*cobra.Command, []string) error {
+		config, err := findConfiguration(*path).loadOrExplain(s.err)
+		if err != nil {
+			return err
+		}
+		return config.Show(s.out)
+	}
+	return c
+}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"dmarcd/internal/milter"
+	"dmarcd/internal/settings"
+)
+
+// pingClient is the address that a ping comes from: TEST-NET-1 of RFC 5737, which
+// no real client has.
+const pingClient = "192.0.2.1"
+
+// pingTimeout bounds a ping: above the DNS budget of any sane configuration.
+const pingTimeout = 60 * time.Second
+
+type pingOptions struct {
+	config     string
+	socket     string
+	from, rcpt string
+	sign       bool
+	asJSON     bool
+}
+
+func pingCommand(s streams) *cobra.Command {
+	o := &pingOptions{}
+	c := &cobra.Command{
+		Use:   "ping",
+		Short: "Send a whole message through the running daemon's socket, as an MTA would",
+		Long: `Send one message through the milter socket of the running daemon, as an MTA would send
+it for a client at ` + pingClient + `, and print the answer. The message is marked as a test: it is
+never delivered, journaled, counted or reported; the daemon only logs it.
+
+With --sign it carries a DKIM signature: by the key of "reports.dkim" if that is
+configured, so that its record can be verified, else by a key made on the spot, for
+which no record exists (dkim=permerror is then the right result).
+
+Exit code 0: the daemon answered, whatever the verdict; 3: it did not.`,
+		Example: `  dmarcd ping
+  dmarcd ping --sign -c /etc/dmarcd/dmarcd.yaml
+  dmarcd ping --from ann@example.com --rcpt user@example.org`,
+		Args: cobra.NoArgs,
+	}
+	path := configFlag(c)
+	f := c.Flags()
+	f.StringVar(&o.socket, "socket", "", "milter socket (default the first of \"listen\")")
+	f.StringVar(&o.from, "from", "", "MAIL FROM and From address (default dmarcd-ping at authserv_id, or at the signing domain)")
+	f.StringVar(&o.rcpt, "rcpt", "", "recipient (default postmaster at authserv_id)")
+	f.BoolVar(&o.sign, "sign", false, "sign the message")
+	f.BoolVar(&o.asJSON, "json", false, "one JSON object")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		o.config = *path
+		return ping(c.Context(), o, s)
+	}
+	return c
+}
+
+func ping(ctx context.Context, o *pingOptions, s streams) error {
+	config, err := findConfiguration(o.config).loadOrExplain(s.err)
+	if err != nil {
+		return err
+	}
+	if o.socket == "" {
+		o.socket = config.Listen[0].Socket
+	}
+	socket, err := milter.ParseAddress(o.socket)
+	if err != nil {
+		return usageError(err)
+	}
+	raw, err := o.message(config)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	began := time.Now()
+	answer, err := milter.Submit(ctx, socket, milter.Submission{
+		Client: netip.MustParseAddr(pingClient), Host: "ping.invalid", Helo: "ping.invalid",
+		From: "<" + o.from + ">", Rcpts: []string{"<" + o.rcpt + ">"},
+		Macros:  map[string]string{"i": "ping", milter.TestMacro: "1"},
+		Message: bytes.NewReader(raw),
+	})
+	if err != nil {
+		return troubleError(fmt.Errorf("%w; is the daemon running, and does it listen there?", err))
+	}
+	report := newPingReport(o.socket, time.Since(began), answer)
+	if o.asJSON {
+		err = json.NewEncoder(s.out).Encode(report)
+	} else {
+		err = report.print(s.out)
+	}
+	if err != nil {
+		return troubleError(err)
+	}
+	return nil
+}
+
+// message makes the test message, signed if asked.
+func (o *pingOptions) message(config *settings.Settings) ([]byte, error) {
+	var key *signingKey
+	domain := config.AuthServID
+	if o.sign {
+		var err error
+		if key, err = findSigningKey(config); err != nil {
+			return nil, usageError(err)
+		}
+		domain = key.domain
+	}
+	if o.from == "" {
+		o.from = "dmarcd-ping@" + domain
+	}
+	if o.rcpt == "" {
+		o.rcpt = "postmaster@" + config.AuthServID
+	}
+	raw := []byte("From: dmarcd ping <" + o.from + ">\r\n" +
+		"To: <" + o.rcpt + ">\r\n" +
+		"Subject: dmarcd ping\r\n" +
+		"Date: " + time.Now().Format(time.RFC1123Z) + "\r\n" +
+		"Message-ID: <ping." + fmt.Sprint(time.Now().UnixNano()) + "@" + domain + ">\r\n" +
+		"\r\nThis is a test of the mail filter.\r\n")
+	if key == nil {
+		return raw, nil
+	}
+	signed, err := key.sign(raw)
+	if err != nil {
+		return nil, troubleError(fmt.Errorf("sign the message: %w", err))
+	}
+	return signed, nil
+}
+
+// pingReport is what `dmarcd ping` tells.
+type pingReport struct {
+	Socket     string   `json:"socket"`
+	Millis     float64  `json:"ms"`
+	Answer     string   `json:"answer"` // accepted, quarantined, discarded or the SMTP reply
+	Quarantine string   `json:"quarantine,omitempty"`
+	Add        []string `json:"add"`
+}
+
+func newPingReport(socket string, took time.Duration, a milter.Answer) pingReport {
+	r := pingReport{
+		Socket: socket, Millis: float64(took.Microseconds()) / 1000,
+		Answer: "accepted", Quarantine: a.Quarantine, Add: []string{},
+	}
+	switch {
+	case !a.Reply.IsZero():
+		r.Answer = fmt.Sprintf("%d %s %s", a.Reply.Code, a.Reply.Enhanced, a.Reply.Text)
+	case a.Discard:
+		r.Answer = "discarded"
+	case a.Quarantine != "":
+		r.Answer = "quarantined"
+	}
+	for _, e := range a.Edits {
+		if e.Kind == milter.InsertHeader {
+			r.Add = append([]string{e.Name + ":" + unfold(e.Value)}, r.Add...)
+		}
+	}
+	return r
+}
+
+func (r pingReport) print(w io.Writer) error {
+	if _, err := fmt.Fprintf(w, "%s answered in %.1f ms: %s\n", r.Socket, r.Millis, r.Answer); err != nil {
+		return err
+	}
+	if r.Quarantine != "" {
+		row(w, "Hold", "", r.Quarantine)
+	}
+	for _, f := range r.Add {
+		row(w, "Add", "", f)
+	}
+	return nil
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"dmarcd/internal/settings"
+)
+
+func serveCommand(s streams) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Filter mail: the daemon",
+		Long: `Run the filter. The MTA connects to the sockets of "listen"; /healthz, /readyz and
+/metrics are served on "http.listen". The daemon is ready when it says so in its log,
+to systemd, and on /readyz.
+
+SIGHUP reads both files again; a fault keeps the running configuration, and the log
+says which line. SIGTERM and SIGINT end the daemon once mail in flight is answered.
+
+Without -c, and where /etc/dmarcd has neither file, it runs on loopback with the
+built-in settings.`,
+		Example: `  dmarcd serve
+  dmarcd serve -c /etc/dmarcd/dmarcd.yaml`,
+		Args: cobra.NoArgs,
+	}
+	path := configFlag(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		return serve(c.Context(), findConfiguration(*path), s)
+	}
+	return c
+}
+
+// serve runs the daemon until a signal or ctx ends it.
+func serve(ctx context.Context, source configuration, s streams) error {
+	config, warnings, err := source.load()
+	if err != nil {
+		return explainFaults(s.err, err)
+	}
+	level := new(slog.LevelVar)
+	log := newLog(s.err, config.Log, level)
+	for _, w := range warnings {
+		log.Warn("configuration", "warning", w.String())
+	}
+	if source.path == "" {
+		log.Warn("running without configuration: built-in settings on loopback; failing mail IS quarantined or rejected. "+
+			"\"mode: monitor\" in "+defaultFolder+"/policy.yaml would only watch",
+			"state_dir", config.StateDir)
+	}
+
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+
+	d, err := newDaemon(source, config, log, level)
+	if err != nil {
+		return err
+	}
+	return d.run(ctx, hangup)
+}
+
+// newLog makes the daemon's log. The level can be changed by a reload.
+func newLog(w interface{ Write([]byte) (int, error) }, l settings.Log, level *slog.LevelVar) *slog.Logger {
+	setLevel(level, l.Level)
+	options := &slog.HandlerOptions{Level: level}
+	if l.Format == settings.FormatText {
+		return slog.New(slog.NewTextHandler(w, options))
+	}
+	return slog.New(slog.NewJSONHandler(w, options))
+}
+
+func setLevel(level *slog.LevelVar, l settings.LogLevel) {
+	levels := map[settings.LogLevel]slog.Level{
+		settings.LevelDebug: slog.LevelDebug,
+		settings.LevelInfo:  slog.LevelInfo,
+		settings.LevelWarn:  slog.LevelWarn,
+		settings.LevelError: slog.LevelError,
+	}
+	level.Set(levels[l])
+}
+
+// joined is errors.Join that keeps a single error as it is.
+func joined(errs ...error) error {
+	var first error
+	n := 0
+	for _, err := range errs {
+		if err != nil {
+			if n++; n == 1 {
+				first = err
+			}
+		}
+	}
+	if n < 2 {
+		return first
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,76 @@
+// Package filter is the order of work for one message: it starts SPF, DKIM and
+// DMARC as early as their data is there, takes their results together at end of
+// message, applies the rules of each recipient's domain and says what to do. It
+// knows no milter packet and no database.
+package filter
+
+import (
+	"context"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"dmarcd/internal/auth/authres"
+	"dmarcd/internal/dns"
+	"dmarcd/internal/message"
+	"dmarcd/internal/policy"
+	"dmarcd/internal/settings"
+)
+
+// Resolver answers the look-ups of all three mechanisms. Errors are those of
+// package dns. It is used from several goroutines.
+type Resolver interface {
+	LookupTXT(ctx context.Context, name dns.Name) ([]string, error)
+	LookupAddr(ctx context.Context, name dns.Name, v6 bool) ([]netip.Addr, error)
+	LookupMX(ctx context.Context, name dns.Name) ([]dns.Name, error)
+	LookupPTR(ctx context.Context, addr netip.Addr) ([]dns.Name, error)
+}
+
+// Filter judges messages. It is safe for concurrent use; what it keeps between
+// messages is bounded.
+type Filter struct {
+	resolver  Resolver
+	now       func() time.Time
+	conflicts *conflicts
+	prepared  atomic.Pointer[prepared]
+}
+
+// New makes a Filter. Now is the clock, time.Now where nil.
+func New(resolver Resolver, now func() time.Time) *Filter {
+	if now == nil {
+		now = time.Now
+	}
+	return &Filter{resolver: resolver, now: now, conflicts: newConflicts()}
+}
+
+// Begin opens the transaction for one message at MAIL. It takes s once and keeps
+// it to the end, whatever is reloaded meanwhile. Env holds what is known by now;
+// recipients and queue id come later. The SPF check starts at once. The caller
+// ends the transaction with EndOfMessage or Abort.
+func (f *Filter) Begin(ctx context.Context, s *settings.Settings, env message.Envelope) *Transaction {
+	if left := leave(s, &env); left != "" {
+		return &Transaction{filter: f, settings: s, env: env, ctx: ctx, left: left}
+	}
+	return f.BeginUntrusted(ctx, s, env)
+}
+
+// BeginUntrusted is Begin for mail that is judged wherever it comes from, such
+// as a message checked by hand.
+func (f *Filter) BeginUntrusted(ctx context.Context, s *settings.Settings, env message.Envelope) *Transaction {
+	t := &Transaction{filter: f, settings: s, shared: f.prepare(s), env: env, ctx: ctx}
+	t.collector.limits(s.Limits.HeaderFields, int(s.Limits.HeaderBytes))
+	t.forged = authres.NewFinder(t.shared.ids)
+	t.startSPF()
+	return t
+}
+
+// leave says why mail is not inbound and is to be left alone; "" for inbound mail.
+func leave(s *settings.Settings, env *message.Envelope) policy.Reason {
+	switch {
+	case env.AuthUser != "" && s.SkipAuthenticated:
+		return policy.ReasonLogin
+	case !env.ClientIP.IsValid() || s.TrustedNetworks.Match(env.ClientIP):
+		return policy.ReasonTrusted
+	}
+	return ""
+}

@@ -1,0 +1,77 @@
+package filter
+
+import (
+	"bytes"
+
+	"dmarcd/internal/auth/authres"
+	"dmarcd/internal/dns"
+	"dmarcd/internal/message"
+	"dmarcd/internal/policy"
+)
+
+// Outcome is all that is known of a message at its end, and what to do with it.
+type Outcome struct {
+	Envelope  message.Envelope
+	MessageID string        // as the message has it, printable, cut; "" if none
+	Left      policy.Reason // why the message was left alone, unjudged and unstamped; "" if it was judged
+	Verdict   policy.Verdict
+	Domains   []DomainDecision // one for each distinct set of rules among the recipients
+	Decision  policy.Decision  // the one that is carried out
+	Rules     *policy.Rules    // whose decision that is; nil where domains disagreed or the message was left alone
+	Remove    []authres.Ref    // forged fields, in the order to delete them
+	Insert    []NewField       // each to the top of the message, in this order: the last ends up first
+}
+
+// DomainDecision is what recipient domains with the same rules decided.
+type DomainDecision struct {
+	Domains  []dns.Name
+	Rules    *policy.Rules
+	Decision policy.Decision
+}
+
+// NewField is a header field of ours.
+type NewField struct {
+	Name  string
+	Value string // with its leading space, folds as CRLF and a blank, without the last CRLF
+}
+
+// QuarantineReason is what the MTA's queue shows for held mail; "" unless the
+// message is to be held.
+func (o *Outcome) QuarantineReason() string {
+	if o.Decision.Action != policy.Quarantine {
+		return ""
+	}
+	return "dmarcd: DMARC " + string(o.Decision.Status) + " for " + o.authorWord() + " (" + string(o.Decision.Reason) + ")"
+}
+
+func (o *Outcome) authorWord() string {
+	if d := o.Verdict.DMARC.Author; !d.IsZero() {
+		return printable([]byte(d.String()), maxShown)
+	}
+	return "an unreadable From"
+}
+
+// maxShown bounds what a log line or queue listing shows of one remote value.
+const maxShown = 200
+
+func cleanMessageID(value []byte) string {
+	value = bytes.TrimSpace(value)
+	value = bytes.TrimSuffix(bytes.TrimPrefix(value, []byte("<")), []byte(">"))
+	return printable(value, maxShown)
+}
+
+// printable keeps the first most octets of b, with "?" for all that is not
+// printable ASCII.
+func printable(b []byte, most int) string {
+	if len(b) > most {
+		b = b[:most]
+	}
+	out := make([]byte, len(b))
+	for i, c := range b {
+		if c < ' ' || c > '~' {
+			c = '?'
+		}
+		out[i] = c
+	}
+	return string(out)
+}

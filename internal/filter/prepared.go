@@ -1,0 +1,31 @@
+package filter
+
+import (
+	"dmarcd/internal/auth/authres"
+	"dmarcd/internal/auth/dmarc"
+	"dmarcd/internal/auth/spf"
+	"dmarcd/internal/settings"
+)
+
+// prepared is what all messages under the same settings share.
+type prepared struct {
+	settings   *settings.Settings
+	ids        *authres.IDs
+	spf        *spf.Checker
+	discoverer *dmarc.Discoverer
+}
+
+// prepare gives the shared parts for s, making them when s is new.
+func (f *Filter) prepare(s *settings.Settings) *prepared {
+	if p := f.prepared.Load(); p != nil && p.settings == s {
+		return p
+	}
+	p := &prepared{
+		settings:   s,
+		ids:        authres.NewIDs(append([]string{s.AuthServID}, s.RemoveAuthServIDs...)...),
+		spf:        &spf.Checker{Resolver: f.resolver, Receiver: s.AuthServID, Now: f.now, Prefetch: true},
+		discoverer: &dmarc.Discoverer{Resolver: f.resolver, PSL: s.Discovery == settings.DiscoveryPSL},
+	}
+	f.prepared.Store(p)
+	return p
+}

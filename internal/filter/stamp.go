@@ -1,0 +1,120 @@
+package filter
+
+import (
+	"dmarcd/internal/auth/authres"
+	"dmarcd/internal/auth/dkim"
+	"dmarcd/internal/auth/spf"
+	"dmarcd/internal/policy"
+)
+
+// Names of the fields that we write.
+const (
+	fieldAuthResults = "Authentication-Results"
+	fieldTM          = "X-TM-Authentication-Results"
+)
+
+// edits lists the forged fields to remove and ours to add.
+func (t *Transaction) edits(out *Outcome) {
+	out.Remove = t.forged.Refs()
+	if d, ok := stamped(out, func(r *policy.DMARCRules) bool { return r.XHeader }); ok && d.Decision.Evaluated {
+		out.Insert = append(out.Insert, NewField{Name: fieldTM, Value: tmResult(out, d).Value()})
+	}
+	if d, ok := stamped(out, func(r *policy.DMARCRules) bool { return r.AuthenticationResults }); ok {
+		out.Insert = append(out.Insert, NewField{Name: fieldAuthResults, Value: results(t.settings.AuthServID, out, d).Value()})
+	}
+}
+
+// stamped picks the recipient domain that a field speaks for: of those that want
+// the field the one whose decision is carried out, else one for which DMARC ran,
+// else any.
+func stamped(out *Outcome, wants func(*policy.DMARCRules) bool) (DomainDecision, bool) {
+	best, rank := DomainDecision{}, 0
+	for _, d := range out.Domains {
+		r := 1
+		if d.Decision.Evaluated {
+			r = 2
+		}
+		if d.Decision.Evaluated && d.Rules == out.Rules {
+			r = 3
+		}
+		if wants(&d.Rules.DMARC) && r > rank {
+			best, rank = d, r
+		}
+	}
+	return best, rank > 0
+}
+
+// results is Authentication-Results: raw results and the verdict of RFC 9989,
+// whatever the criteria in force.
+func results(authServID string, out *Outcome, d DomainDecision) authres.Results {
+	v := &out.Verdict
+	r := authres.Results{AuthServID: authServID, Unsigned: len(v.DKIM) == 0, SPF: &authres.SPF{Result: string(v.SPF.Status)}}
+	if v.SPF.Scope == spf.Helo {
+		r.SPF.Helo = v.SPF.Domain.String()
+	} else {
+		r.SPF.MailFrom = v.SPF.Domain.String()
+	}
+	if len(v.DKIM) > 0 {
+		r.DKIM = make([]authres.DKIM, len(v.DKIM))
+	}
+	for i := range v.DKIM {
+		s := &v.DKIM[i]
+		r.DKIM[i] = authres.DKIM{
+			Result: string(s.Status), Domain: s.Domain.String(), Selector: s.Selector, Algorithm: s.Algorithm, B: s.SigPrefix,
+		}
+	}
+	if d.Decision.Evaluated {
+		r.DMARC = &authres.DMARC{
+			Result: string(v.DMARC.Status), From: v.DMARC.Author.String(), Policy: string(v.DMARC.Policy),
+		}
+	}
+	return r
+}
+
+// tmResult is X-TM-Authentication-Results, in the words of the criteria in force.
+func tmResult(out *Outcome, d DomainDecision) authres.TMResult {
+	v := &out.Verdict
+	r := authres.TMResult{
+		SPF:        string(v.SPF.Status),
+		ClientIP:   out.Envelope.ClientIP,
+		DKIM:       tmDKIMWord(v, d),
+		Reason:     authres.NoneProcessed,
+		DMARC:      string(d.Decision.Status),
+		Action:     tmAction(d.Decision.Would),
+		HeaderFrom: v.DMARC.Author.String(),
+	}
+	if v.SPF.Scope != spf.Helo {
+		r.MailFrom = v.SPF.Domain.String()
+	}
+	if i := v.Shown(); i >= 0 {
+		r.HeaderD = v.DKIM[i].Domain.String()
+		r.Reason = authres.NoneVerified
+		if v.DKIM[i].Status == dkim.Pass {
+			r.Reason = authres.Verified
+		}
+	}
+	return r
+}
+
+// tmDKIMWord is the dkim word: the raw one by RFC 9989, pass or fail by criteria
+// that are lenient or strict about unsigned mail.
+func tmDKIMWord(v *policy.Verdict, d DomainDecision) string {
+	hes := d.Rules.DMARC.Criteria == policy.CriteriaHES
+	if !hes && !d.Decision.Enforced {
+		return v.DKIMWord()
+	}
+	shown := v.Shown()
+	if shown >= 0 && v.DKIM[shown].Status == dkim.Pass || shown < 0 && !d.Decision.Enforced {
+		return string(dkim.Pass)
+	}
+	return string(dkim.Fail)
+}
+
+// tmAction spells an action as the vendor does.
+func tmAction(a policy.Action) string {
+	switch a {
+	case policy.Quarantine, policy.Reject:
+		return string(a)
+	}
+	return "none"
+}

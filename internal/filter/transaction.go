@@ -1,0 +1,260 @@
+package filter
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+
+	"dmarcd/internal/auth/authres"
+	"dmarcd/internal/auth/dkim"
+	"dmarcd/internal/auth/dmarc"
+	"dmarcd/internal/auth/spf"
+	"dmarcd/internal/dns"
+	"dmarcd/internal/message"
+	"dmarcd/internal/policy"
+	"dmarcd/internal/settings"
+)
+
+// Transaction is one message on its way through. Its methods are called in the
+// order of SMTP, from one goroutine.
+type Transaction struct {
+	filter   *Filter
+	settings *settings.Settings
+	shared   *prepared
+	env      message.Envelope
+	ctx      context.Context
+	left     policy.Reason // why the message is left alone; "" if it is inbound
+
+	rcpts     recipients
+	collector collector
+	forged    *authres.Finder
+
+	spf       *spfCheck
+	author    message.Author
+	discovery *dmarc.Discovery
+	verifier  *dkim.Verifier
+	cancel    context.CancelFunc // ends the look-ups that the header started
+}
+
+// spfCheck is the SPF check under way. The fields but done are to be read once
+// done is closed.
+type spfCheck struct {
+	done   chan struct{}
+	cancel context.CancelFunc
+	result spf.Result
+	panic  any
+	stack  []byte
+}
+
+// startSPF begins the SPF check: all it needs is known at MAIL. The budget runs
+// anew for the look-ups of the header, since minutes of SMTP may lie between; what
+// the MTA waits for at end of message is still one budget at most.
+func (t *Transaction) startSPF() {
+	ctx, cancel := context.WithTimeout(t.ctx, t.settings.Resolver.Budget)
+	c := &spfCheck{done: make(chan struct{}), cancel: cancel}
+	t.spf = c
+	checker := t.shared.spf
+	request := spf.Request{IP: t.env.ClientIP, Helo: t.env.Helo, Local: t.env.MailFrom.Local, Host: t.env.MailFrom.Host}
+	go func() {
+		defer close(c.done)
+		defer func() {
+			if c.panic = recover(); c.panic != nil {
+				c.stack = debug.Stack()
+			}
+		}()
+		c.result = checker.Check(ctx, request)
+	}()
+}
+
+// wait gives the result. A panic in the check is carried to the caller, where
+// it costs this message its verdict and not everyone the daemon.
+func (c *spfCheck) wait() spf.Result {
+	<-c.done
+	c.cancel()
+	if c.panic != nil {
+		panic(fmt.Sprintf("filter: spf: %v\n%s", c.panic, c.stack))
+	}
+	return c.result
+}
+
+// Header takes one field in the order of the message; value is what stood right
+// of the colon, folds as CRLF, without the last CRLF. The slice is copied.
+func (t *Transaction) Header(name string, value []byte) {
+	if t.left != "" {
+		return
+	}
+	t.forged.Add(name, value)
+	t.collector.add(name, value)
+}
+
+// EndOfHeader starts the tree walk and the key look-ups.
+func (t *Transaction) EndOfHeader() {
+	if t.left == "" && len(t.rcpts.groups) == 0 {
+		t.left = policy.ReasonNotOurs
+	}
+	if t.left != "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(t.ctx, t.settings.Resolver.Budget)
+	t.cancel = cancel
+	h := &t.collector.header
+	t.author = message.ParseAuthor(h)
+	t.verifier = dkim.NewVerifier(ctx, t.filter.resolver, h, dkim.Options{
+		MaxSignatures: t.settings.Limits.Signatures,
+		MinRSABits:    t.settings.Limits.RSABitsMin,
+		MaxRSABits:    t.settings.Limits.RSABitsMax,
+		Prefer:        t.author.Domain,
+		Now:           t.filter.now(),
+	})
+	if !t.author.Domain.IsZero() {
+		t.discovery = t.shared.discoverer.Begin(ctx, t.author.Domain, t.candidates()...)
+	}
+}
+
+// candidates are the domains that may align, so that their tree walks can run
+// beside the author's.
+func (t *Transaction) candidates() []dns.Name {
+	names := make([]dns.Name, 0, 1+t.settings.Limits.Signatures)
+	if d := t.spfDomain(); !d.IsZero() {
+		names = append(names, d)
+	}
+	return append(names, t.verifier.Domains()...)
+}
+
+// spfDomain is the identity that SPF checks (RFC 7208 section 2.4), as far as
+// it is a name.
+func (t *Transaction) spfDomain() dns.Name {
+	if !t.env.NullSender() {
+		return t.env.MailFrom.Domain
+	}
+	helo, err := dns.Parse(t.env.Helo)
+	if err != nil {
+		return dns.Name{}
+	}
+	return helo
+}
+
+// Body takes part of the body and returns false when no more of it is needed.
+func (t *Transaction) Body(chunk []byte) (more bool) {
+	if t.verifier == nil || !t.verifier.NeedsBody() {
+		return false
+	}
+	_, _ = t.verifier.Write(chunk) // never fails: a bad body is a result
+	return t.verifier.NeedsBody()
+}
+
+// Abort ends the transaction without a result and stops its look-ups.
+func (t *Transaction) Abort() {
+	if t.spf != nil {
+		t.spf.cancel()
+	}
+	if t.cancel != nil {
+		t.cancel()
+	}
+}
+
+// EndOfMessage takes the results together and says what to do. It waits for
+// look-ups still under way, at most for the resolver's budget.
+func (t *Transaction) EndOfMessage(queueID string) Outcome {
+	defer t.Abort()
+	if queueID != "" {
+		t.env.QueueID = queueID
+	}
+	out := Outcome{Envelope: t.env, Left: t.left}
+	if t.left != "" {
+		out.Decision = policy.Decision{Action: policy.Bypass, Would: policy.Bypass, Reason: t.left}
+		return out
+	}
+	out.MessageID = t.messageID()
+	out.Verdict = t.verdict()
+	t.decide(&out)
+	t.edits(&out)
+	return out
+}
+
+// verdict waits for SPF, DKIM and DMARC and puts them together.
+func (t *Transaction) verdict() policy.Verdict {
+	v := policy.Verdict{SPF: t.spf.wait(), DKIM: t.verifier.Results(), Authors: t.author.Domains}
+	if t.discovery == nil {
+		v.DMARC = dmarc.NoAuthor(t.author.Err)
+		return v
+	}
+	ids := make([]dmarc.Identifier, 0, 1+len(v.DKIM))
+	ids = append(ids, dmarc.Identifier{Method: dmarc.SPF, Domain: v.SPF.Domain, Outcome: spfOutcome(v.SPF.Status)})
+	for i := range v.DKIM {
+		ids = append(ids, dmarc.Identifier{Method: dmarc.DKIM, Domain: v.DKIM[i].Domain, Outcome: dkimOutcome(v.DKIM[i].Status)})
+	}
+	v.DMARC = t.discovery.Evaluate(ids)
+	v.SPFAlignment, v.DKIMAlignments = v.DMARC.Alignments[0], v.DMARC.Alignments[1:]
+	return v
+}
+
+func spfOutcome(s spf.Status) dmarc.Outcome {
+	switch s {
+	case spf.Pass:
+		return dmarc.Passed
+	case spf.TempError:
+		return dmarc.Undecided
+	}
+	return dmarc.NotPassed
+}
+
+func dkimOutcome(s dkim.Status) dmarc.Outcome {
+	switch s {
+	case dkim.Pass:
+		return dmarc.Passed
+	case dkim.TempError:
+		return dmarc.Undecided
+	}
+	return dmarc.NotPassed
+}
+
+// decide applies the rules of each recipient domain and makes one answer.
+func (t *Transaction) decide(out *Outcome) {
+	facts := policy.Facts{ClientIP: t.env.ClientIP, NullSender: t.env.NullSender(), QueueID: t.env.QueueID}
+	decisions := make([]policy.Decision, len(t.rcpts.groups))
+	for i, g := range t.rcpts.groups {
+		decisions[i] = policy.Decide(&out.Verdict, facts, g.rules)
+		out.Domains = append(out.Domains, DomainDecision{Domains: g.domains, Rules: g.rules, Decision: decisions[i]})
+	}
+	if t.forged.Found() > maxForged && !watchesOnly(t.rcpts.groups) {
+		out.Decision = policy.ForgedDecision()
+		return
+	}
+	chosen := 0
+	if policy.Conflict(decisions) {
+		switch t.settings.Policy.MixedRecipients {
+		case settings.Mildest:
+			chosen = policy.Mildest(decisions)
+		case settings.Strictest:
+			chosen = policy.Strictest(decisions)
+		default:
+			t.filter.conflicts.remember(&t.env, t.rcpts.ours, t.filter.now())
+			out.Decision = policy.ConflictDecision()
+			return
+		}
+	}
+	out.Decision, out.Rules = decisions[chosen], t.rcpts.groups[chosen].rules
+}
+
+// maxForged is how many fields that claim to be ours a message may bear. No
+// honest message has any; each costs the MTA a pass over the header to delete.
+const maxForged = 1000
+
+// watchesOnly reports whether every recipient domain is in mode monitor.
+func watchesOnly(groups []group) bool {
+	for _, g := range groups {
+		if g.rules.Mode != policy.Monitor {
+			return false
+		}
+	}
+	return true
+}
+
+func (t *Transaction) messageID() string {
+	f, ok := t.collector.header.First("Message-ID")
+	if !ok {
+		return ""
+	}
+	return cleanMessageID(f.Value())
+}

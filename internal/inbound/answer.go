@@ -1,0 +1,23 @@
+package inbound
+
+import (
+	"dmarcd/internal/filter"
+	"dmarcd/internal/milter"
+	"dmarcd/internal/policy"
+)
+
+// answer is the outcome in the milter's words.
+func answer(o *filter.Outcome) milter.Outcome {
+	out := milter.Outcome{Reply: milter.Reply(o.Decision.Reply), Discard: o.Decision.Action == policy.Discard}
+	if !out.Reply.IsZero() || out.Discard {
+		return out
+	}
+	out.Quarantine = o.QuarantineReason()
+	for _, ref := range o.Remove {
+		out.Edits = append(out.Edits, milter.Edit{Kind: milter.DeleteHeader, Name: ref.Name, Index: ref.Index})
+	}
+	for _, f := range o.Insert {
+		out.Edits = append(out.Edits, milter.Edit{Kind: milter.InsertHeader, Name: f.Name, Value: f.Value})
+	}
+	return out
+}

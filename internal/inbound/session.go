@@ -1,0 +1,110 @@
+// Package inbound is the door through which mail comes in: it turns the events
+// of a milter session into calls of the filter, and the filter's outcome into
+// the session's answer. It holds no policy.
+package inbound
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"dmarcd/internal/filter"
+	"dmarcd/internal/message"
+	"dmarcd/internal/milter"
+	"dmarcd/internal/settings"
+)
+
+// Observer is told of every message that was answered, before the answer is
+// sent. It is called from many goroutines and must not wait for anything.
+type Observer interface {
+	Message(o *filter.Outcome, took time.Duration)
+}
+
+// Config is what sessions need. All fields are required.
+type Config struct {
+	Filter   *filter.Filter
+	Settings func() *settings.Settings // the configuration in force; each message takes it once
+	Observer Observer
+	Log      *slog.Logger
+	Now      func() time.Time
+}
+
+// NewSession makes the session of one MTA connection; it has the form that
+// milter.Config asks for.
+func (c *Config) NewSession(ctx context.Context) milter.Session {
+	return &session{config: c, ctx: ctx}
+}
+
+// RcptReplies reports whether recipients may have to be answered one by one.
+func (c *Config) RcptReplies() bool {
+	p := &c.Settings().Policy
+	parting := p.MixedRecipients == settings.Separate || p.MixedRecipients == settings.OnConflict
+	return parting && p.Distinct()
+}
+
+// session is one MTA connection.
+type session struct {
+	config  *Config
+	ctx     context.Context
+	connect milter.Connect
+	helo    string
+
+	settings *settings.Settings // of the transaction under way
+	tx       *filter.Transaction
+	test     bool
+}
+
+func (s *session) Connect(c milter.Connect) { s.connect, s.helo = c, "" }
+
+func (s *session) Helo(name string) { s.helo = name }
+
+func (s *session) Mail(m milter.Mail) {
+	s.Abort()
+	s.settings, s.test = s.config.Settings(), m.Test
+	s.tx = s.config.Filter.Begin(s.ctx, s.settings, message.Envelope{
+		ClientIP: s.connect.Addr,
+		Helo:     s.helo,
+		MailFrom: message.ParseAddress(m.From),
+		AuthUser: m.AuthUser,
+		QueueID:  m.QueueID,
+		Received: s.config.Now().UTC(),
+	})
+}
+
+// mailerError is what Sendmail and Postfix put into {rcpt_mailer} for a
+// recipient that they refuse themselves.
+const mailerError = "error"
+
+func (s *session) Rcpt(r milter.Rcpt) milter.Reply {
+	if r.Mailer == mailerError {
+		return milter.Reply{}
+	}
+	return milter.Reply(s.tx.Rcpt(message.ParseAddress(r.To), s.connect.RcptReplies))
+}
+
+func (s *session) Header(name string, value []byte) { s.tx.Header(name, value) }
+
+func (s *session) EndOfHeader() { s.tx.EndOfHeader() }
+
+func (s *session) Body(chunk []byte) (more bool) { return s.tx.Body(chunk) }
+
+func (s *session) EndOfMessage(_ context.Context, queueID string) milter.Outcome {
+	began := time.Now()
+	o := s.tx.EndOfMessage(queueID)
+	s.tx = nil
+	took := time.Since(began)
+	s.log(&o, took)
+	if !s.test {
+		s.config.Observer.Message(&o, took)
+	}
+	return answer(&o)
+}
+
+func (s *session) Abort() {
+	if s.tx != nil {
+		s.tx.Abort()
+		s.tx = nil
+	}
+}
+
+func (s *session) Close() { s.Abort() }
