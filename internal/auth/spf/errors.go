@@ -40,9 +40,9 @@ type Error struct {
 // Error names the record, the term and the reason. The term is the owner's text:
 // quoted, and cut at 80 octets.
 func (e *Error) Error() string {
-	s := "spf: " + strconv.Quote(e.Domain.String())
+	s := "spf: " + strconv.QuoteToASCII(e.Domain.String())
 	if e.Term != "" {
-		s += ": " + strconv.Quote(cut(e.Term))
+		s += ": " + strconv.QuoteToASCII(cut(e.Term))
 	}
 	return s + ": " + strings.TrimPrefix(e.Err.Error(), "spf: ")
 }
@@ -54,7 +54,7 @@ func (e *Error) Unwrap() error { return e.Err }
 func cut(s string) string {
 	const most = 80
 	if len(s) > most {
-		return s[:most] + "…"
+		return s[:most] + "..."
 	}
 	return s
 }

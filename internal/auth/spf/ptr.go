@@ -30,6 +30,9 @@ const (
 // 7208 section 5.5. Names elsewhere need no validation.
 func (e *evaluation) matchPTR(t *term, domain, target dns.Name) (bool, *Error) {
 	names, fault := e.reverse(t, domain)
+	if fault != nil {
+		return false, fault
+	}
 	for i, n := range names {
 		if n != target && !n.IsBelow(target) {
 			continue
@@ -38,7 +41,7 @@ func (e *evaluation) matchPTR(t *term, domain, target dns.Name) (bool, *Error) {
 			return ok, fault
 		}
 	}
-	return false, fault
+	return false, nil
 }
 
 // validatedName is the value of %{p}: of the validated names the current domain,

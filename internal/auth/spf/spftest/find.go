@@ -8,11 +8,8 @@ import (
 	"strings"
 )
 
-// Suites that Find knows.
-const (
-	RFC7208 = "rfc7208-tests.yml" // 203 tests
-	
-)
+// RFC7208 is the suite for RFC 7208, 203 tests.
+const RFC7208 = "rfc7208-tests.yml"
 
 // module carries a copy of the suites in its testdata.
 const module = "blitiri.com.ar/go/spf"
@@ -20,40 +17,47 @@ const module = "blitiri.com.ar/go/spf"
 // Find gives the path of a suite file: beside the repository, or else in the
 // copy that a module of ours carries.
 func Find(suite string) (string, error) {
-	root, err := repository()
-	if err != nil {
-		return "", err
+	if paths := Copies(suite); len(paths) > 0 {
+		return paths[0], nil
 	}
-	beside := filepath.Join(root, "..", "shared", "suites", "spf", suite)
-	if _, err := os.Stat(beside); err == nil {
-		return beside, nil
+	return "", fmt.Errorf("spftest: no %s beside the repository nor in %s", suite, module)
+}
+
+// Copies gives the paths of all copies of a suite file that are there.
+func Copies(suite string) []string {
+	root, ok := repository()
+	if !ok {
+		return nil
 	}
+	folders := []string{filepath.Join(root, "..", "shared", "suites", "spf")}
 	cmd := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module)
 	cmd.Dir = root
-	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("spftest: no %s: %w", suite, err)
+	if out, err := cmd.Output(); err == nil {
+		folders = append(folders, filepath.Join(strings.TrimSpace(string(out)), "testdata"))
 	}
-	path := filepath.Join(strings.TrimSpace(string(out)), "testdata", suite)
-	if _, err := os.Stat(path); err != nil {
-		return "", fmt.Errorf("spftest: no %s: %w", suite, err)
+	var found []string
+	for _, folder := range folders {
+		path := filepath.Join(folder, suite)
+		if _, err := os.Stat(path); err == nil {
+			found = append(found, path)
+		}
 	}
-	return path, nil
+	return found
 }
 
 // repository is the folder of go.mod, above the working directory.
-func repository() (string, error) {
+func repository() (string, bool) {
 	dir, err := os.Getwd()
 	if err != nil {
-		return "", err
+		return "", false
 	}
 	for {
 		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir, nil
+			return dir, true
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {
-			return "", fmt.Errorf("spftest: no go.mod above the working directory")
+			return "", false
 		}
 		dir = parent
 	}

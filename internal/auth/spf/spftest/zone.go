@@ -65,11 +65,14 @@ func readRecords(nodes []yaml.Node) ([]Record, error) {
 			if len(value) != 1 || value[0] != "NONE" {
 				out = append(out, Record{Type: "TXT", Value: octets(strings.Join(value, ""))})
 			}
-		case "TIMEOUT":
+		case "TIMEOUT", "SERVFAIL", "CNAMELOOP": // words of the copy in the module
 			timeout = true
-		case "A", "AAAA", "MX", "PTR", "CNAME": // an MX has its preference first, which no check looks at
-			host := value[len(value)-1]
-			out = append(out, Record{Type: typ, Value: strings.TrimSuffix(host, ".")})
+		case "A", "AAAA", "MX", "PTR", "CNAME":
+			if len(value) == 0 {
+				return nil, fmt.Errorf("empty %s record", typ)
+			}
+			last := value[len(value)-1] // an MX has its preference first, which no check looks at
+			out = append(out, Record{Type: typ, Value: strings.TrimSuffix(last, ".")})
 		default:
 			return nil, fmt.Errorf("unknown record type %q", typ)
 		}
