@@ -114,3 +114,12 @@ func (p *postfix) held(id string) (mail, bool, error) {
 	}
 	return mail{}, false, nil
 }
+
+// release does what deploy/README.md says.
+func (p *postfix) release(id string) error {
+	if _, err := p.jail.output("/usr/sbin/postsuper", "-H", id); err != nil {
+		return err
+	}
+	_, err := p.jail.output("/usr/sbin/postqueue", "-i", id)
+	return err
+}

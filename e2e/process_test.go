@@ -15,7 +15,10 @@ import (
 	"time"
 )
 
-const startLimit = 30 * time.Second // for a process to become ready; a race-built daemon on a busy machine
+const (
+	startLimit = 30 * time.Second // for a process to become ready; a race-built daemon on a busy machine
+	stopLimit  = 40 * time.Second // above what dmarcd gives mail in flight to end
+)
 
 // process is a program that runs until it is told to stop.
 type process struct {
@@ -48,10 +51,10 @@ func (p *process) stop() error {
 	select {
 	case <-p.done:
 		return nil
-	case <-time.After(10 * time.Second):
+	case <-time.After(stopLimit):
 		_ = p.cmd.Process.Kill()
 		<-p.done
-		return fmt.Errorf("%s did not stop within 10 s of SIGTERM", p.name)
+		return fmt.Errorf("%s did not stop within %v of SIGTERM", p.name, stopLimit)
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"strings"
 )
 
+const sendmailProgram = "/usr/libexec/sendmail/sendmail" // Debian's alternative of /usr/sbin/sendmail
+
 // sendmail is a Sendmail in a jail: configured by testdata/sendmail and the line
 // of deploy/sendmail.
 type sendmail struct {
@@ -60,7 +62,7 @@ func (s *sendmail) addrUnix() string { return "192.0.2.26:2525" }
 func (s *sendmail) socket() string   { return s.jail.path("run/dmarcd/milter.sock") }
 func (s *sendmail) log() *logbook    { return s.jail.log }
 func (s *sendmail) program() *process {
-	return &process{name: "sendmail", cmd: s.jail.command("/usr/libexec/sendmail/sendmail", "-bD")}
+	return &process{name: "sendmail", cmd: s.jail.command(sendmailProgram, "-bD")}
 }
 
 var sendmailQueued = regexp.MustCompile(`([0-9A-Za-z]+) Message accepted for delivery`)
@@ -94,4 +96,13 @@ func (s *sendmail) held(id string) (mail, bool, error) {
 		}
 	}
 	return parseMail(header.String() + "\r\n"), true, err
+}
+
+// release does what deploy/README.md says.
+func (s *sendmail) release(id string) error {
+	if _, err := s.jail.output(sendmailProgram, "-qQ", "-qI"+id, "-Q"); err != nil {
+		return err
+	}
+	_, err := s.jail.output(sendmailProgram, "-qI"+id)
+	return err
 }

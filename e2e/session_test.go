@@ -54,6 +54,27 @@ func TestThreeMails(t *testing.T) {
 	})
 }
 
+// TestRelease lets a held message go with the MTA's own commands: it arrives with
+// what we wrote on it.
+func TestRelease(t *testing.T) {
+	s := scenario{
+		client: stranger, from: "ceo@shop.example", letter: letter{from: "shop.example"}, want: delivered,
+		ar: "spf=fail smtp.mailfrom=shop.example; dkim=none; dmarc=fail header.from=shop.example policy.dmarc=quarantine",
+	}
+	eachMTA(t, func(t *testing.T, m mta) {
+		to := rcpt(t, "")
+		answer := dial(t, m.addr(), s.client, "client.example").send(s.from, s.letter.text(to), to)
+		id := m.queueID(answer.text)
+		if _, onHold, err := m.held(id); err != nil || !onHold {
+			t.Fatalf("the message %s is not on hold (%v)", id, err)
+		}
+		if err := m.release(id); err != nil {
+			t.Fatalf("releasing %s: %v", id, err)
+		}
+		s.check(t, m, to, answer)
+	})
+}
+
 // TestReset begins a message, takes it back, and sends another one.
 func TestReset(t *testing.T) {
 	eachMTA(t, func(t *testing.T, m mta) {

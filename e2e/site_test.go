@@ -29,6 +29,7 @@ type mta interface {
 	log() *logbook
 	queueID(reply string) string        // from the answer to a message that it took
 	held(id string) (mail, bool, error) // the header of a message on hold; false if it is not
+	release(id string) error            // sends a held message on its way
 }
 
 // site is all that runs: one DNS server, one sink, one dmarcd, two MTAs.
