@@ -14,6 +14,7 @@ import (
 func TestFailover(t *testing.T) {
 	for _, fault := range []dnstest.Kind{dnstest.Timeout, dnstest.ServFail, dnstest.Refused, dnstest.Garbage, dnstest.WrongID, dnstest.WrongQuestion} {
 		t.Run(string(fault), func(t *testing.T) {
+			t.Parallel()
 			first := dnstest.New(t, "a.example FAULT "+string(fault)+"\nb.example TXT b\nb.example FAULT none delay=0s")
 			second := dnstest.New(t, "a.example TXT a")
 			timeout := patient

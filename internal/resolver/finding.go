@@ -29,7 +29,11 @@ var errTooBig = failuref(outcomeBogus, "answer over %d records or %d octets", ma
 func (a *answer) interpret(q *query) (*finding, error) {
 	f := &finding{}
 	end, ttl := q.text, uint32(1<<31-1)
+	var found []record
 	for {
+		if found = a.pick(end, q.qtype); len(found) > 0 { // even if an alias wrongly stands beside them
+			break
+		}
 		target, at, err := a.alias(end)
 		if err != nil {
 			return nil, err
@@ -42,7 +46,6 @@ func (a *answer) interpret(q *query) (*finding, error) {
 		}
 		end, ttl = target, min(ttl, at.ttl)
 	}
-	found := a.pick(end, q.qtype)
 	for _, r := range found {
 		ttl = min(ttl, r.ttl)
 	}

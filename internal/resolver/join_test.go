@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ func await(t *testing.T, c *Client, ok func(Stats) bool) {
 		if time.Now().After(end) {
 			t.Fatalf("stats are %+v", c.Stats())
 		}
+		runtime.Gosched()
 	}
 }
 
@@ -96,6 +98,7 @@ func TestLastCallerLeaves(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatal("the query did not end with its last caller")
 		}
+		runtime.Gosched()
 	}
 	release()
 	if got, err := c.LookupTXT(context.Background(), name("a.example")); err != nil || len(got) != 1 {
@@ -148,4 +151,32 @@ func TestManyAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// TestOnWireBound: queries over the bound wait for a place, within their budget.
+func TestOnWireBound(t *testing.T) {
+	srv := dnstest.New(t, "a.example TXT a\nb.example TXT b")
+	c := open(t, Config{}, srv)
+	c.onWire = make(chan struct{}, 1)
+	release := srv.Zone.Hold(name("a.example"), "TXT")
+	done := make(chan error)
+	go func() { _, err := c.LookupTXT(context.Background(), name("a.example")); done <- err }()
+	if err := srv.Zone.Await(t.Context(), name("a.example"), "TXT", 1); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), impatient)
+	defer cancel()
+	if _, err := c.LookupTXT(ctx, name("b.example")); !errors.Is(err, dns.ErrTemporary) {
+		t.Errorf("got %v", err)
+	}
+	if n := srv.Zone.Queries(name("b.example"), ""); n != 0 {
+		t.Errorf("%d queries over the bound", n)
+	}
+	release()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if _, err := c.LookupTXT(context.Background(), name("b.example")); err != nil {
+		t.Errorf("once there is a place: %v", err)
+	}
 }

@@ -73,7 +73,7 @@ type Config struct {
 	// Now is the clock of the cache; nil is time.Now.
 	Now func() time.Time
 	// Observe is called after each query on the wire, from several goroutines,
-	// with the record type, one of the Outcome words and the time taken; may be nil.
+	// with the record type, one of Outcomes and the time taken; may be nil.
 	Observe func(qtype, outcome string, took time.Duration)
 }
 

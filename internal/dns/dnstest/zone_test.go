@@ -113,6 +113,9 @@ func TestZoneOtherTypes(t *testing.T) {
 	if _, err := z.LookupAddr(ctx, dns.MustParse("fail.example"), false); err != nil {
 		t.Errorf("a fault of TXT alone strikes A: %v", err)
 	}
+	if _, err := z.LookupPTR(ctx, netip.Addr{}); !errors.Is(err, dns.ErrNXDomain) {
+		t.Errorf("PTR of no address: %v", err)
+	}
 	ptr, err := z.LookupPTR(ctx, netip.MustParseAddr("::ffff:192.0.2.1"))
 	if err != nil || !slices.Equal(ptr, []dns.Name{dns.MustParse("a.example.com")}) {
 		t.Errorf("PTR = %v, %v", ptr, err)
