@@ -65,18 +65,21 @@ const (
 type Result struct {
 	Status       Status
 	Author       dns.Name    // domain of the From field; zero if there is no single one
-	OrgDomain    dns.Name    // of Author, by tree walk (RFC 9989 section 4.10.2); zero if unknown
+	OrgDomain    dns.Name    // of Author, by tree walk (RFC 9989 section 4.10.2); zero if an error hides it, or nobody waited for it
 	PolicyDomain dns.Name    // where Record was found; zero if none applies
 	Record       *Record     // the governing record; nil if none applies
 	Source       string      // the tag that gave the policy: "p", "sp" or "np"; "" if no record
 	Requested    Policy      // what that tag asks; "" if no record
 	Policy       Policy      // Requested after t=y lowered it: what applies; "" if no record
-	NonExistent  bool        // the author domain does not exist (NXDOMAIN, section 3.2.13)
+	NonExistent  bool        // the author domain does not exist (NXDOMAIN, section 3.2.13); asked only where sp and np differ
 	SPFAligned   bool        // an aligned SPF pass
 	DKIMAligned  bool        // at least one aligned DKIM pass
 	Alignments   []Alignment // one for each Identifier of the input, in that order
 	Walk         []Step      // names consulted for the author domain, in order
-	Err          error       // why, for TempError and PermError, or a record that counts as none; otherwise nil
+	// Err says why, for TempError and PermError, why a record counts as none for
+	// None, and that NonExistent is unknown where that bears on Requested;
+	// otherwise nil.
+	Err error
 }
 
 // Step is one name of a tree walk.
