@@ -67,11 +67,11 @@ type world struct {
 
 // verdict is what the reference compares.
 type verdict struct {
-	status                   Status
-	org, policyDomain        string
-	requested, policy        string
-	spfAligned, dkimAligned  bool
-	alignments, alignedPairs string
+	status                  Status
+	org, policyDomain       string
+	requested, policy       string
+	spfAligned, dkimAligned bool
+	alignments              string
 }
 
 func (w world) record(name string) *published {
