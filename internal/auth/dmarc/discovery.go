@@ -291,6 +291,15 @@ func (d *Discovery) wait(a *answer) *answer {
 	return a
 }
 
+// Wait waits for the whole walk of the author domain. Results have it, and the
+// organizational domain, as far as they need it anyway; Wait is for who shows
+// them whole.
+func (d *Discovery) Wait() {
+	for i := range d.answers {
+		d.wait(&d.answers[i])
+	}
+}
+
 // peek gives the answer for a name if it is there.
 func (d *Discovery) peek(name dns.Name) *answer {
 	a := d.find(name)

@@ -106,6 +106,21 @@ func TestEvaluateWaitsOnlyForWhatItNeeds(t *testing.T) {
 	}
 }
 
+func TestWaitMakesTheWalkWhole(t *testing.T) {
+	zone, ctx := dnstest.MustZone(simpleZone), within10s(t)
+	release := zone.Hold(name("_dmarc.com"), "TXT")
+	d := (&Discoverer{Resolver: zone}).Begin(ctx, name("example.com"))
+	defer d.Close()
+	if r := d.Evaluate(nil); len(r.Walk) != 1 {
+		t.Errorf("walk %v while a look-up is held", r.Walk)
+	}
+	release()
+	d.Wait()
+	if r := d.Evaluate(nil); len(r.Walk) != 2 || r.OrgDomain != name("example.com") {
+		t.Errorf("org %s, walk %v", r.OrgDomain, r.Walk)
+	}
+}
+
 func TestOwnErrorIsFinal(t *testing.T) {
 	zone, ctx := dnstest.MustZone(`_dmarc.example.com FAULT servfail`), within10s(t)
 	defer zone.Hold(name("_dmarc.com"), "TXT")()

@@ -134,7 +134,7 @@ func (m message) evaluate(t *testing.T, r Resolver) string {
 	t.Helper()
 	d := (&Discoverer{Resolver: r, PSL: m.psl}).Begin(context.Background(), m.from, domains(m.ids)...)
 	defer d.Close()
-	settle(d)
+	d.Wait()
 	return printResult(d.Evaluate(m.ids), m.ids)
 }
 
@@ -144,14 +144,6 @@ func domains(ids []Identifier) []dns.Name {
 		out = append(out, id.Domain)
 	}
 	return out
-}
-
-// settle waits for all that Begin has asked, so that what a result shows beyond
-// what it needs does not hang on timing.
-func settle(d *Discovery) {
-	for i := range d.answers {
-		d.wait(&d.answers[i])
-	}
 }
 
 func printResult(r Result, ids []Identifier) string {
