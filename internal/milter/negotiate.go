@@ -64,6 +64,13 @@ func agree(offer []byte, rcptReplies bool) (terms, error) {
 	if !rcptReplies {
 		t.steps |= steps & nrRcpt
 	}
+	// What will not come needs no bit for its reply.
+	if steps&noData == 0 {
+		t.steps |= steps & nrData
+	}
+	if steps&noUnknown == 0 {
+		t.steps |= steps & nrUnknown
+	}
 	// A reply to a body chunk is of use only to end the body.
 	if steps&canSkip == 0 {
 		t.steps |= steps & nrBody
