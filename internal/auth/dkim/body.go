@@ -146,45 +146,71 @@ func (b *bodyHash) skipGap(p []byte, at int) int {
 	return at
 }
 
-// runOfText hashes the text from p[start] to the next gap that has to change or
-// may have to be dropped, and gives the place of that gap. A single space, and
-// a line end between two lines of text, are part of the text.
+// runOfText hashes the text from p[start] to the next gap that is not known to
+// be followed by text, and gives the place of that gap. Other gaps are settled
+// on the way, and what they leave unchanged is not copied.
 func (b *bodyHash) runOfText(p []byte, start int) int {
 	at := start
 	for {
 		at = nextEvent(p, at)
-		after := at > start && p[at-1] == ' '
-		gap := at
-		if after {
-			gap--
-		}
-		switch {
-		case at == len(p), p[at] == '\t', p[at] == '\n', p[at] == ' ' && after:
-		case p[at] == '\r' && at+1 == len(p):
-		case p[at] == '\r' && p[at+1] == '\n':
-			if next := textAt(p, at+2); next > 0 && !after {
-				at = next
-				continue
-			}
-		default: // another control character or a bare CR: text
-			at++
+		if at < len(p) && (!isSpace(p[at]) || p[at] == '\r' && at+1 < len(p) && p[at+1] != '\n') {
+			at++ // another control character or a bare CR: text
 			continue
 		}
-		b.out.write(p[start:gap])
-		return gap
+		from := at
+		if at > start && p[at-1] == ' ' {
+			from--
+		}
+		g := gapAt(p, from)
+		if g.text == len(p) || p[g.text] <= ' ' {
+			b.out.write(p[start:from])
+			return from
+		}
+		start = b.settle(p, start, g)
+		at = g.text
 	}
 }
 
-// textAt gives the place of the text in p if it begins at at, or after one
-// space there; 0 if it does not.
-func textAt(p []byte, at int) int {
-	if at < len(p) && p[at] == ' ' {
+// settle hashes p from start to the text after g, except for what is unchanged
+// at the end, and gives where that begins.
+func (b *bodyHash) settle(p []byte, start int, g gap) int {
+	switch {
+	case g.lines == g.indent: // within a line
+		b.out.write(p[start:g.blanks])
+		b.out.writeByte(' ')
+		return g.text
+	case g.blanks < g.lines: // at the end of a line
+		b.out.write(p[start:g.blanks])
+		start = g.lines
+	}
+	switch {
+	case g.indent == g.text, g.indent+1 == g.text && p[g.indent] == ' ':
+		return start
+	}
+	b.out.write(p[start:g.indent])
+	b.out.writeByte(' ')
+	return g.text
+}
+
+// gap is white space in a body, by the places where its parts begin: blanks,
+// then line ends, then the blanks of the last line, then something else.
+type gap struct{ blanks, lines, indent, text int }
+
+func gapAt(p []byte, at int) gap {
+	g := gap{blanks: at}
+	for at < len(p) && (p[at] == ' ' || p[at] == '\t') {
 		at++
 	}
-	if at < len(p) && p[at] > ' ' {
-		return at
+	g.lines = at
+	for at+1 < len(p) && p[at] == '\r' && p[at+1] == '\n' {
+		at += 2
 	}
-	return 0
+	g.indent = at
+	for at < len(p) && (p[at] == ' ' || p[at] == '\t') {
+		at++
+	}
+	g.text = at
+	return g
 }
 
 // Masks for eight octets at once.

@@ -36,7 +36,8 @@
 //   - Several TXT records for one key: undefined by section 3.6.2.2. Those that
 //     are no key records are ignored; of the others, at most four, any may verify.
 //   - White space and padding of base64 are free, in signatures and in keys.
-//   - An empty tag-spec (";;") is skipped; an unknown tag is not looked at.
+//   - An empty tag-spec (";;") is skipped. The names of unknown tags may hold
+//     any printable characters.
 //   - The signature's own field is never taken for "dkim-signature" in h=, as
 //     section 3.5 forbids to list it.
 //   - The signature is compared before the body hash, so that a message whose

@@ -3,74 +3,82 @@ package dkim
 import (
 	"bytes"
 	"hash"
+	"hash/maphash"
 
 	"dmarcd/internal/message"
 )
 
 // headerIndex finds the fields of a name without going through the header
-// again: h= may list any number of names.
+// again: h= may list any number of names. It is a hash table with open
+// addressing; a slot holds a name by its bottom-most field.
 type headerIndex struct {
 	fields []message.Field
-	id     map[string]int32 // by lower-case name; indexes last
-	last   []int32          // the bottom-most field of the name
-	above  []int32          // for each field the next above it of the same name; -1 if none
-	cursor []int32          // for each name, the field that h= gets next; reset by each signature
+	seed   maphash.Seed // so that nobody can choose names that collide
+	slots  []int32      // index of the field plus one; 0 for a free slot
+	next   []int32      // for each slot, the field that h= gets next, plus one; 0 if none is left
+	above  []int32      // for each field the next above it of the same name, plus one
 }
 
 func newHeaderIndex(fields []message.Field) *headerIndex {
-	n := len(fields)
-	space := make([]int32, 3*n)
+	size := 16
+	for size < 2*len(fields) {
+		size *= 2
+	}
+	space := make([]int32, 2*size+len(fields))
 	x := &headerIndex{
 		fields: fields,
-		id:     make(map[string]int32, n),
-		last:   space[:0:n],
-		above:  space[n : 2*n],
-		cursor: space[2*n:],
+		seed:   maphash.MakeSeed(),
+		slots:  space[:size:size],
+		next:   space[size : 2*size : 2*size],
+		above:  space[2*size:],
 	}
-	length := 0
-	for _, f := range fields {
-		length += len(f.Name)
-	}
-	all := make([]byte, 0, length)
-	for _, f := range fields {
-		all = appendLower(all, f.Name)
-	}
-	names := string(all) // cut into names below: one piece of memory for all
 	for i, f := range fields {
-		name := names[:len(f.Name)]
-		names = names[len(f.Name):]
-		id, known := x.id[name]
-		if !known {
-			id = int32(len(x.last))
-			x.id[name] = id
-			x.last = append(x.last, -1)
-		}
-		x.above[i] = x.last[id]
-		x.last[id] = int32(i)
+		slot := find(x, f.Name)
+		x.above[i] = x.slots[slot]
+		x.slots[slot] = int32(i + 1)
 	}
 	return x
 }
 
+// find gives the slot of a name, letter case not counting, or the free slot where it belongs.
+func find[T string | []byte](x *headerIndex, name T) int {
+	var space [64]byte
+	mask := len(x.slots) - 1
+	slot := int(maphash.Bytes(x.seed, appendLower(space[:0], name))) & mask
+	for x.slots[slot] != 0 && !equalLower(x.fields[x.slots[slot]-1].Name, name) {
+		slot = (slot + 1) & mask
+	}
+	return slot
+}
+
 // reset starts the choice of fields for another signature.
-func (x *headerIndex) reset() { copy(x.cursor, x.last) }
+func (x *headerIndex) reset() { copy(x.next, x.slots) }
 
 // pick gives the bottom-most field of the name that was not picked yet, but
 // never the one at index own; false if there is none (RFC 6376 section 5.4.2).
 func (x *headerIndex) pick(name []byte, own int) (message.Field, bool) {
-	var space [64]byte
-	id, known := x.id[string(appendLower(space[:0], name))]
-	if !known {
-		return message.Field{}, false
-	}
-	i := x.cursor[id]
-	if i >= 0 && int(i) == own {
-		i = x.above[i]
+	slot := find(x, name)
+	i := int(x.next[slot]) - 1
+	if i >= 0 && i == own {
+		i = int(x.above[i]) - 1
 	}
 	if i < 0 {
 		return message.Field{}, false
 	}
-	x.cursor[id] = x.above[i]
+	x.next[slot] = x.above[i]
 	return x.fields[i], true
+}
+
+func equalLower[T string | []byte](a string, b T) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if lower(a[i]) != lower(b[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 func appendLower[T string | []byte](dst []byte, s T) []byte {
@@ -89,8 +97,8 @@ func lower(c byte) byte {
 
 // hashHeader computes the hash that the signature is over: the fields of h=,
 // then its own field without b= and without the final CRLF (RFC 6376 section
-// 3.7). h is reset first; buf is scratch space.
-func (x *headerIndex) hashHeader(s *signature, h hash.Hash, buf []byte) []byte {
+// 3.7) and appends it to sum. h is reset first; buf is scratch space.
+func (x *headerIndex) hashHeader(sum []byte, s *signature, h hash.Hash, buf []byte) []byte {
 	h.Reset()
 	x.reset()
 	out := gather{to: h, buf: buf[:0]}
@@ -114,7 +122,7 @@ func (x *headerIndex) hashHeader(s *signature, h hash.Hash, buf []byte) []byte {
 		out.write(after)
 	}
 	out.flush()
-	return h.Sum(nil)
+	return h.Sum(sum)
 }
 
 // relaxedField adds a field in the form of RFC 6376 section 3.4.2.

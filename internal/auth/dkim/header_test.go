@@ -99,7 +99,7 @@ func TestOwnField(t *testing.T) {
 				s := &signature{}
 				s.parse(h.Fields[0], testNow)
 				s.Header, s.names = way, nil
-				digest := newHeaderIndex(h.Fields).hashHeader(s, sha256.New(), make([]byte, 0, 8))
+				digest := newHeaderIndex(h.Fields).hashHeader(nil, s, sha256.New(), make([]byte, 0, 8))
 				if sum := sha256.Sum256([]byte(want)); !bytes.Equal(digest, sum[:]) {
 					t.Errorf("%q is not hashed as %q", c.raw, want)
 				}

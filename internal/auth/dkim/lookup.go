@@ -26,30 +26,32 @@ type keyLookup struct {
 	name     dns.Name
 	done     chan struct{}
 	keys     []keyRecord
-	none     *outcome // why there are no keys
-	panicked any      // carried over to the goroutine of the message
+	first    [1]keyRecord // room for keys, which are seldom more
+	none     outcome      // why there are no keys; zero if there are
+	panicked any          // carried over to the goroutine of the message
 }
 
 // run fetches and reads the key records.
 func (l *keyLookup) run(ctx context.Context, res Resolver) {
 	defer close(l.done)
 	defer func() { l.panicked = recover() }()
-	l.none = &outcome{status: TempError, err: ErrKeyLookup} // stands if the resolver ends the goroutine
+	l.none = outcome{status: TempError, err: ErrKeyLookup} // stands if the resolver ends the goroutine
 	texts, err := res.LookupTXT(ctx, l.name)
 	l.none = l.read(texts, err)
 }
 
-func (l *keyLookup) read(texts []string, err error) *outcome {
+func (l *keyLookup) read(texts []string, err error) outcome {
 	switch {
 	case err == nil && len(texts) == 0:
 		err = dns.ErrNoData
 		fallthrough
 	case err != nil && dns.IsNone(err): // RFC 6376 section 6.1.2 rule 2
-		return &outcome{status: PermError, err: fmt.Errorf("%w at %s: %w", ErrNoKey, l.name, err)}
+		return outcome{status: PermError, err: fmt.Errorf("%w at %s: %w", ErrNoKey, l.name, err)}
 	case err != nil: // section 6.1.2 rule 1
-		return &outcome{status: TempError, err: fmt.Errorf("%w: %w", ErrKeyLookup, err)}
+		return outcome{status: TempError, err: fmt.Errorf("%w: %w", ErrKeyLookup, err)}
 	}
 	var fault error
+	l.keys = l.first[:0]
 	for _, text := range texts {
 		key, err := parseKey(text)
 		switch {
@@ -60,9 +62,9 @@ func (l *keyLookup) read(texts []string, err error) *outcome {
 		}
 	}
 	if len(l.keys) == 0 {
-		return &outcome{status: PermError, err: fault}
+		return outcome{status: PermError, err: fault}
 	}
-	return nil
+	return outcome{}
 }
 
 // ready tells whether the look-up has ended, without waiting.

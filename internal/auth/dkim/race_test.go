@@ -1,0 +1,6 @@
+//go:build race
+
+package dkim
+
+// raceDetector makes long tests shorter.
+const raceDetector = true
