@@ -24,7 +24,7 @@ const (
 const (
 	mtaDir  = "../build/mta" // where scripts/fetch-mtas put Postfix and Sendmail
 	logDir  = "../build/e2e" // logs of the last run
-	scratch = "/mnt"         // in memory, inside; short, as a unix socket's path has 107 octets at most
+	scratch = "/srv"         // in memory, inside; short, as a unix socket's path has 107 octets at most
 )
 
 const hostname = "mx.example.org" // of this machine inside, and so of both MTAs

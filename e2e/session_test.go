@@ -173,31 +173,6 @@ func TestForgedFields(t *testing.T) {
 	})
 }
 
-// TestBareLF sends a signed message whose lines end in LF alone, all but the
-// last: the MTA takes them for lines, and the signature holds.
-func TestBareLF(t *testing.T) {
-	eachMTA(t, func(t *testing.T, m mta) {
-		to := rcpt(t, "")
-		good.check(t, m, to, dial(t, m.addr(), bareClient, "mail.good.example").send(good.from, bareLF(good.letter.text(to)), to))
-	})
-}
-
-// TestBareLFRefused does the same where Sendmail, as it comes, breaks off at a
-// bare LF: the message after it is none the worse for that.
-func TestBareLFRefused(t *testing.T) {
-	m := here.mtas[1]
-	to := rcpt(t, "")
-	answer := dial(t, m.addr(), good.client, "mail.good.example").send(good.from, bareLF(good.letter.text(to)), to)
-	if answer.code != 421 {
-		t.Errorf("Sendmail said %d %s; want 421", answer.code, answer.text)
-	}
-	good.check(t, m, to, dial(t, m.addr(), good.client, "mail.good.example").send(good.from, good.letter.text(to), to))
-}
-
-func bareLF(text string) string {
-	return strings.ReplaceAll(strings.TrimSuffix(text, "\r\n"), "\r\n", "\n") + "\r\n"
-}
-
 // TestXCLIENT lets Postfix believe in a client of another address and name
 // (Sendmail has no such command).
 func TestXCLIENT(t *testing.T) {
