@@ -68,9 +68,9 @@ func (p *ahead) plan(e *evaluation, rec *record, domain dns.Name) {
 	for i := range rec.mechanisms {
 		t := &rec.mechanisms[i]
 		switch t.kind {
-		case all:
+		case kindAll:
 			return
-		case ip4, ip6:
+		case kindIP4, kindIP6:
 			if t.net.Contains(e.ip) {
 				return // no later term is reached
 			}
@@ -100,18 +100,18 @@ func (p *ahead) forTerm(e *evaluation, t *term, domain dns.Name) {
 	}
 	q := question{name: name, term: true}
 	switch t.kind {
-	case include, redirect:
+	case kindInclude, kindRedirect:
 		if name.Labels() < 2 {
 			return
 		}
 		q.typ = typeTXT
-	case a:
+	case kindA:
 		q.typ = typeOf(e.ip.Is6())
-	case exists:
+	case kindExists:
 		q.typ = typeA
-	case mx:
+	case kindMX:
 		q.typ = typeMX
-	case ptr:
+	case kindPTR:
 		q.typ, q.name = typePTR, dns.Name{}
 	}
 	if !q.name.IsZero() || q.typ == typePTR {

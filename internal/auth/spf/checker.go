@@ -60,10 +60,10 @@ func (c *Checker) Check(ctx context.Context, r Request) Result {
 	e.localOK = len(e.local) <= maxLocalPart && isASCII(e.local) // RFC 8616 section 4
 	e.helo, e.heloOK = heloMacro(r.Helo)
 	domain, ok := identity(host)
+	res.Domain, e.sender = domain, domain
 	if !ok || !e.ip.IsValid() {
 		return res
 	}
-	res.Domain, e.sender = domain, domain
 	if c.Prefetch {
 		e.ahead = newAhead(ctx, c.Resolver)
 		defer e.ahead.stop()
@@ -98,7 +98,10 @@ func identity(host string) (dns.Name, bool) {
 		}
 	}
 	dot := strings.LastIndexByte(s, '.')
-	return n, dot >= 0 && checkTopLabel(s[dot+1:]) == nil
+	if dot < 0 || checkTopLabel(s[dot+1:]) != nil {
+		return dns.Name{}, false
+	}
+	return n, true
 }
 
 // heloMacro is what %{h} expands to: HELO as sent, with A-labels for U-labels

@@ -22,7 +22,9 @@
 //   - The reverse look-up of %{p} costs one of the ten (section 4.6.4), once.
 //   - A redirect whose target has %{s} or %{l} while the local part is not ASCII
 //     is passed over (RFC 8616 section 4: such a term does not match anything).
-//   - The local part expands as sent; quotes around it are kept.
+//   - The local part expands as sent; quotes around it are kept. One of over 1024
+//     octets counts as not ASCII, and so does, for %{h}, a HELO of over 255 octets
+//     or with octets that make no U-label.
 //   - An explanation is cut at 200 octets, and dropped if any octet of it, the
 //     sender's share included, is not printable ASCII.
 package spf

@@ -2,7 +2,6 @@ package spf
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 
@@ -83,7 +82,9 @@ func (e *evaluation) checkHost(domain dns.Name) (verdict, *Error) {
 			return verdict{status: t.result, matched: true, exp: rec.exp.spec, domain: domain}, nil
 		}
 	}
-	if rec.redirect.text != "" && !rec.all { // RFC 7208 sections 5.1 and 6.1
+	// RFC 7208 section 6.1. An "all" has matched above, wherever it stands, so that
+	// redirect beside it is ignored (section 5.1).
+	if rec.redirect.text != "" {
 		e.steps[at].term = rec.redirect.text
 		v, ok, fault := e.redirect(&rec.redirect, domain)
 		if ok || fault != nil {
@@ -119,9 +120,9 @@ func (e *evaluation) fetch(domain dns.Name) (string, *Error) {
 // match evaluates one mechanism, RFC 7208 section 5.
 func (e *evaluation) match(t *term, domain dns.Name) (bool, *Error) {
 	switch t.kind {
-	case all:
+	case kindAll:
 		return true, nil
-	case ip4, ip6:
+	case kindIP4, kindIP6:
 		return t.net.Contains(e.ip), nil
 	}
 	if fault := e.spend(t, domain); fault != nil {
@@ -131,17 +132,17 @@ func (e *evaluation) match(t *term, domain dns.Name) (bool, *Error) {
 	if fault != nil {
 		return false, fault
 	}
-	if !ok || name.IsZero() && t.kind != include { // RFC 8616 section 4, RFC 7208 section 4.8
+	if !ok || name.IsZero() && t.kind != kindInclude { // RFC 8616 section 4, RFC 7208 section 4.8
 		return false, nil
 	}
 	switch t.kind {
-	case include:
+	case kindInclude:
 		return e.include(t, domain, name)
-	case a:
+	case kindA:
 		return e.matchAddr(t, domain, name)
-	case mx:
+	case kindMX:
 		return e.matchMX(t, domain, name)
-	case exists:
+	case kindExists:
 		// RFC 7208 section 5.7: A records, even for an IPv6 client.
 		addrs, err := e.lookupAddr(name, false)
 		return len(addrs) > 0, e.answered(t, domain, len(addrs), err)
@@ -278,16 +279,16 @@ func (e *evaluation) path() (domains, terms []string) {
 	if e.depth == 0 {
 		return nil, nil
 	}
-	all := make([]string, 0, 2*e.depth)
+	both := make([]string, 0, 2*e.depth)
 	for _, s := range e.steps[:e.depth] {
-		all = append(all, s.domain.String())
+		both = append(both, s.domain.String())
 	}
 	for _, s := range e.steps[:e.depth] {
 		if s.term != "" {
-			all = append(all, s.term)
+			both = append(both, s.term)
 		}
 	}
-	return all[:e.depth:e.depth], all[e.depth:]
+	return both[:e.depth:e.depth], both[e.depth:]
 }
 
 func tempError(domain dns.Name, term string, err error) *Error {
@@ -300,9 +301,4 @@ func permError(domain dns.Name, term string, err error) *Error {
 
 // ended is the end of the check's time (RFC 7208 section 4.6.4) in the words of
 // package dns.
-func ended(err error) error {
-	if errors.Is(err, dns.ErrTemporary) {
-		return err
-	}
-	return fmt.Errorf("%w: %w", dns.ErrTemporary, err)
-}
+func ended(err error) error { return fmt.Errorf("%w: %w", dns.ErrTemporary, err) }

@@ -9,7 +9,7 @@ const maxExplanation = 200 // octets
 // Whatever goes wrong, there is none, and the result stands.
 func (e *evaluation) explain(spec string, domain dns.Name) string {
 	e.explaining = true
-	name, ok, fault := e.target(&term{kind: exp, spec: spec}, domain)
+	name, ok, fault := e.target(&term{kind: kindExp, spec: spec}, domain)
 	if !ok || fault != nil || name.IsZero() {
 		return ""
 	}
@@ -29,7 +29,7 @@ func (e *evaluation) explain(spec string, domain dns.Name) string {
 		}
 		value := p.literal
 		if p.letter != 0 {
-			value, ok, fault = e.value(p.letter, &term{kind: exp}, domain)
+			value, ok, fault = e.value(p.letter, &term{kind: kindExp}, domain)
 			if !ok || fault != nil {
 				return ""
 			}

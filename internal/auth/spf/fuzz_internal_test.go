@@ -32,7 +32,7 @@ func FuzzParseRecord(f *testing.F) {
 		words := []string{version}
 		for _, m := range rec.mechanisms {
 			words = append(words, m.text)
-			if m.bits4 > 32 || m.bits6 > 128 || (m.kind == ip4 || m.kind == ip6) != m.net.IsValid() {
+			if m.bits4 > 32 || m.bits6 > 128 || (m.kind == kindIP4 || m.kind == kindIP6) != m.net.IsValid() {
 				t.Fatalf("%q is read as %+v", m.text, m)
 			}
 		}

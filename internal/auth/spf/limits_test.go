@@ -238,6 +238,9 @@ slow.example     FAULT timeout
 			if got.Explanation != c.want || got.Status != want {
 				t.Errorf("%s, %q (%v), want %s, %q", got.Status, got.Explanation, got.Err, want, c.want)
 			}
+			if got.Voids != 0 { // RFC 7208 section 4.6.4: exp is not subject to its limits
+				t.Errorf("%d void look-ups", got.Voids)
+			}
 		})
 	}
 }

@@ -146,6 +146,7 @@ func TestTarget(t *testing.T) {
 		{"spaces", "a%_%_b.example", "a  b.example"},
 		{"the longest", long, long},
 		{"one label too many", "x." + long, long},
+		{"one octet too many", "b" + long, long[2:]},
 		{"a cut within a label", "xy" + long, long[2:]},
 		{"a long label on the left", strings.Repeat("b", 300) + "." + long[10:], long[10:]},
 		{"a long label", strings.Repeat("b", 64) + ".example", ""},

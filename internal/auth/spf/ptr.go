@@ -48,11 +48,9 @@ func (e *evaluation) matchPTR(t *term, domain, target dns.Name) (bool, *Error) {
 // or else one below it, or else any (RFC 7208 section 7.3).
 func (e *evaluation) validatedName(t *term, domain dns.Name) (string, *Error) {
 	if !e.names.asked && !e.explaining { // RFC 7208 section 4.6.4 counts the PTR look-up of %{p}
-		voided := e.voided
 		if fault := e.spend(t, domain); fault != nil {
 			return "", fault
 		}
-		e.voided = voided
 	}
 	names, fault := e.reverse(t, domain)
 	if fault != nil {

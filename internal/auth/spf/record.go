@@ -23,24 +23,23 @@ type record struct {
 	mechanisms []term
 	redirect   term // text "" if there is none
 	exp        term // text "" if there is none
-	all        bool // an "all" stands in it
 }
 
 // kind is what a term does.
 type kind uint8
 
 const (
-	unknown kind = iota
-	all
-	include
-	a
-	mx
-	ptr
-	ip4
-	ip6
-	exists
-	redirect
-	exp
+	kindUnknown kind = iota
+	kindAll
+	kindInclude
+	kindA
+	kindMX
+	kindPTR
+	kindIP4
+	kindIP6
+	kindExists
+	kindRedirect
+	kindExp
 )
 
 // term is one mechanism or modifier.
@@ -106,7 +105,6 @@ func (rec *record) add(text string) error {
 	if err != nil {
 		return err
 	}
-	rec.all = rec.all || t.kind == all
 	rec.mechanisms = append(rec.mechanisms, t)
 	return nil
 }
@@ -119,9 +117,9 @@ func (rec *record) addModifier(text, name, value string) error {
 	t := term{text: text, spec: value}
 	switch {
 	case strings.EqualFold(name, "redirect"):
-		place, t.kind = &rec.redirect, redirect
+		place, t.kind = &rec.redirect, kindRedirect
 	case strings.EqualFold(name, "exp"):
-		place, t.kind = &rec.exp, exp
+		place, t.kind = &rec.exp, kindExp
 	default: // ignored, but for its syntax (RFC 7208 section 6)
 		return checkMacroString(value, inModifier)
 	}
@@ -164,25 +162,25 @@ func parseMechanism(text string, end int) (term, error) {
 	t.kind = kindOf(name)
 	arg := text[end:]
 	switch t.kind {
-	case all: // RFC 7208 section 5.1
+	case kindAll: // RFC 7208 section 5.1
 		if arg != "" {
 			return t, errors.New("all takes no argument")
 		}
 		return t, nil
-	case ip4, ip6:
+	case kindIP4, kindIP6:
 		return t, t.parseNet(arg)
-	case a, mx: // RFC 7208 sections 5.3 and 5.4
+	case kindA, kindMX: // RFC 7208 sections 5.3 and 5.4
 		rest, err := t.cutDualCIDR(arg)
 		if err != nil || rest == "" {
 			return t, err
 		}
 		return t, t.parseSpec(rest)
-	case ptr: // RFC 7208 section 5.5
+	case kindPTR: // RFC 7208 section 5.5
 		if arg == "" {
 			return t, nil
 		}
 		return t, t.parseSpec(arg)
-	case include, exists: // RFC 7208 sections 5.2 and 5.7
+	case kindInclude, kindExists: // RFC 7208 sections 5.2 and 5.7
 		return t, t.parseSpec(arg)
 	}
 	return t, errors.New("no such mechanism")
@@ -192,30 +190,30 @@ func parseMechanism(text string, end int) (term, error) {
 func kindOf(name string) kind {
 	var lower [len("include")]byte
 	if len(name) > len(lower) {
-		return unknown
+		return kindUnknown
 	}
 	for i := range len(name) {
 		lower[i] = name[i] | 0x20 // leaves digits alone, and makes no letter of what is none
 	}
 	switch string(lower[:len(name)]) {
 	case "all":
-		return all
+		return kindAll
 	case "include":
-		return include
+		return kindInclude
 	case "a":
-		return a
+		return kindA
 	case "mx":
-		return mx
+		return kindMX
 	case "ptr":
-		return ptr
+		return kindPTR
 	case "ip4":
-		return ip4
+		return kindIP4
 	case "ip6":
-		return ip6
+		return kindIP6
 	case "exists":
-		return exists
+		return kindExists
 	}
-	return unknown
+	return kindUnknown
 }
 
 // parseSpec reads ":" domain-spec.
@@ -234,7 +232,7 @@ func (t *term) parseNet(arg string) error {
 	}
 	text, length, cidr := strings.Cut(arg[1:], "/")
 	addr, err := netip.ParseAddr(text)
-	switch v4 := t.kind == ip4; {
+	switch v4 := t.kind == kindIP4; {
 	case v4 && (err != nil || !addr.Is4()):
 		return errors.New("not an IPv4 address")
 	case !v4 && (err != nil || addr.Is4() || addr.Zone() != ""):
