@@ -193,6 +193,7 @@ func judge(ctx context.Context, client filter.Resolver, config *settings.Setting
 	rcpts := env.Rcpts
 	env.Rcpts = nil
 	t := filter.New(client, nil).BeginUntrusted(ctx, config, env)
+	t.ShowWholeWalk()
 	if len(rcpts) == 0 {
 		t.AssumeRecipient()
 	}

@@ -55,7 +55,10 @@ func recordLookup(ctx context.Context, config *settings.Settings, domain string,
 	ctx, cancel := context.WithTimeout(ctx, config.Resolver.Budget)
 	defer cancel()
 	discoverer := dmarc.Discoverer{Resolver: client, PSL: config.Discovery == settings.DiscoveryPSL}
-	result := discoverer.Begin(ctx, name).Evaluate(nil)
+	discovery := discoverer.Begin(ctx, name)
+	defer discovery.Close()
+	discovery.Wait() // a lookup shows the whole walk, needed for a result or not
+	result := discovery.Evaluate(nil)
 
 	report := newDMARCReport(&result)
 	report.Result = lookupWord(&result)

@@ -31,6 +31,7 @@ type Transaction struct {
 
 	spf       *spfCheck
 	author    message.Author
+	wholeWalk bool
 	discovery *dmarc.Discovery
 	verifier  *dkim.Verifier
 	cancel    context.CancelFunc // ends the look-ups that the header started
@@ -111,6 +112,10 @@ func (t *Transaction) EndOfHeader() {
 	}
 }
 
+// ShowWholeWalk makes the verdict hold the whole tree walk, even where the result
+// does not hang on it: for people who look at one message.
+func (t *Transaction) ShowWholeWalk() { t.wholeWalk = true }
+
 // candidates are the domains that may align, so that their tree walks can run
 // beside the author's.
 func (t *Transaction) candidates() []dns.Name {
@@ -143,13 +148,19 @@ func (t *Transaction) Body(chunk []byte) (more bool) {
 	return t.verifier.NeedsBody()
 }
 
-// Abort ends the transaction without a result and stops its look-ups.
+// Abort ends the transaction without a result and stops its look-ups. After
+// EndOfMessage it does nothing.
 func (t *Transaction) Abort() {
 	if t.spf != nil {
 		t.spf.cancel()
 	}
-	if t.cancel != nil {
-		t.cancel()
+	if t.cancel == nil {
+		return
+	}
+	t.cancel()
+	t.verifier.Close()
+	if t.discovery != nil {
+		t.discovery.Close()
 	}
 }
 
@@ -183,6 +194,9 @@ func (t *Transaction) verdict() policy.Verdict {
 	ids = append(ids, dmarc.Identifier{Method: dmarc.SPF, Domain: v.SPF.Domain, Outcome: spfOutcome(v.SPF.Status)})
 	for i := range v.DKIM {
 		ids = append(ids, dmarc.Identifier{Method: dmarc.DKIM, Domain: v.DKIM[i].Domain, Outcome: dkimOutcome(v.DKIM[i].Status)})
+	}
+	if t.wholeWalk {
+		t.discovery.Wait()
 	}
 	v.DMARC = t.discovery.Evaluate(ids)
 	v.SPFAlignment, v.DKIMAlignments = v.DMARC.Alignments[0], v.DMARC.Alignments[1:]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -196,5 +197,23 @@ func TestStats(t *testing.T) {
 	}
 	if s := c.Stats(); s.Hits != 4 || s.Misses != 2 || s.Joined != 0 || s.Entries != 2 || s.Bytes < 2*entryCost {
 		t.Errorf("stats are %+v", s)
+	}
+}
+
+func TestCached(t *testing.T) {
+	srv := dnstest.New(t, "a.example TXT a")
+	c := open(t, Config{CacheEntries: 100}, srv)
+	if _, _, ok := c.Cached(name("a.example")); ok {
+		t.Error("something was cached before it was asked for")
+	}
+	for _, n := range []string{"a.example", "b.example"} {
+		want, wantErr := c.LookupTXT(t.Context(), name(n))
+		got, err, ok := c.Cached(name(n))
+		if !ok || !slices.Equal(got, want) || !errors.Is(err, wantErr) {
+			t.Errorf("%s: %q, %v, %v; want %q, %v", n, got, err, ok, want, wantErr)
+		}
+	}
+	if n := srv.Zone.Queries(name("a.example"), ""); n != 1 {
+		t.Errorf("%d queries, want 1", n)
 	}
 }

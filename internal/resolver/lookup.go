@@ -19,6 +19,24 @@ func (c *Client) LookupTXT(ctx context.Context, name dns.Name) ([]string, error)
 	return r.txt, r.err
 }
 
+// Cached is LookupTXT for what is in the cache; ok is false for what would have
+// to be asked. It never waits.
+func (c *Client) Cached(name dns.Name) (texts []string, err error, ok bool) {
+	if name.IsZero() {
+		return nil, nil, false
+	}
+	k := key{name, mdns.TypeTXT}
+	s := c.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.get(k, c.now())
+	if r == nil {
+		return nil, nil, false
+	}
+	s.stats.Hits++
+	return r.txt, r.err, true
+}
+
 // LookupAddr gives the A records of name, or the AAAA records if v6; slice and
 // errors as for LookupTXT.
 func (c *Client) LookupAddr(ctx context.Context, name dns.Name, v6 bool) ([]netip.Addr, error) {
