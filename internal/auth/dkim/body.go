@@ -2,12 +2,9 @@ package dkim
 
 import (
 	"bytes"
-	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
-	"hash"
 	"math/bits"
-	"slices"
 )
 
 // bodyHash canonicalises the body in one of the two ways of RFC 6376 section
@@ -221,100 +218,37 @@ const (
 )
 
 // nextEvent gives the first place from at on where p has a control character,
-// or white space after a space; len(p) if there is none.
+// or a space after a space; len(p) if there is none.
 func nextEvent(p []byte, at int) int {
-	carry := uint64(0)
-	for ; at+8 <= len(p); at += 8 {
-		x := binary.LittleEndian.Uint64(p[at:])
-		y := x & low7
-		// The high bit of each octet: set in y+(0x80-n) where its low bits are n or more.
-		blank := ^((y + (0x80-0x21)*every) | x) & high // at most 0x20
-		ctl := ^((y + (0x80-0x20)*every) | x) & high   // below 0x20
-		if e := ctl | blank&(blank<<8|carry); e != 0 {
-			return at + bits.TrailingZeros64(e)/8
+	before := uint64(0)
+	for ; at+16 <= len(p); at += 16 {
+		two := p[at : at+16 : at+16]
+		first, blank := events(binary.LittleEndian.Uint64(two), before)
+		second, last := events(binary.LittleEndian.Uint64(two[8:]), blank)
+		if first|second != 0 { // one branch for both: most often there is none
+			if first != 0 {
+				return at + bits.TrailingZeros64(first)/8
+			}
+			return at + 8 + bits.TrailingZeros64(second)/8
 		}
-		carry = blank >> 56
+		before = last
 	}
+	space := before>>63 != 0
 	for ; at < len(p); at++ {
-		if c := p[at]; c < ' ' || c == ' ' && carry != 0 {
+		if c := p[at]; c < ' ' || c == ' ' && space {
 			return at
-		} else if carry = 0; c == ' ' {
-			carry = 1
 		}
+		space = p[at] == ' '
 	}
 	return at
 }
 
-// bodyDigest is the hash of the canonical body, and of the beginnings of it
-// that l= asks for.
-type bodyDigest struct {
-	hash   hash.Hash
-	length int64      // canonical octets so far
-	whole  bool       // somebody wants the hash of all
-	parts  []bodyPart // in order of length
-	next   int        // the first of parts not yet complete
-	sum    [sha256.Size]byte
+// events marks, in the high bit of each octet of x, where nextEvent stops.
+// blank is for the octets that follow, as before is from those that precede.
+func events(x, before uint64) (marks, blank uint64) {
+	y := x & low7
+	// The high bit of an octet of y+(0x80-n)*every tells that its low bits are n or more.
+	blank = ^((y + (0x80-0x21)*every) | x)    // at most 0x20
+	control := ^((y + (0x80-0x20)*every) | x) // below 0x20
+	return (control | blank&(blank<<8|before>>56)) & high, blank
 }
-
-// bodyPart is the first length octets of the canonical body.
-type bodyPart struct {
-	length int64
-	sum    [sha256.Size]byte
-}
-
-// want asks for the hash of the first length octets, of all if it is negative.
-// It is called before the first Write.
-func (d *bodyDigest) want(length int64) {
-	if length < 0 {
-		d.whole = true
-		return
-	}
-	at, found := slices.BinarySearchFunc(d.parts, length, func(p bodyPart, n int64) int { return cmp.Compare(p.length, n) })
-	if !found {
-		d.parts = slices.Insert(d.parts, at, bodyPart{length: length})
-	}
-}
-
-// Write hashes p, as far as somebody wants it, and counts it. It never fails.
-func (d *bodyDigest) Write(p []byte) (int, error) {
-	n := len(p)
-	for d.next < len(d.parts) {
-		part := &d.parts[d.next]
-		room := part.length - d.length
-		if int64(len(p)) < room {
-			break
-		}
-		d.hash.Write(p[:room])
-		d.length += room
-		p = p[room:]
-		d.hash.Sum(part.sum[:0])
-		d.next++
-	}
-	if d.whole || d.next < len(d.parts) {
-		d.hash.Write(p)
-	}
-	d.length += int64(len(p))
-	return n, nil
-}
-
-func (d *bodyDigest) end() {
-	d.Write(nil) // completes a part of length 0
-	d.hash.Sum(d.sum[:0])
-}
-
-// part gives the hash for l=length; false when the body is shorter.
-func (d *bodyDigest) part(length int64) ([]byte, bool) {
-	if length < 0 {
-		return d.sum[:], true
-	}
-	for i := range d.parts[:d.next] {
-		if d.parts[i].length == length {
-			return d.parts[i].sum[:], true
-		}
-	}
-	return nil, false
-}
-
-// knows tells whether more body cannot change what is known for l=length:
-// its hash, and that there is body beyond.
-func (d *bodyDigest) knows(length int64) bool { return length >= 0 && d.length > length }

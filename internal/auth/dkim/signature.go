@@ -207,26 +207,25 @@ func (s *signature) parseNames(tags tagList) error {
 	return nil
 }
 
-// parseIdentity checks that i= is within d=; letter case does not count
-// (RFC 6376 section 6.1.1).
+// parseIdentity checks that the domain of i= is within d=; letter case does not
+// count (RFC 6376 section 6.1.1). Its local part is of no use here.
 func (s *signature) parseIdentity(tags tagList) error {
 	i, ok := tags.get("i")
 	if !ok {
 		s.agent = s.Domain
 		return nil
 	}
-	if len(i.value) > maxName {
-		return invalid("i", i.value)
-	}
-	var space [128]byte
-	value := squeeze(space[:0], i.value)
-	s.Identity = string(value)
-	at := bytes.LastIndexByte(value, '@')
+	at := bytes.LastIndexByte(i.value, '@')
 	if at < 0 {
-		return invalid("i", i.value)
+		return fmt.Errorf("%w: i= has no domain", ErrSyntax)
 	}
-	if s.agent, ok = parseDomain(value[at+1:]); !ok {
-		return invalid("i", i.value)
+	domain := i.value[at+1:]
+	if len(domain) > maxName {
+		return invalid("i", domain)
+	}
+	var space [64]byte
+	if s.agent, ok = parseDomain(squeeze(space[:0], domain)); !ok {
+		return invalid("i", domain)
 	}
 	if s.agent != s.Domain && !s.agent.IsBelow(s.Domain) {
 		return fmt.Errorf("%w: %s and %s", ErrIdentity, s.agent, s.Domain)

@@ -54,9 +54,9 @@ func parseTags(list tagList, text []byte) (tagList, error) {
 
 // get finds a tag; names are case-sensitive (RFC 6376 section 3.2).
 func (l tagList) get(name string) (tag, bool) {
-	for _, t := range l {
-		if string(t.name) == name {
-			return t, true
+	for i := range l {
+		if string(l[i].name) == name {
+			return l[i], true
 		}
 	}
 	return tag{}, false
