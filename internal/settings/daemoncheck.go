@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"dmarcd/internal/milter"
 )
 
 // checkDaemon looks at what the keys of dmarcd.yaml say together.
@@ -12,6 +14,16 @@ func checkDaemon(s *scope, v *Settings) {
 	if len(v.Listen) == 0 {
 		s.fault("listen", "at least one socket is needed")
 	}
+	checkSockets(s, v)
+	for _, p := range v.TrustedNetworks.Prefixes() {
+		if p.Bits() == 0 {
+			s.warn("trusted_networks", "%s is every address: no mail is checked", p)
+		}
+	}
+}
+
+// checkSockets wants every socket to be listened on once.
+func checkSockets(s *scope, v *Settings) {
 	taken := map[string]string{}
 	claim := func(name, address string, at func(problem string)) {
 		if address == "" || strings.HasSuffix(address, ":0") { // port 0 is a new port each time
@@ -23,6 +35,9 @@ func checkDaemon(s *scope, v *Settings) {
 		}
 		taken[address] = name
 	}
+	if !s.sound("listen", "http", "analysis") {
+		return
+	}
 	for i, l := range v.Listen {
 		claim("listen", socketKey(l.Socket), func(problem string) {
 			s.element("listen", i, problem)
@@ -31,26 +46,19 @@ func checkDaemon(s *scope, v *Settings) {
 	claim("http.listen", v.HTTP.Listen, func(p string) { s.fault("http", "%s", p) })
 	claim("http.metrics_listen", v.HTTP.MetricsListen, func(p string) { s.fault("http", "%s", p) })
 	claim("analysis.lmtp", v.Analysis.LMTP, func(p string) { s.fault("analysis", "%s", p) })
-
-	for _, p := range v.TrustedNetworks.Prefixes() {
-		if p.Bits() == 0 {
-			s.warn("trusted_networks", "%s is every address: no mail is checked", p)
-		}
-	}
 }
 
-// socketKey spells a milter socket as http.listen spells its own, so that the
-// two can be compared.
+// socketKey spells a milter socket as http.listen and analysis.lmtp spell theirs,
+// so that they can be compared.
 func socketKey(socket string) string {
-	family, rest, _ := strings.Cut(socket, ":")
-	switch family {
-	case "inet", "inet6":
-		port, host, _ := strings.Cut(rest, "@")
-		return net.JoinHostPort(strings.Trim(host, "[]"), port)
-	case "local":
-		return "unix:" + rest
+	a, err := milter.ParseAddress(socket)
+	switch {
+	case err != nil:
+		return ""
+	case a.Network == "unix" || a.Network == "systemd":
+		return a.String()
 	}
-	return socket
+	return a.Addr
 }
 
 // checkHTTP holds the console to loopback: off it, it would need a user and TLS
@@ -59,13 +67,13 @@ func checkHTTP(s *scope, h *HTTP) {
 	if h.Listen != "" && !isLoopback(h.Listen) {
 		s.fault("listen", "%s can be reached from outside, which needs a console user and TLS or the trusted proxy; there is no user, so listen on 127.0.0.1 or [::1], and serve /metrics by metrics_listen", h.Listen)
 	}
-	if (h.TLSCert == "") != (h.TLSKey == "") {
+	if s.sound("tls_cert", "tls_key") && (h.TLSCert == "") != (h.TLSKey == "") {
 		s.fault("tls_cert", "tls_cert and tls_key go together")
 	}
 }
 
 func checkProxy(s *scope, p *Proxy) {
-	if (p.Header == "") != !p.Network.IsValid() {
+	if s.sound("header", "network") && (p.Header == "") != !p.Network.IsValid() {
 		s.fault("header", "header and network go together")
 	}
 }
@@ -93,7 +101,7 @@ func checkReports(s *scope, r *Reports) {
 			s.fault("email", "reports need an address to answer to")
 		}
 	}
-	if (r.Username == "") != (r.PasswordFile == "") {
+	if s.sound("username", "password_file") && (r.Username == "") != (r.PasswordFile == "") {
 		s.fault("username", "username and password_file go together")
 	}
 }
@@ -105,7 +113,7 @@ func checkReportKey(s *scope, k *ReportKey) {
 			set++
 		}
 	}
-	if set == 1 || set == 2 {
+	if s.sound("domain", "selector", "key_file") && (set == 1 || set == 2) {
 		s.fault("domain", "domain, selector and key_file go together")
 	}
 }

@@ -3,6 +3,7 @@ package settings
 import (
 	"fmt"
 	"io/fs"
+	"net"
 	"net/netip"
 	"net/url"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"dmarcd/internal/dns"
+	"dmarcd/internal/milter"
 )
 
 // authServID is an authserv-id that needs no quoting: a value of RFC 8601
@@ -63,8 +65,8 @@ func listenEntry() kind[Listen] {
 	socket := key("socket", required(milterSocket()), func(l *Listen) *string { return &l.Socket })
 	long := section(
 		func(s *scope, l *Listen) {
-			if !s.has("socket") {
-				s.fault("socket", "the socket is missing")
+			s.missing("socket")
+			if !s.has("socket") || !s.sound("socket") {
 				return
 			}
 			for _, name := range []string{"mode", "group"} {
@@ -94,7 +96,8 @@ func listenEntry() kind[Listen] {
 }
 
 func isUnix(socket string) bool {
-	return strings.HasPrefix(socket, "unix:") || strings.HasPrefix(socket, "local:")
+	a, err := milter.ParseAddress(socket)
+	return err == nil && a.Network == "unix"
 }
 
 // fileMode is a socket's mode in octal.
@@ -214,9 +217,9 @@ func reportAddress() kind[ReportAddress] {
 		func(a ReportAddress) string { return a.Address })
 	long := section(
 		func(s *scope, a *ReportAddress) {
+			s.missing("address")
 			switch star := strings.HasPrefix(a.Address, "*@"); {
-			case !s.has("address"):
-				s.fault("address", "the address is missing")
+			case !s.has("address") || !s.sound("address", "domains_by_local_part"):
 			case star && len(a.DomainsByLocalPart) == 0:
 				s.fault("domains_by_local_part", "%s needs a local part with its domains", a.Address)
 			case !star && len(a.DomainsByLocalPart) > 0:
@@ -328,26 +331,22 @@ func milterSocket() kind[string] {
 }
 
 func parseSocket(s string) (string, error) {
-	kind, rest, _ := strings.Cut(s, ":")
-	switch kind {
-	case "unix", "local":
-		if !filepath.IsAbs(rest) {
-			return "", &meant{reason: "the path begins with /"}
-		}
-	case "systemd":
-		if rest == "" {
-			return "", &meant{}
-		}
-	case "inet", "inet6":
-		port, host, _ := strings.Cut(rest, "@")
-		if p, err := strconv.Atoi(port); err != nil || p < 0 || p > 65535 {
-			return "", &meant{reason: "the port is a number from 0 to 65535"}
-		}
-		if host == "" {
-			return "", &meant{reason: "the host is missing", hint: s + "@127.0.0.1"}
-		}
-	default:
-		return "", &meant{}
+	if _, err := milter.ParseAddress(s); err != nil {
+		prefix := fmt.Sprintf("%v %q: ", milter.ErrAddress, s)
+		return "", &meant{reason: strings.TrimPrefix(err.Error(), prefix), hint: nearestSocket(s)}
 	}
 	return oneLine(s, maxPath)
+}
+
+// nearestSocket puts host:port, as the rest of the file spells it, into the
+// MTA's spelling.
+func nearestSocket(s string) string {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil || host == "" {
+		return ""
+	}
+	if _, err := parseHostPort(s, 0); err != nil {
+		return ""
+	}
+	return "inet:" + port + "@" + host
 }

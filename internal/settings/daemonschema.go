@@ -45,7 +45,7 @@ func daemonSchema() kind[Settings] {
 func resolverSchema() kind[Resolver] {
 	return section(
 		func(s *scope, r *Resolver) {
-			if r.Budget < r.Timeout {
+			if s.sound("timeout", "budget") && r.Budget < r.Timeout {
 				s.fault("budget", "%s for all look-ups of a message is less than the %s of one try (resolver.timeout)",
 					measured(int64(r.Budget), timeUnits), measured(int64(r.Timeout), timeUnits))
 			}
@@ -63,7 +63,7 @@ func limitsSchema() kind[Limits] {
 	const leastBits, mostBits = 1024, 16384
 	return section(
 		func(s *scope, l *Limits) {
-			if l.RSABitsMax < l.RSABitsMin {
+			if s.sound("rsa_bits_min", "rsa_bits_max") && l.RSABitsMax < l.RSABitsMin {
 				s.fault("rsa_bits_max", "%d is less than rsa_bits_min, %d", l.RSABitsMax, l.RSABitsMin)
 			}
 		},
@@ -154,13 +154,7 @@ func analysisSchema() kind[Analysis] {
 
 func imapEntry() kind[IMAP] {
 	entry := section(
-		func(s *scope, _ *IMAP) {
-			for _, name := range []string{"host", "user", "password_file"} {
-				if !s.has(name) {
-					s.fault(name, "the key is missing")
-				}
-			}
-		},
+		func(s *scope, _ *IMAP) { s.missing("host", "user", "password_file") },
 		key("host", required(hostName()), func(i *IMAP) *string { return &i.Host }),
 		key("port", integer(1, 65535), func(i *IMAP) *int { return &i.Port }),
 		key("user", required(text("a user name", maxName)), func(i *IMAP) *string { return &i.User }),

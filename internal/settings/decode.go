@@ -80,16 +80,16 @@ func (d *decoder) at(n *yaml.Node, problem, hint string) Fault {
 }
 
 func (d *decoder) fault(n *yaml.Node, format string, args ...any) {
-	d.faults.add(d.at(n, fmt.Sprintf(format, args...), ""))
+	d.faults.add(d.at(n, fmt.Sprintf(format, args...), ""), "")
 }
 
 // faultHint is fault with the spelling that was probably meant.
 func (d *decoder) faultHint(n *yaml.Node, hint, format string, args ...any) {
-	d.faults.add(d.at(n, fmt.Sprintf(format, args...), hint))
+	d.faults.add(d.at(n, fmt.Sprintf(format, args...), hint), "")
 }
 
 func (d *decoder) warn(n *yaml.Node, format string, args ...any) {
-	d.warnings.add(d.at(n, fmt.Sprintf(format, args...), ""))
+	d.warnings.add(d.at(n, fmt.Sprintf(format, args...), ""), d.schemaKey())
 }
 
 // watch gives a function that tells whether no fault was met since.

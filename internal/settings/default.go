@@ -37,7 +37,10 @@ func Default(hostname string) *Settings {
 			Failure: FailureReports{PerHour: 60},
 		},
 		Analysis: Analysis{Enabled: true},
-		Notify:   Notify{SMTP: "127.0.0.1:25", From: "dmarcd@" + hostname, PerHour: 60},
+		Notify:   Notify{SMTP: "127.0.0.1:25", PerHour: 60},
+	}
+	if from, err := parseMailbox("dmarcd@" + hostname); err == nil {
+		s.Notify.From = from.String()
 	}
 	for _, network := range []string{"127.0.0.0/8", "::1/128"} {
 		if p, err := parsePrefix(network); err == nil {

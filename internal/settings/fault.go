@@ -61,14 +61,21 @@ const (
 // faultList gathers the faults of one file, bounded.
 type faultList struct {
 	file    string // the one that was asked for; its faults come first
-	list    Faults
-	alike   map[string]int // how often each problem was met; nil where all are kept
+	list    []grouped
+	alike   map[string]int // how often each group was met; nil where all are kept
 	dropped int            // over maxFaults
 }
 
-func (l *faultList) add(f Fault) {
-	if n := l.alike[f.Problem]; n >= maxAlike {
-		l.alike[f.Problem]++
+// grouped is a fault with what makes it like others.
+type grouped struct {
+	Fault
+	group string
+}
+
+func (l *faultList) add(f Fault, group string) {
+	group += "\x00" + f.Problem
+	if n := l.alike[group]; n >= maxAlike {
+		l.alike[group]++
 		return
 	}
 	if len(l.list) >= maxFaults {
@@ -76,14 +83,14 @@ func (l *faultList) add(f Fault) {
 		return
 	}
 	if l.alike != nil {
-		l.alike[f.Problem]++
+		l.alike[group]++
 	}
-	l.list = append(l.list, f)
+	l.list = append(l.list, grouped{f, group})
 }
 
 // all gives the faults by place, each once, and says how many were left out.
 func (l *faultList) all() Faults {
-	slices.SortStableFunc(l.list, func(a, b Fault) int {
+	slices.SortStableFunc(l.list, func(a, b grouped) int {
 		if ours := a.File == l.file; ours != (b.File == l.file) {
 			if ours {
 				return -1
@@ -93,20 +100,28 @@ func (l *faultList) all() Faults {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line),
 			cmp.Compare(a.Column, b.Column), cmp.Compare(a.Problem, b.Problem))
 	})
-	out := slices.CompactFunc(l.list, func(a, b Fault) bool {
-		return a.File == b.File && a.Line == b.Line && a.Column == b.Column && a.Problem == b.Problem
-	})
+	var out Faults
 	last := map[string]int{}
-	for i, f := range out {
-		last[f.Problem] = i
+	for i, f := range l.list {
+		if i > 0 && f.sameAs(l.list[i-1].Fault) {
+			continue
+		}
+		out = append(out, f.Fault)
+		last[f.group] = len(out) - 1
 	}
-	for problem, n := range l.alike {
-		if i := last[problem]; n > maxAlike {
-			out[i].Problem += fmt.Sprintf(" (and %d more places)", n-maxAlike)
+	for group, n := range l.alike {
+		if n > maxAlike {
+			out[last[group]].Problem += fmt.Sprintf(" (and so in %d more places)", n-maxAlike)
 		}
 	}
 	if l.dropped > 0 {
 		out = append(out, Fault{File: l.file, Problem: fmt.Sprintf("and %d more", l.dropped)})
 	}
 	return out
+}
+
+// sameAs reports whether two faults say the same of the same place, which an
+// alias can reach by several keys.
+func (f Fault) sameAs(o Fault) bool {
+	return f.File == o.File && f.Line == o.Line && f.Column == o.Column && f.Problem == o.Problem
 }

@@ -31,15 +31,21 @@ func readFile(path string) ([]byte, error) {
 		return nil, openTrouble(err)
 	}
 	defer f.Close() //nolint:errcheck // opened for reading only
-	if info, err := f.Stat(); err == nil && info.IsDir() {
+	tooLarge := fmt.Errorf("the file is larger than %d MiB", maxFileBytes>>20)
+	switch info, err := f.Stat(); {
+	case err != nil:
+		return nil, openTrouble(err)
+	case info.IsDir():
 		return nil, errors.New("this is a folder; name a file in it")
+	case info.Size() > maxFileBytes:
+		return nil, tooLarge
 	}
-	data, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
+	data, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1)) // a pipe has no size
 	if err != nil {
 		return nil, openTrouble(err)
 	}
 	if len(data) > maxFileBytes {
-		return nil, fmt.Errorf("the file is larger than %d MiB", maxFileBytes>>20)
+		return nil, tooLarge
 	}
 	return data, nil
 }
@@ -187,7 +193,7 @@ func starFault(data []byte, complaint string) *Fault {
 		Line:    bytes.Count(before, []byte("\n")) + 1,
 		Column:  utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:]) + 1,
 		Problem: "text that begins with * needs quotes",
-		Hint:    strconv.Quote(clip(string(data[m[2]:m[3]]))),
+		Hint:    clip(string(data[m[2]:m[3]])),
 	}
 }
 

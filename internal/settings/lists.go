@@ -191,11 +191,7 @@ func peers() kind[policy.PeerList] {
 		require policy.Require
 	}
 	long := section(
-		func(s *scope, p *peer) {
-			if !s.has("domain") {
-				s.fault("domain", "the domain is missing")
-			}
-		},
+		func(s *scope, _ *peer) { s.missing("domain") },
 		key("domain", onePattern(), func(p *peer) *policy.DomainList { return &p.domain }),
 		key("require", word(policy.RequireBoth, policy.RequireEither), func(p *peer) *policy.Require { return &p.require }))
 	return kind[policy.PeerList]{

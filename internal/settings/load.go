@@ -26,14 +26,17 @@ func Load(path, hostname string) (s *Settings, warnings []Fault, err error) {
 	s = Default(hostname)
 	s.File = path
 	d := newDecoder(path, "")
-	root := loadDaemon(d, s)
+	var file daemonRoot
+	if root, ok := d.load(path); ok {
+		file = d.daemon(root, s)
+	}
 	faults, warned := d.faults.all(), d.warnings.all()
 
-	if root.readable {
+	if file.readable {
 		p, more, err := LoadPolicy(s.Path(s.PolicyFile))
 		warned = append(warned, more...)
 		if err != nil {
-			faults = append(faults, root.blame(s, err)...)
+			faults = append(faults, file.blame(s, err)...)
 		} else {
 			s.Policy = *p
 		}
@@ -50,19 +53,16 @@ type daemonRoot struct {
 	policy   *yaml.Node // the value of `policy`; nil if it is left out
 }
 
-// loadDaemon reads dmarcd.yaml into s.
-func loadDaemon(d *decoder, s *Settings) daemonRoot {
+// daemon reads the values of dmarcd.yaml into s, which holds the defaults.
+func (d *decoder) daemon(root *yaml.Node, s *Settings) daemonRoot {
 	hostname := s.AuthServID
-	root, ok := d.load(d.file)
-	if !ok {
-		return daemonRoot{}
-	}
-	d.keys, d.other = daemonSchema().keys, otherFile{policyFile, topKeys(policySchema().keys)}
+	schema := daemonSchema()
+	d.keys, d.other = schema.keys, otherFile{policyFile, topKeys(policySchema().keys)}
 	if root != nil {
-		into(d, daemonSchema(), root, s)
+		into(d, schema, root, s)
 	}
 	if _, err := parseAuthServID(s.AuthServID); err != nil && s.AuthServID == hostname {
-		d.faults.add(hostNameFault(d.file, hostname))
+		d.faults.add(hostNameFault(d.file, hostname), "")
 	}
 	r := daemonRoot{readable: true, policy: child(root, "policy")}
 	for _, f := range d.faults.list {
@@ -127,7 +127,7 @@ func ParsePolicy(name, folder string, data []byte) (p *Policy, warnings []Fault,
 func (d *decoder) load(path string) (root *yaml.Node, ok bool) {
 	data, err := readFile(path)
 	if err != nil {
-		d.faults.add(Fault{File: d.file, Problem: err.Error()})
+		d.faults.add(Fault{File: d.file, Problem: err.Error()}, "")
 		return nil, false
 	}
 	return d.parse(data)
@@ -137,7 +137,7 @@ func (d *decoder) parse(data []byte) (root *yaml.Node, ok bool) {
 	root, fault := parseYAML(data)
 	if fault != nil {
 		fault.File = d.file
-		d.faults.add(*fault)
+		d.faults.add(*fault, "")
 		return nil, false
 	}
 	if root != nil && isNull(root) {

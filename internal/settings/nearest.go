@@ -39,14 +39,21 @@ func printable(s string) string {
 
 // nearest is the word that s was probably meant to be, "" if none is near.
 func nearest(s string, words []string) string {
-	const longest = 64 // longer words are not misspelt keys
+	const (
+		longest   = 64 // longer words are not misspelt keys
+		shortened = 3  // letters that stand for the word that they begin
+	)
 	if len(s) > longest {
 		return ""
 	}
 	s = strings.ReplaceAll(strings.ToLower(s), "-", "_")
 	best, least := "", max(1, len(s)/3)+1
 	for _, w := range words {
-		if d := distance(s, strings.ToLower(w)); d < least {
+		d := distance(s, strings.ToLower(w))
+		if len(s) >= shortened && strings.HasPrefix(w, s) {
+			d = min(d, 1)
+		}
+		if d < least {
 			best, least = w, d
 		}
 	}

@@ -14,19 +14,25 @@ import (
 // pool gives equal rules one pointer, so that comparing pointers tells whether
 // two domains want the same.
 type pool struct {
-	schema kind[policy.Rules]
-	rules  map[string]*policy.Rules
+	schema  kind[policy.Rules]
+	builtin policy.Rules
+	rules   map[string]*policy.Rules
 }
 
 func newPool() *pool {
-	return &pool{schema: entrySchema(nil), rules: map[string]*policy.Rules{}}
+	return &pool{
+		schema:  entrySchema(nil),
+		builtin: defaultRules(policy.Enforce),
+		rules:   map[string]*policy.Rules{},
+	}
 }
 
-// intern gives the pointer for rules equal to r. Rules are equal if they are
-// shown alike, which holds for sets however they were written.
+// intern gives the pointer for rules equal to r. Rules are equal if what differs
+// from the built-in ones is shown alike, which holds for sets however they were
+// written.
 func (p *pool) intern(r *policy.Rules) *policy.Rules {
 	var b strings.Builder
-	flatten(&b, p.schema.show(*r))
+	flatten(&b, p.schema.unlike(r, &p.builtin))
 	k := b.String()
 	if known, ok := p.rules[k]; ok {
 		return known

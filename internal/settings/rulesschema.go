@@ -172,9 +172,7 @@ func unknownVariable(s string, err error) error {
 func ipMatch() kind[policy.IPMatch] {
 	entry := section(
 		func(s *scope, m *policy.IPMatch) {
-			if !s.has("domain") {
-				s.fault("domain", "the domain is missing")
-			}
+			s.missing("domain")
 			if m.Networks.Empty() {
 				s.fault("networks", "at least one network is needed: the domain's mail comes from there alone")
 			}
@@ -206,6 +204,12 @@ func spfSchema() kind[policy.SPFRules] {
 // ignoredPeers are MAIL FROM domains, addresses and networks in one list.
 func ignoredPeers() field[policy.SPFRules] {
 	const name, expected = "ignored_peers", "a domain, *.domain, an address or a network"
+	show := func(r *policy.SPFRules) *yaml.Node {
+		n := wordList(r.IgnoredDomains.Patterns())
+		n.Content = append(n.Content, showNetworks(r.IgnoredNets).Content...)
+		n.Style = 0
+		return layout(n)
+	}
 	return field[policy.SPFRules]{
 		name: name,
 		keys: []string{name},
@@ -227,12 +231,8 @@ func ignoredPeers() field[policy.SPFRules] {
 				}
 			})
 		},
-		show: func(r *policy.SPFRules) *yaml.Node {
-			n := wordList(r.IgnoredDomains.Patterns())
-			n.Content = append(n.Content, showNetworks(r.IgnoredNets).Content...)
-			n.Style = 0
-			return layout(n)
-		},
+		show:   show,
+		unlike: func(r, _ *policy.SPFRules) *yaml.Node { return show(r) },
 	}
 }
 
@@ -255,6 +255,7 @@ func quarantineSchema() kind[policy.QuarantineRules] {
 	return section(
 		func(s *scope, q *policy.QuarantineRules) {
 			switch {
+			case !s.sound("method", "address"):
 			case q.Method == policy.QuarantineRedirect && q.Address == "":
 				s.fault("address", "method redirect needs the address to send to")
 			case q.Method != policy.QuarantineRedirect && q.Address != "":

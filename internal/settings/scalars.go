@@ -48,7 +48,7 @@ func (d *decoder) wrong(n *yaml.Node, expected, found string, err error) {
 	if m := (*meant)(nil); errors.As(err, &m) {
 		hint = m.hint
 	}
-	d.faults.add(d.at(n, problem, hint))
+	d.faults.add(d.at(n, problem, hint), "")
 }
 
 // word is one of a few words.

@@ -17,6 +17,9 @@ type kind[V any] struct {
 	read func(d *decoder, n *yaml.Node, v *V)
 	// show is the value as read reads it.
 	show func(v V) *yaml.Node
+	// unlike is the part of the value that differs from the other, which is
+	// what show gives for all but sections; nil where it is all of it.
+	unlike func(v, other *V) *yaml.Node
 	// keys are the dotted paths of the keys below; a list's element is "[]".
 	keys []string
 }
@@ -26,7 +29,9 @@ type field[T any] struct {
 	name string
 	read func(d *decoder, n *yaml.Node, t *T)
 	show func(t *T) *yaml.Node // nil to leave the key out
-	keys []string              // name, and the paths below it
+	// unlike is show for a value that differs from the other's, else nil.
+	unlike func(t, other *T) *yaml.Node
+	keys   []string // name, and the paths below it
 }
 
 // key declares a key: its name, what is read, and where it goes.
@@ -46,6 +51,16 @@ func key[T, V any](name string, k kind[V], at func(*T) *V) field[T] {
 			}
 		},
 		show: func(t *T) *yaml.Node { return k.show(*at(t)) },
+		unlike: func(t, other *T) *yaml.Node {
+			v, o := at(t), at(other)
+			switch {
+			case reflect.DeepEqual(v, o):
+				return nil
+			case k.unlike != nil:
+				return k.unlike(v, o)
+			}
+			return k.show(*v)
+		},
 		keys: below(name, k.keys),
 	}
 }
@@ -83,7 +98,7 @@ func (d *decoder) warnNothing(n, standard *yaml.Node) {
 }
 
 // section is a mapping with a fixed set of keys. Check, which may be nil, looks
-// at the finished section, only if nothing in it was wrong.
+// at the finished section.
 func section[T any](check func(s *scope, t *T), fields ...field[T]) kind[T] {
 	names := make([]string, len(fields))
 	var keys []string
@@ -94,7 +109,6 @@ func section[T any](check func(s *scope, t *T), fields ...field[T]) kind[T] {
 	return kind[T]{
 		keys: keys,
 		read: func(d *decoder, n *yaml.Node, t *T) {
-			clean := d.watch()
 			s, ok := d.open(n, names)
 			if !ok {
 				return
@@ -103,27 +117,44 @@ func section[T any](check func(s *scope, t *T), fields ...field[T]) kind[T] {
 				if s.values[i] == nil {
 					continue
 				}
+				clean := d.watch()
 				d.push(f.name, f.name)
 				f.read(d, s.values[i], t)
 				d.pop()
+				s.wrong[i] = !clean()
 			}
-			if check != nil && clean() {
+			if check != nil {
 				check(s, t)
 			}
 		},
 		show: func(t T) *yaml.Node {
-			n := mapping()
-			for _, f := range fields {
+			return pairOff(fields, func(f field[T]) *yaml.Node {
 				if f.show == nil {
-					continue
+					return nil
 				}
-				if v := f.show(&t); v != nil {
-					n.Content = append(n.Content, plain(f.name), v)
+				return f.show(&t)
+			})
+		},
+		unlike: func(t, other *T) *yaml.Node {
+			return pairOff(fields, func(f field[T]) *yaml.Node {
+				if f.unlike == nil {
+					return nil
 				}
-			}
-			return n
+				return f.unlike(t, other)
+			})
 		},
 	}
+}
+
+// pairOff is a section of the fields that have a value.
+func pairOff[T any](fields []field[T], value func(f field[T]) *yaml.Node) *yaml.Node {
+	n := mapping()
+	for _, f := range fields {
+		if v := value(f); v != nil {
+			n.Content = append(n.Content, plain(f.name), v)
+		}
+	}
+	return n
 }
 
 // scope is one section as it stands in the file.
@@ -132,6 +163,7 @@ type scope struct {
 	node   *yaml.Node
 	names  []string
 	values []*yaml.Node // beside names; nil for a key that is not there
+	wrong  []bool       // beside names: the value has a fault, and is not to be judged further
 }
 
 // open sorts the keys of a mapping by name. Unknown keys and repeated ones are faults.
@@ -140,7 +172,7 @@ func (d *decoder) open(n *yaml.Node, names []string) (*scope, bool) {
 		d.fault(n, "expected keys with values, found %s", describe(n))
 		return nil, false
 	}
-	s := &scope{d: d, node: n, names: names, values: make([]*yaml.Node, len(names))}
+	s := &scope{d: d, node: n, names: names, values: make([]*yaml.Node, len(names)), wrong: make([]bool, len(names))}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := n.Content[i], n.Content[i+1]
 		name, ok := d.keyText(k)
@@ -192,6 +224,25 @@ func (s *scope) has(name string) bool {
 	return i >= 0 && s.values[i] != nil
 }
 
+// missing is a fault for each of the keys that is not there.
+func (s *scope) missing(names ...string) {
+	for _, name := range names {
+		if !s.has(name) {
+			s.fault(name, "%s is needed here", name)
+		}
+	}
+}
+
+// sound reports whether none of the keys has a fault of its own.
+func (s *scope) sound(names ...string) bool {
+	for _, name := range names {
+		if i := indexOf(s.names, name); i >= 0 && s.wrong[i] {
+			return false
+		}
+	}
+	return true
+}
+
 // place is where the key's value stands, or the section if it is not set.
 func (s *scope) place(name string) *yaml.Node {
 	if i := indexOf(s.names, name); i >= 0 && s.values[i] != nil {
@@ -200,8 +251,12 @@ func (s *scope) place(name string) *yaml.Node {
 	return s.node
 }
 
-// fault tells of a value that does not fit the rest of its section.
+// fault tells of a value that does not fit the rest of its section, unless the
+// value has a fault of its own.
 func (s *scope) fault(name, format string, args ...any) {
+	if !s.sound(name) {
+		return
+	}
 	s.d.push(name, name)
 	s.d.fault(s.place(name), format, args...)
 	s.d.pop()
@@ -209,6 +264,9 @@ func (s *scope) fault(name, format string, args ...any) {
 
 // warn is fault for what works but is hardly meant.
 func (s *scope) warn(name, format string, args ...any) {
+	if !s.sound(name) {
+		return
+	}
 	s.d.push(name, name)
 	s.d.warn(s.place(name), format, args...)
 	s.d.pop()

@@ -245,7 +245,7 @@ type Alerts struct {
 // Notify is how notifications of package policy are sent.
 type Notify struct {
 	SMTP     string // host:port
-	From     string
+	From     string // "" only where the host's name makes no address
 	Template string // text with %TOKENS%; "" for the built-in one
 	PerHour  int
 }

@@ -18,11 +18,7 @@ func testEntry() kind[Test] {
 	dkimWord := word(dkim.None, dkim.Pass, dkim.Fail, dkim.Policy, dkim.Neutral, dkim.TempError, dkim.PermError)
 	entry := section(
 		func(s *scope, t *Test) {
-			for _, name := range []string{"rcpt", "from", "policy", "expect"} {
-				if !s.has(name) {
-					s.fault(name, "the key is missing")
-				}
-			}
+			s.missing("rcpt", "from", "policy", "expect")
 			if !s.has("mailfrom") {
 				t.MailFrom = t.From
 			}
@@ -36,11 +32,7 @@ func testEntry() kind[Test] {
 		key("spf", wordOr(
 			convert(spfWord, func(r spf.Status) SPFCase { return SPFCase{Result: r} }, func(c SPFCase) spf.Status { return c.Result }),
 			section(
-				func(s *scope, _ *SPFCase) {
-					if !s.has("result") {
-						s.fault("result", "the key is missing")
-					}
-				},
+				func(s *scope, _ *SPFCase) { s.missing("result") },
 				key("result", spfWord, func(c *SPFCase) *spf.Status { return &c.Result }),
 				key("d", domain(), func(c *SPFCase) *dns.Name { return &c.Domain })),
 			func(c SPFCase) bool { return c.Domain.IsZero() },
@@ -48,11 +40,7 @@ func testEntry() kind[Test] {
 		key("dkim", wordOr(
 			convert(dkimWord, func(r dkim.Status) DKIMCase { return DKIMCase{Result: r} }, func(c DKIMCase) dkim.Status { return c.Result }),
 			section(
-				func(s *scope, _ *DKIMCase) {
-					if !s.has("result") {
-						s.fault("result", "the key is missing")
-					}
-				},
+				func(s *scope, _ *DKIMCase) { s.missing("result") },
 				key("result", dkimWord, func(c *DKIMCase) *dkim.Status { return &c.Result }),
 				key("d", domain(), func(c *DKIMCase) *dns.Name { return &c.Domain })),
 			func(c DKIMCase) bool { return c.Domain.IsZero() },
