@@ -1,0 +1,248 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"dmarcd/internal/dns/dnstest"
+)
+
+// readmeZone is what example.com publishes.
+const readmeZone = `
+example.com TXT "v=spf1 -all"
+_dmarc.example.com TXT "v=DMARC1;p=reject;sp=reject;adkim=s;aspf=s"
+com NS a.gtld-servers.net
+`
+
+// shownOutput is the block of README.md behind the marker of that name.
+func shownOutput(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(text), "<!-- output: "+name+" -->\n```\n")
+	if !ok {
+		t.Fatalf("README.md shows no output called %q", name)
+	}
+	block, _, _ := strings.Cut(rest, "```\n")
+	return block
+}
+
+// TestREADMEShowsWhatIsPrinted runs what the README shows and compares.
+func TestREADMEShowsWhatIsPrinted(t *testing.T) {
+	dns := dnstest.New(t, readmeZone)
+	dir := t.TempDir()
+	port, err := freePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(dir, "dmarcd.yaml")
+	files := map[string]string{
+		config: fmt.Sprintf("authserv_id: mx.example.org\nlisten: [\"inet:%s@127.0.0.1\"]\nhttp: {listen: \"\"}\nresolver: {servers: [%q]}\nstate_dir: %s\n",
+			port, dns.Addr, dir),
+		filepath.Join(dir, "policy.yaml"): "{}\n",
+		filepath.Join(dir, "spoof.eml"):   "From: Support <support@example.com>\nTo: user@example.org\nSubject: your account\n\nPlease log in.\n",
+	}
+	for name, text := range files {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	t.Run("check", func(t *testing.T) {
+		out := output(t, exitNo, "check", "-c", config, "--ip", "192.0.2.10", "--helo", "mail.example.net",
+			"--rcpt", "user@example.org", filepath.Join(dir, "spoof.eml"))
+		// The README's policy is the built-in one, which has no place in a file.
+		place := regexp.MustCompile(` \([^ ]*policy\.yaml:\d+\)`)
+		if got, want := place.ReplaceAllString(out, ""), shownOutput(t, "check"); got != want {
+			t.Errorf("printed:\n%s\nREADME.md shows:\n%s", got, want)
+		}
+	})
+
+	t.Run("ping", func(t *testing.T) {
+		startDaemon(t, "serve", "-c", config)
+		out := output(t, exitFine, "ping", "-c", config, "--from", "support@example.com", "--rcpt", "user@example.org")
+		got := strings.Replace(out, ":"+port+"@", ":8893@", 1)
+		millis := regexp.MustCompile(`in [0-9.]+ ms`)
+		got = millis.ReplaceAllString(strings.Replace(got, "inet:"+port+"@", "inet:8893@", 1), "in N ms")
+		if want := millis.ReplaceAllString(shownOutput(t, "ping"), "in N ms"); got != want {
+			t.Errorf("printed:\n%s\nREADME.md shows:\n%s", got, want)
+		}
+	})
+
+	t.Run("serve", func(t *testing.T) {
+		if findConfiguration("").path != "" {
+			t.Skip("this machine has a configuration in " + defaultFolder)
+		}
+		for _, address := range []string{"127.0.0.1:8893", "127.0.0.1:8894"} {
+			l, err := net.Listen("tcp", address)
+			if err != nil {
+				t.Skip("the built-in settings need a free port: ", err)
+			}
+			_ = l.Close() // it was never used
+		}
+		t.Setenv("HOME", dir)
+		t.Setenv("XDG_STATE_HOME", "")
+		log := startDaemon(t, "serve")
+		want := strings.Split(strings.TrimSpace(shownOutput(t, "serve")), "\n")
+		for i, line := range want {
+			got, shown := logLine(t, log[i]), logLine(t, line)
+			delete(got, "time")
+			got["state_dir"], shown["state_dir"] = "", ""
+			if fmt.Sprint(got) != fmt.Sprint(shown) {
+				t.Errorf("line %d:\n%v\nREADME.md shows:\n%v", i+1, got, shown)
+			}
+		}
+	})
+}
+
+func logLine(t *testing.T, line string) map[string]any {
+	t.Helper()
+	m := map[string]any{}
+	if err := json.Unmarshal([]byte(line), &m); err != nil {
+		t.Fatalf("%q: %v", line, err)
+	}
+	return m
+}
+
+// output runs a command in this process and gives what it printed.
+func output(t *testing.T, code int, args ...string) string {
+	t.Helper()
+	var out, errs bytes.Buffer
+	if got := run(t.Context(), args, streams{in: strings.NewReader(""), out: &out, err: &errs}); got != code {
+		t.Fatalf("dmarcd %s: exit code %d, want %d\n%s%s", strings.Join(args, " "), got, code, &out, &errs)
+	}
+	return out.String()
+}
+
+// startDaemon runs the daemon until the test ends and gives its log up to the
+// line that says it is ready.
+func startDaemon(t *testing.T, args ...string) []string {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	r, w := io.Pipe()
+	done := make(chan int, 1)
+	go func() {
+		done <- run(ctx, args, streams{in: strings.NewReader(""), out: io.Discard, err: w})
+		w.CloseWithError(io.EOF)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if code := <-done; code != exitFine {
+			t.Errorf("the daemon ended with exit code %d", code)
+		}
+	})
+	var lines []string
+	scan := bufio.NewScanner(r)
+	for scan.Scan() {
+		lines = append(lines, scan.Text())
+		if strings.Contains(scan.Text(), `"msg":"ready"`) {
+			go func() { _, _ = io.Copy(io.Discard, r) }() // lets the daemon go on logging
+			return lines
+		}
+	}
+	cancel()
+	t.Fatalf("the daemon did not get ready:\n%s", strings.Join(lines, "\n"))
+	return nil
+}
+
+// TestShippedFilesLoad holds the shipped configuration to no fault and no warning.
+func TestShippedFilesLoad(t *testing.T) {
+	for _, name := range []string{"dmarcd.yaml", "policy.yaml"} {
+		path := filepath.Join("../../configs", name)
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+		if out := output(t, exitFine, "config", "check", path); strings.Contains(out, "warning") {
+			t.Errorf("%s: %s", name, out)
+		}
+	}
+}
+
+// TestReload sees good files taken over and a bad one refused with its line.
+func TestReload(t *testing.T) {
+	dir := t.TempDir()
+	config := filepath.Join(dir, "dmarcd.yaml")
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("dmarcd.yaml", "listen: [\"unix:"+dir+"/milter.sock\"]\nhttp: {listen: \"\"}\nstate_dir: "+dir+"\n")
+	write("policy.yaml", "mode: enforce\n")
+
+	source := configuration{path: config}
+	first, _, err := source.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	d, err := newDaemon(source, first, newLog(&log, first.Log, new(slog.LevelVar)), new(slog.LevelVar))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.closeDoors)
+
+	write("policy.yaml", "mode: monitor\n")
+	d.reload()
+	second := d.settings.Load()
+	if second == first || second.Policy.Mode != "monitor" {
+		t.Errorf("a good file was not taken: mode %s", second.Policy.Mode)
+	}
+	write("policy.yaml", "\nmode: watch\n")
+	d.reload()
+	if d.settings.Load() != second {
+		t.Error("a bad file replaced the configuration")
+	}
+	if !strings.Contains(log.String(), "policy.yaml:2:7: mode: expected enforce or monitor") {
+		t.Errorf("the log does not name the fault:\n%s", &log)
+	}
+	write("policy.yaml", "mode: enforce\n")
+	write("dmarcd.yaml", "listen: [\"unix:"+dir+"/other.sock\"]\nstate_dir: "+dir+"\n")
+	d.reload()
+	for _, key := range []string{`"key":"listen"`, `"key":"http"`} {
+		if !strings.Contains(log.String(), key) {
+			t.Errorf("the log does not name the key that needs a restart: %s\n%s", key, &log)
+		}
+	}
+}
+
+// TestStop sees the daemon end in order; that mail in flight is answered first is
+// tested in package milter.
+func TestStop(t *testing.T) {
+	dir := t.TempDir()
+	config := filepath.Join(dir, "dmarcd.yaml")
+	if err := os.WriteFile(config, []byte("listen: [\"unix:"+dir+"/milter.sock\"]\nhttp: {listen: \"\"}\nstate_dir: "+dir+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "policy.yaml"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	var log bytes.Buffer
+	if code := run(ctx, []string{"serve", "-c", config}, streams{in: strings.NewReader(""), out: io.Discard, err: &log}); code != exitFine {
+		t.Errorf("exit code %d", code)
+	}
+	for _, msg := range []string{"ready", "stopping: mail in flight is answered first", "stopped"} {
+		if !strings.Contains(log.String(), `"msg":"`+msg+`"`) {
+			t.Errorf("the log has no %q:\n%s", msg, &log)
+		}
+	}
+}
