@@ -115,12 +115,21 @@ func inetNetwork(network, host string) (string, error) {
 	switch {
 	case err == nil && ip.Is4() && network == "tcp6":
 		return "", fmt.Errorf("inet6 with the IPv4 address %s", host)
+	case err == nil && !plainName(ip.Zone()):
+		return "", fmt.Errorf("host %q has no proper zone", host)
 	case err == nil && ip.Is6():
 		return "tcp6", nil
-	case err != nil && strings.ContainsAny(host, ": \t\r\n\x00/@"):
+	case err != nil && !plainName(host):
 		return "", fmt.Errorf("host %q is neither a name nor an address", host)
 	}
 	return network, nil
+}
+
+// plainName reports whether s, which may be empty, looks like a host name.
+func plainName(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '.' && r != '_'
+	})
 }
 
 // String is the address in Sendmail's spelling.

@@ -174,11 +174,11 @@ func (s *Server) start(nc net.Conn) {
 	case closing:
 		nc.Close()
 	case full:
-		nc.Close()
 		s.stats.refused.Add(1)
 		if n, ok := s.fullLog.allow(); ok {
 			s.log.Warn("milter: too many connections", "mta", nc.RemoteAddr().String(), "limit", s.cfg.MaxConnections, "left_out", n)
 		}
+		nc.Close()
 	default:
 		s.stats.connections.Add(1)
 		go s.run(c)

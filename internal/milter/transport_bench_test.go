@@ -37,14 +37,17 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if names := os.Getenv(systemdEnv); names != "" {
+		systemdChild(names)
+		os.Exit(0)
+	}
 	os.Exit(m.Run())
 }
 
 // benchServer serves on a free port, which it prints. For each line that
 // comes in it prints the CPU time so far in µs, the allocations, and the bytes allocated.
 func benchServer(kind string) error {
-	lc := net.ListenConfig{KeepAlive: -1}
-	ln, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	ln, err := milter.Listen(milter.Address{Network: "tcp4", Addr: "127.0.0.1:0"}, 0, "")
 	if err != nil {
 		return err
 	}
