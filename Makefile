@@ -6,9 +6,10 @@ SHELL       := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
-# The go command needs a place for its caches; a bare environment has none.
-ifneq ($(shell [ -n "$$HOME" ] && [ -d "$$HOME" ] && [ -w "$$HOME" ] && echo yes),yes)
-export HOME := $(CURDIR)/build/home
+# The go command needs a place for its caches; a bare environment has none. (Its
+# name begins with a dot so that ./... does not look for packages in it.)
+ifneq ($(shell [ -n "$${HOME:-}" ] && [ -d "$$HOME" ] && [ -w "$$HOME" ] && echo yes),yes)
+export HOME := $(CURDIR)/build/.home
 $(shell mkdir -p "$(HOME)")
 endif
 
@@ -102,4 +103,5 @@ vuln: ## govulncheck (needs the network for its database)
 
 .PHONY: clean
 clean: ## remove bin/ and build/
+	@[ ! -d build ] || chmod -R u+w build # Go keeps downloaded modules read-only
 	rm -rf bin build
