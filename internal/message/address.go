@@ -252,7 +252,7 @@ func (p *addressParser) domain() ([]byte, error) {
 	if err := p.cfws(); err != nil {
 		return nil, err
 	}
-	start, stop := p.pos, p.pos
+	start, stop := p.pos, 0
 	var joined []byte // the domain so far, where it does not stand in one piece
 	for {
 		from := p.pos

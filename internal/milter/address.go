@@ -90,7 +90,7 @@ func parseInet(network, s string) (Address, error) {
 			return Address{}, errors.New("want PORT@HOST; an IPv6 address before :PORT stands in brackets")
 		}
 		if host == "" {
-			return Address{}, errors.New("no host before the :")
+			return Address{}, errors.New("no host before the colon")
 		}
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {

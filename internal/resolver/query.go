@@ -15,8 +15,6 @@ const (
 	// udpSize is what we take over UDP: what passes everywhere without being
 	// fragmented, as the servers' authors agreed for the DNS flag day 2020.
 	udpSize = 1232
-	// maxMessage is what the two length octets of TCP can say (RFC 1035 section 4.2.2).
-	maxMessage = 1<<16 - 1
 )
 
 // query is one question, ready to be sent.
