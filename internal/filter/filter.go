@@ -31,7 +31,8 @@ type Resolver interface {
 type Filter struct {
 	resolver  Resolver
 	now       func() time.Time
-	conflicts *conflicts
+	conflicts *envelopes // deferred because recipients disagreed
+	deferred  *envelopes // deferred because of DNS trouble
 	prepared  atomic.Pointer[prepared]
 }
 
@@ -40,7 +41,7 @@ func New(resolver Resolver, now func() time.Time) *Filter {
 	if now == nil {
 		now = time.Now
 	}
-	return &Filter{resolver: resolver, now: now, conflicts: newConflicts()}
+	return &Filter{resolver: resolver, now: now, conflicts: newEnvelopes(), deferred: newEnvelopes()}
 }
 
 // Begin opens the transaction for one message at MAIL. It takes s once and keeps
@@ -48,26 +49,42 @@ func New(resolver Resolver, now func() time.Time) *Filter {
 // recipients and queue id come later. The SPF check starts at once. The caller
 // ends the transaction with EndOfMessage or Abort.
 func (f *Filter) Begin(ctx context.Context, s *settings.Settings, env message.Envelope) *Transaction {
+	if relay := relaySource(s, env.ClientIP); relay != nil && !loggedIn(s, &env) {
+		t := f.begin(ctx, s, env)
+		t.relay = relay
+		return t
+	}
 	if left := leave(s, &env); left != "" {
 		return &Transaction{filter: f, settings: s, env: env, ctx: ctx, left: left}
 	}
 	return f.BeginUntrusted(ctx, s, env)
 }
 
+// begin makes a transaction of which nothing was started.
+func (f *Filter) begin(ctx context.Context, s *settings.Settings, env message.Envelope) *Transaction {
+	t := &Transaction{filter: f, settings: s, shared: f.prepare(s), env: env, peer: env.ClientIP, ctx: ctx}
+	t.collector.limits(s.Limits.HeaderFields, int(s.Limits.HeaderBytes))
+	t.forged = authres.NewFinder(t.shared.ids)
+	return t
+}
+
 // BeginUntrusted is Begin for mail that is judged wherever it comes from, such
 // as a message checked by hand.
 func (f *Filter) BeginUntrusted(ctx context.Context, s *settings.Settings, env message.Envelope) *Transaction {
-	t := &Transaction{filter: f, settings: s, shared: f.prepare(s), env: env, ctx: ctx}
-	t.collector.limits(s.Limits.HeaderFields, int(s.Limits.HeaderBytes))
-	t.forged = authres.NewFinder(t.shared.ids)
+	t := f.begin(ctx, s, env)
 	t.startSPF()
 	return t
+}
+
+// loggedIn reports whether mail is left alone because its client logged in.
+func loggedIn(s *settings.Settings, env *message.Envelope) bool {
+	return env.AuthUser != "" && s.SkipAuthenticated
 }
 
 // leave says why mail is not inbound and is to be left alone; "" for inbound mail.
 func leave(s *settings.Settings, env *message.Envelope) policy.Reason {
 	switch {
-	case env.AuthUser != "" && s.SkipAuthenticated:
+	case loggedIn(s, env):
 		return policy.ReasonLogin
 	case !env.ClientIP.IsValid() || s.TrustedNetworks.Match(env.ClientIP):
 		return policy.ReasonTrusted

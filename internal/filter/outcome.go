@@ -20,6 +20,15 @@ type Outcome struct {
 	Rules     *policy.Rules    // whose decision that is; nil where domains disagreed or the message was left alone
 	Remove    []authres.Ref    // forged fields, in the order to delete them
 	Insert    []NewField       // each to the top of the message, in this order: the last ends up first
+	Change    []ChangedField
+	// Redirect is where quarantined mail goes instead of its recipients that are
+	// ours, which Replaced lists; "" for nowhere.
+	Redirect string
+	Replaced []message.Address
+	// Header is the header as it came; nil for mail that was left alone.
+	Header *message.Header
+	// Unrecovered tells that the true client behind a relay could not be read.
+	Unrecovered bool
 }
 
 // DomainDecision is what recipient domains with the same rules decided.
@@ -38,8 +47,11 @@ type NewField struct {
 // QuarantineReason is what the MTA's queue shows for held mail; "" unless the
 // message is to be held.
 func (o *Outcome) QuarantineReason() string {
-	if o.Decision.Action != policy.Quarantine {
+	if o.Decision.Action != policy.Quarantine || o.Rules != nil && o.Rules.Quarantine.Method != policy.QuarantineHold {
 		return ""
+	}
+	if !o.Decision.Evaluated {
+		return "dmarcd: " + o.authorWord() + " (" + string(o.Decision.Reason) + ")"
 	}
 	return "dmarcd: DMARC " + string(o.Decision.Status) + " for " + o.authorWord() + " (" + string(o.Decision.Reason) + ")"
 }

@@ -70,7 +70,7 @@ func (t *Transaction) parts(a message.Address) bool {
 	case settings.Separate:
 		return true
 	case settings.OnConflict:
-		return t.filter.conflicts.known(&t.env, a, t.filter.now())
+		return t.filter.conflicts.known(t.peer, t.env.MailFrom, a, t.filter.now())
 	}
 	return false
 }

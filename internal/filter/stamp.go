@@ -11,17 +11,93 @@ import (
 const (
 	fieldAuthResults = "Authentication-Results"
 	fieldTM          = "X-TM-Authentication-Results"
+	fieldReceivedSPF = "X-TM-Received-SPF"
+	fieldQuarantine  = "X-TM-Quarantine"
+	fieldSpamFlag    = "X-Spam-Flag"
 )
 
 // edits lists the forged fields to remove and ours to add.
 func (t *Transaction) edits(out *Outcome) {
 	out.Remove = t.forged.Refs()
+	t.quarantine(out)
+	t.tagSubject(out)
+	t.standalone(out)
 	if d, ok := stamped(out, func(r *policy.DMARCRules) bool { return r.XHeader }); ok && d.Decision.Evaluated {
 		out.Insert = append(out.Insert, NewField{Name: fieldTM, Value: tmResult(out, d).Value()})
 	}
 	if d, ok := stamped(out, func(r *policy.DMARCRules) bool { return r.AuthenticationResults }); ok {
 		out.Insert = append(out.Insert, NewField{Name: fieldAuthResults, Value: results(t.settings.AuthServID, out, d).Value()})
 	}
+}
+
+// quarantine sets quarantined mail apart in the ways that are not the MTA's hold queue.
+func (t *Transaction) quarantine(out *Outcome) {
+	if out.Decision.Action != policy.Quarantine || out.Rules == nil {
+		return
+	}
+	switch out.Rules.Quarantine.Method {
+	case policy.QuarantineHeader:
+		out.Insert = append(out.Insert,
+			NewField{Name: fieldSpamFlag, Value: " YES"},
+			NewField{Name: fieldQuarantine, Value: " " + quarantineWord(out.Decision.Reason)})
+	case policy.QuarantineRedirect:
+		out.Redirect, out.Replaced = out.Rules.Quarantine.Address, t.rcpts.ours
+	}
+}
+
+// quarantineWord names the check that quarantined a message.
+func quarantineWord(r policy.Reason) string {
+	switch r {
+	case policy.ReasonSPF:
+		return "spf"
+	case policy.ReasonDKIM:
+		return "dkim"
+	case policy.ReasonSenderIP:
+		return "sender-ip"
+	case policy.ReasonMultipleFrom:
+		return "multiple-from"
+	}
+	return "dmarc"
+}
+
+// standalone stamps what the standalone checks found, in the vendor's forms.
+func (t *Transaction) standalone(out *Outcome) {
+	if d, ok := find(out, func(d DomainDecision) bool { return d.Decision.Ran.DKIM && d.Rules.DKIM.XHeader }); ok {
+		out.Insert = append(out.Insert, NewField{Name: fieldTM, Value: tmDKIM(&out.Verdict, &d.Rules.DKIM).Value()})
+	}
+	if _, ok := find(out, func(d DomainDecision) bool { return d.Decision.Ran.SPF && d.Rules.SPF.XHeader }); ok {
+		out.Insert = append(out.Insert, NewField{Name: fieldReceivedSPF, Value: authres.ReceivedSPF{
+			Result: string(out.Verdict.SPF.Status), ClientIP: out.Envelope.ClientIP,
+			EnvelopeFrom: out.Envelope.MailFrom.String(), Helo: out.Envelope.Helo,
+		}.Value()})
+	}
+}
+
+// find is the first recipient domain for which is holds.
+func find(out *Outcome, is func(DomainDecision) bool) (DomainDecision, bool) {
+	for _, d := range out.Domains {
+		if is(d) {
+			return d, true
+		}
+	}
+	return DomainDecision{}, false
+}
+
+// tmDKIM is the standalone DKIM form of X-TM-Authentication-Results.
+func tmDKIM(v *policy.Verdict, r *policy.DKIMRules) authres.TMDKIM {
+	out := authres.TMDKIM{Enforced: r.Enforces(v)}
+	switch v.SummarizeDKIM() {
+	case policy.DKIMVerified:
+		s := &v.DKIM[v.Shown()]
+		out.Outcome, out.HeaderD, out.HeaderS, out.HeaderI = authres.VerifiedSig, s.Domain.String(), s.Selector, s.Identity
+	case policy.DKIMFailed:
+		out.Outcome = authres.UnverifiedSig
+	case policy.DKIMUnsigned:
+		out.Outcome = authres.Unsigned
+	default:
+		out.Outcome = authres.Unprocessed
+	}
+	return out
 }
 
 // stamped picks the recipient domain that a field speaks for: of those that want

@@ -3,6 +3,7 @@ package filter
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"runtime/debug"
 
 	"dmarcd/internal/auth/authres"
@@ -23,7 +24,9 @@ type Transaction struct {
 	shared   *prepared
 	env      message.Envelope
 	ctx      context.Context
-	left     policy.Reason // why the message is left alone; "" if it is inbound
+	left     policy.Reason            // why the message is left alone; "" if it is inbound
+	peer     netip.Addr               // who handed the mail over: the client, or the relay before it
+	relay    *settings.ClientIPSource // where the true client stands; nil where it is the peer
 
 	rcpts     recipients
 	collector collector
@@ -32,6 +35,7 @@ type Transaction struct {
 	spf       *spfCheck
 	author    message.Author
 	wholeWalk bool
+	recovered bool // the true client was found behind a relay
 	discovery *dmarc.Discovery
 	verifier  *dkim.Verifier
 	cancel    context.CancelFunc // ends the look-ups that the header started
@@ -93,6 +97,9 @@ func (t *Transaction) EndOfHeader() {
 	if t.left == "" && len(t.rcpts.groups) == 0 {
 		t.left = policy.ReasonNotOurs
 	}
+	if t.left == "" && t.relay != nil {
+		t.recoverClient()
+	}
 	if t.left != "" {
 		return
 	}
@@ -110,6 +117,19 @@ func (t *Transaction) EndOfHeader() {
 	if !t.author.Domain.IsZero() {
 		t.discovery = t.shared.discoverer.Begin(ctx, t.author.Domain, t.candidates()...)
 	}
+}
+
+// recoverClient puts the true client behind a trusted relay into the envelope. One
+// that cannot be read leaves no address, and SPF nothing to check.
+func (t *Transaction) recoverClient() {
+	t.env.ClientIP, t.env.Helo = trueClient(&t.collector.header, t.relay)
+	t.recovered = t.env.ClientIP.IsValid()
+	if t.recovered {
+		if t.left = leave(t.settings, &t.env); t.left != "" {
+			return
+		}
+	}
+	t.startSPF()
 }
 
 // ShowWholeWalk makes the verdict hold the whole tree walk, even where the result
@@ -180,6 +200,8 @@ func (t *Transaction) EndOfMessage(queueID string) Outcome {
 	out.Verdict = t.verdict()
 	t.decide(&out)
 	t.edits(&out)
+	out.Header = &t.collector.header
+	out.Unrecovered = t.relay != nil && !t.recovered
 	return out
 }
 
@@ -226,9 +248,12 @@ func dkimOutcome(s dkim.Status) dmarc.Outcome {
 // decide applies the rules of each recipient domain and makes one answer.
 func (t *Transaction) decide(out *Outcome) {
 	facts := policy.Facts{ClientIP: t.env.ClientIP, NullSender: t.env.NullSender(), QueueID: t.env.QueueID}
-	decisions := make([]policy.Decision, len(t.rcpts.groups))
+	decisions := t.decideAll(&out.Verdict, facts)
+	if t.deferExpired(decisions) {
+		facts.DeferExpired = true
+		decisions = t.decideAll(&out.Verdict, facts)
+	}
 	for i, g := range t.rcpts.groups {
-		decisions[i] = policy.Decide(&out.Verdict, facts, g.rules)
 		out.Domains = append(out.Domains, DomainDecision{Domains: g.domains, Rules: g.rules, Decision: decisions[i]})
 	}
 	if t.forged.Found() > maxForged && !watchesOnly(t.rcpts.groups) {
@@ -236,19 +261,58 @@ func (t *Transaction) decide(out *Outcome) {
 		return
 	}
 	chosen := 0
-	if policy.Conflict(decisions) {
+	if t.conflict(decisions) {
 		switch t.settings.Policy.MixedRecipients {
 		case settings.Mildest:
 			chosen = policy.Mildest(decisions)
 		case settings.Strictest:
 			chosen = policy.Strictest(decisions)
 		default:
-			t.filter.conflicts.remember(&t.env, t.rcpts.ours, t.filter.now())
+			t.filter.conflicts.remember(t.peer, t.env.MailFrom, t.rcpts.ours, t.filter.now())
 			out.Decision = policy.ConflictDecision()
 			return
 		}
 	}
 	out.Decision, out.Rules = decisions[chosen], t.rcpts.groups[chosen].rules
+}
+
+// decideAll decides for each set of rules among the recipients.
+func (t *Transaction) decideAll(v *policy.Verdict, facts policy.Facts) []policy.Decision {
+	decisions := make([]policy.Decision, len(t.rcpts.groups))
+	for i, g := range t.rcpts.groups {
+		decisions[i] = policy.Decide(v, facts, g.rules)
+	}
+	return decisions
+}
+
+// deferExpired reports whether DNS trouble has deferred this envelope for as long
+// as it may. It remembers a deferral, and forgets it once there is none.
+func (t *Transaction) deferExpired(decisions []policy.Decision) bool {
+	now := t.filter.now()
+	for _, d := range decisions {
+		if d.Action == policy.Defer {
+			since := t.filter.deferred.remember(t.peer, t.env.MailFrom, t.rcpts.ours, now)
+			return now.Sub(since) >= t.settings.Policy.DeferLimit
+		}
+	}
+	t.filter.deferred.forget(t.peer, t.env.MailFrom, t.rcpts.ours)
+	return false
+}
+
+// conflict reports whether the recipients' domains want different things done.
+func (t *Transaction) conflict(decisions []policy.Decision) bool {
+	if policy.Conflict(decisions) {
+		return true
+	}
+	if decisions[0].Action != policy.Quarantine {
+		return false
+	}
+	for _, g := range t.rcpts.groups[1:] {
+		if g.rules.Quarantine != t.rcpts.groups[0].rules.Quarantine {
+			return true
+		}
+	}
+	return false
 }
 
 // maxForged is how many fields that claim to be ours a message may bear. No

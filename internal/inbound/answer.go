@@ -13,6 +13,19 @@ func answer(o *filter.Outcome) milter.Outcome {
 		return out
 	}
 	out.Quarantine = o.QuarantineReason()
+	if o.Redirect != "" {
+		for _, a := range o.Replaced {
+			out.Edits = append(out.Edits, milter.Edit{Kind: milter.DeleteRcpt, Name: "<" + a.String() + ">"})
+		}
+		out.Edits = append(out.Edits, milter.Edit{Kind: milter.AddRcpt, Name: "<" + o.Redirect + ">"})
+	}
+	for _, f := range o.Change {
+		kind := milter.ChangeHeader
+		if f.Index == 0 {
+			kind = milter.AddHeader
+		}
+		out.Edits = append(out.Edits, milter.Edit{Kind: kind, Name: f.Name, Index: f.Index, Value: f.Value})
+	}
 	for _, ref := range o.Remove {
 		out.Edits = append(out.Edits, milter.Edit{Kind: milter.DeleteHeader, Name: ref.Name, Index: ref.Index})
 	}

@@ -7,20 +7,11 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// Decide applies the rules of one recipient domain to a message. It never turns
-// quarantine into reject or an unfinished check into a failure.
-func Decide(v *Verdict, f Facts, r *Rules) Decision {
-	d := decideDMARC(v, f, &r.DMARC)
-	d.Would = d.Action
-	if r.Mode == Monitor {
-		d.Action, d.Reply = Bypass, Reply{}
-	}
-	return d
-}
-
 // decideDMARC follows the order of the policy file's contract: exceptions, enforced
-// peer or else senders list, null sender, evaluation, action slot.
-func decideDMARC(v *Verdict, f Facts, r *DMARCRules) Decision {
+// peer or else senders list, null sender, evaluation, override, action slot.
+// sourcePassed says that a sender IP match let the client send for the author's
+// domain: it counts as an aligned SPF pass, but for an enforced peer.
+func decideDMARC(v *Verdict, f Facts, r *DMARCRules, sourcePassed bool) Decision {
 	if !r.Enabled {
 		return skip(ReasonDisabled, "dmarc.enabled")
 	}
@@ -39,7 +30,14 @@ func decideDMARC(v *Verdict, f Facts, r *DMARCRules) Decision {
 	if f.NullSender && r.SkipNullSender {
 		return skip(ReasonNullSender, "dmarc.skip_null_sender")
 	}
-	return decideSlot(v, f, r, judge(v, r.Criteria))
+	if sourcePassed && v.DMARC.Record != nil {
+		return Decision{Action: Bypass, Reason: ReasonSenderIP, Rule: "sender_ip_match", Evaluated: true, Status: dmarc.Pass}
+	}
+	d := decideSlot(v, f, r, judge(v, r.Criteria), sourcePassed)
+	if d.Status != dmarc.Pass {
+		r.override(v, f, &d)
+	}
+	return d
 }
 
 // skip is the decision where DMARC does not run.
@@ -84,15 +82,23 @@ func decidePeer(v *Verdict, f Facts, r *DMARCRules, require Require) Decision {
 	switch d.Status {
 	case dmarc.TempError:
 		d.Action, d.Reason, d.Rule = Defer, ReasonTemperror, "dmarc.enforced_peers"
-	case dmarc.Fail:
-		d.Reason = ReasonEnforcedPeer
-		d.Action, d.Rule = r.slot(v.DMARC.Policy)
-		if floor := peerFloor(r.EnforcedPeerAction); severity(floor) > severity(d.Action) {
-			d.Action, d.Rule = floor, "dmarc.enforced_peer_action"
+		if f.DeferExpired {
+			r.failPeer(v, &d)
 		}
+	case dmarc.Fail:
+		r.failPeer(v, &d)
 	}
 	d.Reply = replyFor(v, f, r, d)
 	return d
+}
+
+// failPeer is what becomes of an enforced peer that fails.
+func (r *DMARCRules) failPeer(v *Verdict, d *Decision) {
+	d.Reason = ReasonEnforcedPeer
+	d.Action, d.Rule = r.slot(v.DMARC.Policy)
+	if floor := peerFloor(r.EnforcedPeerAction); severity(floor) > severity(d.Action) {
+		d.Action, d.Rule = floor, "dmarc.enforced_peer_action"
+	}
 }
 
 // peerFloor is the least that becomes of a failing enforced peer.
@@ -107,17 +113,20 @@ func peerFloor(a PeerAction) Action {
 }
 
 // decideSlot picks the action that the domain's map has for the result.
-func decideSlot(v *Verdict, f Facts, r *DMARCRules, s dmarc.Status) Decision {
+func decideSlot(v *Verdict, f Facts, r *DMARCRules, s dmarc.Status, sourcePassed bool) Decision {
 	d := Decision{Action: Bypass, Reason: ReasonPass, Evaluated: true, Status: s}
 	switch s {
 	case dmarc.None:
 		d.Reason = ReasonNoRecord
 		d.Action, d.Rule = r.slot("")
-		if aligned, _ := v.alignedPass(); aligned && r.NoRecordWhen == NoRecordUnauthenticated {
+		if aligned, _ := v.alignedPass(); (aligned || sourcePassed) && r.NoRecordWhen == NoRecordUnauthenticated {
 			d.Action, d.Rule = Bypass, "dmarc.no_record_when"
 		}
 	case dmarc.TempError:
 		d.Action, d.Reason, d.Rule = r.Actions.Temperror, ReasonTemperror, "dmarc.actions.temperror"
+		if d.Action == Defer && f.DeferExpired {
+			d.Action, d.Rule = Bypass, "defer_limit"
+		}
 	case dmarc.Fail:
 		d.Reason = ReasonPolicy
 		d.Action, d.Rule = r.slot(v.DMARC.Policy)

@@ -11,6 +11,10 @@ type Reason string
 // Reasons.
 const (
 	ReasonPass         Reason = "pass"              // DMARC passed by the criteria in force
+	ReasonSenderIP     Reason = "sender_ip_match"   // the client may, or may not, send for the From domain
+	ReasonSPF          Reason = "spf"               // the standalone SPF check
+	ReasonDKIM         Reason = "dkim"              // the standalone DKIM check
+	ReasonForwarder    Reason = "trusted_forwarder" // failed, but came by a trusted forwarder
 	ReasonPolicy       Reason = "published_policy"  // failed; the slot of the sender's policy acted
 	ReasonNoRecord     Reason = "no_record"         // no DMARC record
 	ReasonEnforcedPeer Reason = "enforced_peer"     // an enforced peer failed
@@ -44,9 +48,13 @@ type Decision struct {
 	// Evaluated tells that DMARC ran: the message is stamped, remembered with its
 	// result and counted in reports.
 	Evaluated bool
+	Ran       Checks       // the standalone checks that ran
 	Enforced  bool         // judged as an enforced peer
 	Status    dmarc.Status // by the criteria in force; "" unless Evaluated
 }
+
+// Checks says which standalone checks ran.
+type Checks struct{ SPF, DKIM bool }
 
 // severity orders actions from the mildest to the strictest.
 func severity(a Action) int {

@@ -15,10 +15,14 @@ func replyFor(v *Verdict, f Facts, r *DMARCRules, d Decision) Reply {
 	case Reject:
 		return rejection(rejectText(v, f, r, d))
 	case Defer:
-		return Reply{Code: 451, Enhanced: "4.7.1", Text: safeLine(
-			"DMARC for " + v.DMARC.Author.String() + " cannot be checked now because of DNS trouble; please try again later")}
+		return deferral("4.7.1", "DMARC for "+v.DMARC.Author.String())
 	}
 	return Reply{}
+}
+
+// deferral is the answer to mail that DNS trouble keeps from being checked.
+func deferral(enhanced, what string) Reply {
+	return Reply{Code: 451, Enhanced: enhanced, Text: safeLine(what + " cannot be checked now because of DNS trouble; please try again later")}
 }
 
 // rejectText is the operator's text for DMARC failures under p=reject, and a

@@ -30,6 +30,9 @@ type Facts struct {
 	ClientIP   netip.Addr // zero if not known
 	NullSender bool
 	QueueID    string // the MTA's name for the mail; "" if not told
+	// DeferExpired says that the same envelope was deferred for as long as
+	// defer_limit allows: DNS trouble defers it no more.
+	DeferExpired bool
 }
 
 // singleAuthor reports whether DMARC had one author domain to work with.

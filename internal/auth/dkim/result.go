@@ -22,11 +22,13 @@ const (
 // Result is the outcome for one DKIM-Signature field. Its text comes from the
 // network, but is checked: Domain and Selector hold letters, digits, hyphens,
 // underscores and dots only, Algorithm letters, digits and hyphens, SigPrefix
-// the base64 alphabet. Neither it nor Err holds a local part.
+// the base64 alphabet. Only Identity may hold a local part, which is personal
+// and unchecked text: it is for the header that tells of it, not for logs or stores.
 type Result struct {
 	Status    Status
 	Domain    dns.Name // d=; zero if the field could not be read
 	Selector  string   // s=, as sent, U-labels as A-labels; "" if it could not be read
+	Identity  string   // i=, as sent; "" if there is none or it could not be read
 	Algorithm string   // a=, such as "rsa-sha256"; "" if it could not be read
 	Header    string   // header canonicalization, "simple" or "relaxed"
 	Body      string   // body canonicalization

@@ -208,7 +208,7 @@ func (s *signature) parseNames(tags tagList) error {
 }
 
 // parseIdentity checks that the domain of i= is within d=; letter case does not
-// count (RFC 6376 section 6.1.1). Its local part is of no use here.
+// count (RFC 6376 section 6.1.1).
 func (s *signature) parseIdentity(tags tagList) error {
 	i, ok := tags.get("i")
 	if !ok {
@@ -229,6 +229,10 @@ func (s *signature) parseIdentity(tags tagList) error {
 	}
 	if s.agent != s.Domain && !s.agent.IsBelow(s.Domain) {
 		return fmt.Errorf("%w: %s and %s", ErrIdentity, s.agent, s.Domain)
+	}
+	const maxIdentity = 320 // octets of an address, RFC 5321 section 4.5.3.1
+	if len(i.value) <= maxIdentity {
+		s.Identity = string(squeeze(nil, i.value))
 	}
 	return nil
 }

@@ -230,7 +230,7 @@ func TestResultNamesTheSignature(t *testing.T) {
 	got := one(t, res, field+plainHead, plainText, Options{Now: testNow})
 	prefix := got.SigPrefix
 	got.SigPrefix, got.Err = "", nil
-	want := Result{Status: Policy, Domain: dns.MustParse("example.com"), Selector: "S.One",
+	want := Result{Status: Policy, Domain: dns.MustParse("example.com"), Selector: "S.One", Identity: "joe@example.com",
 		Algorithm: "rsa-sha256", Header: "relaxed", Body: "simple", KeyBits: 2048, Partial: true, Testing: true, Processed: true}
 	if got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -244,7 +244,7 @@ func TestResultNamesTheSignature(t *testing.T) {
 	bad := strings.Replace(field, "v=1", "v=2", 1)
 	got = one(t, res, strings.Replace(bad, "rsa-sha256", "rsa-sha1", 1)+plainHead, plainText, Options{Now: testNow})
 	got.SigPrefix, got.Err = "", nil
-	want = Result{Status: PermError, Domain: want.Domain, Selector: "S.One", Algorithm: "rsa-sha1", Header: "relaxed", Body: "simple"}
+	want = Result{Status: PermError, Domain: want.Domain, Selector: "S.One", Identity: "joe@example.com", Algorithm: "rsa-sha1", Header: "relaxed", Body: "simple"}
 	if got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}

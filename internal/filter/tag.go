@@ -1,0 +1,97 @@
+package filter
+
+import (
+	"bytes"
+	"mime"
+	"strings"
+
+	"dmarcd/internal/auth/dmarc"
+	"dmarcd/internal/message"
+	"dmarcd/internal/policy"
+)
+
+// ChangedField is a field of the message that gets another value.
+type ChangedField struct {
+	Name  string
+	Index int    // from 1; 0 where the message has no such field and one is added
+	Value string // with its leading space, without the last CRLF
+}
+
+// failed reports whether a decision says that the message failed: what is tagged
+// and notified.
+func failed(d policy.Decision) bool {
+	switch d.Status {
+	case dmarc.Fail, dmarc.PermError:
+		return true
+	case dmarc.None:
+		return d.Would != policy.Bypass
+	}
+	return false
+}
+
+// tagSubject puts the tag of the deciding domain before the Subject of failing
+// mail that is let through or quarantined.
+func (t *Transaction) tagSubject(out *Outcome) {
+	if out.Rules == nil || out.Rules.Mode == policy.Monitor || !failed(out.Decision) {
+		return
+	}
+	tag := out.Rules.DMARC.TagSubject
+	if tag == "" || out.Decision.Action != policy.Bypass && out.Decision.Action != policy.Quarantine {
+		return
+	}
+	h := &t.collector.header
+	if h.Cut || !out.Rules.DMARC.TagSigned && isSigned(h) {
+		return
+	}
+	encoded := encodeTag(tag)
+	f, ok := h.First("Subject")
+	if !ok {
+		out.Change = append(out.Change, ChangedField{Name: "Subject", Value: " " + encoded})
+		return
+	}
+	old := bytes.TrimRight(f.Value(), "\r\n")
+	text := bytes.TrimLeft(old, " \t\r\n")
+	if bytes.HasPrefix(text, []byte(encoded)) {
+		return
+	}
+	out.Change = append(out.Change, ChangedField{Name: "Subject", Index: 1, Value: " " + encoded + " " + string(text)})
+}
+
+// encodeTag is the tag as it stands in a header (RFC 2047). Blanks between two
+// encoded words do not show, so that an encoded tag brings its own at its end.
+func encodeTag(tag string) string {
+	if isASCII(tag) {
+		return tag
+	}
+	return mime.BEncoding.Encode("UTF-8", tag+" ")
+}
+
+func isASCII(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+// isSigned reports whether a change of the header, or of how the message is
+// shown, could break a signature: DKIM, S/MIME (RFC 8551) or PGP/MIME (RFC 3156).
+func isSigned(h *message.Header) bool {
+	for _, f := range h.Fields {
+		switch {
+		case f.Is("DKIM-Signature"):
+			return true
+		case f.Is("Content-Type"):
+			value := strings.ToLower(string(f.Value()))
+			kind, params, _ := strings.Cut(strings.TrimSpace(value), ";")
+			switch strings.TrimSpace(kind) {
+			case "multipart/signed":
+				return true
+			case "application/pkcs7-mime", "application/x-pkcs7-mime":
+				return strings.Contains(params, "signed-data")
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,163 @@
+package policy
+
+import (
+	"dmarcd/internal/auth/dkim"
+	"dmarcd/internal/auth/spf"
+)
+
+// source is the result of a sender IP match.
+type source struct {
+	rule   *IPMatch // the entry that a failure meets; nil if none did
+	passed bool     // the client may send for the From domain
+}
+
+func (s source) failed() bool { return s.rule != nil }
+
+// matchSource holds the client's address to the networks that the From domain may
+// come from. Several entries for a domain add up. Without an address, or a
+// single From domain, nothing can be matched.
+func matchSource(v *Verdict, f Facts, entries []IPMatch) source {
+	if !v.singleAuthor() || !f.ClientIP.IsValid() {
+		return source{}
+	}
+	var s source
+	for i := range entries {
+		e := &entries[i]
+		if !e.Domain.Match(v.DMARC.Author) {
+			continue
+		}
+		if e.Networks.Match(f.ClientIP) {
+			return source{passed: true}
+		}
+		if s.rule == nil {
+			s.rule = e
+		}
+	}
+	return s
+}
+
+func (s source) decision(v *Verdict, f Facts) Decision {
+	d := Decision{Action: s.rule.Action, Reason: ReasonSenderIP, Rule: "sender_ip_match"}
+	if d.Action == Reject {
+		d.Reply = rejection("5.7.1 mail from " + v.DMARC.Author.String() + " is not accepted from " + f.clientIP())
+	}
+	return d
+}
+
+// applies reports whether the standalone SPF check looks at the message at all.
+func (r *SPFRules) applies(v *Verdict, f Facts) bool {
+	return r.Enabled && !r.IgnoredDomains.Match(v.SPF.Domain) && !r.IgnoredNets.Match(f.ClientIP)
+}
+
+// decideSPF is the standalone SPF check.
+func decideSPF(v *Verdict, f Facts, r *SPFRules) Decision {
+	action, key := r.Actions.of(v.SPF.Status)
+	d := Decision{Action: action, Reason: ReasonSPF, Rule: "spf.actions." + key}
+	switch action {
+	case Reject:
+		text := "5.7.23 SPF " + string(v.SPF.Status) + ": " + v.spfIdentity() + " does not permit " + f.clientIP() + " to send its mail"
+		if v.SPF.Explanation != "" {
+			text += "; it explains: " + v.SPF.Explanation
+		}
+		d.Reply = rejection(text)
+	case Defer:
+		if f.DeferExpired {
+			return Decision{Action: Bypass, Reason: ReasonSPF, Rule: "defer_limit"}
+		}
+		d.Reply = deferral("4.7.24", "SPF for "+v.spfIdentity())
+	}
+	return d
+}
+
+func (v *Verdict) spfIdentity() string {
+	if v.SPF.Domain.IsZero() {
+		return "the sender"
+	}
+	return v.SPF.Domain.String()
+}
+
+// of is the action for a result and the key that holds it; pass lets through.
+func (a *SPFActions) of(s spf.Status) (Action, string) {
+	switch s {
+	case spf.Fail:
+		return a.Fail, "fail"
+	case spf.Softfail:
+		return a.Softfail, "softfail"
+	case spf.Neutral:
+		return a.Neutral, "neutral"
+	case spf.None:
+		return a.None, "none"
+	case spf.PermError:
+		return a.Permerror, "permerror"
+	case spf.TempError:
+		return a.Temperror, "temperror"
+	}
+	return Bypass, "pass"
+}
+
+// applies reports whether the standalone DKIM check looks at the message at all.
+func (r *DKIMRules) applies(f Facts) bool {
+	return r.Enabled && !(f.NullSender && r.SkipNullSender)
+}
+
+// DKIMSummary is what the standalone DKIM check makes of all signatures.
+type DKIMSummary string
+
+// Summaries.
+const (
+	DKIMVerified    DKIMSummary = "verified"    // at least one verified
+	DKIMFailed      DKIMSummary = "failed"      // some were processed, none verified
+	DKIMTemporary   DKIMSummary = "temporary"   // none verified, a key could not be fetched
+	DKIMUnprocessed DKIMSummary = "unprocessed" // there are signatures, none could be processed
+	DKIMUnsigned    DKIMSummary = "unsigned"
+)
+
+// SummarizeDKIM sums the signatures up for the standalone check. A key that could
+// not be fetched leaves it open whether that signature would have verified.
+func (v *Verdict) SummarizeDKIM() DKIMSummary {
+	s := v.dkimSummary()
+	switch {
+	case s.verified:
+		return DKIMVerified
+	case s.temporary:
+		return DKIMTemporary
+	case s.processed:
+		return DKIMFailed
+	case len(v.DKIM) > 0:
+		return DKIMUnprocessed
+	}
+	return DKIMUnsigned
+}
+
+// Enforces reports whether the standalone DKIM check demands a signature of the
+// message's author.
+func (r *DKIMRules) Enforces(v *Verdict) bool {
+	return v.singleAuthor() && r.EnforcedPeers.Match(v.DMARC.Author)
+}
+
+// decideDKIM is the standalone DKIM check: an enforced peer without a verified
+// signature fails.
+func decideDKIM(v *Verdict, f Facts, r *DKIMRules) Decision {
+	d := Decision{Action: Bypass, Reason: ReasonDKIM}
+	switch v.SummarizeDKIM() {
+	case DKIMFailed:
+		d.Action, d.Rule = r.Actions.Fail, "dkim.actions.fail"
+	case DKIMTemporary:
+		d.Action, d.Rule = r.Actions.Temperror, "dkim.actions.temperror"
+	case DKIMUnsigned, DKIMUnprocessed:
+		d.Action, d.Rule = r.Actions.None, "dkim.actions.none"
+		if r.Enforces(v) {
+			d.Action, d.Rule = stricter(r.Actions.Fail, r.Actions.None), "dkim.enforced_peers"
+		}
+	}
+	switch d.Action {
+	case Reject:
+		d.Reply = rejection("5.7.20 no DKIM signature of this message verifies: DKIM " + v.DKIMWord())
+	case Defer:
+		if f.DeferExpired {
+			return Decision{Action: Bypass, Reason: ReasonDKIM, Rule: "defer_limit"}
+		}
+		d.Reply = deferral("4.7.1", "DKIM "+string(dkim.TempError)+": the signature's key")
+	}
+	return d
+}
