@@ -78,7 +78,7 @@ func (l *faultList) add(f Fault, group string) {
 		l.alike[group]++
 		return
 	}
-	if len(l.list) >= maxFaults {
+	if l.full() {
 		l.dropped++
 		return
 	}
@@ -87,6 +87,9 @@ func (l *faultList) add(f Fault, group string) {
 	}
 	l.list = append(l.list, grouped{f, group})
 }
+
+// full reports whether further faults are only counted.
+func (l *faultList) full() bool { return len(l.list) >= maxFaults }
 
 // all gives the faults by place, each once, and says how many were left out.
 func (l *faultList) all() Faults {

@@ -20,9 +20,7 @@ const (
 // settings and what is worth a warning; otherwise err is Faults with every fault
 // of both files, and the settings are nil.
 func Load(path, hostname string) (s *Settings, warnings []Fault, err error) {
-	if whole, err := filepath.Abs(path); err == nil {
-		path = whole
-	}
+	path = whole(path)
 	s = Default(hostname)
 	s.File = path
 	d := newDecoder(path, "")
@@ -33,10 +31,10 @@ func Load(path, hostname string) (s *Settings, warnings []Fault, err error) {
 	faults, warned := d.faults.all(), d.warnings.all()
 
 	if file.readable {
-		p, more, err := LoadPolicy(s.Path(s.PolicyFile))
+		p, more, err := LoadPolicy(beside(path, s.PolicyFile))
 		warned = append(warned, more...)
 		if err != nil {
-			faults = append(faults, file.blame(s, err)...)
+			faults = append(faults, file.blame(path, err)...)
 		} else {
 			s.Policy = *p
 		}
@@ -45,6 +43,23 @@ func Load(path, hostname string) (s *Settings, warnings []Fault, err error) {
 		return nil, warned, faults
 	}
 	return s, warned, nil
+}
+
+// whole is the absolute form of a path, which faults and rules are told with
+// wherever the reader of the log stands.
+func whole(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}
+
+// beside is the path of a file that another names, by the folder of that other.
+func beside(path, name string) string {
+	if filepath.IsAbs(name) {
+		return filepath.Clean(name)
+	}
+	return filepath.Join(filepath.Dir(path), name)
 }
 
 // daemonRoot is what is known of dmarcd.yaml once it was read.
@@ -75,17 +90,17 @@ func (d *decoder) daemon(root *yaml.Node, s *Settings) daemonRoot {
 
 // blame points at the key that names the policy file where that file cannot be
 // read at all; other faults have their own place.
-func (r daemonRoot) blame(s *Settings, err error) Faults {
+func (r daemonRoot) blame(path string, err error) Faults {
 	var faults Faults
 	if !errors.As(err, &faults) {
-		return Faults{{File: s.File, Key: "policy", Problem: err.Error()}}
+		return Faults{{File: path, Key: "policy", Problem: err.Error()}}
 	}
 	out := slices.Clone(faults)
 	for i, f := range out {
 		if f.Line > 0 || f.Key != "" {
 			continue
 		}
-		out[i] = Fault{File: s.File, Key: "policy", Problem: f.File + ": " + f.Problem}
+		out[i] = Fault{File: path, Key: "policy", Problem: f.File + ": " + f.Problem}
 		if r.policy != nil {
 			out[i].Line, out[i].Column = r.policy.Line, r.policy.Column
 		}
@@ -95,9 +110,7 @@ func (r daemonRoot) blame(s *Settings, err error) Faults {
 
 // LoadPolicy reads a policy file alone. The error is Faults.
 func LoadPolicy(path string) (p *Policy, warnings []Fault, err error) {
-	if whole, err := filepath.Abs(path); err == nil {
-		path = whole
-	}
+	path = whole(path)
 	data, err := readFile(path)
 	if err != nil {
 		return nil, nil, Faults{{File: path, Problem: err.Error()}}
@@ -114,6 +127,9 @@ func ParsePolicy(name, folder string, data []byte) (p *Policy, warnings []Fault,
 	draft := policyDraft{Policy: *defaultPolicy()}
 	if root, ok := d.parse(data); ok && root != nil {
 		into(d, policySchema(), root, &draft)
+		if k, _ := pair(root, "default"); k != nil {
+			draft.DefaultAt = Place{File: name, Line: k.Line}
+		}
 	}
 	if len(d.faults.list) > 0 {
 		return nil, d.warnings.all(), d.faults.all()

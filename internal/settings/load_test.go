@@ -332,8 +332,14 @@ func TestBuiltin(t *testing.T) {
 	if s.StateDir != "/home/admin/.local/state/dmarcd" || s.File != "" || s.Policy.Mode != policy.Enforce {
 		t.Errorf("StateDir %q, File %q, Mode %q", s.StateDir, s.File, s.Policy.Mode)
 	}
-	if s.Path("x") != "x" && s.Path("/a/x") != "/a/x" {
-		t.Errorf("Path: %q, %q", s.Path("x"), s.Path("/a/x"))
+}
+
+func TestPath(t *testing.T) {
+	s := &Settings{File: "/etc/dmarcd/dmarcd.yaml"}
+	for name, want := range map[string]string{"": "", "a.pem": "/etc/dmarcd/a.pem", "/srv/a.pem": "/srv/a.pem", "../a.pem": "/etc/a.pem"} {
+		if got := s.Path(name); got != want {
+			t.Errorf("Path(%q) = %q, want %q", name, got, want)
+		}
 	}
 }
 

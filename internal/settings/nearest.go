@@ -10,6 +10,10 @@ import (
 // unknownKey tells of a key that the section does not have, with the key that was
 // probably meant: the nearest here, or the same name elsewhere in either file.
 func (d *decoder) unknownKey(k *yaml.Node, name string, names []string) {
+	if d.faults.full() {
+		d.faults.dropped++ // the search below costs more than the rest of the file
+		return
+	}
 	d.push(printable(clip(name)), "")
 	defer d.pop()
 	if d.other.keys[name] {

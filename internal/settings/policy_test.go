@@ -132,7 +132,7 @@ domains:
 
 func TestPlaces(t *testing.T) {
 	p := mustPolicy(t, "mode: enforce\ndomains:\n  a.example: {}\n  # comment\n  b.example:\n    mode: enforce\ndefault:\n  dmarc: {}\n")
-	for name, want := range map[string]int{"a.example": 3, "b.example": 5, "c.example": 8} {
+	for name, want := range map[string]int{"a.example": 3, "b.example": 5, "c.example": 7} {
 		if got := p.PlaceOf(dns.MustParse(name)); got.Line != want || got.File != "policy.yaml" {
 			t.Errorf("PlaceOf(%s) = %+v, want line %d", name, got, want)
 		}

@@ -64,7 +64,7 @@ func defaultField() field[policyDraft] {
 				d.path[len(d.path)-1].schema = rulesStep
 				into(d, rules, n, &r)
 			}
-			p.rules, p.DefaultAt = &r, Place{File: d.file, Line: n.Line}
+			p.rules = &r
 		},
 		show: func(p *policyDraft) *yaml.Node { return rules.show(p.standard()) },
 	}
@@ -101,7 +101,7 @@ func domainsField() field[policyDraft] {
 					into(d, one, v, &e.rules)
 				}
 				p.entries = append(p.entries, e)
-				d.warnLosses(k, &e.rules, &standard)
+				d.warnLosses(k, v, &e.rules, &standard)
 			})
 		},
 		show: showDomains,
@@ -124,16 +124,18 @@ func (d *decoder) entryName(k *yaml.Node) (dns.Name, bool) {
 	return dns.Name{}, false
 }
 
-// warnLosses tells what of the default an entry loses by replacing it.
-func (d *decoder) warnLosses(k *yaml.Node, r, standard *policy.Rules) {
+// warnLosses tells what of the default an entry, v, loses by replacing it. A key
+// that it sets itself is no loss.
+func (d *decoder) warnLosses(k, v *yaml.Node, r, standard *policy.Rules) {
+	dmarc := child(v, "dmarc")
 	var lost []string
-	if r.DMARC.Exceptions.Empty() && !standard.DMARC.Exceptions.Empty() {
+	if r.DMARC.Exceptions.Empty() && !standard.DMARC.Exceptions.Empty() && child(dmarc, "exceptions") == nil {
 		lost = append(lost, "exceptions")
 	}
-	if r.DMARC.EnforcedPeers.Empty() && !standard.DMARC.EnforcedPeers.Empty() {
+	if r.DMARC.EnforcedPeers.Empty() && !standard.DMARC.EnforcedPeers.Empty() && child(dmarc, "enforced_peers") == nil {
 		lost = append(lost, "enforced peers")
 	}
-	if len(lost) > 0 {
+	if len(lost) > 0 && r.DMARC.Enabled {
 		d.warn(k, "the entry replaces the default wholly and so loses its %s; repeat them here or say inherit: default", strings.Join(lost, " and "))
 	}
 }

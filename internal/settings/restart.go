@@ -43,15 +43,27 @@ func RestartKeys(running, loaded *Settings) []string {
 
 // child is the value of a key of a section; nil if it is not there.
 func child(n *yaml.Node, name string) *yaml.Node {
+	_, v := pair(n, name)
+	return v
+}
+
+// pair is a key of a section and its value; nil if it is not there.
+func pair(n *yaml.Node, name string) (key, value *yaml.Node) {
 	if n == nil {
-		return nil
+		return nil, nil
+	}
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if n.Kind != yaml.MappingNode {
+		return nil, nil
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if n.Content[i].Value == name {
-			return n.Content[i+1]
+			return n.Content[i], n.Content[i+1]
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 func sameNodes(a, b *yaml.Node) bool {

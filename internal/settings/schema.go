@@ -218,10 +218,10 @@ func indexOf(names []string, name string) int {
 	return -1
 }
 
-// has reports whether the file sets the key itself.
+// has reports whether the file gives the key a value.
 func (s *scope) has(name string) bool {
 	i := indexOf(s.names, name)
-	return i >= 0 && s.values[i] != nil
+	return i >= 0 && s.values[i] != nil && !isNull(s.values[i])
 }
 
 // missing is a fault for each of the keys that is not there.

@@ -14,7 +14,6 @@ package settings
 import (
 	"io/fs"
 	"net/netip"
-	"path/filepath"
 	"time"
 
 	"dmarcd/internal/dns"
@@ -54,10 +53,10 @@ type Settings struct {
 // Path gives the absolute form of a file that a key of dmarcd.yaml names:
 // relative names are relative to that file's folder. "" stays "".
 func (s *Settings) Path(name string) string {
-	if name == "" || filepath.IsAbs(name) {
-		return name
+	if name == "" {
+		return ""
 	}
-	return filepath.Join(filepath.Dir(s.File), name)
+	return beside(s.File, name)
 }
 
 // Listen is one socket that the MTA connects to.
