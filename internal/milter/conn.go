@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -32,12 +31,10 @@ type conn struct {
 
 	transaction // what has been told, and what is left to tell
 
-	closing atomic.Bool // the server shuts down: draining or forced
-
-	mu       sync.Mutex
-	idle     bool // waiting for a packet, no message under way
-	draining bool
-	forced   bool
+	mu      sync.Mutex
+	idle    bool      // waiting for a packet, no message under way
+	drainBy time.Time // when to end if idle; zero while the server runs
+	forced  bool      // end now
 }
 
 func (c *conn) log() *slog.Logger { return c.srv.log.With("mta", c.nc.RemoteAddr().String()) }
@@ -78,9 +75,6 @@ func (c *conn) loop() error {
 		}
 		if err := c.step(cmd, data); err != nil {
 			return err
-		}
-		if c.over() {
-			return errDrained
 		}
 	}
 }
@@ -222,10 +216,8 @@ func (c *conn) await() error {
 		return errDrained
 	}
 	c.idle = !c.underWay()
-	if c.idle && c.draining {
-		if end := now.Add(drainGrace); end.Before(deadline) {
-			deadline = end
-		}
+	if c.idle && !c.drainBy.IsZero() && c.drainBy.Before(deadline) {
+		deadline = c.drainBy
 	}
 	return c.nc.SetReadDeadline(deadline)
 }
@@ -235,29 +227,18 @@ func (c *conn) await() error {
 func (c *conn) drained() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.forced || c.draining && c.idle
+	return c.forced || c.idle && !c.drainBy.IsZero()
 }
 
-// over reports whether the connection is to end behind the command just carried out.
-func (c *conn) over() bool {
-	if !c.closing.Load() {
-		return false
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.forced || c.draining && c.ended && !c.underWay()
-}
-
-// drain asks the connection to end once no message is under way. A connection
-// that waits idle gets a moment for a message that is already coming in.
+// drain asks the connection to end once no message is under way. One without
+// gets a moment for a message that is already coming in.
 func (c *conn) drain() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.draining = true
-	c.closing.Store(true)
+	c.drainBy = time.Now().Add(drainGrace)
 	if c.idle {
 		// Fails only on a connection that is closed already.
-		_ = c.nc.SetReadDeadline(time.Now().Add(drainGrace))
+		_ = c.nc.SetReadDeadline(c.drainBy)
 	}
 }
 
@@ -267,7 +248,6 @@ func (c *conn) force() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.forced = true
-	c.closing.Store(true)
 	c.cancel()
 	_ = c.nc.SetReadDeadline(time.Unix(1, 0))
 }

@@ -9,7 +9,7 @@ type macros struct {
 	// Told before MAIL, kept to the end of the transaction. Cleared there, so that
 	// no message inherits the login of the one before.
 	auth, queueID, test string
-	// Told before RCPT, for that recipient.
+	// Told before RCPT, used up by it.
 	mailer string
 }
 
@@ -24,8 +24,6 @@ func (m *macros) set(b []byte) error {
 		m.mta, m.version, m.daemon, m.clientAddr = "", "", "", ""
 	case cmdMail:
 		m.endTransaction()
-	case cmdRcpt:
-		m.mailer = ""
 	}
 	for len(rest) > 0 {
 		var name, value []byte

@@ -78,7 +78,11 @@ func (r *recorder) Helo(name string) {
 }
 
 func (r *recorder) Mail(m milter.Mail) {
-	r.note("mail %s auth=%s id=%s", m.From, m.AuthUser, m.QueueID)
+	test := ""
+	if m.Test {
+		test = " test"
+	}
+	r.note("mail %s auth=%s id=%s%s", m.From, m.AuthUser, m.QueueID, test)
 	if r.onMail != nil {
 		r.onMail(m)
 	}

@@ -24,7 +24,6 @@ type transaction struct {
 	stage  stage
 	macros macros
 	done   bool // the Session wants no more of the body
-	ended  bool // the last command ended a message
 	// The Session failed: it is told no more of this message, which gets the
 	// answer for trouble. failedAt outlasts the message where what failed was
 	// connect or HELO, until that command comes again.
@@ -38,7 +37,6 @@ func (c *conn) underWay() bool { return c.stage >= stageMail }
 // step carries out one command. A panic of the Session's costs one message.
 func (c *conn) step(cmd command, data []byte) (err error) {
 	c.mark = len(c.out)
-	c.ended = false
 	defer func() {
 		if v := recover(); v != nil {
 			err = c.rescue(cmd, v)
@@ -299,7 +297,6 @@ func (c *conn) endOfMessage(data []byte) error {
 // answerTrouble answers a message that could not be worked on to its end. It
 // is never refused for good.
 func (c *conn) answerTrouble() error {
-	c.out = c.out[:c.mark]
 	c.srv.stats.troubles.Add(1)
 	if r := c.srv.trouble(); r.valid() && r.Code < 500 {
 		c.out = appendReply(c.out, r)
@@ -312,7 +309,7 @@ func (c *conn) answerTrouble() error {
 // endTransaction follows the answer, which goes out at once.
 func (c *conn) endTransaction() error {
 	c.srv.stats.messages.Add(1)
-	c.stage, c.failed, c.ended = stageConnected, false, true
+	c.stage, c.failed = stageConnected, false
 	c.macros.endTransaction()
 	return c.flush()
 }
@@ -323,7 +320,7 @@ func (c *conn) abort() {
 		return
 	}
 	failed := c.failed
-	c.stage, c.failed, c.ended = stageConnected, false, true
+	c.stage, c.failed = stageConnected, false
 	if !failed {
 		c.guard(c.session.Abort)
 	}
