@@ -8,8 +8,9 @@ import (
 )
 
 // unknownKey tells of a key that the section does not have, with the key that was
-// probably meant: the nearest here, or the same name elsewhere in either file.
-func (d *decoder) unknownKey(k *yaml.Node, name string, names []string) {
+// probably meant: the nearest here, or the same name further below, elsewhere in
+// the file or in the other file.
+func (d *decoder) unknownKey(k *yaml.Node, name string, names, keys []string) {
 	if d.faults.full() {
 		d.faults.dropped++ // the search below costs more than the rest of the file
 		return
@@ -20,17 +21,29 @@ func (d *decoder) unknownKey(k *yaml.Node, name string, names []string) {
 		d.fault(k, "unknown key; it belongs in %s", d.other.name)
 		return
 	}
+	if path := pathTo(name, keys); path != "" {
+		d.faultHint(k, path, "unknown key here")
+		return
+	}
 	if hint := nearest(name, names); hint != "" {
 		d.faultHint(k, hint, "unknown key")
 		return
 	}
-	for _, path := range d.keys {
-		if path == name || strings.HasSuffix(path, "."+name) {
-			d.faultHint(k, path, "unknown key here")
-			return
-		}
+	if path := pathTo(name, d.keys); path != "" {
+		d.faultHint(k, path, "unknown key here")
+		return
 	}
 	d.fault(k, "unknown key; known here are %s", strings.Join(names, ", "))
+}
+
+// pathTo is the first of the paths that ends in name, "" if none does.
+func pathTo(name string, paths []string) string {
+	for _, p := range paths {
+		if p == name || strings.HasSuffix(p, "."+name) {
+			return p
+		}
+	}
+	return ""
 }
 
 // printable keeps a key of the file from breaking the line it is told in.

@@ -109,7 +109,7 @@ func section[T any](check func(s *scope, t *T), fields ...field[T]) kind[T] {
 	return kind[T]{
 		keys: keys,
 		read: func(d *decoder, n *yaml.Node, t *T) {
-			s, ok := d.open(n, names)
+			s, ok := d.open(n, names, keys)
 			if !ok {
 				return
 			}
@@ -166,8 +166,9 @@ type scope struct {
 	wrong  []bool       // beside names: the value has a fault, and is not to be judged further
 }
 
-// open sorts the keys of a mapping by name. Unknown keys and repeated ones are faults.
-func (d *decoder) open(n *yaml.Node, names []string) (*scope, bool) {
+// open sorts the keys of a mapping by name; keys are the names with all paths
+// below them. Unknown keys and repeated ones are faults.
+func (d *decoder) open(n *yaml.Node, names, keys []string) (*scope, bool) {
 	if n.Kind != yaml.MappingNode {
 		d.fault(n, "expected keys with values, found %s", describe(n))
 		return nil, false
@@ -181,7 +182,7 @@ func (d *decoder) open(n *yaml.Node, names []string) (*scope, bool) {
 		}
 		j := indexOf(names, name)
 		if j < 0 {
-			d.unknownKey(k, name, names)
+			d.unknownKey(k, name, names, keys)
 			continue
 		}
 		if s.values[j] != nil {
