@@ -49,6 +49,7 @@ type daemonProcess struct {
 	mail     []door
 	web      []webServer
 	stopping atomic.Bool
+	watch    watcher // of the goroutine that runs wait
 }
 
 // webServer is one HTTP server with its listener.
@@ -222,14 +223,21 @@ func (d *daemonProcess) wait(ctx context.Context, hangup <-chan os.Signal, faile
 		defer t.Stop()
 		watchdog = t.C
 	}
+	d.watch.loaded(policyFiles(d.settings.Load()), nil)
+	look := time.NewTicker(watchEvery)
+	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-look.C:
+			if d.watch.changed() {
+				d.reload(d.loadPolicy)
+			}
 		case err := <-failed:
 			return troubleError(err)
 		case <-hangup:
-			d.reload()
+			d.reload(d.source.load)
 		case <-watchdog:
 			d.tellSystemd(daemon.SdNotifyWatchdog)
 		}

@@ -200,13 +200,13 @@ func TestReload(t *testing.T) {
 	t.Cleanup(d.closeDoors)
 
 	write("policy.yaml", "mode: monitor\n")
-	d.reload()
+	d.reload(source.load)
 	second := d.settings.Load()
 	if second == first || second.Policy.Mode != "monitor" {
 		t.Errorf("a good file was not taken: mode %s", second.Policy.Mode)
 	}
 	write("policy.yaml", "\nmode: watch\n")
-	d.reload()
+	d.reload(source.load)
 	if d.settings.Load() != second {
 		t.Error("a bad file replaced the configuration")
 	}
@@ -215,7 +215,7 @@ func TestReload(t *testing.T) {
 	}
 	write("policy.yaml", "mode: enforce\n")
 	write("dmarcd.yaml", "listen: [\"unix:"+dir+"/other.sock\"]\nstate_dir: "+dir+"\n")
-	d.reload()
+	d.reload(source.load)
 	for _, key := range []string{`"key":"listen"`, `"key":"http"`} {
 		if !strings.Contains(log.String(), key) {
 			t.Errorf("the log does not name the key that needs a restart: %s\n%s", key, &log)

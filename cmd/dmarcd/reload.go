@@ -11,15 +11,17 @@ import (
 	"dmarcd/internal/settings"
 )
 
-// reload reads both files again. Good ones replace the configuration in one
-// pointer swap: mail under way keeps the one it began with. A fault keeps the
+// reload takes over a configuration that load reads. A good one replaces the old in
+// one pointer swap: mail under way keeps the one it began with. A fault keeps the
 // old and is logged with its line.
-func (d *daemonProcess) reload() {
+func (d *daemonProcess) reload(load func() (*settings.Settings, settings.Faults, error)) {
 	d.tellSystemd(reloadingState())
 	defer d.tellSystemd(daemon.SdNotifyReady)
 	began := time.Now()
-	next, warnings, err := d.source.load()
+	before := d.watch.snapshot()
+	next, warnings, err := load()
 	if err != nil {
+		d.watch.loaded(d.watch.files, before) // not tried again until something changes
 		d.metrics.Reload(false, began)
 		d.logFaults(err)
 		return
@@ -32,10 +34,32 @@ func (d *daemonProcess) reload() {
 		d.log.Warn("this key changed, but takes effect only after a restart", "key", key)
 	}
 	d.settings.Store(next)
+	d.watch.loaded(policyFiles(next), before)
 	setLevel(d.level, next.Log.Level)
 	d.metrics.Reload(true, time.Now())
 	d.log.Info("configuration reloaded", "mode", string(next.Policy.Mode),
 		"managed_domains", len(next.Policy.Domains), "ms", time.Since(began).Milliseconds())
+}
+
+// loadPolicy reads the policy alone: a change of its files says nothing of
+// dmarcd.yaml, which may be half edited.
+func (d *daemonProcess) loadPolicy() (*settings.Settings, settings.Faults, error) {
+	running := d.settings.Load()
+	policy, warnings, err := settings.LoadPolicy(running.Path(running.PolicyFile))
+	if err != nil {
+		return nil, nil, err
+	}
+	next := *running
+	next.Policy = *policy
+	return &next, warnings, nil
+}
+
+// policyFiles are the files that a policy was read from.
+func policyFiles(s *settings.Settings) []string {
+	if s.PolicyFile == "" {
+		return nil
+	}
+	return []string{s.Path(s.PolicyFile)}
 }
 
 func (d *daemonProcess) logFaults(err error) {

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"os"
+	"slices"
+	"time"
+)
+
+// watchEvery is how often the policy's files are looked at. A change counts once
+// it was seen twice: a file still being written, or a folder of lists half
+// replaced, is not read.
+const watchEvery = time.Second
+
+// fileState is what tells one version of a file from another; zero for a file
+// that is not there.
+type fileState struct {
+	mod  time.Time
+	size int64
+	info os.FileInfo
+}
+
+func (a fileState) same(b fileState) bool {
+	if a.info == nil || b.info == nil {
+		return a.info == nil && b.info == nil
+	}
+	return a.mod.Equal(b.mod) && a.size == b.size && os.SameFile(a.info, b.info)
+}
+
+func stateOf(path string) fileState {
+	info, err := os.Stat(path)
+	if err != nil {
+		return fileState{}
+	}
+	return fileState{mod: info.ModTime(), size: info.Size(), info: info}
+}
+
+// watcher tells when the files of the policy have changed and come to rest.
+type watcher struct {
+	files []string
+	taken []fileState // as they were when last loaded, whether that went well or not
+	last  []fileState // as they were at the last look
+}
+
+// snapshot is how the files are before they are loaded: what is written during the
+// load then shows as a change.
+func (w *watcher) snapshot() map[string]fileState {
+	m := make(map[string]fileState, len(w.files))
+	for _, f := range w.files {
+		m[f] = stateOf(f)
+	}
+	return m
+}
+
+// loaded takes files for those that were loaded, in the state of before where
+// that has them, else as they are now.
+func (w *watcher) loaded(files []string, before map[string]fileState) {
+	w.files = slices.Clone(files)
+	w.taken = w.look()
+	for i, f := range files {
+		if s, ok := before[f]; ok {
+			w.taken[i] = s
+		}
+	}
+	w.last = w.taken
+}
+
+// changed looks once and reports whether the files differ from those loaded and
+// are the same as at the look before.
+func (w *watcher) changed() bool {
+	now := w.look()
+	settled := slices.EqualFunc(now, w.last, fileState.same)
+	w.last = now
+	return settled && !slices.EqualFunc(now, w.taken, fileState.same)
+}
+
+func (w *watcher) look() []fileState {
+	states := make([]fileState, len(w.files))
+	for i, f := range w.files {
+		states[i] = stateOf(f)
+	}
+	return states
+}
