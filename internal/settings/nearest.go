@@ -36,10 +36,11 @@ func (d *decoder) unknownKey(k *yaml.Node, name string, names, keys []string) {
 	d.fault(k, "unknown key; known here are %s", strings.Join(names, ", "))
 }
 
-// pathTo is the first of the paths that ends in name, "" if none does.
+// pathTo is the first of the paths that ends in name, "" if none does. Keys of a
+// list's elements are not proposed.
 func pathTo(name string, paths []string) string {
 	for _, p := range paths {
-		if p == name || strings.HasSuffix(p, "."+name) {
+		if (p == name || strings.HasSuffix(p, "."+name)) && !strings.ContainsAny(p, "[*") {
 			return p
 		}
 	}
