@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"net"
@@ -8,7 +9,6 @@ import (
 	"net/url"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -16,6 +16,7 @@ import (
 
 	"dmarcd/internal/dns"
 	"dmarcd/internal/milter"
+	"dmarcd/internal/policy"
 )
 
 // authServID is an authserv-id that needs no quoting: a value of RFC 8601
@@ -283,35 +284,16 @@ func orNoPrefix(k kind[netip.Prefix]) kind[netip.Prefix] {
 	return optional(k, func(p netip.Prefix) bool { return !p.IsValid() })
 }
 
-// notificationTokens are what the text of a notification may hold between
-// percent signs.
-func notificationTokens() []string {
-	return []string{
-		"SENDER", "RCPTS", "SUBJECT", "DATE&TIME", "HEADERS", "MAILID", "RULENAME", "TACTION", "ACTION",
-		"SPFRESULT", "DKIMRESULT", "DMARCRESULT", "HEADERFROM", "CLIENTIP",
-	}
-}
-
-var tokenForm = regexp.MustCompile(`%([A-Z][A-Z&_]*)%`)
-
 // notification is the text of a notification, of several lines.
 func notification() kind[string] {
-	const most = 64 << 10
 	return scalarOf("a text with %TOKENS%",
 		func(s string) (string, error) {
-			if len(s) > most {
-				return "", &meant{reason: fmt.Sprintf("over %d octets", most)}
+			_, err := policy.ParseNotification(s)
+			if unknown := (*policy.TokenError)(nil); errors.As(err, &unknown) {
+				return "", unknownToken(unknown.Token, policy.NotificationTokens())
 			}
-			for l := range strings.SplitSeq(s, "\n") {
-				if _, err := oneLine(strings.ReplaceAll(l, "\t", ""), most); err != nil {
-					return "", err
-				}
-			}
-			known := notificationTokens()
-			for _, m := range tokenForm.FindAllStringSubmatch(s, -1) {
-				if !slices.Contains(known, m[1]) {
-					return "", unknownToken(m[1], known)
-				}
+			if err != nil {
+				return "", &meant{reason: err.Error()}
 			}
 			return s, nil
 		}, quoted)

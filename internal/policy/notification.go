@@ -1,0 +1,163 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Limits of a notification's text, both in octets.
+const (
+	maxNotificationTemplate = 64 << 10
+	maxNotificationText     = 256 << 10 // with its tokens filled in
+)
+
+// NotificationTokens are what the text of a notification may hold between
+// percent signs. Those up to SPFRESULT are the vendor's, the others ours.
+func NotificationTokens() []string {
+	return []string{
+		"SENDER", "RCPTS", "SUBJECT", "DATE&TIME", "HEADERS", "MAILID", "RULENAME", "TACTION", "ACTION",
+		"SPFRESULT", "DKIMRESULT", "DMARCRESULT", "HEADERFROM", "CLIENTIP",
+	}
+}
+
+// TokenError tells of a token that there is not.
+type TokenError struct {
+	Token string // as written, without its percent signs
+}
+
+// Error names the token and those that there are.
+func (e *TokenError) Error() string {
+	return "unknown token %" + e.Token + "%; known are %" + strings.Join(NotificationTokens(), "% %") + "%"
+}
+
+// NotificationTemplate is the text of a notification with %TOKENS%, checked
+// when made. The zero NotificationTemplate is no text: use the built-in one.
+type NotificationTemplate struct {
+	subject, body []part
+}
+
+// ParseNotification reads the text of a notification: UTF-8 of several lines.
+// A first line "Subject: ..." gives the mail's subject; an empty line after it
+// belongs to neither. An unknown token is a *TokenError.
+//
+// Tokens are letters and "&" between percent signs. A percent sign that begins
+// none stands for itself, and so do two hexadecimal digits between percent
+// signs, as they occur in URLs.
+func ParseNotification(s string) (NotificationTemplate, error) {
+	var t NotificationTemplate
+	if len(s) > maxNotificationTemplate {
+		return t, fmt.Errorf("over %d octets", maxNotificationTemplate)
+	}
+	if !utf8.ValidString(s) {
+		return t, errors.New("not UTF-8")
+	}
+	for _, r := range s {
+		if !unicode.IsGraphic(r) && r != '\n' && r != '\t' {
+			return t, fmt.Errorf("%U cannot be printed", r)
+		}
+	}
+	subject, body := splitSubject(s)
+	var err error
+	if t.subject, err = tokenParts(subject); err != nil {
+		return NotificationTemplate{}, err
+	}
+	if t.body, err = tokenParts(body); err != nil {
+		return NotificationTemplate{}, err
+	}
+	return t, nil
+}
+
+func splitSubject(s string) (subject, body string) {
+	const name = "subject:"
+	if len(s) < len(name) || !strings.EqualFold(s[:len(name)], name) {
+		return "", s
+	}
+	subject, body, _ = strings.Cut(s[len(name):], "\n")
+	return strings.TrimSpace(subject), strings.TrimPrefix(body, "\n")
+}
+
+// tokenParts parts text and tokens.
+func tokenParts(s string) ([]part, error) {
+	var parts []part
+	plain := 0 // where the text since the last token begins
+	for i := 0; i < len(s); i++ {
+		if s[i] != '%' {
+			continue
+		}
+		name := tokenName(s[i+1:])
+		if name == "" {
+			continue
+		}
+		if !slices.Contains(NotificationTokens(), name) {
+			return nil, &TokenError{Token: name}
+		}
+		if plain < i {
+			parts = append(parts, part{text: s[plain:i]})
+		}
+		parts = append(parts, part{variable: name})
+		i += len(name) + 1
+		plain = i + 1
+	}
+	if plain < len(s) {
+		parts = append(parts, part{text: s[plain:]})
+	}
+	return parts, nil
+}
+
+// tokenName is the name of a token whose first percent sign stands before s; ""
+// if none begins there.
+func tokenName(s string) string {
+	const longest = 64 // also keeps the search short where percent signs abound
+	hex := true
+	for i := 0; i < len(s) && i <= longest; i++ {
+		c := s[i] | 0x20 // lower case
+		switch {
+		case s[i] == '%' && (i == 0 || hex && i == 2):
+			return ""
+		case s[i] == '%':
+			return s[:i]
+		case s[i] != '&' && (c < 'a' || c > 'z'):
+			return ""
+		}
+		hex = hex && c <= 'f'
+	}
+	return ""
+}
+
+// IsZero reports whether there is no text.
+func (t NotificationTemplate) IsZero() bool { return len(t.subject) == 0 && len(t.body) == 0 }
+
+// Subject fills in the subject; "" if the template has none. Values are used as
+// they come: the caller makes them safe, and one line.
+func (t NotificationTemplate) Subject(value func(token string) string) string {
+	return fill(t.subject, value)
+}
+
+// Body fills in the text, of 256 KiB at most. Values are used as they come: the
+// caller makes them safe.
+func (t NotificationTemplate) Body(value func(token string) string) string {
+	return fill(t.body, value)
+}
+
+func fill(parts []part, value func(token string) string) string {
+	var b strings.Builder
+	for _, p := range parts {
+		text := p.text
+		if p.variable != "" {
+			text = value(p.variable)
+		}
+		if room := maxNotificationText - b.Len(); len(text) > room {
+			for room > 0 && !utf8.RuneStart(text[room]) {
+				room--
+			}
+			b.WriteString(text[:room])
+			break
+		}
+		b.WriteString(text)
+	}
+	return b.String()
+}
