@@ -8,7 +8,9 @@ import (
 // settle writes the outcome of a checked signature down, which then needs no body.
 func (v *Verifier) settle(s *signature, o outcome) {
 	s.settle(o)
-	s.body.users--
+	if s.body != nil {
+		s.body.users--
+	}
 }
 
 // compare settles the signature if its key or its header hash says that it
@@ -23,7 +25,7 @@ func (v *Verifier) compare(s *signature) {
 		return
 	}
 	best := outcome{}
-	var digest []byte
+	digest := s.sealed
 	for i := range s.key.keys {
 		k := &s.key.keys[i]
 		o := v.compareKey(s, k, &digest)
@@ -32,7 +34,7 @@ func (v *Verifier) compare(s *signature) {
 			s.KeyBits, s.Testing = k.bits, k.testing
 		}
 	}
-	if s.afterBody = best; best.status == Fail || !best.compared {
+	if s.afterBody = best; best.status == Fail || !best.compared || s.body == nil {
 		v.settle(s, best)
 	}
 }

@@ -7,6 +7,8 @@
 // and hashed once for each body canonicalization, which also serves every l=.
 // What cannot match any more stops asking for the body (NeedsBody).
 //
+// The Chain types verify signatures of the fields of RFC 8617, for package arc.
+//
 // # Cost
 //
 // Work is linear in the size of the message and bounded for each signature:

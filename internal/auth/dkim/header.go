@@ -113,8 +113,7 @@ func (x *headerIndex) hashHeader(sum []byte, s *signature, h hash.Hash, buf []by
 			}
 		}
 	}
-	own := x.fields[s.field].Raw
-	before, after := own[:s.blankFrom], bytes.TrimSuffix(own[s.blankTo:], crlf)
+	before, after := splitOwn(x.fields[s.field].Raw, s)
 	if s.Header == relaxed {
 		out.relaxedOwn(before, after)
 	} else {
@@ -123,6 +122,12 @@ func (x *headerIndex) hashHeader(sum []byte, s *signature, h hash.Hash, buf []by
 	}
 	out.flush()
 	return h.Sum(sum)
+}
+
+// splitOwn gives the signature's own field without the value of b= and the
+// final CRLF, in the two parts that are left.
+func splitOwn(raw []byte, s *signature) (before, after []byte) {
+	return raw[:s.blankFrom], bytes.TrimSuffix(raw[s.blankTo:], crlf)
 }
 
 // relaxedField adds a field in the form of RFC 6376 section 3.4.2.

@@ -59,8 +59,9 @@ type signature struct {
 
 	key       *keyLookup
 	body      *bodyHash
+	sealed    []byte  // of an ARC-Seal, the hash that it is over
 	compared  bool    // with its key
-	afterBody outcome // what it is if the body matches
+	afterBody outcome // what it is if the body matches; none without a body
 }
 
 // settle writes the outcome down. Processed follows from it: whether a key was
@@ -84,30 +85,42 @@ type outcome struct {
 // names the signature as well as it can; the first fault is returned.
 func (s *signature) parse(f message.Field, now time.Time) error {
 	var space [maxTags]tag
-	value := f.Value()
-	tags, err := parseTags(space[:0], value)
-	switch {
-	case errors.Is(err, errTooManyTags):
-		return fmt.Errorf("%w: %w", ErrLimit, err)
-	case err != nil:
-		return fmt.Errorf("%w: %w", ErrSyntax, err)
+	tags, err := fieldTags(space[:0], f)
+	if err != nil {
+		return err
 	}
 	s.length = -1
-	offset := len(f.Raw) - len(value)
-	for _, check := range []error{
+	return firstFault(
 		s.parseVersion(tags),
 		s.parseAlgorithm(tags),
 		s.parseNames(tags),
 		s.parseIdentity(tags),
 		s.parseCanonicalization(tags),
-		s.parseHashes(tags, offset),
+		s.parseData(tags, f),
+		s.parseBodyHash(tags),
 		s.parseSigned(tags),
 		s.parseLength(tags),
 		s.parseTimes(tags, now),
 		parseQuery(tags),
-	} {
-		if check != nil {
-			return check
+	)
+}
+
+// fieldTags reads the tag-list of a field and appends its tags to list.
+func fieldTags(list tagList, f message.Field) (tagList, error) {
+	tags, err := parseTags(list, f.Value())
+	switch {
+	case errors.Is(err, errTooManyTags):
+		return nil, fmt.Errorf("%w: %w", ErrLimit, err)
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrSyntax, err)
+	}
+	return tags, nil
+}
+
+func firstFault(faults ...error) error {
+	for _, err := range faults {
+		if err != nil {
+			return err
 		}
 	}
 	return nil
@@ -266,27 +279,33 @@ func canonicalization(name []byte, known bool) (string, bool) {
 	return "", false
 }
 
-// parseHashes reads bh= and b=. A value of the wrong length is left to the
-// comparison.
-func (s *signature) parseHashes(tags tagList, offset int) error {
+// parseData reads b= of the field. A value of the wrong length is left to the
+// comparison, here and in bh=.
+func (s *signature) parseData(tags tagList, f message.Field) error {
 	b, ok := tags.get("b")
 	if !ok {
 		return missing("b")
 	}
+	offset := len(f.Raw) - len(f.Value())
 	s.blankFrom, s.blankTo = offset+b.start, offset+b.end
 	data, err := decodeBase64(b.value)
 	if err != nil || len(data) == 0 {
 		return invalid("b", b.value)
 	}
 	s.data, s.SigPrefix = data, prefix(b.value)
+	return nil
+}
 
+func (s *signature) parseBodyHash(tags tagList) error {
 	bh, ok := tags.get("bh")
 	if !ok {
 		return missing("bh")
 	}
-	if s.bh, err = decodeBase64(bh.value); err != nil || len(s.bh) == 0 {
+	data, err := decodeBase64(bh.value)
+	if err != nil || len(data) == 0 {
 		return invalid("bh", bh.value)
 	}
+	s.bh = data
 	return nil
 }
 
@@ -308,12 +327,22 @@ func prefix(b []byte) string {
 
 // parseSigned reads h=, which must name From (RFC 6376 section 5.4).
 func (s *signature) parseSigned(tags tagList) error {
+	if err := s.parseList(tags); err != nil {
+		return err
+	}
+	if !s.lists("From") {
+		return ErrFromUnsigned
+	}
+	return nil
+}
+
+// parseList reads h=, whatever it names.
+func (s *signature) parseList(tags tagList) error {
 	h, ok := tags.get("h")
 	if !ok {
 		return missing("h")
 	}
 	s.names = h.value
-	from := false
 	count := 0
 	for list, more := h.value, true; more; {
 		var name []byte
@@ -321,16 +350,23 @@ func (s *signature) parseSigned(tags tagList) error {
 		if bytes.ContainsAny(name, " \t\r\n") {
 			return invalid("h", h.value)
 		}
-		from = from || bytes.EqualFold(name, []byte("From"))
 		count++
 	}
-	switch {
-	case !from:
-		return ErrFromUnsigned
-	case count > maxSignedNames:
+	if count > maxSignedNames {
 		return fmt.Errorf("%w: h= has %d names", ErrLimit, count)
 	}
 	return nil
+}
+
+// lists tells whether h= names a field.
+func (s *signature) lists(name string) bool {
+	for list, more := s.names, true; more; {
+		var item []byte
+		if item, list, more = cutItem(list); equalLower(name, item) {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *signature) parseLength(tags tagList) error {
@@ -348,11 +384,9 @@ func (s *signature) parseLength(tags tagList) error {
 
 // parseTimes reads t= and x=, seconds since 1970 (RFC 6376 section 3.5).
 func (s *signature) parseTimes(tags tagList, now time.Time) error {
-	created := int64(-1)
-	if t, ok := tags.get("t"); ok {
-		if created, ok = number(t.value); !ok {
-			return invalid("t", t.value)
-		}
+	created, err := parseCreated(tags)
+	if err != nil {
+		return err
 	}
 	x, ok := tags.get("x")
 	if !ok {
@@ -368,6 +402,19 @@ func (s *signature) parseTimes(tags tagList, now time.Time) error {
 		return fmt.Errorf("%w at %s", ErrExpired, time.Unix(expires, 0).UTC().Format(time.RFC3339))
 	}
 	return nil
+}
+
+// parseCreated reads t=, -1 if there is none.
+func parseCreated(tags tagList) (int64, error) {
+	t, ok := tags.get("t")
+	if !ok {
+		return -1, nil
+	}
+	created, ok := number(t.value)
+	if !ok {
+		return -1, invalid("t", t.value)
+	}
+	return created, nil
 }
 
 // number reads an unsigned decimal. One too large for its type is as good as

@@ -78,7 +78,7 @@ type Verifier struct {
 // missing is a TempError. h must stay unchanged until Results. An h that was
 // cut is not checked at all: every signature is Policy.
 func NewVerifier(ctx context.Context, res Resolver, h *message.Header, o Options) *Verifier {
-	v := &Verifier{ctx: ctx, options: o.withDefaults()}
+	v := &Verifier{options: o.withDefaults()}
 	n := h.Count(fieldName)
 	if n == 0 {
 		return v
@@ -99,12 +99,16 @@ func NewVerifier(ctx context.Context, res Resolver, h *message.Header, o Options
 		}
 	}
 	v.choose()
-	v.start(res, h)
+	v.prepare(ctx, h)
+	for _, s := range v.checked {
+		v.takeBody(s)
+		v.fetchKey(s, res)
+	}
 	return v
 }
 
-// start prepares the hashes and starts the look-ups of what is to be checked.
-func (v *Verifier) start(res Resolver, h *message.Header) {
+// prepare makes ready what verifying needs, if there is anything to check.
+func (v *Verifier) prepare(ctx context.Context, h *message.Header) {
 	if len(v.checked) == 0 {
 		return
 	}
@@ -112,22 +116,27 @@ func (v *Verifier) start(res Resolver, h *message.Header) {
 	v.bodies = v.bodyRoom[:0]
 	v.hash = sha256.New()
 	v.scratch = make([]byte, 0, scratchSize)
-	v.ctx, v.cancel = context.WithCancel(v.ctx)
-	for i, s := range v.checked {
-		s.body = v.bodyFor(s.Body)
-		s.body.users++
-		s.body.digest.want(s.length)
-		for _, other := range v.checked[:i] {
-			if other.keyName == s.keyName {
-				s.key = other.key
-			}
-		}
-		if s.key == nil {
-			l := &keyLookup{name: s.keyName, done: make(chan struct{})}
-			s.key = l
-			v.lookups.Go(func() { l.run(v.ctx, res) })
+	v.ctx, v.cancel = context.WithCancel(ctx)
+}
+
+// takeBody has the body hashed for s.
+func (v *Verifier) takeBody(s *signature) {
+	s.body = v.bodyFor(s.Body)
+	s.body.users++
+	s.body.digest.want(s.length)
+}
+
+// fetchKey starts the look-up of the key of s, unless another signature did.
+func (v *Verifier) fetchKey(s *signature, res Resolver) {
+	for _, other := range v.checked {
+		if other.key != nil && other.keyName == s.keyName {
+			s.key = other.key
+			return
 		}
 	}
+	l := &keyLookup{name: s.keyName, done: make(chan struct{})}
+	s.key = l
+	v.lookups.Go(func() { l.run(v.ctx, res) })
 }
 
 func (v *Verifier) bodyFor(way string) *bodyHash {
@@ -177,12 +186,17 @@ func (v *Verifier) Write(body []byte) (int, error) {
 func (v *Verifier) NeedsBody() bool {
 	needs := false
 	for _, s := range v.checked {
-		if !s.settled() && s.key.ready() {
-			v.compare(s)
-		}
-		needs = needs || !s.settled() && !s.body.digest.knows(s.length)
+		needs = v.needsBody(s) || needs
 	}
 	return needs
+}
+
+// needsBody tells whether more of the body can change the result of s.
+func (v *Verifier) needsBody(s *signature) bool {
+	if !s.settled() && s.key.ready() {
+		v.compare(s)
+	}
+	return !s.settled() && !s.body.digest.knows(s.length)
 }
 
 // Results ends the body, waits for the keys and gives one Result for each
@@ -192,22 +206,10 @@ func (v *Verifier) Results() []Result {
 	if v.ended {
 		return v.results
 	}
-	v.ended = true
 	defer v.stop()
-	for _, b := range v.bodies {
-		b.end(v.scratch)
-	}
+	v.endBody()
 	for _, s := range v.checked {
-		if s.settled() {
-			continue
-		}
-		if !s.key.wait(v.ctx) {
-			v.settle(s, outcome{status: TempError, err: fmt.Errorf("%w: %w", ErrKeyLookup, context.Cause(v.ctx))})
-			continue
-		}
-		if v.compare(s); !s.settled() {
-			v.settle(s, s.compareBody())
-		}
+		v.finish(s)
 	}
 	if len(v.signatures) > 0 {
 		v.results = make([]Result, len(v.signatures))
@@ -216,6 +218,31 @@ func (v *Verifier) Results() []Result {
 		}
 	}
 	return v.results
+}
+
+// endBody ends the body; what is written after it is passed over.
+func (v *Verifier) endBody() {
+	if v.ended {
+		return
+	}
+	v.ended = true
+	for _, b := range v.bodies {
+		b.end(v.scratch)
+	}
+}
+
+// finish waits for the key of s and settles it. The body has ended.
+func (v *Verifier) finish(s *signature) {
+	if s.settled() {
+		return
+	}
+	if !s.key.wait(v.ctx) {
+		v.settle(s, outcome{status: TempError, err: fmt.Errorf("%w: %w", ErrKeyLookup, context.Cause(v.ctx))})
+		return
+	}
+	if v.compare(s); !s.settled() {
+		v.settle(s, s.compareBody())
+	}
 }
 
 // Close ends the look-ups of a message that is given up. After Results it does

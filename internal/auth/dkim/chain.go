@@ -1,0 +1,210 @@
+package dkim
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"hash"
+	"time"
+
+	"dmarcd/internal/message"
+)
+
+// This file is what package arc builds on: two fields of an ARC set hold
+// signatures of nearly the form of DKIM-Signature (RFC 8617 section 4.1).
+
+// ChainSignature is the signature that an ARC-Message-Signature or an ARC-Seal
+// field holds. It belongs to one chain and is not safe for concurrent use.
+type ChainSignature struct {
+	// Instance is i=, as it stands in the field but cut; "" if there is none.
+	Instance string
+	// Validation is cv= of a seal, likewise.
+	Validation string
+
+	signature signature
+}
+
+// ParseMessageSignature reads the ARC-Message-Signature at h.Fields[field]: as
+// DKIM-Signature, but v= is no tag, i= is the instance (RFC 8617 section
+// 4.1.2), and h= need not name From. A fault stands in Result.
+func ParseMessageSignature(h *message.Header, field int, now time.Time) *ChainSignature {
+	c := &ChainSignature{signature: signature{field: field, length: -1}}
+	f := h.Fields[field]
+	tags, err := c.parseTags(f)
+	if err == nil {
+		s := &c.signature
+		err = firstFault(
+			s.parseAlgorithm(tags),
+			s.parseNames(tags),
+			s.parseCanonicalization(tags),
+			s.parseData(tags, f),
+			s.parseBodyHash(tags),
+			s.parseList(tags),
+			s.parseLength(tags),
+			s.parseTimes(tags, now),
+			parseQuery(tags),
+		)
+	}
+	c.end(err)
+	return c
+}
+
+// ParseSeal reads the ARC-Seal at h.Fields[field], RFC 8617 section 4.1.3. A
+// fault stands in Result.
+func ParseSeal(h *message.Header, field int) *ChainSignature {
+	c := &ChainSignature{signature: signature{field: field, length: -1}}
+	f := h.Fields[field]
+	tags, err := c.parseTags(f)
+	if err == nil {
+		s := &c.signature
+		_, created := parseCreated(tags)
+		err = firstFault(
+			s.parseAlgorithm(tags),
+			s.parseNames(tags),
+			s.parseData(tags, f),
+			created,
+		)
+		// RFC 8617 section 4.1.3: what a seal covers is not for it to say.
+		if _, listed := tags.get("h"); listed && err == nil {
+			err = fmt.Errorf("%w: h= in a seal", ErrSyntax)
+		}
+	}
+	c.end(err)
+	return c
+}
+
+func (c *ChainSignature) parseTags(f message.Field) (tagList, error) {
+	tags, err := fieldTags(make(tagList, 0, 12), f)
+	if err != nil {
+		return nil, err
+	}
+	if i, ok := tags.get("i"); ok {
+		c.Instance = string(quoted(i.value))
+	}
+	if cv, ok := tags.get("cv"); ok {
+		c.Validation = string(quoted(cv.value))
+	}
+	return tags, nil
+}
+
+func (c *ChainSignature) end(err error) {
+	c.signature.agent = c.signature.Domain // for t=s in the key record: there is no i= that could differ
+	if err != nil {
+		c.signature.settle(faulty(err))
+	}
+}
+
+// Result is what is known so far. Its Status is "" while the signature is
+// well-formed and not yet verified; its names are as in any Result.
+func (c *ChainSignature) Result() Result { return c.signature.Result }
+
+// Lists tells whether h= of an ARC-Message-Signature names a field.
+func (c *ChainSignature) Lists(name string) bool { return c.signature.lists(name) }
+
+// ChainVerifier verifies the signatures of one ARC chain, each when it is asked
+// for. It is not safe for concurrent use. Whoever makes one calls Close.
+type ChainVerifier struct {
+	v   Verifier
+	res Resolver
+}
+
+// NewChainVerifier takes the message signatures and the seals that may have to
+// be verified, and starts to fetch the keys of the first signatures, as many as
+// ahead says, in parallel. Those of the others are fetched when it is their
+// turn, so that a chain that proves bad does not have them looked up. ctx and h
+// are as in NewVerifier. Of o, MaxSignatures, Prefer and Now are not used.
+func NewChainVerifier(ctx context.Context, res Resolver, h *message.Header, signatures []*ChainSignature, ahead int, o Options) *ChainVerifier {
+	c := &ChainVerifier{v: Verifier{options: o.withDefaults()}, res: res}
+	c.v.checked = make([]*signature, 0, len(signatures))
+	for _, cs := range signatures {
+		if !cs.signature.settled() {
+			c.v.checked = append(c.v.checked, &cs.signature)
+		}
+	}
+	c.v.prepare(ctx, h)
+	for i, s := range c.v.checked {
+		if s.Body != "" { // no seal
+			c.v.takeBody(s)
+		}
+		if i < ahead {
+			c.v.fetchKey(s, res)
+		}
+	}
+	return c
+}
+
+// Write takes the next octets of the body, as Verifier.Write does.
+func (c *ChainVerifier) Write(body []byte) (int, error) { return c.v.Write(body) }
+
+// NeedsBody tells whether more of the body can change the result of a message
+// signature whose key was fetched ahead. It does not wait for the key.
+func (c *ChainVerifier) NeedsBody(cs *ChainSignature) bool {
+	s := &cs.signature
+	return s.body != nil && s.key != nil && c.v.needsBody(s)
+}
+
+// VerifyMessage ends the body, waits for the key and gives the result of a
+// message signature.
+func (c *ChainVerifier) VerifyMessage(cs *ChainSignature) Result {
+	c.v.endBody()
+	return c.verify(cs)
+}
+
+// VerifySeal waits for the key and gives the result of a seal over the hash
+// that SealHash.Sum gave for it.
+func (c *ChainVerifier) VerifySeal(cs *ChainSignature, sum []byte) Result {
+	cs.signature.sealed = sum
+	return c.verify(cs)
+}
+
+func (c *ChainVerifier) verify(cs *ChainSignature) Result {
+	s := &cs.signature
+	if !s.settled() {
+		if s.key == nil {
+			c.v.fetchKey(s, c.res)
+		}
+		c.v.finish(s)
+	}
+	return s.Result
+}
+
+// Close ends the look-ups. It returns when no goroutine of c is left.
+func (c *ChainVerifier) Close() { c.v.Close() }
+
+// SealHash is the running hash of the fields that the seals of a chain cover,
+// in relaxed form (RFC 8617 section 5.1.1): one pass serves all of them.
+type SealHash struct {
+	hash hash.Hash
+	buf  []byte
+}
+
+// NewSealHash makes the hash of no fields.
+func NewSealHash() *SealHash {
+	return &SealHash{hash: sha256.New(), buf: make([]byte, 0, scratchSize)}
+}
+
+// Add adds a whole field.
+func (h *SealHash) Add(f message.Field) {
+	out := gather{to: h.hash, buf: h.buf[:0]}
+	out.relaxedField(f.Raw)
+	out.flush()
+}
+
+// Sum gives the hash that the seal in field f is over: the fields added so far
+// and then f, without its b= and the final CRLF (RFC 6376 section 3.7). It adds
+// nothing.
+func (h *SealHash) Sum(f message.Field, seal *ChainSignature) []byte {
+	cloner, ok := h.hash.(hash.Cloner)
+	if !ok {
+		return nil
+	}
+	clone, err := cloner.Clone()
+	if err != nil {
+		return nil
+	}
+	s := &seal.signature
+	out := gather{to: clone, buf: h.buf[:0]}
+	out.relaxedOwn(splitOwn(f.Raw, s))
+	out.flush()
+	return clone.Sum(nil)
+}
