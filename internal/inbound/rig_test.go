@@ -86,6 +86,12 @@ resolver: {servers: [%q], timeout: 250ms, budget: 1s}
 // dmarcd.yaml.
 func newRig(t testing.TB, zone, policyYAML string, extra ...string) *rig {
 	t.Helper()
+	return newRigAt(t, time.Now, zone, policyYAML, extra...)
+}
+
+// newRigAt is newRig with a clock of the test's own.
+func newRigAt(t testing.TB, now func() time.Time, zone, policyYAML string, extra ...string) *rig {
+	t.Helper()
 	r := &rig{t: t, dns: dnstest.New(t, zone), log: &lockedBuffer{}}
 	r.configure(policyYAML, extra...)
 	s := r.settings.Load()
@@ -98,7 +104,7 @@ func newRig(t testing.TB, zone, policyYAML string, extra ...string) *rig {
 	t.Cleanup(client.Close)
 	log := slog.New(slog.NewJSONHandler(r.log, nil))
 	config := &inbound.Config{
-		Filter: filter.New(client, nil), Settings: r.settings.Load, Observer: r, Log: log, Now: time.Now,
+		Filter: filter.New(client, now), Settings: r.settings.Load, Observer: r, Log: log, Now: time.Now,
 	}
 	server := milter.NewServer(milter.Config{
 		NewSession: config.NewSession, RcptReplies: config.RcptReplies, Log: log,
