@@ -177,15 +177,40 @@ func (s *IDs) claimedByOdd(v string, cut bool) bool {
 	return cut || !isASCII(v) || s.within(v)
 }
 
-// within reports whether one of our ids stands anywhere in v.
+// within reports whether one of our ids stands anywhere in v, comments left out
+// or not.
 func (s *IDs) within(v string) bool {
+	bare := squash(withoutComments(v))
 	v = squash(v)
 	for _, our := range s.ids {
-		if strings.Contains(v, our) {
+		if strings.Contains(v, our) || strings.Contains(bare, our) {
 			return true
 		}
 	}
 	return false
+}
+
+// withoutComments leaves out what stands in brackets, nested or never closed
+// (RFC 5322 section 3.2.2).
+func withoutComments(v string) string {
+	if strings.IndexByte(v, '(') < 0 {
+		return v
+	}
+	b := make([]byte, 0, len(v))
+	depth := 0
+	for i := 0; i < len(v); i++ {
+		switch c := v[i]; {
+		case c == '\\' && depth > 0:
+			i++ // what is quoted so closes nothing
+		case c == '(':
+			depth++
+		case c == ')' && depth > 0:
+			depth--
+		case depth == 0:
+			b = append(b, c)
+		}
+	}
+	return string(b)
 }
 
 // strictID reads an id as RFC 8601 section 2.2 has it: a token or quoted-string
