@@ -1,3 +1,24 @@
+// Package milter carries mail between an MTA and a filter: the server side of
+// the milter protocol, its sockets, and a client that plays the MTA.
+//
+// A Server runs a Session for each connection of an MTA. What the protocol
+// leaves to chance is settled here: packets out of form or turn end the connection,
+// a panic costs one message, nobody waits for ever, and an MTA that cannot carry out
+// a verdict is refused. The protocol has no standard; Sendmail's libmilter and
+// Postfix are what it is measured by. emersion/go-milter, whose server this one
+// replaces, is the client of Submit.
+//
+// # Divergences
+//
+//   - Every string must end in NUL, and connect must come before MAIL: libmilter
+//     takes a connection without it, but its client would count as local.
+//   - An address that cannot be read ends the connection, for the same reason.
+//   - In header values a CR that ends no line and an LF that folds nothing
+//     become a space. Sendmail sends the latter where it takes bare LF for a fold.
+//   - A HELO or connect within a transaction aborts it.
+//   - No progress is sent: an answer takes less time than MTAs wait for.
+//   - The context of a Session does not end while it works on an answer for which the
+//     MTA no longer waits: the connection is not read meanwhile.
 package milter
 
 import (

@@ -273,3 +273,66 @@ func TestDrainTakesWhatIsComing(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestForcedShutdownBetweenPackets: a Session that works while no answer is due
+// does not hold up the end.
+func TestForcedShutdownBetweenPackets(t *testing.T) {
+	working := make(chan struct{})
+	r := start(t, nil, func(s *recorder) {
+		s.onEOH = func() {
+			close(working)
+			<-s.ctx.Done()
+		}
+	})
+	m := r.open()
+	mustGreet(t, m, miltertest.Peer{})
+	m.PutStrings(miltertest.CmdMail, "<a@b>")
+	m.PutStrings(miltertest.CmdRcpt, "<c@d>")
+	m.Put(miltertest.CmdEOH)
+	if err := m.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "the end of the header", working)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := r.srv.Shutdown(ctx); err == nil || strings.Contains(err.Error(), "did not end") {
+		t.Errorf("shutdown: %v", err)
+	}
+	if !m.Closed() {
+		t.Error("an unfinished message was answered")
+	}
+	s := r.session()
+	wait(t, "Close", s.closed)
+	equal(t, "events", s.all()[4:], []string{"eoh", "abort", "close"})
+}
+
+// TestShutdownWithoutEnd: a Session that ignores the end of its context is
+// reported, not waited for.
+func TestShutdownWithoutEnd(t *testing.T) {
+	working, release := make(chan struct{}), make(chan struct{})
+	r := start(t, nil, func(s *recorder) {
+		s.onEOH = func() {
+			close(working)
+			<-release
+		}
+	})
+	m := r.open()
+	mustGreet(t, m, miltertest.Peer{})
+	m.PutStrings(miltertest.CmdMail, "<a@b>")
+	m.PutStrings(miltertest.CmdRcpt, "<c@d>")
+	m.Put(miltertest.CmdEOH)
+	if err := m.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "the end of the header", working)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := r.srv.Shutdown(ctx); err == nil || !strings.Contains(err.Error(), "1 sessions did not end") {
+		t.Errorf("shutdown: %v", err)
+	}
+	if !m.Closed() {
+		t.Error("connection left open")
+	}
+	close(release)
+	wait(t, "Close", r.session().closed)
+}
