@@ -59,7 +59,7 @@ func policyFiles(s *settings.Settings) []string {
 	if s.PolicyFile == "" {
 		return nil
 	}
-	return []string{s.Path(s.PolicyFile)}
+	return append([]string{s.Path(s.PolicyFile)}, s.Policy.Files...)
 }
 
 func (d *daemonProcess) logFaults(err error) {
