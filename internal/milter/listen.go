@@ -45,9 +45,9 @@ func listen(a Address, mode fs.FileMode, group string) (net.Listener, error) {
 	case networkSystemd:
 		return inherited(a.Addr, os.Getenv, os.Getpid())
 	case "tcp4", "tcp6":
-		// The idle time-out finds dead peers. Keep-alive would cost four calls a connection.
-		lc := net.ListenConfig{KeepAlive: -1}
-		ln, err := lc.Listen(context.Background(), a.Network, a.Addr)
+		// Package net has TCP keep-alive on, which finds a dead MTA long before
+		// the idle time-out.
+		ln, err := net.Listen(a.Network, a.Addr)
 		if errors.Is(err, syscall.EADDRINUSE) {
 			return nil, ErrInUse
 		}

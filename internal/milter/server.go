@@ -23,7 +23,10 @@ type Config struct {
 	// overtook: the zero Reply to accept, or one with a code of 4xx. Anything else accepts. nil accepts.
 	Trouble func() Reply
 
-	IdleTimeout   time.Duration // longest wait between packets; above the MTA's SMTP time-outs. 0 means 10 minutes
+	// IdleTimeout is the longest wait between packets; 0 means two hours and 10 s, as
+	// for libmilter. It must be above the MTA's SMTP time-outs (Sendmail: an hour): an MTA
+	// may let mail pass unchecked once its filter is gone, and clients can wait for that.
+	IdleTimeout   time.Duration
 	PacketTimeout time.Duration // longest wait for the rest of a packet, and for the first one. 0 means 10 s
 	WriteTimeout  time.Duration // 0 means 10 s
 
@@ -36,7 +39,7 @@ type Config struct {
 
 // Defaults of Config.
 const (
-	defaultIdleTimeout   = 10 * time.Minute
+	defaultIdleTimeout   = 2*time.Hour + 10*time.Second
 	defaultPacketTimeout = 10 * time.Second
 	defaultWriteTimeout  = 10 * time.Second
 )
