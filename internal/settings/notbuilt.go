@@ -7,11 +7,8 @@ package settings
 func notBuilt() map[string]bool {
 	keys := []string{
 		// dmarcd.yaml
-		"client_ip_from",
 		"store",
 		"store_password_file",
-		"http.tls_cert",
-		"http.tls_key",
 		"http.proxy",
 		"retention",
 		"reports.enabled",
@@ -19,19 +16,9 @@ func notBuilt() map[string]bool {
 		"notify",
 
 		// policy.yaml
-		"defer_limit",
 		"tests",
-		"rules.mode",
-		"rules.dmarc.no_record_when",
 		"rules.dmarc.arc",
-		"rules.dmarc.trusted_forwarders",
-		"rules.dmarc.tag_subject",
-		"rules.dmarc.tag_signed",
 		"rules.dmarc.notify",
-		"rules.sender_ip_match",
-		"rules.spf",
-		"rules.dkim",
-		"rules.quarantine",
 	}
 	m := make(map[string]bool, len(keys))
 	for _, k := range keys {
