@@ -1,6 +1,8 @@
 package filter
 
 import (
+	"errors"
+
 	"dmarcd/internal/auth/authres"
 	"dmarcd/internal/auth/dkim"
 	"dmarcd/internal/auth/spf"
@@ -120,6 +122,10 @@ func stamped(out *Outcome, wants func(*policy.DMARCRules) bool) (DomainDecision,
 	return best, rank > 0
 }
 
+// maxShownSignatures bounds the items of Authentication-Results: a message may bear
+// thousands of signatures, of which limits.signatures are checked.
+const maxShownSignatures = 100
+
 // results is Authentication-Results: raw results and the verdict of RFC 9989,
 // whatever the criteria in force.
 func results(authServID string, out *Outcome, d DomainDecision) authres.Results {
@@ -130,21 +136,30 @@ func results(authServID string, out *Outcome, d DomainDecision) authres.Results 
 	} else {
 		r.SPF.MailFrom = v.SPF.Domain.String()
 	}
-	if len(v.DKIM) > 0 {
-		r.DKIM = make([]authres.DKIM, len(v.DKIM))
-	}
-	for i := range v.DKIM {
-		s := &v.DKIM[i]
-		r.DKIM[i] = authres.DKIM{
-			Result: string(s.Status), Domain: s.Domain.String(), Selector: s.Selector, Algorithm: s.Algorithm, B: s.SigPrefix,
-		}
-	}
+	r.DKIM = signatureItems(v.DKIM)
 	if d.Decision.Evaluated {
 		r.DMARC = &authres.DMARC{
 			Result: string(v.DMARC.Status), From: v.DMARC.Author.String(), Policy: string(v.DMARC.Policy),
 		}
 	}
 	return r
+}
+
+// signatureItems has an item for each signature. Of more than a field should hold,
+// those that were not even checked are left out first.
+func signatureItems(results []dkim.Result) []authres.DKIM {
+	many := len(results) > maxShownSignatures
+	items := make([]authres.DKIM, 0, min(len(results), maxShownSignatures))
+	for i := range results {
+		s := &results[i]
+		if many && (len(items) == maxShownSignatures || errors.Is(s.Err, dkim.ErrLimit)) {
+			continue
+		}
+		items = append(items, authres.DKIM{
+			Result: string(s.Status), Domain: s.Domain.String(), Selector: s.Selector, Algorithm: s.Algorithm, B: s.SigPrefix,
+		})
+	}
+	return items
 }
 
 // tmResult is X-TM-Authentication-Results, in the words of the criteria in force.

@@ -324,6 +324,12 @@ func TestPadding(t *testing.T) {
 		if notChecked != 21 {
 			t.Errorf("%d signatures beyond the limit, want 21 of 31", notChecked)
 		}
+
+		m.raw = strings.Repeat(strings.ReplaceAll(signatures.String(), "d=reject.example", "d=junk.example"), 30) + own.sign(t, spoof.raw)
+		results := field(t, m, r.send(m), "Authentication-Results")
+		if n := strings.Count(results, "dkim="); n > 100 || !strings.Contains(results, "dkim=pass header.d=reject.example") {
+			t.Errorf("%d items, want at most 100 with the genuine one among them: %.300s", n, results)
+		}
 	})
 }
 

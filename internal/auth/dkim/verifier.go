@@ -136,7 +136,9 @@ func (v *Verifier) fetchKey(s *signature, res Resolver) {
 	}
 	l := &keyLookup{name: s.keyName, done: make(chan struct{})}
 	s.key = l
-	v.lookups.Go(func() { l.run(v.ctx, res) })
+	if !l.cached(res) {
+		v.lookups.Go(func() { l.run(v.ctx, res) })
+	}
 }
 
 func (v *Verifier) bodyFor(way string) *bodyHash {
