@@ -22,10 +22,11 @@ const (
 
 // process is a program that runs until it is told to stop.
 type process struct {
-	name string
-	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
-	err  error         // then: how
+	name  string
+	cmd   *exec.Cmd
+	clean bool          // it must end with status 0 when told to stop
+	done  chan struct{} // closed when it has ended
+	err   error         // then: how
 }
 
 func (p *process) start(out *logbook) error {
@@ -50,6 +51,9 @@ func (p *process) stop() error {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
+		if p.clean && p.err != nil {
+			return fmt.Errorf("%s ended with %w (66 is a data race); see build/e2e/%s.log", p.name, p.err, p.name)
+		}
 		return nil
 	case <-time.After(stopLimit):
 		_ = p.cmd.Process.Kill()
@@ -107,7 +111,7 @@ func startDaemon(sockets ...string) (*process, error) {
 		return nil, err
 	}
 	defer notify.Close()
-	p := &process{name: "dmarcd", cmd: exec.Command(os.Getenv(envDaemon), "serve", "-c", filepath.Join(dir, "dmarcd.yaml"))}
+	p := &process{name: "dmarcd", clean: true, cmd: exec.Command(os.Getenv(envDaemon), "serve", "-c", filepath.Join(dir, "dmarcd.yaml"))}
 	p.cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify.LocalAddr().String())
 	if err := p.start(book); err != nil {
 		return nil, err

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -55,6 +57,10 @@ func runTests(m *testing.M) (code int, err error) {
 		}
 		if err == nil {
 			err = here.verdict()
+		}
+		if code != 0 || err != nil {
+			fmt.Println("e2e: the logs are in build/e2e; dmarcd's last lines:")
+			printTail(filepath.Join(logDir, "dmarcd.log"), 40)
 		}
 	}()
 	if err != nil {
@@ -122,4 +128,14 @@ func (s *site) verdict() error {
 		return fmt.Errorf("mail that was refused, held or broken off was delivered all the same: %v", rcpts)
 	}
 	return nil
+}
+
+// printTail prints the last lines of a file.
+func printTail(path string, lines int) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return // it was not made yet
+	}
+	all := strings.SplitAfter(string(text), "\n")
+	fmt.Print(strings.Join(all[max(0, len(all)-lines-1):], ""))
 }
