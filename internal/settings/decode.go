@@ -109,7 +109,7 @@ func into[V any](d *decoder, k kind[V], n *yaml.Node, v *V) {
 		n = n.Alias
 	}
 	if n.Style&yaml.TaggedStyle != 0 {
-		d.fault(n, "the tag %s has no place here; write the value alone", clip(n.Tag))
+		d.fault(n, "the tag %s has no place here; write the value alone", printable(clip(n.Tag)))
 		return
 	}
 	k.read(d, n, v)
