@@ -1,6 +1,7 @@
 package dkim
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -22,6 +23,7 @@ type ChainSignature struct {
 	Validation string
 
 	signature signature
+	noWay     bool // it has no c=
 }
 
 // ParseMessageSignature reads the ARC-Message-Signature at h.Fields[field]: as
@@ -75,8 +77,11 @@ func ParseSeal(h *message.Header, field int) *ChainSignature {
 
 func (c *ChainSignature) parseTags(f message.Field) (tagList, error) {
 	tags, err := fieldTags(make(tagList, 0, 12), f)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case !keepsGrammar(f.Value(), tags):
+		return nil, fmt.Errorf("%w: not the grammar of a tag-list", ErrSyntax)
 	}
 	if i, ok := tags.get("i"); ok {
 		c.Instance = string(quoted(i.value))
@@ -84,7 +89,25 @@ func (c *ChainSignature) parseTags(f message.Field) (tagList, error) {
 	if cv, ok := tags.get("cv"); ok {
 		c.Validation = string(quoted(cv.value))
 	}
+	_, ok := tags.get("c")
+	c.noWay = !ok
 	return tags, nil
+}
+
+// keepsGrammar tells whether text is a tag-list by the letter of RFC 6376
+// section 3.2. Senders of mail are granted more, sealers are not.
+func keepsGrammar(text []byte, tags tagList) bool {
+	specs := bytes.Count(text, []byte(";")) + 1
+	if last := bytes.LastIndexByte(text, ';'); len(trim(text[last+1:])) == 0 {
+		specs--
+	}
+	for i := range tags {
+		name := tags[i].name
+		if c := name[0] | 0x20; c < 'a' || c > 'z' || !isPlain(string(name), true) || bytes.ContainsAny(name, "-.") {
+			return false
+		}
+	}
+	return specs == len(tags)
 }
 
 func (c *ChainSignature) end(err error) {
@@ -92,6 +115,17 @@ func (c *ChainSignature) end(err error) {
 	if err != nil {
 		c.signature.settle(faulty(err))
 	}
+}
+
+// AsRelaxed is the same signature of a message, not verified yet, read as if it
+// said c=relaxed/relaxed; nil if its c= says what it is, or if it is faulty.
+func (c *ChainSignature) AsRelaxed() *ChainSignature {
+	if !c.noWay || c.signature.settled() {
+		return nil
+	}
+	r := *c
+	r.signature.Header, r.signature.Body = relaxed, relaxed
+	return &r
 }
 
 // Result is what is known so far. Its Status is "" while the signature is
