@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"dmarcd/internal/auth/dkim"
 	"dmarcd/internal/auth/dmarc"
 	"dmarcd/internal/auth/spf"
 )
@@ -21,33 +22,31 @@ func judge(v *Verdict, c Criteria) dmarc.Status {
 
 // judgeHES is the wording of Hosted Email Security: SPF succeeds unless it is
 // "fail", DKIM unless something was processed and nothing verified, and MAIL
-// FROM's domain or a verified d= has to align. Any one failing fails.
+// FROM's domain or a verified d= has to align. Any one failing fails. What DNS
+// trouble leaves open is TempError, never Fail.
 func judgeHES(v *Verdict) dmarc.Status {
-	if v.SPF.Status == spf.Fail {
+	s := v.dkimSummary()
+	switch {
+	case v.SPF.Status == spf.Fail, s.processed && !s.verified && !s.temporary:
 		return dmarc.Fail
 	}
-	if s := v.dkimSummary(); s.processed && !s.verified {
-		return dmarc.Fail
-	}
-	unknown := v.SPFAlignment == dmarc.AlignmentUnknown
-	if v.SPFAlignment == dmarc.Aligned {
-		return dmarc.Pass
-	}
+	alignment := v.SPFAlignment
 	for i := range v.DKIM {
-		if !v.verified(i) {
-			continue
-		}
-		switch v.alignment(i) {
-		case dmarc.Aligned:
-			return dmarc.Pass
-		case dmarc.AlignmentUnknown:
-			unknown = true
+		switch a := v.alignment(i); {
+		case a == dmarc.Unaligned || alignment == dmarc.Aligned:
+		case v.verified(i):
+			alignment = a
+		case v.DKIM[i].Status == dkim.TempError:
+			alignment = dmarc.AlignmentUnknown
 		}
 	}
-	if unknown {
-		return dmarc.TempError
+	switch {
+	case alignment == dmarc.Aligned && (s.verified || !s.processed):
+		return dmarc.Pass
+	case alignment == dmarc.Unaligned:
+		return dmarc.Fail
 	}
-	return dmarc.Fail
+	return dmarc.TempError
 }
 
 // judgePeer holds an enforced peer to the strict criteria: a record, SPF pass,

@@ -58,7 +58,7 @@ func alignment(aligned bool) dmarc.Alignment {
 func TestCriteria(t *testing.T) {
 	const P, F, T = dmarc.Pass, dmarc.Fail, dmarc.TempError
 	good, bad := sig{dkim.Pass, true}, sig{dkim.Fail, true}
-	foreign := sig{dkim.Pass, false}
+	foreign, late := sig{dkim.Pass, false}, sig{dkim.TempError, true}
 	cases := []struct {
 		name               string
 		verdict            *Verdict
@@ -79,6 +79,9 @@ func TestCriteria(t *testing.T) {
 		{"11 SPF softfail aligned, DKIM pass aligned", build(spf.Softfail, true, good), P, P, F},
 		{"12 SPF pass aligned, DKIM pass unaligned only", build(spf.Pass, true, foreign), P, P, P},
 		{"13 SPF pass aligned, one good, one bad", build(spf.Pass, true, good, bad), P, P, P},
+		{"the only aligned signature's key is not to be had", build(spf.Softfail, false, late), T, T, T},
+		{"one bad signature, and a key that is not to be had", build(spf.Pass, true, bad, late), P, T, T},
+		{"a key that is not to be had mends no SPF fail", build(spf.Fail, true, late), T, F, T},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

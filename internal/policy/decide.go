@@ -117,22 +117,39 @@ func decideSlot(v *Verdict, f Facts, r *DMARCRules, s dmarc.Status, sourcePassed
 	d := Decision{Action: Bypass, Reason: ReasonPass, Evaluated: true, Status: s}
 	switch s {
 	case dmarc.None:
-		d.Reason = ReasonNoRecord
-		d.Action, d.Rule = r.slot("")
-		if aligned, _ := v.alignedPass(); (aligned || sourcePassed) && r.NoRecordWhen == NoRecordUnauthenticated {
-			d.Action, d.Rule = Bypass, "dmarc.no_record_when"
-		}
+		r.withoutRecord(v, f, &d, sourcePassed)
 	case dmarc.TempError:
-		d.Action, d.Reason, d.Rule = r.Actions.Temperror, ReasonTemperror, "dmarc.actions.temperror"
-		if d.Action == Defer && f.DeferExpired {
-			d.Action, d.Rule = Bypass, "defer_limit"
-		}
+		r.temperror(f, &d)
 	case dmarc.Fail:
 		d.Reason = ReasonPolicy
 		d.Action, d.Rule = r.slot(v.DMARC.Policy)
 	}
 	d.Reply = replyFor(v, f, r, d)
 	return d
+}
+
+// withoutRecord is what becomes of mail whose From domain publishes no record.
+func (r *DMARCRules) withoutRecord(v *Verdict, f Facts, d *Decision, sourcePassed bool) {
+	d.Reason = ReasonNoRecord
+	d.Action, d.Rule = r.slot("")
+	if r.NoRecordWhen != NoRecordUnauthenticated {
+		return
+	}
+	aligned, _ := v.alignedPass()
+	switch {
+	case aligned || sourcePassed:
+		d.Action, d.Rule = Bypass, "dmarc.no_record_when"
+	case d.Action != Bypass && v.undecided():
+		r.temperror(f, d)
+	}
+}
+
+// temperror is what becomes of mail that DNS trouble keeps from being judged.
+func (r *DMARCRules) temperror(f Facts, d *Decision) {
+	d.Action, d.Reason, d.Rule = r.Actions.Temperror, ReasonTemperror, "dmarc.actions.temperror"
+	if d.Action == Defer && f.DeferExpired {
+		d.Action, d.Rule = Bypass, "defer_limit"
+	}
 }
 
 // slot is the action for a published policy, "" for no record, and the key that holds it.

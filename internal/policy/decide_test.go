@@ -82,6 +82,9 @@ func TestDecide(t *testing.T) {
 		{"no record, unauthenticated only, SPF fail", failing(""), Facts{}, func(r *Rules) {
 			r.DMARC.Actions.NoRecord, r.DMARC.NoRecordWhen = Quarantine, NoRecordUnauthenticated
 		}, Quarantine, Quarantine, ReasonNoRecord, "dmarc.actions.no_record"},
+		{"no record, unauthenticated only, SPF temperror", with(build(spf.TempError, true), ""), Facts{}, func(r *Rules) {
+			r.DMARC.Actions.NoRecord, r.DMARC.NoRecordWhen = Reject, NoRecordUnauthenticated
+		}, Bypass, Bypass, ReasonTemperror, "dmarc.actions.temperror"},
 		{"temperror", build(spf.TempError, true), Facts{}, nil, Bypass, Bypass, ReasonTemperror, "dmarc.actions.temperror"},
 		{"temperror deferred", build(spf.TempError, true), Facts{}, func(r *Rules) { r.DMARC.Actions.Temperror = Defer }, Defer, Defer, ReasonTemperror, "dmarc.actions.temperror"},
 		{"disabled", failing(dmarc.PolicyReject), Facts{}, func(r *Rules) { r.DMARC.Enabled = false }, Bypass, Bypass, ReasonDisabled, "dmarc.enabled"},

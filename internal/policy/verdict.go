@@ -83,6 +83,23 @@ func (v *Verdict) alignedPass() (yes, unknown bool) {
 	return yes, unknown && !yes
 }
 
+// undecided reports whether DNS trouble hides an aligned pass: of SPF or a
+// signature that could not be finished, or whose alignment is unknown.
+func (v *Verdict) undecided() bool {
+	if _, unknown := v.alignedPass(); unknown {
+		return true
+	}
+	if v.SPF.Status == spf.TempError && v.SPFAlignment != dmarc.Unaligned {
+		return true
+	}
+	for i := range v.DKIM {
+		if v.DKIM[i].Status == dkim.TempError && v.alignment(i) != dmarc.Unaligned {
+			return true
+		}
+	}
+	return false
+}
+
 // Shown is the signature that a one-line summary names: the aligned verified
 // one, else the first verified, else the first that failed, else none (-1).
 func (v *Verdict) Shown() int {

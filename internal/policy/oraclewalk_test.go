@@ -1,0 +1,371 @@
+package policy_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"dmarcd/internal/auth/dkim"
+	"dmarcd/internal/auth/dmarc"
+	"dmarcd/internal/auth/spf"
+	"dmarcd/internal/dns"
+	"dmarcd/internal/dns/dnstest"
+	"dmarcd/internal/policy"
+)
+
+// The domains that messages name.
+const (
+	authorDomain    = "example.com"
+	secondAuthor    = "bank.example"
+	forwarderDomain = "lists.example.net"
+	apartDomain     = "other.example"
+	hiddenDomain    = "x.dead.example.com" // between it and the From domain a look-up fails
+)
+
+// zones has DNS for each thing that the From domain may publish.
+func zones() map[string]*dnstest.Zone {
+	out := map[string]*dnstest.Zone{
+		nothing: dnstest.MustZone("_dmarc.dead.example.com. FAULT servfail\n"),
+		unknown: dnstest.MustZone("_dmarc.dead.example.com. FAULT servfail\n_dmarc.example.com. FAULT servfail\n"),
+	}
+	for _, p := range []string{"none", "quarantine", "reject"} {
+		out[p] = dnstest.MustZone("_dmarc.dead.example.com. FAULT servfail\n_dmarc.example.com. TXT \"v=DMARC1; p=" + p + "\"\n")
+	}
+	return out
+}
+
+// verdict has the message judged by package dmarc itself, over a zone.
+func verdict(zone *dnstest.Zone, m message) *policy.Verdict {
+	v := &policy.Verdict{SPF: spf.Result{Status: spf.Status(m.spf.result), Domain: dns.MustParse(m.spf.domain)}}
+	for _, f := range m.from {
+		v.Authors = append(v.Authors, dns.MustParse(f))
+	}
+	outcome := map[string]dmarc.Outcome{"pass": dmarc.Passed, "temperror": dmarc.Undecided}
+	ids := []dmarc.Identifier{{Method: dmarc.SPF, Domain: v.SPF.Domain, Outcome: outcome[m.spf.result]}}
+	for _, s := range m.sigs {
+		r := dkim.Result{Status: dkim.Status(s.result), Domain: dns.MustParse(s.domain), Processed: s.result == "pass" || s.result == "fail"}
+		v.DKIM = append(v.DKIM, r)
+		ids = append(ids, dmarc.Identifier{Method: dmarc.DKIM, Domain: r.Domain, Outcome: outcome[s.result]})
+	}
+	if len(v.Authors) != 1 {
+		v.DMARC = dmarc.NoAuthor(nil)
+		return v
+	}
+	d := (&dmarc.Discoverer{Resolver: zone}).Begin(context.Background(), v.Authors[0])
+	defer d.Close()
+	v.DMARC = d.Evaluate(ids)
+	v.SPFAlignment, v.DKIMAlignments = v.DMARC.Alignments[0], v.DMARC.Alignments[1:]
+	return v
+}
+
+// judged is a message with its verdict.
+type judged struct {
+	message
+	verdict *policy.Verdict
+}
+
+// messages are those of one From domain that publishes this, with every result of
+// SPF and sets of signatures of every kind.
+func messages(published string, from ...string) []judged {
+	checks := []check{
+		{"pass", authorDomain}, {"pass", apartDomain}, {"pass", forwarderDomain}, {"pass", hiddenDomain},
+		{"fail", authorDomain}, {"fail", apartDomain},
+		{"softfail", authorDomain}, {"softfail", apartDomain}, {"softfail", hiddenDomain},
+		{"neutral", authorDomain}, {"none", authorDomain}, {"permerror", authorDomain},
+		{"temperror", authorDomain}, {"temperror", apartDomain}, {"temperror", hiddenDomain},
+	}
+	good, bad, key := check{"pass", authorDomain}, check{"fail", authorDomain}, check{"temperror", authorDomain}
+	sigs := [][]check{
+		nil, {good}, {bad}, {key}, {bad, good}, {bad, key}, {good, key},
+		{{"policy", authorDomain}, {"permerror", authorDomain}},
+		{{"pass", forwarderDomain}}, {{"pass", forwarderDomain}, key}, {{"temperror", apartDomain}},
+		{{"pass", hiddenDomain}}, {{"temperror", hiddenDomain}, bad},
+	}
+	zone := zones()[published]
+	var out []judged
+	for _, c := range checks {
+		for _, s := range sigs {
+			m := message{spf: c, sigs: s, published: published, from: from}
+			out = append(out, judged{m, verdict(zone, m)})
+		}
+	}
+	return out
+}
+
+var client = netip.MustParseAddr("192.0.2.7")
+
+// apply has Decide do what the oracle says.
+func apply(m judged, r *policy.Rules) fate {
+	d := policy.Decide(m.verdict, policy.Facts{ClientIP: client, NullSender: m.null, DeferExpired: m.expired}, r)
+	return fate{action: d.Action, would: d.Would, reason: d.Reason, evaluated: d.Evaluated, enforced: d.Enforced, status: d.Status}
+}
+
+// rules spells a wish as the settings that package settings would make of it.
+func (w *wish) rules() *policy.Rules {
+	r := &policy.Rules{Mode: w.mode, DMARC: policy.DMARCRules{
+		Enabled: !w.disabled, Criteria: w.criteria, SkipNullSender: w.skipNull, EnforcedPeerAction: w.peerAction,
+		Actions: w.slots, NoRecordWhen: w.noRecordWhen, MultipleFrom: w.multipleFrom,
+	}}
+	net := func(own bool) (l policy.NetList) {
+		if own {
+			l.Add(netip.MustParsePrefix("192.0.2.0/24"))
+		} else {
+			l.Add(netip.MustParsePrefix("198.51.100.0/24"))
+		}
+		return l
+	}
+	r.DMARC.Exceptions = net(w.exception)
+	if r.DMARC.Senders.All = w.senders == ""; !r.DMARC.Senders.All {
+		r.DMARC.Senders.Add(dns.MustParse(w.senders), false)
+	}
+	if w.peer != "" {
+		r.DMARC.EnforcedPeers.Add(dns.MustParse(w.peer), false, false, w.require)
+	}
+	switch w.forwarder {
+	case "spf":
+		r.DMARC.TrustedForwarders = []policy.Forwarder{{SPF: dns.MustParse(forwarderDomain)}}
+	case "dkim":
+		r.DMARC.TrustedForwarders = []policy.Forwarder{{DKIM: dns.MustParse(forwarderDomain)}}
+	case "ip":
+		r.DMARC.TrustedForwarders = []policy.Forwarder{{IP: net(true)}}
+	}
+	if w.source != "" {
+		match := policy.IPMatch{Networks: net(w.source == pass), Action: w.source}
+		match.Domain.Add(dns.MustParse(authorDomain), false)
+		r.SenderIPMatch = []policy.IPMatch{match}
+	}
+	r.SPF = policy.SPFRules{Enabled: w.spfOn, Actions: w.spfActions, IgnoredNets: net(w.spfIgnored == "ip")}
+	r.SPF.IgnoredDomains.All = w.spfIgnored == "domain"
+	r.DKIM = policy.DKIMRules{Enabled: w.dkimOn, SkipNullSender: w.dkimSkip, Actions: w.dkimActions}
+	if w.dkimPeer {
+		r.DKIM.EnforcedPeers.Add(dns.MustParse(authorDomain), false)
+	}
+	return r
+}
+
+var (
+	modes      = []policy.Mode{policy.Enforce, policy.Monitor}
+	criteria   = []policy.Criteria{policy.CriteriaRFC, policy.CriteriaHES}
+	slotWords  = []policy.Action{policy.Bypass, policy.Quarantine, policy.Reject}
+	troubles   = []policy.Action{policy.Bypass, policy.Defer}
+	requires   = []policy.Require{policy.RequireBoth, policy.RequireEither}
+	peerWords  = []policy.PeerAction{policy.PeerBypass, policy.PeerQuarantine, policy.PeerReject, policy.PeerSlot}
+	forwarders = []string{"", "spf", "dkim", "ip"}
+	published  = []string{"none", "quarantine", "reject", nothing, unknown}
+	anyAction  = []policy.Action{policy.Bypass, policy.Quarantine, policy.Reject, policy.Discard}
+)
+
+// slotsWith gives the slot of what is published one action, and the others others,
+// so that taking the wrong slot shows.
+func slotsWith(published string, a, trouble policy.Action) policy.Slots {
+	other := slotWords[(slices.Index(slotWords, a)+1)%len(slotWords)]
+	s := policy.Slots{None: other, Quarantine: other, Reject: other, NoRecord: other, Temperror: trouble}
+	switch published {
+	case "none":
+		s.None = a
+	case "quarantine":
+		s.Quarantine = a
+	case "reject":
+		s.Reject = a
+	default:
+		s.NoRecord = a
+	}
+	return s
+}
+
+// overrides are what may let by, or catch, a message whatever it shows: nothing, a
+// trusted forwarder, a sender IP match.
+func overrides(base wish, visit func(wish)) {
+	for _, f := range forwarders {
+		base.forwarder = f
+		visit(base)
+	}
+	base.forwarder = ""
+	for _, a := range []policy.Action{policy.Bypass, policy.Reject} {
+		base.source = a
+		visit(base)
+	}
+}
+
+// peers are every way to treat the From domain as an enforced peer, or not.
+func peers(base wish, visit func(wish)) {
+	visit(base)
+	base.peer = authorDomain
+	for _, base.require = range requires {
+		for _, base.peerAction = range peerWords {
+			visit(base)
+		}
+	}
+}
+
+// TestOracle walks action, published policy, criteria, enforced peers, overrides
+// and mode in all combinations, over messages with every result of SPF and
+// signatures of every kind, and holds Decide to the oracle and to what no setting
+// may bring about.
+func TestOracle(t *testing.T) {
+	for _, p := range published {
+		t.Run("publishes "+p, func(t *testing.T) {
+			t.Parallel()
+			judge := newJudge(t)
+			mail := messages(p, authorDomain)
+			for _, base := range settingsFor(p) {
+				peers(base, func(w wish) { overrides(w, func(w wish) { judge.all(mail, w) }) })
+			}
+			t.Logf("%d combinations", judge.n)
+		})
+	}
+}
+
+// settingsFor are the settings that have nothing to do with peers and overrides.
+func settingsFor(published string) (out []wish) {
+	for _, mode := range modes {
+		for _, c := range criteria {
+			for _, a := range slotWords {
+				out = append(out, wish{
+					mode: mode, criteria: c, peerAction: policy.PeerQuarantine, multipleFrom: policy.Reject,
+					noRecordWhen: policy.NoRecordAlways, slots: slotsWith(published, a, policy.Defer),
+				})
+			}
+		}
+	}
+	return out
+}
+
+// TestOracleSamples draws settings and messages at random, always the same ones,
+// from the whole of what the policy file can say.
+func TestOracleSamples(t *testing.T) {
+	const draws, each = 4000, 40
+	rnd := rand.New(rand.NewPCG(9989, 7489))
+	var mail []judged
+	for _, p := range published {
+		mail = append(mail, messages(p, authorDomain)...)
+	}
+	mail = append(mail, messages(nothing)...)
+	mail = append(mail, messages(nothing, authorDomain, secondAuthor)...)
+	judge := newJudge(t)
+	for range draws {
+		w := draw(rnd)
+		r := w.rules()
+		for range each {
+			m := mail[rnd.IntN(len(mail))]
+			m.null, m.expired = rnd.IntN(3) == 0, rnd.IntN(3) == 0
+			judge.one(m, &w, r)
+		}
+	}
+	for _, reason := range []policy.Reason{
+		policy.ReasonPass, policy.ReasonSenderIP, policy.ReasonSPF, policy.ReasonDKIM, policy.ReasonForwarder, policy.ReasonPolicy,
+		policy.ReasonNoRecord, policy.ReasonEnforcedPeer, policy.ReasonTemperror, policy.ReasonMultipleFrom, policy.ReasonDisabled,
+		policy.ReasonException, policy.ReasonNotListed, policy.ReasonNullSender,
+	} {
+		if judge.seen[reason] < draws*each/2000 {
+			t.Errorf("reason %s came out %d times only: the samples do not cover it", reason, judge.seen[reason])
+		}
+	}
+}
+
+// draw makes settings at random. Standalone checks and what keeps DMARC from
+// running are rarer than the rest, or little would get to DMARC.
+func draw(rnd *rand.Rand) wish {
+	seldom := func() bool { return rnd.IntN(6) == 0 }
+	w := wish{
+		mode: one(rnd, modes), disabled: seldom() && seldom(), exception: seldom() && seldom(), skipNull: seldom(),
+		criteria: one(rnd, criteria), require: one(rnd, requires), peerAction: one(rnd, peerWords),
+		slots: policy.Slots{
+			None: one(rnd, slotWords), Quarantine: one(rnd, slotWords), Reject: one(rnd, slotWords),
+			NoRecord: one(rnd, slotWords), Temperror: one(rnd, troubles),
+		},
+		noRecordWhen: one(rnd, []policy.NoRecordWhen{policy.NoRecordAlways, policy.NoRecordUnauthenticated}),
+		multipleFrom: one(rnd, slotWords), forwarder: one(rnd, forwarders),
+		spfOn: seldom(), spfIgnored: one(rnd, []string{"", "", "domain", "ip"}),
+		dkimOn: seldom(), dkimPeer: rnd.IntN(2) == 0, dkimSkip: rnd.IntN(2) == 0,
+		dkimActions: policy.DKIMActions{Fail: one(rnd, anyAction), None: one(rnd, anyAction), Temperror: one(rnd, troubles)},
+		spfActions: policy.SPFActions{
+			Fail: one(rnd, anyAction), Softfail: one(rnd, anyAction), Neutral: one(rnd, anyAction), None: one(rnd, anyAction),
+			Permerror: one(rnd, anyAction), Temperror: one(rnd, troubles),
+		},
+	}
+	if seldom() {
+		w.source = one(rnd, anyAction)
+	}
+	if rnd.IntN(2) == 0 {
+		w.peer = one(rnd, []string{authorDomain, secondAuthor})
+	}
+	if rnd.IntN(3) == 0 {
+		w.senders = one(rnd, []string{authorDomain, secondAuthor, "elsewhere.example"})
+	}
+	return w
+}
+
+func one[T any](rnd *rand.Rand, list []T) T { return list[rnd.IntN(len(list))] }
+
+// judge holds Decide to the oracle and counts.
+type judge struct {
+	t    *testing.T
+	n    int
+	bad  int
+	seen map[policy.Reason]int
+}
+
+func newJudge(t *testing.T) *judge { return &judge{t: t, seen: map[policy.Reason]int{}} }
+
+// all tries a wish on every message; where DNS trouble is about, also past the
+// time that it may defer.
+func (j *judge) all(mail []judged, w wish) {
+	r := w.rules()
+	for _, m := range mail {
+		j.one(m, &w, r)
+		if m.trouble() {
+			m.expired = true
+			j.one(m, &w, r)
+		}
+	}
+}
+
+// trouble tells whether DNS failed somewhere.
+func (m message) trouble() bool {
+	return m.published == unknown || m.spf.result == "temperror" || m.standing(m.spf.domain) == hidden || m.signed("temperror") || m.passed(hidden)
+}
+
+func (j *judge) one(m judged, w *wish, r *policy.Rules) {
+	j.n++
+	got, want := apply(m, r), expect(m.message, w)
+	j.seen[got.reason]++
+	fault := ""
+	if got != want {
+		fault = fmt.Sprintf("want %+v", want)
+	} else {
+		fault = forbidden(m, w, got)
+	}
+	if fault == "" {
+		return
+	}
+	if j.bad++; j.bad <= 10 {
+		j.t.Errorf("%+v\n%+v\ngot %+v: %s", m.message, *w, got, fault)
+	} else {
+		j.t.FailNow()
+	}
+}
+
+// forbidden says what no setting may bring about, of what came about.
+func forbidden(m judged, w *wish, f fate) string {
+	byDMARC := f.reason != policy.ReasonSenderIP && f.reason != policy.ReasonSPF && f.reason != policy.ReasonDKIM
+	onlyDMARC := w.source == "" && !w.spfOn && !w.dkimOn
+	switch {
+	case byDMARC && f.status == dmarc.Pass && f.would != policy.Bypass:
+		return "passes the criteria in force and is intercepted"
+	case onlyDMARC && w.criteria == policy.CriteriaRFC && w.peer == "" && m.verdict.DMARC.Status == dmarc.Pass && f.would != policy.Bypass:
+		return "an RFC pass is intercepted"
+	case byDMARC && f.status == dmarc.TempError && f.would != policy.Bypass && f.would != policy.Defer && !(f.enforced && m.expired):
+		return "a temperror is intercepted"
+	case byDMARC && f.would == policy.Defer && m.expired:
+		return "deferred past the limit"
+	case w.mode == policy.Monitor && f.action != policy.Bypass:
+		return "monitor mode intercepts"
+	case !f.evaluated && byDMARC && f.would != policy.Bypass:
+		return "DMARC did not run and intercepts"
+	}
+	return ""
+}
