@@ -24,6 +24,17 @@ type Case struct {
 	CV          string            // "None", "Pass", "Fail", or "" for no status
 }
 
+// Status is the Chain Validation Status that RFC 8617 gives the message: "none",
+// "pass" or "fail". The suite gives none to a chain in which a seal says
+// cv=fail, since it was written for drafts that stopped there. Section 5.2 says
+// fail: step 2 of the newest seal, step 3C of any other.
+func (c Case) Status() string {
+	if c.CV == "" {
+		return "fail"
+	}
+	return strings.ToLower(c.CV)
+}
+
 // Find gives the path of the suite, beside the repository.
 func Find() (string, error) {
 	dir, err := os.Getwd()
