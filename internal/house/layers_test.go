@@ -31,10 +31,12 @@ var ranks = map[string]int{
 	"settings": 4,
 
 	"filter": 5,
+	"notify": 5,
 
 	"inbound":  6,
 	"metrics":  6,
 	"resolver": 6,
+	"mailer":   6,
 	"console":  6,
 }
 

@@ -1,0 +1,70 @@
+package mailer
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+)
+
+// Limits of SMTP, in octets.
+const (
+	maxAddress = 254 // a path of 256 with its brackets, RFC 5321 section 4.5.3.1.3
+	maxLine    = 998 // a line of 1000 with its CRLF, RFC 5321 section 4.5.3.1.6
+)
+
+// checkMail refuses what could not be sent as it is.
+func checkMail(from string, to []string, msg []byte) error {
+	if len(to) == 0 || len(to) > MaxRecipients {
+		return &Error{Stage: StageMail, Err: fmt.Errorf("%w: %d, not 1 to %d", ErrRecipients, len(to), MaxRecipients)}
+	}
+	if from != "" && !isAddress(from) {
+		return &Error{Stage: StageMail, Err: fmt.Errorf("%w: %q", ErrAddress, printable(from))}
+	}
+	for _, a := range to {
+		if !isAddress(a) {
+			return &Error{Stage: StageMail, Err: fmt.Errorf("%w: %q", ErrAddress, printable(a))}
+		}
+	}
+	if err := checkLines(msg); err != nil {
+		return &Error{Stage: StageMail, Err: err}
+	}
+	return nil
+}
+
+// isAddress reports whether s can stand between the brackets of a MAIL or RCPT
+// command: visible ASCII, with something on both sides of an "@".
+func isAddress(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c <= ' ' || c > '~' || c == '<' || c == '>' {
+			return false
+		}
+	}
+	at := strings.LastIndexByte(s, '@')
+	return at > 0 && at < len(s)-1 && len(s) <= maxAddress
+}
+
+// checkLines wants lines as RFC 5322 section 2.1.1 has them. A lone CR or LF
+// ends a line for some readers and not for others; after such a one a line that
+// begins with a dot would end the mail for some (RFC 5321 section 4.1.1.4).
+func checkLines(msg []byte) error {
+	if !bytes.HasSuffix(msg, []byte("\r\n")) {
+		return fmt.Errorf("%w: the last line has no end", ErrMail)
+	}
+	start := 0
+	for i, c := range msg {
+		switch {
+		case c == '\n' && (i == 0 || msg[i-1] != '\r'):
+			return fmt.Errorf("%w: LF without CR at octet %d", ErrMail, i)
+		case c == '\r' && msg[i+1] != '\n': // the last octet is LF
+			return fmt.Errorf("%w: CR without LF at octet %d", ErrMail, i)
+		case c == 0 || c > 0x7f:
+			return fmt.Errorf("%w: octet %#02x at %d", ErrMail, c, i)
+		case c == '\n':
+			if i-1-start > maxLine {
+				return fmt.Errorf("%w: a line of %d octets, over %d", ErrMail, i-1-start, maxLine)
+			}
+			start = i + 1
+		}
+	}
+	return nil
+}

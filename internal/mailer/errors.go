@@ -1,0 +1,184 @@
+package mailer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/emersion/go-smtp"
+)
+
+// Why mail was not handed over, where no reply of the server says it.
+var (
+	// ErrMail: the mail itself cannot be sent: not 7-bit, or not lines of CRLF.
+	ErrMail = errors.New("mailer: not a mail of 7-bit lines")
+	// ErrAddress: an address cannot stand in an SMTP command.
+	ErrAddress = errors.New("mailer: not an address")
+	// ErrRecipients: there are no recipients, or over MaxRecipients.
+	ErrRecipients = errors.New("mailer: number of recipients")
+	// ErrSize: the mail is larger than the server takes (RFC 1870).
+	ErrSize = errors.New("mailer: larger than the server takes")
+	// ErrNoTLS: TLS is required, and the server does not offer it.
+	ErrNoTLS = errors.New("mailer: the server does not offer STARTTLS")
+	// ErrNoLogin: the server offers no login that we know.
+	ErrNoLogin = errors.New("mailer: the server offers neither AUTH PLAIN nor LOGIN")
+	// ErrProtocol: the server does not speak SMTP.
+	ErrProtocol = errors.New("mailer: not SMTP")
+)
+
+// Stage is the step of a transaction at which it failed.
+type Stage string
+
+// Stages, in their order.
+const (
+	StageMail      Stage = "mail"       // the mail or its addresses, before any connection
+	StageConnect   Stage = "connect"    //
+	StageGreeting  Stage = "greeting"   // up to the answer to EHLO
+	StageStartTLS  Stage = "STARTTLS"   //
+	StageHandshake Stage = "TLS"        //
+	StageAuth      Stage = "AUTH"       //
+	StageMailFrom  Stage = "MAIL FROM"  //
+	StageRcpt      Stage = "RCPT TO"    //
+	StageData      Stage = "DATA"       // up to the server's word to go on
+	StageContent   Stage = "after DATA" // the mail itself and the answer to it
+)
+
+// Error is why mail was not handed over.
+type Error struct {
+	Stage    Stage
+	Code     int    // of the server's reply; 0 if it was no reply
+	Enhanced string // RFC 3463, such as "5.1.1"; "" if there was none
+	Text     string // of the reply: printable, cut
+	Err      error  // why, where it was no reply; nil otherwise
+}
+
+// Error names the stage and the reason.
+func (e *Error) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("mailer: %s: %v", e.Stage, e.Err)
+	}
+	words := make([]string, 0, 3)
+	for _, w := range []string{fmt.Sprint(e.Code), e.Enhanced, e.Text} {
+		if w != "" {
+			words = append(words, w)
+		}
+	}
+	return fmt.Sprintf("mailer: %s: the server said %s", e.Stage, strings.Join(words, " "))
+}
+
+// Unwrap is the cause where it was no reply of the server.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Temporary reports whether the same mail may be taken later. It may not if
+// it cannot be sent at all, or if the server refused this mail for good (RFC 5321
+// section 4.2.1). All else is trouble of a server or the network.
+func (e *Error) Temporary() bool {
+	switch {
+	case e.Stage == StageMail || errors.Is(e.Err, ErrSize):
+		return false
+	case e.Code < 500 || e.Code > 599:
+		return true
+	}
+	switch e.Stage {
+	case StageMailFrom, StageRcpt, StageData, StageContent:
+		return false
+	}
+	return true
+}
+
+// Refusal is one recipient who does not get the mail.
+type Refusal struct {
+	To    string
+	Error *Error
+}
+
+// RecipientsError tells that recipients do not get the mail. All that it does
+// not name do.
+type RecipientsError struct {
+	Refused []Refusal // at least one, in the order of Send's
+}
+
+// Error tells how many were refused and why the first was.
+func (e *RecipientsError) Error() string {
+	text := fmt.Sprintf("%v (for %s)", e.Refused[0].Error, e.Refused[0].To)
+	if more := len(e.Refused) - 1; more > 0 {
+		text += fmt.Sprintf(", and %d more", more)
+	}
+	return text
+}
+
+// Unwrap lists the reasons, one for each recipient.
+func (e *RecipientsError) Unwrap() []error {
+	errs := make([]error, len(e.Refused))
+	for i := range e.Refused {
+		errs[i] = e.Refused[i].Error
+	}
+	return errs
+}
+
+// Temporary reports whether Retry names anybody.
+func (e *RecipientsError) Temporary() bool { return len(e.Retry()) > 0 }
+
+// Retry lists those for whom the same mail may be taken later.
+func (e *RecipientsError) Retry() []string {
+	var to []string
+	for _, r := range e.Refused {
+		if r.Error.Temporary() {
+			to = append(to, r.To)
+		}
+	}
+	return to
+}
+
+// fault makes an Error of what a step ended with. The end of ctx is the cause of
+// whatever it made fail.
+func fault(ctx context.Context, stage Stage, err error) *Error {
+	reply := (*smtp.SMTPError)(nil)
+	if errors.As(err, &reply) {
+		e := &Error{Stage: stage, Code: reply.Code, Text: printable(reply.Message)}
+		if c := reply.EnhancedCode; c != (smtp.EnhancedCode{}) && c != smtp.NoEnhancedCode {
+			e.Enhanced = fmt.Sprintf("%d.%d.%d", c[0], c[1], c[2])
+		}
+		return e
+	}
+	if ctx.Err() != nil {
+		err = fmt.Errorf("%w (%s)", context.Cause(ctx), printable(err.Error()))
+	}
+	return &Error{Stage: stage, Err: err}
+}
+
+// errorStage is the stage of an *Error, "" for other errors and nil.
+func errorStage(err error) Stage {
+	if e := (*Error)(nil); errors.As(err, &e) {
+		return e.Stage
+	}
+	return ""
+}
+
+// isReply reports whether the server said no, so that the session goes on.
+func isReply(err error) bool {
+	reply := (*smtp.SMTPError)(nil)
+	const closing = 421 // RFC 5321 section 3.8
+	return errors.As(err, &reply) && reply.Code != closing
+}
+
+// maxText bounds what is kept of a server's words, in octets.
+const maxText = 300
+
+// printable makes one line of printable ASCII of what a server said.
+func printable(s string) string {
+	if len(s) > maxText {
+		s = s[:maxText]
+	}
+	b := []byte(s)
+	for i, c := range b {
+		switch {
+		case c == '\n' || c == '\r' || c == '\t':
+			b[i] = ' '
+		case c < ' ' || c > '~':
+			b[i] = '?'
+		}
+	}
+	return string(b)
+}
