@@ -164,7 +164,7 @@ func (s *IDs) claimedByOdd(v string, cut bool) bool {
 	if h.encoded || !utf8.ValidString(h.first) {
 		return true // nobody honest writes it, and who knows what a reader sees
 	}
-	if s.has(h.first) || s.has(h.joined) || s.has(h.unversioned) {
+	if s.has(h.first) || s.has(h.joined) || s.has(h.unversioned) || s.has(firstWord(v)) {
 		return true
 	}
 	if cut && !h.closed {
@@ -188,6 +188,16 @@ func (s *IDs) within(v string) bool {
 		}
 	}
 	return false
+}
+
+// firstWord is what a reader takes for the id who drops comments, quotes and
+// backslashes wherever they stand and then cuts at the first blank or semicolon.
+func firstWord(v string) string {
+	words := strings.FieldsFunc(withoutComments(v), func(r rune) bool { return r <= ' ' || r == ';' || r == 0x7f })
+	if len(words) == 0 {
+		return ""
+	}
+	return words[0]
 }
 
 // withoutComments leaves out what stands in brackets, nested or never closed
