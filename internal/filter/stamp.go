@@ -137,6 +137,9 @@ func results(authServID string, out *Outcome, d DomainDecision) authres.Results 
 		r.SPF.MailFrom = v.SPF.Domain.String()
 	}
 	r.DKIM = signatureItems(v.DKIM)
+	if v.ARC.Status != "" {
+		r.ARC = &authres.ARC{Result: string(v.ARC.Status), RemoteIP: out.Envelope.ClientIP, OldestPass: v.ARC.OldestPass}
+	}
 	if d.Decision.Evaluated {
 		r.DMARC = &authres.DMARC{
 			Result: string(v.DMARC.Status), From: v.DMARC.Author.String(), Policy: string(v.DMARC.Policy),

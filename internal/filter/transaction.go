@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 
+	"dmarcd/internal/auth/arc"
 	"dmarcd/internal/auth/authres"
 	"dmarcd/internal/auth/dkim"
 	"dmarcd/internal/auth/dmarc"
@@ -38,6 +39,8 @@ type Transaction struct {
 	recovered bool // the true client was found behind a relay
 	discovery *dmarc.Discovery
 	verifier  *dkim.Verifier
+	arc       *arc.Verifier      // nil where nobody asked for it or there is no chain
+	useARC    bool               // a recipient domain asked for ARC
 	cancel    context.CancelFunc // ends the look-ups that the header started
 }
 
@@ -114,6 +117,11 @@ func (t *Transaction) EndOfHeader() {
 		Prefer:        t.author.Domain,
 		Now:           t.filter.now(),
 	})
+	if t.useARC = t.wantsARC(); t.useARC {
+		t.arc = arc.NewVerifier(ctx, t.filter.resolver, h, arc.Options{
+			MinRSABits: t.settings.Limits.RSABitsMin, MaxRSABits: t.settings.Limits.RSABitsMax, Now: t.filter.now(),
+		})
+	}
 	if !t.author.Domain.IsZero() {
 		t.discovery = t.shared.discoverer.Begin(ctx, t.author.Domain, t.candidates()...)
 	}
@@ -161,11 +169,26 @@ func (t *Transaction) spfDomain() dns.Name {
 
 // Body takes part of the body and returns false when no more of it is needed.
 func (t *Transaction) Body(chunk []byte) (more bool) {
-	if t.verifier == nil || !t.verifier.NeedsBody() {
+	if !t.needsBody() {
 		return false
 	}
 	_, _ = t.verifier.Write(chunk) // never fails: a bad body is a result
-	return t.verifier.NeedsBody()
+	_, _ = t.arc.Write(chunk)
+	return t.needsBody()
+}
+
+func (t *Transaction) needsBody() bool {
+	return t.verifier != nil && (t.verifier.NeedsBody() || t.arc.NeedsBody())
+}
+
+// wantsARC reports whether a recipient domain has ARC validated.
+func (t *Transaction) wantsARC() bool {
+	for _, g := range t.rcpts.groups {
+		if g.rules.DMARC.Enabled && g.rules.DMARC.ARC.Enabled {
+			return true
+		}
+	}
+	return false
 }
 
 // Abort ends the transaction without a result and stops its look-ups. After
@@ -179,6 +202,7 @@ func (t *Transaction) Abort() {
 	}
 	t.cancel()
 	t.verifier.Close()
+	t.arc.Close()
 	if t.discovery != nil {
 		t.discovery.Close()
 	}
@@ -208,6 +232,9 @@ func (t *Transaction) EndOfMessage(queueID string) Outcome {
 // verdict waits for SPF, DKIM and DMARC and puts them together.
 func (t *Transaction) verdict() policy.Verdict {
 	v := policy.Verdict{SPF: t.spf.wait(), DKIM: t.verifier.Results(), Authors: t.author.Domains}
+	if t.useARC {
+		v.ARC = t.arc.Result()
+	}
 	if t.discovery == nil {
 		v.DMARC = dmarc.NoAuthor(t.author.Err)
 		return v

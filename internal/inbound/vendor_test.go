@@ -107,61 +107,76 @@ func TestSlots(t *testing.T) {
 	}
 }
 
+// vector is a message of the contract's table of criteria, and what each of the
+// criteria makes of it.
+type vector struct {
+	name               string
+	mail               mail
+	rfc, hes, enforced dmarc.Status
+}
+
+// vectors are those of the table, From domain, with the DNS that they need. The
+// domain publishes p=reject.
+func vectors(t *testing.T, domain string) (zone string, table []vector) {
+	own, late, foreign := newSigner(domain, "s1"), newSigner(domain, "s2"), newSigner("foreign.test", "s1")
+	zone = own.record() + late.record() + foreign.record() + strings.ReplaceAll(`
+_dmarc.DOMAIN. TXT "v=DMARC1; p=reject"
+pass.DOMAIN. TXT "v=spf1 ip4:192.0.2.0/24 -all"
+fail.DOMAIN. TXT "v=spf1 -all"
+softfail.DOMAIN. TXT "v=spf1 ~all"
+neutral.DOMAIN. TXT "v=spf1 ?all"
+permerror.DOMAIN. TXT "v=spf1 nonsense -all"
+temperror.DOMAIN. FAULT servfail
+elsewhere.test. TXT "v=spf1 ip4:192.0.2.0/24 -all"
+`, "DOMAIN", domain)
+	plain := "From: a@" + domain + "\nSubject: hello\n\nbody\n"
+	alter := func(raw string) string { return strings.Replace(raw, "Subject: hello", "Subject: hallo", 1) }
+	good := own.sign(t, plain)
+	const P, F, T = dmarc.Pass, dmarc.Fail, dmarc.TempError
+	for _, v := range []struct {
+		name, mailFrom, raw string
+		rfc, hes, enforced  dmarc.Status
+	}{
+		{"1", "pass." + domain, plain, P, P, F},
+		{"2", "pass." + domain, alter(good), P, F, F},
+		{"3", "fail." + domain, good, P, F, F},
+		{"4", "softfail." + domain, plain, F, P, F},
+		{"5 none", "nospf." + domain, plain, F, P, F},
+		{"5 neutral", "neutral." + domain, plain, F, P, F},
+		{"6", "fail." + domain, plain, F, F, F},
+		{"7", "elsewhere.test", good, P, P, P},
+		{"8", "elsewhere.test", plain, F, F, F},
+		{"9", "permerror." + domain, plain, F, P, F},
+		{"9t", "temperror." + domain, plain, T, P, T},
+		{"10", "pass." + domain, good, P, P, P},
+		{"11", "softfail." + domain, good, P, P, F},
+		{"12", "pass." + domain, foreign.sign(t, plain), P, P, P},
+		{"13", "pass." + domain, own.sign(t, alter(late.sign(t, plain))), P, P, P},
+	} {
+		table = append(table, vector{v.name, mail{mailFrom: "a@" + v.mailFrom, raw: v.raw}, v.rfc, v.hes, v.enforced})
+	}
+	return zone, table
+}
+
 // TestCriteriaTable sends the vectors of the contract's table of criteria and sees
 // what each makes of them. Whatever that is, Authentication-Results has the
 // RFC's verdict.
 func TestCriteriaTable(t *testing.T) {
-	own, late, foreign := newSigner("example.com", "s1"), newSigner("example.com", "s2"), newSigner("foreign.test", "s1")
-	zone := own.record() + late.record() + foreign.record() + `
-_dmarc.example.com. TXT "v=DMARC1; p=reject"
-pass.example.com. TXT "v=spf1 ip4:192.0.2.0/24 -all"
-fail.example.com. TXT "v=spf1 -all"
-softfail.example.com. TXT "v=spf1 ~all"
-neutral.example.com. TXT "v=spf1 ?all"
-permerror.example.com. TXT "v=spf1 nonsense -all"
-temperror.example.com. FAULT servfail
-elsewhere.test. TXT "v=spf1 ip4:192.0.2.0/24 -all"
-`
-	const plain = "From: a@example.com\nSubject: hello\n\nbody\n"
-	alter := func(raw string) string { return strings.Replace(raw, "Subject: hello", "Subject: hallo", 1) }
-	good := own.sign(t, plain)
-	const P, F, T = dmarc.Pass, dmarc.Fail, dmarc.TempError
-	cases := []struct {
-		name               string
-		mailFrom, raw      string
-		rfc, hes, enforced dmarc.Status
-	}{
-		{"1", "pass.example.com", plain, P, P, F},
-		{"2", "pass.example.com", alter(good), P, F, F},
-		{"3", "fail.example.com", good, P, F, F},
-		{"4", "softfail.example.com", plain, F, P, F},
-		{"5 none", "nospf.example.com", plain, F, P, F},
-		{"5 neutral", "neutral.example.com", plain, F, P, F},
-		{"6", "fail.example.com", plain, F, F, F},
-		{"7", "elsewhere.test", good, P, P, P},
-		{"8", "elsewhere.test", plain, F, F, F},
-		{"9", "permerror.example.com", plain, F, P, F},
-		{"9t", "temperror.example.com", plain, T, P, T},
-		{"10", "pass.example.com", good, P, P, P},
-		{"11", "softfail.example.com", good, P, P, F},
-		{"12", "pass.example.com", foreign.sign(t, plain), P, P, P},
-		{"13", "pass.example.com", own.sign(t, alter(late.sign(t, plain))), P, P, P},
-	}
-	for _, c := range cases {
-		m := mail{mailFrom: "a@" + c.mailFrom, raw: c.raw}
+	zone, table := vectors(t, "example.com")
+	for _, c := range table {
 		try := func(name, policyYAML string, want dmarc.Status) {
 			t.Run(c.name+"/"+name, func(t *testing.T) {
 				r := newRig(t, zone, "{mode: monitor, default: {dmarc: {"+policyYAML+"}}}")
-				res := r.send(m)
-				if got := field(t, m, res, "X-TM-Authentication-Results"); !strings.Contains(got, " dmarc="+string(want)+" ") {
+				res := r.send(c.mail)
+				if got := field(t, c.mail, res, "X-TM-Authentication-Results"); !strings.Contains(got, " dmarc="+string(want)+" ") {
 					t.Errorf("want dmarc=%s in %s", want, got)
 				}
-				if got := field(t, m, res, "Authentication-Results"); !strings.Contains(got, " dmarc="+string(c.rfc)+" ") {
+				if got := field(t, c.mail, res, "Authentication-Results"); !strings.Contains(got, " dmarc="+string(c.rfc)+" ") {
 					t.Errorf("want dmarc=%s in %s", c.rfc, got)
 				}
-				actions := map[dmarc.Status]policy.Action{P: policy.Bypass, F: policy.Reject, T: policy.Bypass}
+				actions := map[dmarc.Status]policy.Action{dmarc.Pass: policy.Bypass, dmarc.Fail: policy.Reject, dmarc.TempError: policy.Bypass}
 				if name == "enforced" {
-					actions[T] = policy.Defer
+					actions[dmarc.TempError] = policy.Defer
 				}
 				if got := r.last().Decision.Would; got != actions[want] {
 					t.Errorf("would %s, want %s", got, actions[want])

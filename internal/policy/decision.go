@@ -15,6 +15,7 @@ const (
 	ReasonSPF          Reason = "spf"               // the standalone SPF check
 	ReasonDKIM         Reason = "dkim"              // the standalone DKIM check
 	ReasonForwarder    Reason = "trusted_forwarder" // failed, but came by a trusted forwarder
+	ReasonARC          Reason = "arc"               // failed, but a trusted sealer saw it pass
 	ReasonPolicy       Reason = "published_policy"  // failed; the slot of the sender's policy acted
 	ReasonNoRecord     Reason = "no_record"         // no DMARC record
 	ReasonEnforcedPeer Reason = "enforced_peer"     // an enforced peer failed
@@ -45,6 +46,9 @@ type Decision struct {
 	Reason Reason
 	Rule   string // the key that decided, relative to the domain's entry, such as "dmarc.actions.reject"; "" if none did
 	Reply  Reply  // for Reject and Defer; zero otherwise
+	// Comment tells reports of an override by ARC, in the form of RFC 8617 section
+	// 7.2.2; "" for other reasons.
+	Comment string
 	// Evaluated tells that DMARC ran: the message is stamped, remembered with its
 	// result and counted in reports.
 	Evaluated bool

@@ -1,15 +1,25 @@
 package policy
 
 import (
+	"strings"
+
+	"dmarcd/internal/auth/arc"
+	"dmarcd/internal/auth/authres"
+	"dmarcd/internal/auth/dmarc"
 	"dmarcd/internal/auth/spf"
+	"dmarcd/internal/dns"
 )
 
 // override lets a message by that does not pass, where someone whom the domain
 // trusts vouches for it. What vouches is always authenticated: a verified
-// signature, an SPF pass or the client's address.
+// signature, an SPF pass, the client's address, or a seal.
 func (r *DMARCRules) override(v *Verdict, f Facts, d *Decision) {
-	if r.trustedForwarder(v, f) {
+	switch {
+	case r.trustedForwarder(v, f):
 		d.Action, d.Reason, d.Rule, d.Reply = Bypass, ReasonForwarder, "dmarc.trusted_forwarders", Reply{}
+	case r.trustedChain(v):
+		d.Action, d.Reason, d.Rule, d.Reply = Bypass, ReasonARC, "dmarc.arc.trusted_sealers", Reply{}
+		d.Comment = v.ARC.Comment(f.ClientIP)
 	}
 }
 
@@ -32,4 +42,73 @@ func (r *DMARCRules) trustedForwarder(v *Verdict, f Facts) bool {
 		}
 	}
 	return false
+}
+
+// trustedChain reports whether a trusted sealer saw the message pass for its
+// author. Anyone can seal, so only seals of trusted domains count, from the newest
+// back to the first that is not trusted, in a chain that validates (RFC 8617
+// section 7.2.1).
+func (r *DMARCRules) trustedChain(v *Verdict) bool {
+	hops := v.ARC.Hops
+	if !r.ARC.Enabled || v.ARC.Status != arc.Pass || len(hops) == 0 || !hops[len(hops)-1].FromSigned {
+		return false
+	}
+	for i := len(hops) - 1; i >= 0; i-- {
+		if !r.ARC.TrustedSealers.Match(hops[i].SealDomain) {
+			return false
+		}
+		if v.passedAt(&hops[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+// passedAt reports whether a hop's results say that the message passed for its
+// author: DMARC, or an aligned SPF or DKIM pass.
+func (v *Verdict) passedAt(hop *arc.Hop) bool {
+	results, err := authres.Parse(hop.Results)
+	if err != nil {
+		return false
+	}
+	for i := range results.Items {
+		item := &results.Items[i]
+		if item.Result != "pass" {
+			continue
+		}
+		switch item.Method {
+		case "dmarc":
+			if name, err := dns.Parse(item.Get("header", "from")); err == nil && name == v.DMARC.Author {
+				return true
+			}
+		case "dkim":
+			if v.vouches(item.Get("header", "d"), func(r *dmarc.Record) dmarc.Mode { return r.ADKIM }) {
+				return true
+			}
+		case "spf":
+			_, domain, ok := strings.Cut(item.Get("smtp", "mailfrom"), "@")
+			if !ok {
+				domain = item.Get("smtp", "mailfrom")
+			}
+			if v.vouches(domain, func(r *dmarc.Record) dmarc.Mode { return r.ASPF }) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// vouches reports whether a domain that another host saw authenticated aligns with
+// the author's. No tree is walked for it: it has to be the author's domain or,
+// where the record is not strict, its organizational domain.
+func (v *Verdict) vouches(domain string, mode func(*dmarc.Record) dmarc.Mode) bool {
+	name, err := dns.Parse(domain)
+	if err != nil {
+		return false
+	}
+	if name == v.DMARC.Author {
+		return true
+	}
+	strict := v.DMARC.Record != nil && mode(v.DMARC.Record) == dmarc.Strict
+	return !strict && name == v.DMARC.OrgDomain
 }

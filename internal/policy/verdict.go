@@ -3,6 +3,7 @@ package policy
 import (
 	"net/netip"
 
+	"dmarcd/internal/auth/arc"
 	"dmarcd/internal/auth/dkim"
 	"dmarcd/internal/auth/dmarc"
 	"dmarcd/internal/auth/spf"
@@ -23,6 +24,7 @@ type Verdict struct {
 	// Authors are the domains found in the From fields: one when DMARC could be
 	// evaluated; several, or none, when there is no single author domain.
 	Authors []dns.Name
+	ARC     arc.Result // zero where no recipient domain asked for it
 }
 
 // Facts is what SMTP told of the message, as far as rules look at it.
