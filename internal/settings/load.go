@@ -18,8 +18,17 @@ const (
 // Load reads dmarcd.yaml at path and the policy file that it names. Hostname is
 // the name of this host, the default of authserv_id. On success it gives the
 // settings and what is worth a warning; otherwise err is Faults with every fault
-// of both files, and the settings are nil.
+// of both files, and the settings are nil. A test of the policy that fails is a fault.
 func Load(path, hostname string) (s *Settings, warnings []Fault, err error) {
+	return load(path, hostname, LoadPolicy)
+}
+
+// Read is Load for a look at the settings: the policy's own tests are not tried.
+func Read(path, hostname string) (s *Settings, warnings []Fault, err error) {
+	return load(path, hostname, ReadPolicy)
+}
+
+func load(path, hostname string, readPolicy func(path string) (*Policy, []Fault, error)) (s *Settings, warnings []Fault, err error) {
 	path = whole(path)
 	s = Default(hostname)
 	s.File = path
@@ -31,7 +40,7 @@ func Load(path, hostname string) (s *Settings, warnings []Fault, err error) {
 	faults, warned := d.faults.all(), d.warnings.all()
 
 	if file.readable {
-		p, more, err := LoadPolicy(beside(path, s.PolicyFile))
+		p, more, err := readPolicy(beside(path, s.PolicyFile))
 		warned = append(warned, more...)
 		if err != nil {
 			faults = append(faults, file.blame(path, err)...)
@@ -108,20 +117,42 @@ func (r daemonRoot) blame(path string, err error) Faults {
 	return out
 }
 
-// LoadPolicy reads a policy file alone. The error is Faults.
+// LoadPolicy reads a policy file alone and tries its tests; one that fails is a
+// fault. The error is Faults.
 func LoadPolicy(path string) (p *Policy, warnings []Fault, err error) {
+	return judged(ReadPolicy(path))
+}
+
+// ReadPolicy is LoadPolicy for a look at the policy: its tests are not tried.
+func ReadPolicy(path string) (p *Policy, warnings []Fault, err error) {
 	path = whole(path)
 	data, err := readFile(path)
 	if err != nil {
 		return nil, nil, Faults{{File: path, Problem: err.Error()}}
 	}
-	return ParsePolicy(path, filepath.Dir(path), data)
+	return parsePolicy(path, filepath.Dir(path), data)
+}
+
+// judged refuses a policy whose own tests fail.
+func judged(p *Policy, warnings []Fault, err error) (*Policy, []Fault, error) {
+	if err != nil {
+		return nil, warnings, err
+	}
+	if faults := p.failures(); len(faults) > 0 {
+		return nil, warnings, faults
+	}
+	return p, warnings, nil
 }
 
 // ParsePolicy reads the text of a policy file. Name stands in its faults. Folder
 // is where `file:` lists with relative names are looked for; with "" no file is
-// ever opened, and naming one is a fault. The error is Faults.
+// ever opened, and naming one is a fault. A test that fails is a fault too. The
+// error is Faults.
 func ParsePolicy(name, folder string, data []byte) (p *Policy, warnings []Fault, err error) {
+	return judged(parsePolicy(name, folder, data))
+}
+
+func parsePolicy(name, folder string, data []byte) (p *Policy, warnings []Fault, err error) {
 	d := newDecoder(name, folder)
 	d.keys, d.other = policySchema().keys, otherFile{daemonFile, topKeys(daemonSchema().keys)}
 	draft := policyDraft{Policy: *defaultPolicy()}

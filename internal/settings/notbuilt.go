@@ -16,7 +16,6 @@ func notBuilt() map[string]bool {
 		"notify",
 
 		// policy.yaml
-		"tests",
 		"rules.dmarc.arc",
 		"rules.dmarc.notify",
 	}

@@ -2,6 +2,7 @@ package settings
 
 import (
 	"net/netip"
+	"strconv"
 	"time"
 
 	"dmarcd/internal/auth/dkim"
@@ -45,8 +46,17 @@ type Policy struct {
 
 // Place is a line of a file; the zero Place stands for the built-in rules.
 type Place struct {
-	File string
-	Line int // from 1
+	File   string
+	Line   int // from 1
+	Column int // from 1; 0 where it does not matter
+}
+
+// String is the place as file:line, "" for the zero Place.
+func (p Place) String() string {
+	if p.File == "" {
+		return ""
+	}
+	return p.File + ":" + strconv.Itoa(p.Line)
 }
 
 // RulesFor gives the rules for a recipient's domain, and whether the recipient is
@@ -101,7 +111,9 @@ func (p *Policy) settle() {
 	p.distinct = false
 }
 
-// Test is a verdict that the admin expects of the policy.
+// Test is a verdict that the admin expects of the policy: what becomes of a
+// message of which SPF and DKIM found this. Load and LoadPolicy refuse a policy
+// whose tests fail.
 type Test struct {
 	Name     string
 	Rcpt     message.Address
@@ -113,6 +125,7 @@ type Test struct {
 	DKIM     DKIMCase
 	Policy   Published
 	Expect   policy.Action
+	At       Place // where it stands; zero for one made by hand
 }
 
 // SPFCase is what SPF found in a Test.

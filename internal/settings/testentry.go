@@ -19,6 +19,7 @@ func testEntry() kind[Test] {
 	entry := section(
 		func(s *scope, t *Test) {
 			s.missing("rcpt", "from", "policy", "expect")
+			t.At = Place{File: s.d.file, Line: s.node.Line, Column: s.node.Column}
 			if !s.has("mailfrom") {
 				t.MailFrom = t.From
 			}
