@@ -199,6 +199,9 @@ func TestParting(t *testing.T) {
 		if got := outcomeWord(res); got != "accept" {
 			t.Errorf("the first recipient's copy: %s", got)
 		}
+		if got := r.parted.Load(); got != 1 {
+			t.Errorf("%d recipients counted as parted, want 1", got)
+		}
 		if got := outcomeWord(r.send(both)); got != "reject" {
 			t.Errorf("the strict tenant's copy: %s", got)
 		}

@@ -34,6 +34,7 @@ type rig struct {
 	settings atomic.Pointer[settings.Settings]
 	log      *lockedBuffer
 
+	parted   atomic.Int64
 	mu       sync.Mutex
 	outcomes []*filter.Outcome
 }
@@ -62,6 +63,9 @@ func (r *rig) Message(o *filter.Outcome, _ time.Duration) {
 	defer r.mu.Unlock()
 	r.outcomes = append(r.outcomes, o)
 }
+
+// Parted counts a recipient that was sent away.
+func (r *rig) Parted() { r.parted.Add(1) }
 
 // last is the outcome of the message answered last.
 func (r *rig) last() *filter.Outcome {

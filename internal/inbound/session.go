@@ -11,13 +11,18 @@ import (
 	"dmarcd/internal/filter"
 	"dmarcd/internal/message"
 	"dmarcd/internal/milter"
+	"dmarcd/internal/policy"
 	"dmarcd/internal/settings"
 )
 
-// Observer is told of every message that was answered, before the answer is
-// sent. It is called from many goroutines and must not wait for anything.
+// Observer is told of what happens, before the answer is sent. It is called from
+// many goroutines and must not wait for anything.
 type Observer interface {
+	// Message tells of a message that was answered.
 	Message(o *filter.Outcome, took time.Duration)
+	// Parted tells of a recipient that was sent away for now, because its domain
+	// wants something else than the first recipient's.
+	Parted()
 }
 
 // Config is what sessions need. All fields are required.
@@ -79,7 +84,11 @@ func (s *session) Rcpt(r milter.Rcpt) milter.Reply {
 	if r.Mailer == mailerError {
 		return milter.Reply{}
 	}
-	return milter.Reply(s.tx.Rcpt(message.ParseAddress(r.To), s.connect.RcptReplies))
+	reply := s.tx.Rcpt(message.ParseAddress(r.To), s.connect.RcptReplies)
+	if reply != (policy.Reply{}) && !s.test {
+		s.config.Observer.Parted()
+	}
+	return milter.Reply(reply)
 }
 
 func (s *session) Header(name string, value []byte) { s.tx.Header(name, value) }

@@ -17,6 +17,8 @@ type Metrics struct {
 	messages  *prometheus.CounterVec
 	answered  prometheus.Histogram
 	forged    prometheus.Counter
+	parted    prometheus.Counter
+	unknown   prometheus.Counter
 	queries   *prometheus.CounterVec
 	queryTime *prometheus.HistogramVec
 	reloadOK  prometheus.Gauge
@@ -39,6 +41,14 @@ func New(reg prometheus.Registerer) *Metrics {
 			Name: "dmarcd_forged_fields_total",
 			Help: "Header fields that claimed to be ours and were removed.",
 		}),
+		parted: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "dmarcd_parted_recipients_total",
+			Help: "Recipients sent away for now (452), because their domain wants something else than the first recipient's.",
+		}),
+		unknown: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "dmarcd_unrecovered_clients_total",
+			Help: "Messages from a relay of client_ip_from whose true client could not be read.",
+		}),
 		queries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "dmarcd_dns_queries_total",
 			Help: "DNS queries sent, by record type and outcome.",
@@ -57,7 +67,7 @@ func New(reg prometheus.Registerer) *Metrics {
 			Help: "When the configuration in force was loaded, Unix time.",
 		}),
 	}
-	reg.MustRegister(m.messages, m.answered, m.forged, m.queries, m.queryTime, m.reloadOK, m.reloaded)
+	reg.MustRegister(m.messages, m.answered, m.forged, m.parted, m.unknown, m.queries, m.queryTime, m.reloadOK, m.reloaded)
 	return m
 }
 
@@ -69,10 +79,16 @@ func (m *Metrics) Message(o *filter.Outcome, took time.Duration) {
 	}
 	m.messages.WithLabelValues(result, string(o.Decision.Action), string(o.Decision.Reason)).Inc()
 	m.answered.Observe(took.Seconds())
+	if o.Unrecovered {
+		m.unknown.Inc()
+	}
 	if o.Decision.Action != policy.Reject && o.Decision.Action != policy.Defer {
 		m.forged.Add(float64(len(o.Remove)))
 	}
 }
+
+// Parted counts one recipient that was sent away for now.
+func (m *Metrics) Parted() { m.parted.Inc() }
 
 // Query counts one DNS query on the wire.
 func (m *Metrics) Query(qtype, outcome string, took time.Duration) {
