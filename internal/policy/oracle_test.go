@@ -41,10 +41,21 @@ const (
 // passes or fails was processed.
 type check struct{ result, domain string }
 
+// hop is one set of an ARC chain: who sealed it, and what it says to have seen.
+type hop struct{ sealer, saw string }
+
+// chain is an ARC chain, oldest hop first.
+type chain struct {
+	hops     []hop
+	broken   bool // does not validate
+	headless bool // the newest signature does not cover the From field
+}
+
 // message is what is true of a message, in words.
 type message struct {
 	spf       check
 	sigs      []check
+	chain     chain
 	published string
 	// from is the readable From domains; without exactly one there is no author.
 	from []string
@@ -68,6 +79,7 @@ type wish struct {
 	noRecordWhen policy.NoRecordWhen
 	multipleFrom policy.Action
 	forwarder    string // "", "spf", "dkim" (both of forwarderDomain) or "ip" (the client)
+	arc          string // "", "off" (a sealer is listed, but ARC is not enabled) or "on"
 
 	// source is the sender IP match of the From domain: "" for none, bypass where
 	// the client may send for it, or the action where it may not.
@@ -192,6 +204,8 @@ func byDMARC(m message, w *wish, mayMatch bool) fate {
 		f.action, f.reason = pass, policy.ReasonPass
 	case m.vouchedFor(w.forwarder):
 		f.action, f.reason = pass, policy.ReasonForwarder
+	case w.arc == "on" && m.chain.vouches():
+		f.action, f.reason = pass, policy.ReasonARC
 	case status == dmarc.TempError:
 		f.action, f.reason = letGo(m, w.slots.Temperror), policy.ReasonTemperror
 	case status == dmarc.Fail:
@@ -321,6 +335,23 @@ func (m message) vouchedFor(forwarder string) bool {
 		return slices.Contains(m.sigs, good)
 	}
 	return forwarder == "ip"
+}
+
+// vouches walks from the newest hop back to the first sealer that is not trusted,
+// and looks for one that saw the author's domain pass.
+func (c chain) vouches() bool {
+	if c.broken || c.headless {
+		return false
+	}
+	for _, h := range slices.Backward(c.hops) {
+		if h.sealer != sealerDomain {
+			return false
+		}
+		if sightings[h.saw].ofAuthor {
+			return true
+		}
+	}
+	return false
 }
 
 // slot is the action for what the From domain publishes.

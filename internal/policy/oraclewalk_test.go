@@ -1,99 +1,16 @@
 package policy_test
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"testing"
 
-	"dmarcd/internal/auth/dkim"
 	"dmarcd/internal/auth/dmarc"
-	"dmarcd/internal/auth/spf"
 	"dmarcd/internal/dns"
-	"dmarcd/internal/dns/dnstest"
 	"dmarcd/internal/policy"
 )
-
-// The domains that messages name.
-const (
-	authorDomain    = "example.com"
-	secondAuthor    = "bank.example"
-	forwarderDomain = "lists.example.net"
-	apartDomain     = "other.example"
-	hiddenDomain    = "x.dead.example.com" // between it and the From domain a look-up fails
-)
-
-// zones has DNS for each thing that the From domain may publish.
-func zones() map[string]*dnstest.Zone {
-	out := map[string]*dnstest.Zone{
-		nothing: dnstest.MustZone("_dmarc.dead.example.com. FAULT servfail\n"),
-		unknown: dnstest.MustZone("_dmarc.dead.example.com. FAULT servfail\n_dmarc.example.com. FAULT servfail\n"),
-	}
-	for _, p := range []string{"none", "quarantine", "reject"} {
-		out[p] = dnstest.MustZone("_dmarc.dead.example.com. FAULT servfail\n_dmarc.example.com. TXT \"v=DMARC1; p=" + p + "\"\n")
-	}
-	return out
-}
-
-// verdict has the message judged by package dmarc itself, over a zone.
-func verdict(zone *dnstest.Zone, m message) *policy.Verdict {
-	v := &policy.Verdict{SPF: spf.Result{Status: spf.Status(m.spf.result), Domain: dns.MustParse(m.spf.domain)}}
-	for _, f := range m.from {
-		v.Authors = append(v.Authors, dns.MustParse(f))
-	}
-	outcome := map[string]dmarc.Outcome{"pass": dmarc.Passed, "temperror": dmarc.Undecided}
-	ids := []dmarc.Identifier{{Method: dmarc.SPF, Domain: v.SPF.Domain, Outcome: outcome[m.spf.result]}}
-	for _, s := range m.sigs {
-		r := dkim.Result{Status: dkim.Status(s.result), Domain: dns.MustParse(s.domain), Processed: s.result == "pass" || s.result == "fail"}
-		v.DKIM = append(v.DKIM, r)
-		ids = append(ids, dmarc.Identifier{Method: dmarc.DKIM, Domain: r.Domain, Outcome: outcome[s.result]})
-	}
-	if len(v.Authors) != 1 {
-		v.DMARC = dmarc.NoAuthor(nil)
-		return v
-	}
-	d := (&dmarc.Discoverer{Resolver: zone}).Begin(context.Background(), v.Authors[0])
-	defer d.Close()
-	v.DMARC = d.Evaluate(ids)
-	v.SPFAlignment, v.DKIMAlignments = v.DMARC.Alignments[0], v.DMARC.Alignments[1:]
-	return v
-}
-
-// judged is a message with its verdict.
-type judged struct {
-	message
-	verdict *policy.Verdict
-}
-
-// messages are those of one From domain that publishes this, with every result of
-// SPF and sets of signatures of every kind.
-func messages(published string, from ...string) []judged {
-	checks := []check{
-		{"pass", authorDomain}, {"pass", apartDomain}, {"pass", forwarderDomain}, {"pass", hiddenDomain},
-		{"fail", authorDomain}, {"fail", apartDomain},
-		{"softfail", authorDomain}, {"softfail", apartDomain}, {"softfail", hiddenDomain},
-		{"neutral", authorDomain}, {"none", authorDomain}, {"permerror", authorDomain},
-		{"temperror", authorDomain}, {"temperror", apartDomain}, {"temperror", hiddenDomain},
-	}
-	good, bad, key := check{"pass", authorDomain}, check{"fail", authorDomain}, check{"temperror", authorDomain}
-	sigs := [][]check{
-		nil, {good}, {bad}, {key}, {bad, good}, {bad, key}, {good, key},
-		{{"policy", authorDomain}, {"permerror", authorDomain}},
-		{{"pass", forwarderDomain}}, {{"pass", forwarderDomain}, key}, {{"temperror", apartDomain}},
-		{{"pass", hiddenDomain}}, {{"temperror", hiddenDomain}, bad},
-	}
-	zone := zones()[published]
-	var out []judged
-	for _, c := range checks {
-		for _, s := range sigs {
-			m := message{spf: c, sigs: s, published: published, from: from}
-			out = append(out, judged{m, verdict(zone, m)})
-		}
-	}
-	return out
-}
 
 var client = netip.MustParseAddr("192.0.2.7")
 
@@ -131,6 +48,9 @@ func (w *wish) rules() *policy.Rules {
 		r.DMARC.TrustedForwarders = []policy.Forwarder{{DKIM: dns.MustParse(forwarderDomain)}}
 	case "ip":
 		r.DMARC.TrustedForwarders = []policy.Forwarder{{IP: net(true)}}
+	}
+	if r.DMARC.ARC.Enabled = w.arc == "on"; w.arc != "" {
+		r.DMARC.ARC.TrustedSealers.Add(dns.MustParse(sealerDomain), false)
 	}
 	if w.source != "" {
 		match := policy.IPMatch{Networks: net(w.source == pass), Action: w.source}
@@ -177,13 +97,15 @@ func slotsWith(published string, a, trouble policy.Action) policy.Slots {
 }
 
 // overrides are what may let by, or catch, a message whatever it shows: nothing, a
-// trusted forwarder, a sender IP match.
+// trusted forwarder, a trusted sealer, a sender IP match.
 func overrides(base wish, visit func(wish)) {
 	for _, f := range forwarders {
 		base.forwarder = f
 		visit(base)
 	}
-	base.forwarder = ""
+	base.forwarder, base.arc = "", "on"
+	visit(base)
+	base.arc = ""
 	for _, a := range []policy.Action{policy.Bypass, policy.Reject} {
 		base.source = a
 		visit(base)
@@ -256,7 +178,7 @@ func TestOracleSamples(t *testing.T) {
 		}
 	}
 	for _, reason := range []policy.Reason{
-		policy.ReasonPass, policy.ReasonSenderIP, policy.ReasonSPF, policy.ReasonDKIM, policy.ReasonForwarder, policy.ReasonPolicy,
+		policy.ReasonPass, policy.ReasonSenderIP, policy.ReasonSPF, policy.ReasonDKIM, policy.ReasonForwarder, policy.ReasonARC, policy.ReasonPolicy,
 		policy.ReasonNoRecord, policy.ReasonEnforcedPeer, policy.ReasonTemperror, policy.ReasonMultipleFrom, policy.ReasonDisabled,
 		policy.ReasonException, policy.ReasonNotListed, policy.ReasonNullSender,
 	} {
@@ -278,7 +200,7 @@ func draw(rnd *rand.Rand) wish {
 			NoRecord: one(rnd, slotWords), Temperror: one(rnd, troubles),
 		},
 		noRecordWhen: one(rnd, []policy.NoRecordWhen{policy.NoRecordAlways, policy.NoRecordUnauthenticated}),
-		multipleFrom: one(rnd, slotWords), forwarder: one(rnd, forwarders),
+		multipleFrom: one(rnd, slotWords), forwarder: one(rnd, forwarders), arc: one(rnd, []string{"", "off", "on"}),
 		spfOn: seldom(), spfIgnored: one(rnd, []string{"", "", "domain", "ip"}),
 		dkimOn: seldom(), dkimPeer: rnd.IntN(2) == 0, dkimSkip: rnd.IntN(2) == 0,
 		dkimActions: policy.DKIMActions{Fail: one(rnd, anyAction), None: one(rnd, anyAction), Temperror: one(rnd, troubles)},
