@@ -23,6 +23,7 @@ import (
 	"dmarcd/internal/inbound"
 	"dmarcd/internal/metrics"
 	"dmarcd/internal/milter"
+	"dmarcd/internal/notify"
 	"dmarcd/internal/resolver"
 	"dmarcd/internal/settings"
 )
@@ -46,6 +47,7 @@ type daemonProcess struct {
 	metrics  *metrics.Metrics
 	resolver *resolver.Client
 	milter   *milter.Server
+	notifier *notify.Notifier
 	mail     []door
 	web      []webServer
 	stopping atomic.Bool
@@ -85,10 +87,11 @@ func newDaemon(source configuration, config *settings.Settings, log *slog.Logger
 	if err := d.openWeb(config, registry); err != nil {
 		return nil, usageError(err)
 	}
+	d.notifier = notify.New(d.notifyConfig(config))
 	door := &inbound.Config{
 		Filter:   filter.New(d.resolver, time.Now),
 		Settings: d.settings.Load,
-		Observer: d.metrics,
+		Observer: observer{Metrics: d.metrics, notifier: d.notifier},
 		Log:      log,
 		Now:      time.Now,
 	}
@@ -259,6 +262,7 @@ func (d *daemonProcess) stop() {
 			d.log.Warn("http shutdown", "error", err.Error())
 		}
 	}
+	d.closeNotifier(ctx)
 	d.resolver.Close()
 	d.log.Info("stopped")
 }

@@ -5,6 +5,7 @@ import (
 
 	"dmarcd/internal/metrics"
 	"dmarcd/internal/milter"
+	"dmarcd/internal/notify"
 	"dmarcd/internal/resolver"
 )
 
@@ -29,6 +30,21 @@ func (d *daemonProcess) registerCounts(registry *prometheus.Registry) {
 		metrics.Counter(registry, c.name, c.help, func() float64 { return float64(c.read(stats())) })
 	}
 	d.registerCache(registry)
+	d.registerNotifications(registry)
+}
+
+func (d *daemonProcess) registerNotifications(registry *prometheus.Registry) {
+	stats := d.notifier.Stats
+	for _, c := range []struct {
+		name, help string
+		read       func(notify.Stats) uint64
+	}{
+		{"dmarcd_notifications_sent_total", "Notification mails that the MTA took.", func(s notify.Stats) uint64 { return s.Sent }},
+		{"dmarcd_notifications_folded_total", "Notifications counted in a digest instead of told of singly.", func(s notify.Stats) uint64 { return s.Folded }},
+		{"dmarcd_notifications_lost_total", "Notifications dropped for want of room, or given up after errors.", func(s notify.Stats) uint64 { return s.Dropped + s.Failed }},
+	} {
+		metrics.Counter(registry, c.name, c.help, func() float64 { return float64(c.read(stats())) })
+	}
 }
 
 func (d *daemonProcess) registerCache(registry *prometheus.Registry) {

@@ -34,6 +34,7 @@ func (d *daemonProcess) reload(load func() (*settings.Settings, settings.Faults,
 		d.log.Warn("this key changed, but takes effect only after a restart", "key", key)
 	}
 	d.settings.Store(next)
+	d.notifier.Update(d.notifyConfig(next))
 	d.watch.loaded(policyFiles(next), before)
 	setLevel(d.level, next.Log.Level)
 	d.metrics.Reload(true, time.Now())

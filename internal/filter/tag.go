@@ -17,9 +17,9 @@ type ChangedField struct {
 	Value string // with its leading space, without the last CRLF
 }
 
-// failed reports whether a decision says that the message failed: what is tagged
+// Failed reports whether a decision says that the message failed: what is tagged
 // and notified.
-func failed(d policy.Decision) bool {
+func Failed(d policy.Decision) bool {
 	switch d.Status {
 	case dmarc.Fail, dmarc.PermError:
 		return true
@@ -32,7 +32,7 @@ func failed(d policy.Decision) bool {
 // tagSubject puts the tag of the deciding domain before the Subject of failing
 // mail that is let through or quarantined.
 func (t *Transaction) tagSubject(out *Outcome) {
-	if out.Rules == nil || out.Rules.Mode == policy.Monitor || !failed(out.Decision) {
+	if out.Rules == nil || out.Rules.Mode == policy.Monitor || !Failed(out.Decision) {
 		return
 	}
 	tag := out.Rules.DMARC.TagSubject
