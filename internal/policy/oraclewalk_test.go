@@ -134,11 +134,22 @@ func TestOracle(t *testing.T) {
 			judge := newJudge(t)
 			mail := messages(p, authorDomain)
 			for _, base := range settingsFor(p) {
+				mail := mail
+				if base.mode == policy.Monitor { // differs in what comes last only: fewer messages do
+					mail = everyNth(mail, 5)
+				}
 				peers(base, func(w wish) { overrides(w, func(w wish) { judge.all(mail, w) }) })
 			}
 			t.Logf("%d combinations", judge.n)
 		})
 	}
+}
+
+func everyNth(mail []judged, n int) (out []judged) {
+	for i := 0; i < len(mail); i += n {
+		out = append(out, mail[i])
+	}
+	return out
 }
 
 // settingsFor are the settings that have nothing to do with peers and overrides.
