@@ -40,7 +40,7 @@ type Event struct {
 	DKIM       string
 	DMARC      string
 	ClientIP   netip.Addr // zero for a local client
-	Domain     string     // the recipients' domain
+	Domain     string     // the recipients' domain, for the log
 }
 
 // SetHeader fills Headers, Subject and Automatic from the header of the message.

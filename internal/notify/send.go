@@ -195,7 +195,7 @@ func attributes(j *job, err error) []any {
 	if j.digest != nil {
 		return append(a, slog.Int("events", j.digest.events))
 	}
-	return append(a, slog.String("queue_id", oneLine(j.event.QueueID, maxLogged)))
+	return append(a, slog.String("queue_id", oneLine(j.event.QueueID, maxLogged)), slog.String("rcpt_domain", oneLine(j.event.Domain, maxLogged)))
 }
 
 // isTemporary reports whether an error may be another at another time.
