@@ -20,6 +20,7 @@ type decoder struct {
 	other    otherFile         // the other file, likewise
 	folder   string            // where `file:` lists are looked for; "" to refuse them
 	lists    map[string][]byte // those read, by path
+	text     []byte            // scratch space for schemaKey
 }
 
 // step is one part of the path to the value being read: as the operator knows
@@ -60,19 +61,19 @@ func (d *decoder) key() string {
 	return b.String()
 }
 
-// schemaKey is the path as notBuilt spells it.
-func (d *decoder) schemaKey() string {
-	var b strings.Builder
+// schemaKey is the path as notBuilt spells it, good until the next call.
+func (d *decoder) schemaKey() []byte {
+	d.text = d.text[:0]
 	for _, s := range d.path {
 		if s.schema == "" {
 			continue
 		}
-		if b.Len() > 0 {
-			b.WriteByte('.')
+		if len(d.text) > 0 {
+			d.text = append(d.text, '.')
 		}
-		b.WriteString(s.schema)
+		d.text = append(d.text, s.schema...)
 	}
-	return b.String()
+	return d.text
 }
 
 func (d *decoder) at(n *yaml.Node, problem, hint string) Fault {
@@ -89,7 +90,7 @@ func (d *decoder) faultHint(n *yaml.Node, hint, format string, args ...any) {
 }
 
 func (d *decoder) warn(n *yaml.Node, format string, args ...any) {
-	d.warnings.add(d.at(n, fmt.Sprintf(format, args...), ""), d.schemaKey())
+	d.warnings.add(d.at(n, fmt.Sprintf(format, args...), ""), string(d.schemaKey()))
 }
 
 // watch gives a function that tells whether no fault was met since.

@@ -13,15 +13,8 @@ import (
 // policyDraft is a policy.yaml while it is read.
 type policyDraft struct {
 	Policy
-	rules   *policy.Rules // of `default`; nil until it was read
-	entries []entry
-}
-
-// entry is one domain entry with the node that it stands in.
-type entry struct {
-	domain dns.Name
-	node   *yaml.Node
-	rules  policy.Rules
+	rules *policy.Rules // of `default`; nil until it was read
+	pool  *pool         // the rules of all entries; nil until there is one
 }
 
 // standard is the rules of `default` as far as they are read, else the built-in ones.
@@ -86,6 +79,10 @@ func domainsField() field[policyDraft] {
 			d.path[len(d.path)-1].schema = rulesStep
 			standard := p.standard()
 			one, builtin := entrySchema(&standard), defaultRules(p.Mode)
+			p.Domains = make(map[dns.Name]*policy.Rules, len(n.Content)/2)
+			p.DomainsAt = make(map[dns.Name]Place, len(n.Content)/2)
+			p.pool = newPool()
+			var rules policy.Rules // of one entry after the other; the pool keeps a copy of what is new
 			d.pairs(n, func(k, v *yaml.Node) {
 				name, ok := d.entryName(k)
 				if !ok {
@@ -96,12 +93,12 @@ func domainsField() field[policyDraft] {
 					return
 				}
 				p.DomainsAt[name] = Place{File: d.file, Line: k.Line}
-				e := entry{domain: name, node: k, rules: builtin}
+				rules = builtin
 				if !isNull(v) {
-					into(d, one, v, &e.rules)
+					into(d, one, v, &rules)
 				}
-				p.entries = append(p.entries, e)
-				d.warnLosses(k, v, &e.rules, &standard)
+				p.Domains[name] = p.pool.intern(&rules)
+				d.warnLosses(k, v, &rules, &standard)
 			})
 		},
 		show: showDomains,
@@ -183,17 +180,14 @@ func showDomains(p *policyDraft) *yaml.Node {
 	return n
 }
 
-// finish makes the policy of the draft: modes, one pointer for equal rules, and
-// what is derived.
+// finish makes the policy of the draft: one pointer for equal rules, and what is
+// derived.
 func (p *policyDraft) finish() *Policy {
 	out := p.Policy
-	pool := newPool()
 	standard := p.standard()
-	out.Default = pool.intern(&standard)
-	out.Domains = make(map[dns.Name]*policy.Rules, len(p.entries))
-	for i := range p.entries {
-		e := &p.entries[i]
-		out.Domains[e.domain] = pool.intern(&e.rules)
+	out.Default = &standard
+	if p.pool != nil {
+		out.Default = p.pool.intern(&standard)
 	}
 	out.settle()
 	return &out

@@ -17,6 +17,7 @@ type pool struct {
 	schema  kind[policy.Rules]
 	builtin policy.Rules
 	rules   map[string]*policy.Rules
+	text    []byte // scratch space for a key of rules
 }
 
 func newPool() *pool {
@@ -31,24 +32,22 @@ func newPool() *pool {
 // from the built-in ones is shown alike, which holds for sets however they were
 // written.
 func (p *pool) intern(r *policy.Rules) *policy.Rules {
-	var b strings.Builder
-	flatten(&b, p.schema.unlike(r, &p.builtin))
-	k := b.String()
-	if known, ok := p.rules[k]; ok {
+	p.text = flatten(p.text[:0], p.schema.unlike(r, &p.builtin))
+	if known, ok := p.rules[string(p.text)]; ok {
 		return known
 	}
 	own := *r
-	p.rules[k] = &own
+	p.rules[string(p.text)] = &own
 	return &own
 }
 
-func flatten(b *strings.Builder, n *yaml.Node) {
-	b.WriteByte(byte(n.Kind))
-	b.WriteString(n.Value)
+func flatten(text []byte, n *yaml.Node) []byte {
+	text = append(text, byte(n.Kind))
+	text = append(text, n.Value...)
 	for _, c := range n.Content {
-		flatten(b, c)
+		text = flatten(text, c)
 	}
-	b.WriteByte(0)
+	return append(text, 0)
 }
 
 func sortedNames(m map[dns.Name]*policy.Rules) []dns.Name {

@@ -43,7 +43,7 @@ func key[T, V any](name string, k kind[V], at func(*T) *V) field[T] {
 			}
 			before := *v
 			into(d, k, n, v)
-			if d.pending[d.schemaKey()] && !reflect.DeepEqual(before, *v) {
+			if d.pending[string(d.schemaKey())] && !reflect.DeepEqual(before, *v) {
 				d.warn(n, "has no effect yet: this version reads the key but does not act on it")
 			}
 		},
