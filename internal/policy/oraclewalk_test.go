@@ -203,8 +203,9 @@ func TestOracleSamples(t *testing.T) {
 // running are rarer than the rest, or little would get to DMARC.
 func draw(rnd *rand.Rand) wish {
 	seldom := func() bool { return rnd.IntN(6) == 0 }
+	rarely := func() bool { return rnd.IntN(36) == 0 }
 	w := wish{
-		mode: one(rnd, modes), disabled: seldom() && seldom(), exception: seldom() && seldom(), skipNull: seldom(),
+		mode: one(rnd, modes), disabled: rarely(), exception: rarely(), skipNull: seldom(),
 		criteria: one(rnd, criteria), require: one(rnd, requires), peerAction: one(rnd, peerWords),
 		slots: policy.Slots{
 			None: one(rnd, slotWords), Quarantine: one(rnd, slotWords), Reject: one(rnd, slotWords),
