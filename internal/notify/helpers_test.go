@@ -25,7 +25,7 @@ type outbox struct {
 	mu     sync.Mutex
 	sent   []sent
 	answer func(ctx context.Context, nth int, to string) error // nil takes everything
-	calls  int
+	tried  [][]byte
 }
 
 type sent struct {
@@ -37,8 +37,8 @@ type sent struct {
 
 func (o *outbox) Send(ctx context.Context, from string, to []string, mail []byte) error {
 	o.mu.Lock()
-	o.calls++
-	nth, answer := o.calls, o.answer
+	o.tried = append(o.tried, bytes.Clone(mail))
+	nth, answer := len(o.tried), o.answer
 	o.mu.Unlock()
 	if answer != nil {
 		if err := answer(ctx, nth, to[0]); err != nil {
@@ -57,10 +57,11 @@ func (o *outbox) mails() []sent {
 	return slices.Clone(o.sent)
 }
 
-func (o *outbox) tries() int {
+// tries are the mails of all calls.
+func (o *outbox) tries() [][]byte {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.calls
+	return slices.Clone(o.tried)
 }
 
 // mailError is an error of a Sender.

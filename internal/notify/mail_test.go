@@ -3,6 +3,7 @@ package notify
 import (
 	"bytes"
 	"maps"
+	"mime"
 	"net/mail"
 	"net/netip"
 	"slices"
@@ -215,6 +216,11 @@ func TestEncode(t *testing.T) {
 		for line := range strings.SplitSeq("Subject: "+got, "\r\n") {
 			if len(line) > 76 {
 				t.Errorf("a line of %d octets: %q", len(line), line)
+			}
+		}
+		for word := range strings.SplitSeq(got, "\r\n ") {
+			if text, err := new(mime.WordDecoder).Decode(word); err == nil && !utf8.ValidString(text) {
+				t.Errorf("a character is cut in %q", word)
 			}
 		}
 		p := parse(t, []byte("Subject: "+got+"\r\n\r\n"))

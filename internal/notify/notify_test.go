@@ -70,6 +70,7 @@ func TestLoops(t *testing.T) {
 		}, false},
 		{"header in one piece", func(e *Event) { e.Headers = []byte("A: b\r\nAuto-Submitted:\r\n auto-replied\r\nC: d\r\n") }, false},
 		{"header in one piece, not folded", func(e *Event) { e.Headers = []byte("A: b\r\n X-dmarcd-Notification: c\r\n") }, true},
+		{"header in one piece, not automatic", func(e *Event) { e.Headers = []byte("Auto-Submitted:\r\n\tno\r\n") }, true},
 		{"header in one piece, bare line feeds", func(e *Event) { e.Headers = []byte("A: b\nX-dmarcd-Notification: c") }, false},
 		{"told of his own mail", func(e *Event) { e.Sender = "ADMIN@example.ORG" }, false},
 		{"told of mail in his name", func(e *Event) { e.HeaderFrom = admin }, false},
@@ -234,6 +235,26 @@ Messages  Action      Rule                          From domain
 	})
 }
 
+// TestDigestGoesFirst: while one collects, nothing of the same address overtakes it.
+func TestDigestGoesFirst(t *testing.T) {
+	t.Parallel()
+	inBubble(t, 3, func(t *testing.T, n *Notifier, out *outbox) {
+		n.Notify(event(admin))
+		pass(55 * time.Minute)
+		n.Notify(event(admin))
+		n.Notify(event(admin)) // one over
+		pass(6 * time.Minute)  // the first no longer counts
+		n.Notify(event(admin))
+		n.Notify(event("other@example.org"))
+		synctest.Wait()
+		if mails := out.mails(); len(mails) != 3 || mails[2].to[0] != "other@example.org" {
+			t.Errorf("mails: %+v", mails)
+		}
+		pass(4 * time.Minute)
+		wantStats(t, n, Stats{Sent: 4, Digests: 1, Folded: 2})
+	})
+}
+
 func TestDigestIsBounded(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, func(t *testing.T, n *Notifier, out *outbox) {
@@ -310,8 +331,14 @@ func TestTryingAgain(t *testing.T) {
 				}
 				n.Notify(event(admin))
 				pass(24 * time.Hour)
-				if got := out.tries(); got != tc.tries || last != tc.took {
-					t.Errorf("%d tries, the last after %v; want %d, %v", got, last, tc.tries, tc.took)
+				tries := out.tries()
+				if len(tries) != tc.tries || last != tc.took {
+					t.Errorf("%d tries, the last after %v; want %d, %v", len(tries), last, tc.tries, tc.took)
+				}
+				for _, mail := range tries[1:] {
+					if !bytes.Equal(mail, tries[0]) {
+						t.Errorf("another mail at another try:\n%s\nand\n%s", tries[0], mail)
+					}
 				}
 				wantStats(t, n, tc.want)
 			})
