@@ -232,6 +232,7 @@ func fields(m mail, res *miltertest.Result, name string) []string {
 // signer signs mail with an Ed25519 key whose record it can print.
 type signer struct {
 	domain, selector string
+	identity         string // i=; "" for none
 	key              ed25519.PrivateKey
 }
 
@@ -251,7 +252,7 @@ func (s signer) sign(t testing.TB, raw string) string {
 	t.Helper()
 	var b strings.Builder
 	err := msgauth.Sign(&b, strings.NewReader(crlf(raw)), &msgauth.SignOptions{
-		Domain: s.domain, Selector: s.selector, Signer: s.key,
+		Domain: s.domain, Selector: s.selector, Identifier: s.identity, Signer: s.key,
 		HeaderCanonicalization: msgauth.CanonicalizationRelaxed, BodyCanonicalization: msgauth.CanonicalizationRelaxed,
 		HeaderKeys: []string{"From", "Subject"},
 	})

@@ -189,6 +189,52 @@ func TestCriteriaTable(t *testing.T) {
 	}
 }
 
+// TestStandaloneExamples holds the vendor's examples of the fields of standalone
+// SPF and DKIM to the letter.
+func TestStandaloneExamples(t *testing.T) {
+	const who, tail = "example_address@example.com", " client-ip=10.64.72.206; envelope-from=example_address@example.com; helo=mailserver.example.com"
+	spfForms := []struct{ name, record, want string }{
+		{"Pass", `TXT "v=spf1 ip4:10.64.72.206 -all"`, " Pass (domain of " + who + " designates 10.64.72.206 as permitted sender)"},
+		{"Fail", `TXT "v=spf1 -all"`, " Fail (domain of " + who + " does not designates 10.64.72.206 as permitted sender)"},
+		{"SoftFail", `TXT "v=spf1 ~all"`, " SoftFail (domain of transitioning " + who + " discourages use of 10.64.72.206 as permitted sender)"},
+		{"Neutral", `TXT "v=spf1 ?all"`, " Neutral (10.64.72.206 is neither permitted nor denied by domain of " + who + ")"},
+		{"None", `TXT "another record"`, " None (domain of " + who + " does not designate permitted sender hosts)"},
+		{"PermError", `TXT "v=spf1 nonsense -all"`, " PermError (domain of " + who + " uses mechanism not recognized by this client)"},
+		{"TempError", "FAULT servfail", " TempError (error in processing during lookup of " + who + ")"},
+	}
+	for _, c := range spfForms {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, "example.com. "+c.record+"\n", "{default: {spf: {enabled: true, x_header: true, actions: {fail: bypass}}}}")
+			m := mail{client: "10.64.72.206", helo: "mailserver.example.com", mailFrom: who, raw: "From: a@norecord.example\n\nbody\n"}
+			if got := field(t, m, r.send(m), "X-TM-Received-SPF"); got != c.want+tail {
+				t.Errorf("got  %s\nwant %s", got, c.want+tail)
+			}
+		})
+	}
+
+	own := newSigner("test.com", "TM-DKIM_201603291435")
+	own.identity = "sender@test.com"
+	const plain = "From: sender@test.com\nSubject: hello\n\nbody\n"
+	const malformed = "DKIM-Signature: v=1; nonsense\n" + plain
+	signed := own.sign(t, plain)
+	dkimForms := []struct{ name, more, raw, want string }{
+		{"No signatures", "", plain, "dkim=pass; No signatures and verification is not enforced"},
+		{"No processed signatures", "", malformed, "dkim=pass; No processed signatures and verification is not enforced"},
+		{"enforced", ", enforced_peers: [test.com]", malformed, "dkim=fail; No processed signatures but verification is enforced"},
+		{"Contain verified signature", "", signed, "dkim=pass; Contain verified signature, header.d=test.com, header.s=TM-DKIM_201603291435, header.i=sender@test.com"},
+		{"No verified signatures", "", strings.Replace(signed, "Subject: hello", "Subject: hallo", 1), "dkim=fail; No verified signatures"},
+	}
+	for _, c := range dkimForms {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, own.record(), "{default: {dmarc: {x_header: false}, dkim: {enabled: true, x_header: true, actions: {fail: bypass}"+c.more+"}}}")
+			m := mail{mailFrom: "sender@test.com", raw: c.raw}
+			if got := field(t, m, r.send(m), "X-TM-Authentication-Results"); got != c.want {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
+
 // TestTagStopsNothing has mail that is tagged go on to what becomes of it, and the
 // first check that intercepts end the chain before it is tagged.
 func TestTagStopsNothing(t *testing.T) {
