@@ -106,11 +106,11 @@ func startDaemon(sockets ...string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
+	// The socket stays open: dmarcd also tells when it stops.
 	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: filepath.Join(dir, "notify")})
 	if err != nil {
 		return nil, err
 	}
-	defer notify.Close()
 	p := &process{name: "dmarcd", clean: true, cmd: exec.Command(os.Getenv(envDaemon), "serve", "-c", filepath.Join(dir, "dmarcd.yaml"))}
 	p.cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify.LocalAddr().String())
 	if err := p.start(book); err != nil {

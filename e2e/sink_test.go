@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/textproto"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -114,13 +115,18 @@ func (s *sink) has(rcpt string) []mail {
 
 // await waits for the first message to rcpt; false if none comes in time.
 func (s *sink) await(rcpt string, limit time.Duration) (mail, bool) {
+	return s.awaitWhere(rcpt, limit, func(mail) bool { return true })
+}
+
+// awaitWhere waits for a message to rcpt of which is says yes.
+func (s *sink) awaitWhere(rcpt string, limit time.Duration, is func(mail) bool) (mail, bool) {
 	timeout := time.After(limit)
 	for {
 		s.mu.Lock()
 		mails, arrived := s.mails[rcpt], s.arrived
 		s.mu.Unlock()
-		if len(mails) > 0 {
-			return mails[0], true
+		if i := slices.IndexFunc(mails, is); i >= 0 {
+			return mails[i], true
 		}
 		select {
 		case <-arrived:
