@@ -26,7 +26,7 @@ FUZZ       ?= .
 FUZZTIME   ?= 10m
 BENCH      ?= .
 BENCHTIME  ?= 2s
-BENCH_PKGS ?= ./internal/inbound ./internal/auth/... ./internal/resolver
+BENCH_PKGS ?= ./internal/inbound ./internal/milter ./internal/auth/... ./internal/resolver ./internal/settings
 RUN        ?= .
 
 ##@ Use

@@ -29,7 +29,8 @@ import (
 )
 
 // drainTime is how long mail in flight may take to its end when the daemon
-// stops. It is above the DNS budget and below the 90 s after which systemd kills.
+// stops: longer than the DNS budget of any sane configuration, shorter than
+// TimeoutStopSec of the systemd unit.
 const drainTime = 30 * time.Second
 
 // door is one listener and how it is named to people.
@@ -160,7 +161,7 @@ func (d *daemonProcess) openWeb(config *settings.Settings, registry *prometheus.
 		if s.tls {
 			cert, err := tls.LoadX509KeyPair(config.Path(h.TLSCert), config.Path(h.TLSKey))
 			if err != nil {
-				return joined(fmt.Errorf("http.tls_cert: %w", err), l.Close())
+				return errors.Join(fmt.Errorf("http.tls_cert: %w", err), l.Close())
 			}
 			l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
 		}
@@ -178,6 +179,11 @@ func (d *daemonProcess) closeDoors() {
 	}
 	if d.resolver != nil {
 		d.resolver.Close()
+	}
+	if d.notifier != nil {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		d.closeNotifier(ctx)
 	}
 }
 

@@ -81,7 +81,7 @@ func TestARCOverride(t *testing.T) {
 	list, other := newSigner("list.example", "a1"), newSigner("other.example", "a1")
 	zone := behaviourZone + "hop.example. TXT \"v=spf1 ip4:203.0.113.0/24 -all\"\n" + list.record() + other.record()
 	const raw = "From: a@reject.example\r\nTo: user@example.org\r\nSubject: [list] hello\r\n\r\nbody\r\n"
-	const passed = "mx.list.example; dmarc=pass header.from=reject.example; spf=pass smtp.mailfrom=reject.example"
+	const passed = "mx.list.example; arc=none smtp.remote-ip=198.51.100.1; dmarc=pass header.from=reject.example; spf=pass smtp.mailfrom=reject.example"
 	const failed = "mx.list.example; dmarc=fail header.from=reject.example"
 	seal := func(s signer, raw []byte, results string) []byte {
 		return arctest.Seal(raw, results, s.domain, s.selector, s.key, "")

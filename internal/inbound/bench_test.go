@@ -30,6 +30,7 @@ import (
 const (
 	loadAddr  = "DMARCD_BENCH_ADDR"
 	loadCount = "DMARCD_BENCH_COUNT"
+	loadOpen  = "DMARCD_BENCH_CONNECTIONS" // how many connections; "" for loadConns
 	loadConns = 16
 )
 
@@ -55,8 +56,14 @@ func load(addr, count string, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	connections := loadConns
+	if text := os.Getenv(loadOpen); text != "" {
+		if connections, err = strconv.Atoi(text); err != nil {
+			return err
+		}
+	}
 	var mtas []*miltertest.MTA
-	for range loadConns {
+	for range connections {
 		m, err := miltertest.Open("tcp", addr, miltertest.Postfix())
 		if err != nil {
 			return err
