@@ -3,14 +3,14 @@
 package e2e
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -106,7 +106,6 @@ func startDaemon(sockets ...string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The socket stays open: dmarcd also tells when it stops.
 	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: filepath.Join(dir, "notify")})
 	if err != nil {
 		return nil, err
@@ -119,30 +118,29 @@ func startDaemon(sockets ...string) (*process, error) {
 	return p, p.awaitReady(notify)
 }
 
-// awaitReady waits for READY=1, the word of sd_notify(3).
+// awaitReady waits for READY=1, the word of sd_notify(3). It listens on after
+// that, for the daemon also tells of reloads and of its end.
 func (p *process) awaitReady(notify *net.UnixConn) error {
-	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
-	defer cancel()
+	ready := make(chan struct{})
 	go func() {
-		select {
-		case <-p.done:
-		case <-ctx.Done():
-		}
-		_ = notify.SetReadDeadline(time.Now()) // ends the wait below
-	}()
-	buf := make([]byte, 4096)
-	for {
-		n, err := notify.Read(buf)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return fmt.Errorf("%s did not say READY=1; see build/e2e/%s.log", p.name, p.name)
-		}
-		if err != nil {
-			return err
-		}
-		for line := range strings.Lines(string(buf[:n])) {
-			if strings.TrimSpace(line) == "READY=1" {
-				return nil
+		tell := sync.OnceFunc(func() { close(ready) })
+		buf := make([]byte, 4096)
+		for {
+			n, err := notify.Read(buf)
+			if err != nil {
+				return
+			}
+			if slices.Contains(strings.Split(string(buf[:n]), "\n"), "READY=1") {
+				tell()
 			}
 		}
+	}()
+	select {
+	case <-ready:
+		return nil
+	case <-p.done:
+		return fmt.Errorf("%s ended before it said READY=1 (%w); see build/e2e/%s.log", p.name, p.err, p.name)
+	case <-time.After(startLimit):
+		return fmt.Errorf("%s did not say READY=1 within %v; see build/e2e/%s.log", p.name, startLimit, p.name)
 	}
 }
