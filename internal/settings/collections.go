@@ -65,6 +65,9 @@ func each(d *decoder, n *yaml.Node, read func(item *yaml.Node)) {
 			return
 		}
 		d.push("["+strconv.Itoa(i)+"]", "[]")
+		if d.trace != nil {
+			d.trace.noteItem(d, item)
+		}
 		read(item)
 		d.pop()
 	}

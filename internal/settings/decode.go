@@ -21,6 +21,7 @@ type decoder struct {
 	folder   string            // where `file:` lists are looked for; "" to refuse them
 	lists    map[string][]byte // those read, by path
 	text     []byte            // scratch space for schemaKey
+	trace    *Trace            // notes where the keys of one domain stand; nil for a load
 }
 
 // step is one part of the path to the value being read: as the operator knows

@@ -42,6 +42,10 @@ func (d *decoder) listFile(n *yaml.Node, name string, take func(at *yaml.Node, s
 		d.fault(n, "files cannot be named here; write the entries out")
 		return
 	}
+	if _, err := oneLine(name, maxPath); err != nil || name == "" {
+		d.fault(n, "expected the name of a file after %s, found %q", filePrefix, clip(name))
+		return
+	}
 	path := name
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(d.folder, path)
@@ -58,6 +62,12 @@ func (d *decoder) listFile(n *yaml.Node, name string, take func(at *yaml.Node, s
 	outer := d.file
 	d.file = path
 	defer func() { d.file = outer }()
+	d.lines(data, n, take)
+}
+
+// lines reads the text of a list file: one entry a line, with # before a comment.
+// N is blamed for a file that is too large.
+func (d *decoder) lines(data []byte, n *yaml.Node, take func(at *yaml.Node, s string)) {
 	line := 0
 	for l := range bytes.Lines(data) {
 		line++
@@ -69,7 +79,11 @@ func (d *decoder) listFile(n *yaml.Node, name string, take func(at *yaml.Node, s
 		if !d.spend(n) {
 			return
 		}
-		take(&yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: entry, Line: line, Column: 1}, entry)
+		at := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: entry, Line: line, Column: 1}
+		if d.trace != nil {
+			d.trace.noteItem(d, at)
+		}
+		take(at, entry)
 	}
 }
 
@@ -94,15 +108,6 @@ func addPattern(l *policy.DomainList, p pattern) {
 	l.Add(p.name, p.wildcard)
 }
 
-// listOf is the list of one pattern as Patterns spells it.
-func listOf(s string) policy.DomainList {
-	var l policy.DomainList
-	if p, err := parsePattern(s); err == nil {
-		addPattern(&l, p)
-	}
-	return l
-}
-
 // patterns is a list of domain patterns.
 func patterns(files bool) kind[policy.DomainList] {
 	return kind[policy.DomainList]{
@@ -119,20 +124,34 @@ func patterns(files bool) kind[policy.DomainList] {
 	}
 }
 
-// onePattern is a single domain pattern.
-func onePattern() kind[policy.DomainList] {
-	return kind[policy.DomainList]{
-		read: func(d *decoder, n *yaml.Node, v *policy.DomainList) {
-			var out policy.DomainList
+// aPattern is a single domain pattern.
+func aPattern() kind[pattern] {
+	return kind[pattern]{
+		read: func(d *decoder, n *yaml.Node, v *pattern) {
 			if s, ok := d.scalar(n, expectedPattern); ok {
 				if p, ok := d.pattern(n, s); ok {
-					addPattern(&out, p)
+					*v = p
 				}
 			}
-			*v = out
 		},
-		show: func(v policy.DomainList) *yaml.Node { return quoted(strings.Join(v.Patterns(), "")) },
+		show: func(v pattern) *yaml.Node { return quoted(v.String()) },
 	}
+}
+
+// onePattern is the list of a single domain pattern.
+func onePattern() kind[policy.DomainList] {
+	return convert(aPattern(),
+		func(p pattern) policy.DomainList {
+			var l policy.DomainList
+			if p != (pattern{}) {
+				addPattern(&l, p)
+			}
+			return l
+		},
+		func(l policy.DomainList) pattern {
+			p, _ := parsePattern(strings.Join(l.Patterns(), "")) // one that was read before, or none
+			return p
+		})
 }
 
 // senders is `all`, or the From domains to verify.
@@ -184,36 +203,69 @@ func showNetworks(v policy.NetList) *yaml.Node {
 	return wordList(words)
 }
 
-// peers is a list of enforced peers: patterns, or {domain, require}.
-func peers() kind[policy.PeerList] {
-	type peer struct {
-		domain  policy.DomainList
-		require policy.Require
+// peer is one enforced peer.
+type peer struct {
+	pattern
+	require policy.Require
+}
+
+// String is the peer on one line: with RequireEither, "bank.example either".
+func (p peer) String() string {
+	if p.require == policy.RequireEither {
+		return p.pattern.String() + " " + string(p.require)
 	}
+	return p.pattern.String()
+}
+
+func (p peer) addTo(l *policy.PeerList) { l.Add(p.name, p.wildcard, p.all, p.require) }
+
+const expectedPeer = "a domain, *.domain or *, with either behind it if one aligned pass is enough"
+
+// peer reads one enforced peer from a line.
+func (d *decoder) peer(n *yaml.Node, s string) (peer, bool) {
+	word, p := s, peer{require: policy.RequireBoth}
+	if i := strings.IndexAny(s, " \t"); i >= 0 {
+		word, p.require = s[:i], policy.Require(strings.TrimSpace(s[i:]))
+		if p.require != policy.RequireBoth && p.require != policy.RequireEither {
+			words := []string{string(policy.RequireBoth), string(policy.RequireEither)}
+			d.wrong(n, expectedPeer, s, &meant{hint: withWord(word, nearest(string(p.require), words))})
+			return p, false
+		}
+	}
+	var ok bool
+	p.pattern, ok = d.pattern(n, word)
+	return p, ok
+}
+
+// withWord is the spelling to propose, "" where no word is near.
+func withWord(domain, word string) string {
+	if word == "" {
+		return ""
+	}
+	return clip(domain) + " " + word
+}
+
+// peers is a list of enforced peers: one each as a word or line, or {domain, require}.
+func peers() kind[policy.PeerList] {
 	long := section(
 		func(s *scope, _ *peer) { s.missing("domain") },
-		key("domain", onePattern(), func(p *peer) *policy.DomainList { return &p.domain }),
+		key("domain", aPattern(), func(p *peer) *pattern { return &p.pattern }),
 		key("require", word(policy.RequireBoth, policy.RequireEither), func(p *peer) *policy.Require { return &p.require }))
 	return kind[policy.PeerList]{
 		keys: elementKeys(long.keys),
 		read: func(d *decoder, n *yaml.Node, v *policy.PeerList) {
 			var out policy.PeerList
-			add := func(s string, r policy.Require) {
-				if p, err := parsePattern(s); err == nil {
-					out.Add(p.name, p.wildcard, p.all, r)
-				}
-			}
 			d.entries(n, expectedPattern+", or {domain, require}", true,
 				func(item *yaml.Node) {
 					p := peer{require: policy.RequireBoth}
-					long.read(d, item, &p)
-					for _, s := range p.domain.Patterns() {
-						add(s, p.require)
+					clean := d.watch()
+					if long.read(d, item, &p); clean() {
+						p.addTo(&out)
 					}
 				},
 				func(at *yaml.Node, s string) {
-					if _, ok := d.pattern(at, s); ok {
-						add(s, policy.RequireBoth)
+					if p, ok := d.peer(at, s); ok {
+						p.addTo(&out)
 					}
 				})
 			*v = out
@@ -222,7 +274,8 @@ func peers() kind[policy.PeerList] {
 			both, either := v.Patterns()
 			n := wordList(both)
 			for _, s := range either {
-				n.Content = append(n.Content, long.show(peer{listOf(s), policy.RequireEither}))
+				p, _ := parsePattern(s) // one that was read before
+				n.Content = append(n.Content, long.show(peer{p, policy.RequireEither}))
 			}
 			return layout(n)
 		},

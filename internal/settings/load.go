@@ -153,13 +153,17 @@ func ParsePolicy(name, folder string, data []byte) (p *Policy, warnings []Fault,
 }
 
 func parsePolicy(name, folder string, data []byte) (p *Policy, warnings []Fault, err error) {
-	d := newDecoder(name, folder)
+	return newDecoder(name, folder).policy(data)
+}
+
+// policy reads the text of a policy file.
+func (d *decoder) policy(data []byte) (p *Policy, warnings []Fault, err error) {
 	d.keys, d.other = policySchema().keys, otherFile{daemonFile, topKeys(daemonSchema().keys)}
 	draft := policyDraft{Policy: *defaultPolicy()}
 	if root, ok := d.parse(data); ok && root != nil {
 		into(d, policySchema(), root, &draft)
 		if k, _ := pair(root, "default"); k != nil {
-			draft.DefaultAt = Place{File: name, Line: k.Line}
+			draft.DefaultAt = Place{File: d.file, Line: k.Line}
 		}
 	}
 	if len(d.faults.list) > 0 {

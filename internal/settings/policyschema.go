@@ -94,6 +94,9 @@ func domainsField() field[policyDraft] {
 				}
 				p.DomainsAt[name] = Place{File: d.file, Line: k.Line}
 				rules = builtin
+				if d.trace != nil {
+					d.trace.entered(name)
+				}
 				if !isNull(v) {
 					into(d, one, v, &rules)
 				}

@@ -116,6 +116,9 @@ func section[T any](check func(s *scope, t *T), fields ...field[T]) kind[T] {
 				}
 				clean := d.watch()
 				d.push(f.name, f.name)
+				if d.trace != nil && !isNull(s.values[i]) {
+					d.trace.note(d, s.keys[i])
+				}
 				f.read(d, s.values[i], t)
 				d.pop()
 				s.wrong[i] = !clean()
@@ -159,6 +162,7 @@ type scope struct {
 	d      *decoder
 	node   *yaml.Node
 	names  []string
+	keys   []*yaml.Node // beside names; nil where nobody traces
 	values []*yaml.Node // beside names; nil for a key that is not there
 	wrong  []bool       // beside names: the value has a fault, and is not to be judged further
 }
@@ -171,6 +175,9 @@ func (d *decoder) open(n *yaml.Node, names, keys []string) (*scope, bool) {
 		return nil, false
 	}
 	s := &scope{d: d, node: n, names: names, values: make([]*yaml.Node, len(names)), wrong: make([]bool, len(names))}
+	if d.trace != nil {
+		s.keys = make([]*yaml.Node, len(names))
+	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := n.Content[i], n.Content[i+1]
 		name, ok := d.keyText(k)
@@ -189,6 +196,9 @@ func (d *decoder) open(n *yaml.Node, names, keys []string) (*scope, bool) {
 			continue
 		}
 		s.values[j] = v
+		if d.trace != nil {
+			s.keys[j] = k
+		}
 	}
 	return s, true
 }

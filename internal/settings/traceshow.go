@@ -1,0 +1,126 @@
+package settings
+
+import (
+	"io"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"dmarcd/internal/policy"
+)
+
+// Setting is one key with its value as a line of YAML, and where it comes from.
+type Setting struct {
+	Key    string // relative to the domain's entry
+	Value  string
+	Origin Origin
+}
+
+// Show writes what the domain follows as ShowRules does, with the origin of each
+// key in a comment, and that of each entry where a list has some of a list file.
+func (t *Trace) Show(w io.Writer) error {
+	n := t.shown()
+	t.each("", n, func(key string, k, v *yaml.Node) {
+		if v.Kind == yaml.SequenceNode {
+			t.annotate(key, v)
+		}
+		if v.Kind == yaml.SequenceNode && v.Style&yaml.FlowStyle == 0 {
+			v = k // a block has no line of its own
+		}
+		v.LineComment = "# " + t.Origin(key).String()
+	})
+	return writeYAML(w, n)
+}
+
+// Settings lists what Show shows, one by one.
+func (t *Trace) Settings() []Setting {
+	var out []Setting
+	t.each("", t.shown(), func(key string, _, v *yaml.Node) {
+		text := v.Value
+		if v.Kind != yaml.ScalarNode {
+			text = flowText(v)
+		}
+		out = append(out, Setting{Key: key, Value: text, Origin: t.Origin(key)})
+	})
+	return out
+}
+
+func (t *Trace) shown() *yaml.Node { return entrySchema(nil).show(*t.Rules) }
+
+// each calls see for every key below n that holds a value and no further keys.
+func (t *Trace) each(prefix string, n *yaml.Node, see func(key string, k, v *yaml.Node)) {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k, v := n.Content[i], n.Content[i+1]
+		key := k.Value
+		if prefix != "" {
+			key = prefix + "." + key
+		}
+		if v.Kind == yaml.MappingNode && v.Style&yaml.FlowStyle == 0 {
+			t.each(key, v, see)
+			continue
+		}
+		see(key, k, v)
+	}
+}
+
+// annotate gives each entry of a shown list its own place, if one of them stands in
+// a list file.
+func (t *Trace) annotate(key string, list *yaml.Node) {
+	home, foreign := t.Origin(key).At.File, false
+	at := map[string]Place{}
+	solo := t.newSolo(key)
+	for _, e := range t.Entries(key) {
+		foreign = foreign || e.At.File != home
+		rules := solo.rules(e)
+		for _, item := range follow(solo.schema.show(rules), key).Content {
+			text := flowText(item)
+			if _, twice := at[text]; !twice {
+				at[text] = e.At
+			}
+		}
+	}
+	if !foreign {
+		return
+	}
+	list.Style &^= yaml.FlowStyle
+	for _, item := range list.Content {
+		if place, ok := at[flowText(item)]; ok {
+			item.LineComment = "# " + Origin{At: place}.String()
+		}
+	}
+}
+
+// follow goes down a dotted key.
+func follow(n *yaml.Node, key string) *yaml.Node {
+	for step := range strings.SplitSeq(key, ".") {
+		n = child(n, step)
+	}
+	return n
+}
+
+// solo reads single entries of a list, so that what each of them says can be told
+// apart.
+type solo struct {
+	d      *decoder
+	schema kind[policy.Rules]
+	root   *yaml.Node // the rules as they would be written with that list alone
+	list   *yaml.Node
+}
+
+func (t *Trace) newSolo(key string) *solo {
+	s := &solo{d: newDecoder("", t.folder), schema: entrySchema(nil), list: &yaml.Node{Kind: yaml.SequenceNode}}
+	s.root = s.list
+	for _, step := range slices.Backward(strings.Split(key, ".")) {
+		s.root = &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{plain(step), s.root}}
+	}
+	return s
+}
+
+// rules are the built-in rules with the entry alone in the list.
+func (s *solo) rules(e Entry) policy.Rules {
+	s.list.Content = []*yaml.Node{e.node}
+	rules := defaultRules(policy.Enforce)
+	into(s.d, s.schema, s.root, &rules)
+	return rules
+}

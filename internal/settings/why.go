@@ -1,0 +1,222 @@
+package settings
+
+import (
+	"fmt"
+	"net/netip"
+
+	"dmarcd/internal/auth/dkim"
+	"dmarcd/internal/auth/spf"
+	"dmarcd/internal/dns"
+	"dmarcd/internal/message"
+	"dmarcd/internal/policy"
+)
+
+// Sender is who a question is about.
+type Sender struct {
+	From dns.Name   // of the From field, and of MAIL FROM
+	IP   netip.Addr // of the client; zero if it is not named
+}
+
+// Finding is what one part of the rules makes of a sender.
+type Finding struct {
+	Key   string
+	Entry string // the entry that the sender meets, as written; "" if there is none
+	// Origin is that of the entry, else of the key.
+	Origin Origin
+	Says   string
+}
+
+// Findings tells, in the order of the rules, which lists the sender meets. Lists
+// that are empty are left out, and so is what stands behind the end of the road.
+func (t *Trace) Findings(s Sender) []Finding {
+	out := t.sourceFindings(s)
+	if t.Rules.SPF.Enabled {
+		out = append(out, t.ignored(s)...)
+	}
+	if t.Rules.DKIM.Enabled && !t.Rules.DKIM.EnforcedPeers.Empty() {
+		out = append(out, t.finding("dkim.enforced_peers",
+			func(r *policy.Rules) bool { return r.DKIM.EnforcedPeers.Match(s.From) },
+			"DKIM must verify a signature", s.From.String()))
+	}
+	return append(out, t.dmarcFindings(s)...)
+}
+
+// dmarcFindings are those below `dmarc`, as far as its checks go.
+func (t *Trace) dmarcFindings(s Sender) []Finding {
+	r := &t.Rules.DMARC
+	if !r.Enabled {
+		return []Finding{{Key: "dmarc.enabled", Origin: t.Origin("dmarc.enabled"), Says: "DMARC is off: it does not run"}}
+	}
+	var out []Finding
+	if !r.Exceptions.Empty() {
+		out = append(out, t.client("dmarc.exceptions", s, func(r *policy.Rules) bool { return r.DMARC.Exceptions.Match(s.IP) },
+			"the client is an exception: DMARC does not run"))
+		if r.Exceptions.Match(s.IP) {
+			return out
+		}
+	}
+	if !r.EnforcedPeers.Empty() {
+		f := t.peer(s)
+		if out = append(out, f); f.Entry != "" {
+			return out
+		}
+	}
+	const senders = "dmarc.senders"
+	switch {
+	case r.Senders.All && len(t.Entries(senders)) == 0:
+		out = append(out, Finding{Key: senders, Entry: "all", Origin: t.Origin(senders), Says: "DMARC is checked"})
+	case r.Senders.Empty():
+		return append(out, Finding{Key: senders, Origin: t.Origin(senders), Says: "the list is empty: DMARC does not run"})
+	default:
+		f := t.finding(senders, func(r *policy.Rules) bool { return r.DMARC.Senders.Match(s.From) }, "DMARC is checked", s.From.String())
+		if out = append(out, f); f.Entry == "" {
+			out[len(out)-1].Says += ": DMARC does not run"
+			return out
+		}
+	}
+	return append(out, t.forwarder(s)...)
+}
+
+// peer is the entry that makes the sender an enforced peer; the stricter decides.
+func (t *Trace) peer(s Sender) Finding {
+	const key = "dmarc.enforced_peers"
+	require, _ := t.Rules.DMARC.EnforcedPeers.Match(s.From)
+	says := "an enforced peer: SPF and DKIM must both pass, and one of them align"
+	if require == policy.RequireEither {
+		says = "an enforced peer: SPF or DKIM must pass and align"
+	}
+	return t.finding(key, func(r *policy.Rules) bool {
+		found, ok := r.DMARC.EnforcedPeers.Match(s.From)
+		return ok && found == require
+	}, says, s.From.String())
+}
+
+// sourceFindings are the entries of sender_ip_match for the From domain.
+func (t *Trace) sourceFindings(s Sender) []Finding {
+	const key = "sender_ip_match"
+	if len(t.Rules.SenderIPMatch) == 0 {
+		return nil
+	}
+	var out []Finding
+	one := t.newSolo(key)
+	for _, e := range t.Entries(key) {
+		rules := one.rules(e)
+		for _, m := range rules.SenderIPMatch {
+			if !m.Domain.Match(s.From) {
+				continue
+			}
+			says := fmt.Sprintf("the client is not in its networks: %s, unless another entry lets it", m.Action)
+			switch {
+			case !s.IP.IsValid():
+				says = "whether it matches hangs on the client; name it with --ip"
+			case m.Networks.Match(s.IP):
+				says = "the client may send for it: no standalone SPF, and an aligned SPF pass for DMARC"
+			}
+			out = append(out, Finding{Key: key, Entry: e.Text, Origin: t.originOf(key, e), Says: says})
+		}
+	}
+	if out == nil {
+		out = []Finding{{Key: key, Origin: t.Origin(key), Says: "no entry for " + s.From.String()}}
+	}
+	return out
+}
+
+// ignored tells whether the standalone SPF check leaves the sender alone.
+func (t *Trace) ignored(s Sender) []Finding {
+	if t.Rules.SPF.IgnoredDomains.Empty() && t.Rules.SPF.IgnoredNets.Empty() {
+		return nil
+	}
+	return []Finding{t.finding("spf.ignored_peers", func(r *policy.Rules) bool {
+		return r.SPF.IgnoredDomains.Match(s.From) || r.SPF.IgnoredNets.Match(s.IP)
+	}, "the standalone SPF check leaves it alone", s.String())}
+}
+
+// forwarder tells of a trusted forwarder that is known by its address. The others
+// are known by the message alone.
+func (t *Trace) forwarder(s Sender) []Finding {
+	const key = "dmarc.trusted_forwarders"
+	if len(t.Rules.DMARC.TrustedForwarders) == 0 {
+		return nil
+	}
+	return []Finding{t.client(key, s, func(r *policy.Rules) bool {
+		for _, f := range r.DMARC.TrustedForwarders {
+			if f.IP.Match(s.IP) {
+				return true
+			}
+		}
+		return false
+	}, "the client is a trusted forwarder: a failure is let through")}
+}
+
+// client is finding for a list that looks at the client's address.
+func (t *Trace) client(key string, s Sender, match func(r *policy.Rules) bool, says string) Finding {
+	if !s.IP.IsValid() {
+		return Finding{Key: key, Origin: t.Origin(key), Says: "hangs on the client; name it with --ip"}
+	}
+	return t.finding(key, match, says, s.IP.String())
+}
+
+// finding looks for the first entry of a list that matches; match is asked with
+// rules that hold one entry alone. Whom says who is looked for.
+func (t *Trace) finding(key string, match func(r *policy.Rules) bool, says, whom string) Finding {
+	one := t.newSolo(key)
+	for _, e := range t.Entries(key) {
+		if rules := one.rules(e); match(&rules) {
+			return Finding{Key: key, Entry: e.Text, Origin: t.originOf(key, e), Says: says}
+		}
+	}
+	return Finding{Key: key, Origin: t.Origin(key), Says: "no entry for " + whom}
+}
+
+func (t *Trace) originOf(key string, e Entry) Origin {
+	return Origin{At: e.At, Inherited: t.Origin(key).Inherited}
+}
+
+// String names the sender.
+func (s Sender) String() string {
+	if s.IP.IsValid() {
+		return s.From.String() + " or " + s.IP.String()
+	}
+	return s.From.String()
+}
+
+// Meeting is what the sender meets with one result under one published policy.
+type Meeting struct {
+	Published Published
+	Result    string // pass, fail or temperror
+	Decision  policy.Decision
+	Origin    Origin // of the key that decided
+}
+
+// Meetings is what becomes of the sender's mail for every policy that its domain
+// may publish and every result. Pass means that SPF and DKIM both pass for the From
+// domain, fail that SPF fails and there is no signature, temperror that DNS did
+// not let either be checked.
+func (t *Trace) Meetings(s Sender) []Meeting {
+	results := []struct {
+		name string
+		spf  spf.Status
+		dkim dkim.Status
+	}{
+		{"pass", spf.Pass, dkim.Pass},
+		{"fail", spf.Fail, dkim.None},
+		{"temperror", spf.TempError, dkim.TempError},
+	}
+	p := Policy{Default: t.Rules}
+	var out []Meeting
+	for _, published := range []Published{PublishedNone, PublishedQuarantine, PublishedReject, PublishedNoRecord} {
+		for _, r := range results {
+			from := message.Address{Local: "sender", Host: s.From.String(), Domain: s.From}
+			d := p.Decide(&Test{
+				From: from, MailFrom: from, IP: s.IP, Policy: published,
+				SPF: SPFCase{Result: r.spf}, DKIM: DKIMCase{Result: r.dkim},
+			})
+			m := Meeting{Published: published, Result: r.name, Decision: d}
+			if d.Rule != "" {
+				m.Origin = t.Origin(d.Rule)
+			}
+			out = append(out, m)
+		}
+	}
+	return out
+}
