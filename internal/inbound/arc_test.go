@@ -127,6 +127,10 @@ func TestARCOverride(t *testing.T) {
 			if !strings.HasPrefix(d.Comment, "arc=pass as[") || !strings.Contains(d.Comment, "d=list.example") {
 				t.Errorf("comment %q", d.Comment)
 			}
+			const first = " remote-ip[1]=198.51.100.1" // whom the first hop had it from, not our own client
+			if told := strings.Contains(m.raw, "smtp.remote-ip="); strings.HasSuffix(d.Comment, first) != told || !told && strings.Contains(d.Comment, "remote-ip") {
+				t.Errorf("comment %q; the first hop tells of its client: %v", d.Comment, told)
+			}
 			if got := field(t, m, res, "X-TM-Authentication-Results"); !strings.Contains(got, "dmarc=fail action=none") {
 				t.Errorf("stamped %s", got)
 			}

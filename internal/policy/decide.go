@@ -7,8 +7,8 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// decideDMARC follows the order of the policy file's contract: exceptions, enforced
-// peer or else senders list, null sender, evaluation, override, action slot.
+// decideDMARC asks the settings in this order: exceptions, enforced peer or else
+// senders list, null sender, evaluation, override, action slot.
 // sourcePassed says that a sender IP match let the client send for the author's
 // domain: it counts as an aligned SPF pass, but for an enforced peer.
 func decideDMARC(v *Verdict, f Facts, r *DMARCRules, sourcePassed bool) Decision {

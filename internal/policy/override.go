@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"net/netip"
 	"strings"
 
 	"dmarcd/internal/auth/arc"
@@ -19,7 +20,7 @@ func (r *DMARCRules) override(v *Verdict, f Facts, d *Decision) {
 		d.Action, d.Reason, d.Rule, d.Reply = Bypass, ReasonForwarder, "dmarc.trusted_forwarders", Reply{}
 	case r.trustedChain(v):
 		d.Action, d.Reason, d.Rule, d.Reply = Bypass, ReasonARC, "dmarc.arc.trusted_sealers", Reply{}
-		d.Comment = v.ARC.Comment(f.ClientIP)
+		d.Comment = v.ARC.Comment(v.firstClient())
 	}
 }
 
@@ -62,6 +63,22 @@ func (r *DMARCRules) trustedChain(v *Verdict) bool {
 		}
 	}
 	return false
+}
+
+// firstClient is the client from which the first hop had the message, as its
+// results say (RFC 8617 section 7.2.2); the zero Addr if they do not. It does not
+// come from SMTP: our own client is the last hop's host.
+func (v *Verdict) firstClient() netip.Addr {
+	results, err := authres.Parse(v.ARC.Hops[0].Results)
+	if err != nil {
+		return netip.Addr{}
+	}
+	for i := range results.Items {
+		if addr, err := netip.ParseAddr(results.Items[i].Get("smtp", "remote-ip")); err == nil {
+			return addr
+		}
+	}
+	return netip.Addr{}
 }
 
 // passedAt reports whether a hop's results say that the message passed for its

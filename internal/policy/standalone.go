@@ -55,6 +55,7 @@ func decideSPF(v *Verdict, f Facts, r *SPFRules) Decision {
 	d := Decision{Action: action, Reason: ReasonSPF, Rule: "spf.actions." + key}
 	switch action {
 	case Reject:
+		// RFC 7372 section 3.2: 7.23 for SPF that fails, 7.24 for an error of it.
 		text := "5.7.23 SPF " + string(v.SPF.Status) + ": " + v.spfIdentity() + " does not permit " + f.clientIP() + " to send its mail"
 		if v.SPF.Explanation != "" {
 			text += "; it explains: " + v.SPF.Explanation
@@ -151,7 +152,7 @@ func decideDKIM(v *Verdict, f Facts, r *DKIMRules) Decision {
 		}
 	}
 	switch d.Action {
-	case Reject:
+	case Reject: // 7.20 by RFC 7372 section 3.1
 		d.Reply = rejection("5.7.20 no DKIM signature of this message verifies: DKIM " + v.DKIMWord())
 	case Defer:
 		if f.DeferExpired {
