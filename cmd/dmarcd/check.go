@@ -1,14 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/netip"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -98,12 +97,8 @@ func check(ctx context.Context, o *checkOptions, name string, s streams) error {
 	if o.secondOpinion {
 		report.SecondOpinion = secondOpinion(ctx, client, config, raw)
 	}
-	if o.asJSON {
-		if err := json.NewEncoder(s.out).Encode(report); err != nil {
-			return troubleError(err)
-		}
-	} else {
-		report.print(s.out)
+	if err := writeReport(s.out, report, o.asJSON); err != nil {
+		return err
 	}
 	return checkResult(outcome)
 }
@@ -171,7 +166,7 @@ func (o *checkOptions) envelope(raw []byte) (message.Envelope, error) {
 // guessSender is the address of the Return-Path field, else the domain of the From field.
 func guessSender(raw []byte) message.Address {
 	var h message.Header
-	_ = message.Stream(strings.NewReader(string(raw)), message.Events{ // only the header matters here
+	_ = message.Stream(bytes.NewReader(raw), message.Events{ // only the header matters here
 		Field: func(name string, value []byte) {
 			line := append([]byte(name+":"), value...)
 			h.Fields = append(h.Fields, message.Field{Name: name, Raw: append(line, '\r', '\n')})
@@ -200,7 +195,7 @@ func judge(ctx context.Context, client filter.Resolver, config *settings.Setting
 	for _, r := range rcpts {
 		t.Rcpt(r, false)
 	}
-	err := message.Stream(strings.NewReader(string(raw)), message.Events{Field: t.Header, EndOfHeader: t.EndOfHeader, Body: t.Body})
+	err := message.Stream(bytes.NewReader(raw), message.Events{Field: t.Header, EndOfHeader: t.EndOfHeader, Body: t.Body})
 	if err != nil {
 		t.Abort()
 		return nil, err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -19,8 +20,11 @@ type checkReport struct {
 	Decision      string       `json:"decision"` // the action that would be taken
 	Domains       []domainPart `json:"domains"`
 	Reply         string       `json:"reply,omitempty"`
-	Add           []string     `json:"add"`    // header fields that would be added, topmost first, unfolded
-	Remove        []string     `json:"remove"` // forged fields that would be removed, as NAME[INDEX]
+	Hold          string       `json:"hold,omitempty"`     // what the MTA's queue would show; "" if it would not be held
+	Redirect      string       `json:"redirect,omitempty"` // where it would go instead
+	Change        []string     `json:"change,omitempty"`   // header fields that would get another value
+	Add           []string     `json:"add"`                // header fields that would be added, topmost first, unfolded
+	Remove        []string     `json:"remove"`             // forged fields that would be removed, as NAME[INDEX]
 	SecondOpinion []string     `json:"second_opinion,omitempty"`
 }
 
@@ -83,6 +87,8 @@ func newCheckReport(config *settings.Settings, o *filter.Outcome) *checkReport {
 		DKIM:     newDKIMReports(&o.Verdict),
 		DMARC:    newDMARCReport(&o.Verdict.DMARC),
 		Decision: string(o.Decision.Would),
+		Hold:     o.QuarantineReason(),
+		Redirect: o.Redirect,
 		Add:      []string{},
 		Remove:   []string{},
 	}
@@ -94,6 +100,9 @@ func newCheckReport(config *settings.Settings, o *filter.Outcome) *checkReport {
 	}
 	if reply := o.Decision.Reply; reply.Code != 0 {
 		r.Reply = fmt.Sprintf("%d %s %s", reply.Code, reply.Enhanced, reply.Text)
+	}
+	for _, f := range o.Change {
+		r.Change = append(r.Change, f.Name+":"+unfold(f.Value))
 	}
 	for _, f := range o.Insert {
 		r.Add = append([]string{f.Name + ":" + unfold(f.Value)}, r.Add...)
@@ -184,8 +193,17 @@ func (r *checkReport) print(w io.Writer) {
 	if r.Reply != "" {
 		row(w, "Reply", "", r.Reply)
 	}
+	if r.Hold != "" {
+		row(w, "Hold", "", r.Hold)
+	}
+	if r.Redirect != "" {
+		row(w, "Redirect", "", r.Redirect)
+	}
 	for _, f := range r.Remove {
 		row(w, "Remove", "", f+" (forged: it claims to be ours)")
+	}
+	for _, f := range r.Change {
+		row(w, "Change", "", f)
 	}
 	for _, f := range r.Add {
 		row(w, "Add", "", f)
@@ -193,6 +211,21 @@ func (r *checkReport) print(w io.Writer) {
 	for _, line := range r.SecondOpinion {
 		row(w, "Second", "", line)
 	}
+}
+
+// report is what a command tells: as text by print, as JSON by its fields.
+type report interface{ print(w io.Writer) }
+
+// writeReport writes a report in the form that was asked for.
+func writeReport(w io.Writer, r report, asJSON bool) error {
+	if !asJSON {
+		r.print(w)
+		return nil
+	}
+	if err := json.NewEncoder(w).Encode(r); err != nil {
+		return troubleError(err)
+	}
+	return nil
 }
 
 // row writes one line of three columns; the middle one may be empty.

@@ -3,10 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -91,16 +91,7 @@ func ping(ctx context.Context, o *pingOptions, s streams) error {
 	if err != nil {
 		return troubleError(fmt.Errorf("%w; is the daemon running, and does it listen there?", err))
 	}
-	report := newPingReport(o.socket, time.Since(began), answer)
-	if o.asJSON {
-		err = json.NewEncoder(s.out).Encode(report)
-	} else {
-		err = report.print(s.out)
-	}
-	if err != nil {
-		return troubleError(err)
-	}
-	return nil
+	return writeReport(s.out, newPingReport(o.socket, time.Since(began), answer), o.asJSON)
 }
 
 // message makes the test message, signed if asked.
@@ -142,6 +133,8 @@ type pingReport struct {
 	Millis     float64  `json:"ms"`
 	Answer     string   `json:"answer"` // accepted, quarantined, discarded or the SMTP reply
 	Quarantine string   `json:"quarantine,omitempty"`
+	Redirect   string   `json:"redirect,omitempty"`
+	Change     []string `json:"change,omitempty"`
 	Add        []string `json:"add"`
 }
 
@@ -159,22 +152,30 @@ func newPingReport(socket string, took time.Duration, a milter.Answer) pingRepor
 		r.Answer = "quarantined"
 	}
 	for _, e := range a.Edits {
-		if e.Kind == milter.InsertHeader {
+		switch e.Kind {
+		case milter.InsertHeader:
 			r.Add = append([]string{e.Name + ":" + unfold(e.Value)}, r.Add...)
+		case milter.ChangeHeader, milter.AddHeader:
+			r.Change = append(r.Change, e.Name+":"+unfold(e.Value))
+		case milter.AddRcpt:
+			r.Redirect = strings.Trim(e.Name, "<>")
 		}
 	}
 	return r
 }
 
-func (r pingReport) print(w io.Writer) error {
-	if _, err := fmt.Fprintf(w, "%s answered in %.1f ms: %s\n", r.Socket, r.Millis, r.Answer); err != nil {
-		return err
-	}
+func (r pingReport) print(w io.Writer) {
+	fmt.Fprintf(w, "%s answered in %.1f ms: %s\n", r.Socket, r.Millis, r.Answer)
 	if r.Quarantine != "" {
 		row(w, "Hold", "", r.Quarantine)
+	}
+	if r.Redirect != "" {
+		row(w, "Redirect", "", r.Redirect)
+	}
+	for _, f := range r.Change {
+		row(w, "Change", "", f)
 	}
 	for _, f := range r.Add {
 		row(w, "Add", "", f)
 	}
-	return nil
 }

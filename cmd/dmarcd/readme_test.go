@@ -5,10 +5,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -77,9 +75,8 @@ func TestREADMEShowsWhatIsPrinted(t *testing.T) {
 	t.Run("ping", func(t *testing.T) {
 		startDaemon(t, "serve", "-c", config)
 		out := output(t, exitFine, "ping", "-c", config, "--from", "support@example.com", "--rcpt", "user@example.org")
-		got := strings.Replace(out, ":"+port+"@", ":8893@", 1)
 		millis := regexp.MustCompile(`in [0-9.]+ ms`)
-		got = millis.ReplaceAllString(strings.Replace(got, "inet:"+port+"@", "inet:8893@", 1), "in N ms")
+		got := millis.ReplaceAllString(strings.Replace(out, "inet:"+port+"@", "inet:8893@", 1), "in N ms")
 		if want := millis.ReplaceAllString(shownOutput(t, "ping"), "in N ms"); got != want {
 			t.Errorf("printed:\n%s\nREADME.md shows:\n%s", got, want)
 		}
@@ -165,9 +162,6 @@ func startDaemon(t *testing.T, args ...string) []string {
 func TestShippedFilesLoad(t *testing.T) {
 	for _, name := range []string{"dmarcd.yaml", "policy.yaml"} {
 		path := filepath.Join("../../configs", name)
-		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			t.Fatal(err)
-		}
 		if out := output(t, exitFine, "config", "check", path); strings.Contains(out, "warning") {
 			t.Errorf("%s: %s", name, out)
 		}

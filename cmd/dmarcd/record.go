@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -63,12 +62,8 @@ func recordLookup(ctx context.Context, config *settings.Settings, domain string,
 	report := newDMARCReport(&result)
 	report.Result = lookupWord(&result)
 	report.From = []string{name.String()}
-	if asJSON {
-		if err := json.NewEncoder(s.out).Encode(report); err != nil {
-			return troubleError(err)
-		}
-	} else {
-		report.print(s.out)
+	if err := writeReport(s.out, report, asJSON); err != nil {
+		return err
 	}
 	switch {
 	case result.Record != nil:

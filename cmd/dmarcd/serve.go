@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -68,7 +68,7 @@ func serve(ctx context.Context, source configuration, s streams) error {
 }
 
 // newLog makes the daemon's log. The level can be changed by a reload.
-func newLog(w interface{ Write([]byte) (int, error) }, l settings.Log, level *slog.LevelVar) *slog.Logger {
+func newLog(w io.Writer, l settings.Log, level *slog.LevelVar) *slog.Logger {
 	setLevel(level, l.Level)
 	options := &slog.HandlerOptions{Level: level}
 	if l.Format == settings.FormatText {
@@ -85,21 +85,4 @@ func setLevel(level *slog.LevelVar, l settings.LogLevel) {
 		settings.LevelError: slog.LevelError,
 	}
 	level.Set(levels[l])
-}
-
-// joined is errors.Join that keeps a single error as it is.
-func joined(errs ...error) error {
-	var first error
-	n := 0
-	for _, err := range errs {
-		if err != nil {
-			if n++; n == 1 {
-				first = err
-			}
-		}
-	}
-	if n < 2 {
-		return first
-	}
-	return errors.Join(errs...)
 }

@@ -158,7 +158,7 @@ func (a Address) String() string {
 // of systemd's has no address to dial.
 func (a Address) Dial(ctx context.Context) (net.Conn, error) {
 	if a.Network == networkSystemd || a.Network == "" {
-		return nil, fmt.Errorf("milter: %q cannot be dialled", a.String())
+		return nil, fmt.Errorf("milter: %q cannot be dialled; name the path or port behind it", a.String())
 	}
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, a.Network, a.Addr)
