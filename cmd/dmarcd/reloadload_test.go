@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -29,6 +30,11 @@ _dmarc.reject.example TXT "v=DMARC1; p=reject"
 		socket, dns.Addr, dir))
 	write(t, policy, "{}\n")
 	startDaemon(t, "serve", "-c", config)
+	// Waiting for each signal keeps one that is late from meeting a daemon that no
+	// longer listens for it: it would end the test's process.
+	delivered := make(chan os.Signal, 1)
+	signal.Notify(delivered, syscall.SIGHUP)
+	defer signal.Stop(delivered)
 
 	const mtas, each = 8, 400
 	var sending sync.WaitGroup
@@ -60,6 +66,7 @@ _dmarc.reject.example TXT "v=DMARC1; p=reject"
 		if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
 			t.Fatal(err)
 		}
+		<-delivered
 	}
 }
 
