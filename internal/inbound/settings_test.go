@@ -46,14 +46,14 @@ func TestStandaloneChecks(t *testing.T) {
 		reason       policy.Reason
 		text         string // in the reply
 	}{
-		{"SPF fail", on(spfOn, ""), from("none.example").by("203.0.113.9"), "reject", policy.ReasonSPF, "5.7.23 "},
+		{"SPF fail", on(spfOn, ""), from("none.example").by("203.0.113.9"), "reject", policy.ReasonSPF, "5.7.23 SPF fail: none.example does not permit 203.0.113.9"},
 		{"SPF fail with explanation", on(spfOn, ""), from("none.example").sender("a@explained.example").by("203.0.113.9"), "reject", policy.ReasonSPF, "see http://example.org/203.0.113.9"},
 		{"SPF fail, off", "{}", from("none.example").by("203.0.113.9"), "accept", policy.ReasonPolicy, ""},
 		{"SPF softfail by default", on(spfOn, ""), from("none.example").sender("a@soft.example").by("203.0.113.9"), "accept", policy.ReasonPolicy, ""},
 		{"SPF softfail quarantined", on(spfOn, "actions: {softfail: quarantine}"), from("none.example").sender("a@soft.example").by("203.0.113.9"), "quarantine", policy.ReasonSPF, ""},
 		{"SPF neutral discarded", on(spfOn, "actions: {neutral: discard}"), from("none.example").sender("a@neutral.example"), "discard", policy.ReasonSPF, ""},
-		{"SPF none rejected", on(spfOn, "actions: {none: reject}"), from("none.example").sender("a@nospf.example"), "reject", policy.ReasonSPF, "5.7.23 "},
-		{"SPF permerror rejected", on(spfOn, "actions: {permerror: reject}"), from("none.example").sender("a@broken.example"), "reject", policy.ReasonSPF, "5.7.23 "},
+		{"SPF none rejected", on(spfOn, "actions: {none: reject}"), from("none.example").sender("a@nospf.example"), "reject", policy.ReasonSPF, "5.7.23 SPF none: nospf.example does not say that 192.0.2.1 may"},
+		{"SPF permerror rejected", on(spfOn, "actions: {permerror: reject}"), from("none.example").sender("a@broken.example"), "reject", policy.ReasonSPF, "5.7.23 SPF permerror: broken.example has an SPF record that cannot"},
 		{"SPF temperror deferred", on(spfOn, "actions: {temperror: defer}"), from("none.example").sender("a@dead.example"), "defer", policy.ReasonSPF, "4.7.24 "},
 		{"SPF ignored domain", on(spfOn, "ignored_peers: [none.example]"), from("none.example").by("203.0.113.9"), "accept", policy.ReasonPolicy, ""},
 		{"SPF ignored address", on(spfOn, "ignored_peers: [203.0.113.0/24]"), from("none.example").by("203.0.113.9"), "accept", policy.ReasonPolicy, ""},

@@ -55,12 +55,7 @@ func decideSPF(v *Verdict, f Facts, r *SPFRules) Decision {
 	d := Decision{Action: action, Reason: ReasonSPF, Rule: "spf.actions." + key}
 	switch action {
 	case Reject:
-		// RFC 7372 section 3.2: 7.23 for SPF that fails, 7.24 for an error of it.
-		text := "5.7.23 SPF " + string(v.SPF.Status) + ": " + v.spfIdentity() + " does not permit " + f.clientIP() + " to send its mail"
-		if v.SPF.Explanation != "" {
-			text += "; it explains: " + v.SPF.Explanation
-		}
-		d.Reply = rejection(text)
+		d.Reply = rejection(v.spfRejectText(f))
 	case Defer:
 		if f.DeferExpired {
 			return Decision{Action: Bypass, Reason: ReasonSPF, Rule: "defer_limit"}
@@ -68,6 +63,23 @@ func decideSPF(v *Verdict, f Facts, r *SPFRules) Decision {
 		d.Reply = deferral("4.7.24", "SPF for "+v.spfIdentity())
 	}
 	return d
+}
+
+// spfRejectText is the reply of the standalone SPF check, in words that are true
+// of the result. 7.23 is of RFC 7372 section 3.2.
+func (v *Verdict) spfRejectText(f Facts) string {
+	result := "5.7.23 SPF " + string(v.SPF.Status) + ": " + v.spfIdentity()
+	switch v.SPF.Status {
+	case spf.PermError:
+		return result + " has an SPF record that cannot be evaluated"
+	case spf.None, spf.Neutral:
+		return result + " does not say that " + f.clientIP() + " may send its mail"
+	}
+	text := result + " does not permit " + f.clientIP() + " to send its mail"
+	if v.SPF.Explanation != "" {
+		text += "; it explains: " + v.SPF.Explanation
+	}
+	return text
 }
 
 func (v *Verdict) spfIdentity() string {
