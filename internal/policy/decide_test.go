@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"dmarcd/internal/auth/arc"
 	"dmarcd/internal/auth/dkim"
 	"dmarcd/internal/auth/dmarc"
 	"dmarcd/internal/auth/spf"
@@ -168,6 +169,28 @@ func TestRejectText(t *testing.T) {
 	want := Reply{Code: 550, Enhanced: "5.7.26", Text: "example.com example.com softfail fail 2001:db8::1 4Xyz see??250 ok"}
 	if d.Reply != want {
 		t.Errorf("got  %+v\nwant %+v", d.Reply, want)
+	}
+}
+
+// TestARCComment has the comment of an ARC override name the client of the first
+// hop, which is not the one that sent the message to us.
+func TestARCComment(t *testing.T) {
+	sealer := dns.MustParse("lists.example.net")
+	r := testRules(func(r *Rules) {
+		r.DMARC.ARC.Enabled = true
+		r.DMARC.ARC.TrustedSealers.Add(sealer, false)
+	})
+	for results, want := range map[string]string{
+		"mx; dmarc=pass header.from=example.com; arc=none smtp.remote-ip=198.51.100.9": "arc=pass as[1].d=lists.example.net as[1].s=s remote-ip[1]=198.51.100.9",
+		"mx; dmarc=pass header.from=example.com; arc=none smtp.remote-ip=nonsense":     "arc=pass as[1].d=lists.example.net as[1].s=s",
+		"mx; dmarc=pass header.from=example.com":                                       "arc=pass as[1].d=lists.example.net as[1].s=s",
+	} {
+		v := with(build(spf.Fail, true), dmarc.PolicyReject)
+		v.ARC = arc.Result{Status: arc.Pass, Hops: []arc.Hop{{Instance: 1, SealDomain: sealer, SealSelector: "s", FromSigned: true, Results: results}}}
+		d := Decide(v, Facts{ClientIP: netip.MustParseAddr("192.0.2.7")}, r)
+		if d.Reason != ReasonARC || d.Comment != want {
+			t.Errorf("%s: %s %q, want %q", results, d.Reason, d.Comment, want)
+		}
 	}
 }
 
