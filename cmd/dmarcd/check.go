@@ -206,6 +206,5 @@ func judge(ctx context.Context, client filter.Resolver, config *settings.Setting
 
 // newResolver makes the resolver of a command that runs once.
 func newResolver(config *settings.Settings) (*resolver.Client, error) {
-	r := config.Resolver
-	return resolver.New(resolver.Config{Servers: r.Servers, Timeout: r.Timeout, CacheEntries: r.CacheEntries})
+	return resolver.New(resolverConfig(config.Resolver))
 }

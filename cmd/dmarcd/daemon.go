@@ -108,12 +108,14 @@ func newDaemon(source configuration, config *settings.Settings, log *slog.Logger
 }
 
 func (d *daemonProcess) newResolver(r settings.Resolver) (*resolver.Client, error) {
-	return resolver.New(resolver.Config{
-		Servers:      r.Servers,
-		Timeout:      r.Timeout,
-		CacheEntries: r.CacheEntries,
-		Observe:      d.metrics.Query,
-	})
+	c := resolverConfig(r)
+	c.Observe = d.metrics.Query
+	return resolver.New(c)
+}
+
+// resolverConfig is what the configuration says of the resolver.
+func resolverConfig(r settings.Resolver) resolver.Config {
+	return resolver.Config{Servers: r.Servers, Timeout: r.Timeout, CacheEntries: r.CacheEntries}
 }
 
 // trouble is the answer for a message that dmarcd itself could not finish.
