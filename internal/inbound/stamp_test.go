@@ -117,7 +117,7 @@ func TestHeaderExamples(t *testing.T) {
 	}
 }
 
-// TestSeedFolding holds the folding that the contract shows.
+// TestSeedFolding holds the places where the vendor's line is folded.
 func TestSeedFolding(t *testing.T) {
 	r := newRig(t, exampleZone, "{mode: monitor, default: {dmarc: {criteria: hes}}}")
 	res := r.send(mail{client: "10.204.148.40", mailFrom: "a@test.com", raw: "From: a@test.com\n\nbody\n"})
@@ -132,7 +132,7 @@ func TestSeedFolding(t *testing.T) {
 	t.Errorf("no field folded so:\n%s\nin %+v", want, res.Mods)
 }
 
-// TestAuthenticationResults holds the standard field to the contract's example.
+// TestAuthenticationResults holds the standard field to the letter.
 func TestAuthenticationResults(t *testing.T) {
 	good := newSigner("example.com", "s1")
 	r := newRig(t, exampleZone+good.record(), "{}")

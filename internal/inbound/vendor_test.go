@@ -107,8 +107,8 @@ func TestSlots(t *testing.T) {
 	}
 }
 
-// vector is a message of the contract's table of criteria, and what each of the
-// criteria makes of it.
+// vector is a message of the table of criteria, and what each of the criteria
+// makes of it.
 type vector struct {
 	name               string
 	mail               mail
@@ -158,7 +158,7 @@ elsewhere.test. TXT "v=spf1 ip4:192.0.2.0/24 -all"
 	return zone, table
 }
 
-// TestCriteriaTable sends the vectors of the contract's table of criteria and sees
+// TestCriteriaTable sends the vectors of the table of criteria and sees
 // what each makes of them. Whatever that is, Authentication-Results has the
 // RFC's verdict.
 func TestCriteriaTable(t *testing.T) {

@@ -274,6 +274,20 @@ func TestDrainTakesWhatIsComing(t *testing.T) {
 	}
 }
 
+// atEndOfHeader is an MTA that has told the header of a message and waits for nothing.
+func atEndOfHeader(t *testing.T, r *rig) *miltertest.MTA {
+	t.Helper()
+	m := r.open()
+	mustGreet(t, m, miltertest.Peer{})
+	m.PutStrings(miltertest.CmdMail, "<a@b>")
+	m.PutStrings(miltertest.CmdRcpt, "<c@d>")
+	m.Put(miltertest.CmdEOH)
+	if err := m.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
 // TestForcedShutdownBetweenPackets: a Session that works while no answer is due
 // does not hold up the end.
 func TestForcedShutdownBetweenPackets(t *testing.T) {
@@ -284,14 +298,7 @@ func TestForcedShutdownBetweenPackets(t *testing.T) {
 			<-s.ctx.Done()
 		}
 	})
-	m := r.open()
-	mustGreet(t, m, miltertest.Peer{})
-	m.PutStrings(miltertest.CmdMail, "<a@b>")
-	m.PutStrings(miltertest.CmdRcpt, "<c@d>")
-	m.Put(miltertest.CmdEOH)
-	if err := m.Flush(); err != nil {
-		t.Fatal(err)
-	}
+	m := atEndOfHeader(t, r)
 	wait(t, "the end of the header", working)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -316,14 +323,7 @@ func TestShutdownWithoutEnd(t *testing.T) {
 			<-release
 		}
 	})
-	m := r.open()
-	mustGreet(t, m, miltertest.Peer{})
-	m.PutStrings(miltertest.CmdMail, "<a@b>")
-	m.PutStrings(miltertest.CmdRcpt, "<c@d>")
-	m.Put(miltertest.CmdEOH)
-	if err := m.Flush(); err != nil {
-		t.Fatal(err)
-	}
+	m := atEndOfHeader(t, r)
 	wait(t, "the end of the header", working)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

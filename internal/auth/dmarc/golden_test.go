@@ -21,8 +21,8 @@ import (
 var update = flag.Bool("update", false, "rewrite the expectations in testdata")
 
 // TestGolden runs every case below testdata: a zone, a message and what must come
-// of it. "walks" and "vectors" are the tables A10 and J of our reading of RFC
-// 9989; "cases" are our own. Adding a case needs no Go.
+// of it. "walks" and "vectors" were worked out by hand from the text of RFC
+// 9989; "cases" are what came up besides. Adding a case needs no Go.
 func TestGolden(t *testing.T) {
 	files, err := filepath.Glob("testdata/*/*.txtar")
 	if err != nil || len(files) == 0 {
