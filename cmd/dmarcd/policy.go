@@ -2,49 +2,46 @@ package main
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
-	"dmarcd/internal/dns"
 	"dmarcd/internal/settings"
 )
 
 func policyCommand(s streams) *cobra.Command {
-	return group("policy", "Look at what happens to mail", policyShowCommand(s))
+	return group("policy", "Look at what happens to mail, and try it",
+		policyShowCommand(s), policyTestCommand(s), policyImportCommand(s), policyExportCommand(s))
 }
 
-func policyShowCommand(s streams) *cobra.Command {
-	c := &cobra.Command{
-		Use:   "show DOMAIN",
-		Short: "Show the effective settings of a recipient domain",
-		Long: `Print what happens to mail for a recipient domain: its own entry or the default, with
-every key filled in, as YAML.
+// lookOrExplain reads the settings for a command that looks at the policy: its own
+// tests are not tried. Faults are printed one a line.
+func (c configuration) lookOrExplain(w io.Writer) (*settings.Settings, error) {
+	if c.path == "" {
+		return c.loadOrExplain(w)
+	}
+	config, _, err := settings.Read(c.path, hostName())
+	if err != nil {
+		return nil, explainFaults(w, err)
+	}
+	return config, nil
+}
 
-Exit code 0: the domain is ours; 1: it is not, and mail for it is left alone.`,
-		Example: `  dmarcd policy show example.org`,
-		Args:    cobra.ExactArgs(1),
+// placed is where something stands, as it is part of JSON objects.
+type placed struct {
+	File      string `json:"file,omitempty"` // none: built in
+	Line      int    `json:"line,omitempty"`
+	Inherited bool   `json:"inherited,omitempty"` // stands below default, which the entry inherits
+}
+
+func newPlaced(o settings.Origin) placed {
+	return placed{File: o.At.File, Line: o.At.Line, Inherited: o.Inherited}
+}
+
+// follows says where the rules of a domain stand.
+func follows(at settings.Place) string {
+	if at.File == "" {
+		return "the built-in default"
 	}
-	path := configFlag(c)
-	c.RunE = func(_ *cobra.Command, args []string) error {
-		config, err := findConfiguration(*path).loadOrExplain(s.err)
-		if err != nil {
-			return err
-		}
-		name, err := dns.Parse(args[0])
-		if err != nil {
-			return usageError(err)
-		}
-		rules, ours := config.Policy.RulesFor(name)
-		if !ours {
-			fmt.Fprintf(s.out, "# %s is not ours: it is neither below \"domains\" nor in \"managed\"; mail for it is left alone\n", name)
-			return answerNo()
-		}
-		place := "the built-in default"
-		if at := config.Policy.PlaceOf(name); at.File != "" {
-			place = fmt.Sprintf("%s:%d", at.File, at.Line)
-		}
-		fmt.Fprintf(s.out, "# %s follows %s\n", name, place)
-		return settings.ShowRules(s.out, rules)
-	}
-	return c
+	return fmt.Sprint(at)
 }

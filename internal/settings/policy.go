@@ -53,8 +53,8 @@ type Place struct {
 
 // String is the place as file:line, "" for the zero Place.
 func (p Place) String() string {
-	if p.File == "" {
-		return ""
+	if p.File == "" || p.Line == 0 {
+		return p.File
 	}
 	return p.File + ":" + strconv.Itoa(p.Line)
 }

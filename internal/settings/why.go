@@ -220,3 +220,27 @@ func (t *Trace) Meetings(s Sender) []Meeting {
 	}
 	return out
 }
+
+// ClientFindings is what the daemon's own settings make of a client before any
+// rules are looked at; nothing where they say nothing.
+func (s *Settings) ClientFindings(ip netip.Addr) []Finding {
+	if !ip.IsValid() {
+		return nil
+	}
+	at := Origin{At: Place{File: s.File}}
+	for _, from := range s.ClientIPFrom {
+		if from.Relay.Contains(ip) {
+			return []Finding{{
+				Key: "client_ip_from", Entry: showPrefix(from.Relay), Origin: at,
+				Says: "a relay: what counts is the client before it",
+			}}
+		}
+	}
+	if p, ok := s.TrustedNetworks.Find(ip); ok {
+		return []Finding{{
+			Key: "trusted_networks", Entry: showPrefix(p), Origin: at,
+			Says: "mail from there is not inbound: it is neither checked nor stamped, whatever stands below",
+		}}
+	}
+	return nil
+}

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"dmarcd/internal/dns"
+	"dmarcd/internal/settings"
+)
+
+// listFlags adds the flags that name one list of the policy.
+func listFlags(c *cobra.Command) func() settings.ListKind {
+	kinds := []struct {
+		flag, help string
+		kind       settings.ListKind
+	}{
+		{"senders", "the From domains to verify: dmarc.senders", settings.ListSenders},
+		{"exceptions", "the clients that bypass DMARC: dmarc.exceptions", settings.ListExceptions},
+		{"peers", "the enforced peers: dmarc.enforced_peers", settings.ListPeers},
+	}
+	set := make([]bool, len(kinds))
+	var names []string
+	for i, k := range kinds {
+		c.Flags().BoolVar(&set[i], k.flag, false, k.help)
+		names = append(names, k.flag)
+	}
+	c.MarkFlagsOneRequired(names...)
+	c.MarkFlagsMutuallyExclusive(names...)
+	return func() settings.ListKind {
+		for i, k := range kinds {
+			if set[i] {
+				return k.kind
+			}
+		}
+		return ""
+	}
+}
+
+func policyImportCommand(s streams) *cobra.Command {
+	var to string
+	c := &cobra.Command{
+		Use:   "import {--senders|--exceptions|--peers} FILE|-",
+		Short: "Check a list with one entry a line, and write it as a list file for the policy",
+		Long: `Read a list with one entry a line ("#" begins a comment), report every line that is
+wrong with its number, and write the list in its one form: sorted, each entry once,
+U-labels as A-labels. It goes to standard output, or to the file that --to names, which
+the policy then uses as "file:NAME"; a running daemon sees the change by itself. If a
+line is wrong, nothing is written.
+
+senders are domains, "*.domain" for all below one, or "*". exceptions are addresses and
+CIDR blocks. peers are domains like senders; "bank.example either" asks for one aligned
+pass only.
+
+Exit code 0: the list is good; 2: a line is wrong.`,
+		Example: `  dmarcd policy import --exceptions relays.txt --to /etc/dmarcd/exceptions.txt
+  dmarcd policy export --peers | dmarcd policy import --peers -`,
+		Args: cobra.ExactArgs(1),
+	}
+	kind := listFlags(c)
+	c.Flags().StringVar(&to, "to", "", "list file to write, for the policy to name")
+	c.RunE = func(_ *cobra.Command, args []string) error { return policyImport(kind(), args[0], to, s) }
+	return c
+}
+
+func policyImport(kind settings.ListKind, name, to string, s streams) error {
+	data, err := readList(name, s.in)
+	if err != nil {
+		return err
+	}
+	shown := name
+	if name == "-" {
+		shown = "standard input"
+	}
+	lines, warnings, err := settings.ParseList(kind, shown, data)
+	for _, w := range warnings {
+		fmt.Fprintf(s.err, "warning: %s\n", w)
+	}
+	if err != nil {
+		var faults settings.Faults
+		if !errors.As(err, &faults) {
+			return usageError(err)
+		}
+		for _, f := range faults {
+			fmt.Fprintln(s.err, f)
+		}
+		return usageError(fmt.Errorf("%s has %d wrong lines; nothing was written", shown, len(faults)))
+	}
+	if to == "" {
+		return writeLines(s.out, lines)
+	}
+	if err := replaceFile(to, func(w io.Writer) error { return writeLines(w, lines) }); err != nil {
+		return troubleError(err)
+	}
+	whole, err := filepath.Abs(to)
+	if err != nil {
+		whole = to
+	}
+	fmt.Fprintf(s.out, "%s: %s; name it in policy.yaml as %s: [\"file:%s\"]\n", to, entryCount(len(lines)), kind, whole)
+	return nil
+}
+
+func entryCount(n int) string {
+	if n == 1 {
+		return "1 entry"
+	}
+	return fmt.Sprintf("%d entries", n)
+}
+
+// maxList bounds a list that is read into memory.
+const maxList = 64 << 20
+
+// readList reads a file, or standard input for "-".
+func readList(name string, in io.Reader) ([]byte, error) {
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, usageError(err)
+		}
+		defer f.Close() //nolint:errcheck // opened for reading only
+		in = f
+	}
+	data, err := io.ReadAll(io.LimitReader(in, maxList+1))
+	switch {
+	case err != nil:
+		return nil, usageError(fmt.Errorf("read the list: %w", err))
+	case len(data) > maxList:
+		return nil, usageError(fmt.Errorf("the list is larger than %d MiB", maxList>>20))
+	}
+	return data, nil
+}
+
+func writeLines(w io.Writer, lines []string) error {
+	b := bufio.NewWriter(w)
+	for _, l := range lines {
+		b.WriteString(l) //nolint:errcheck // Flush tells
+		b.WriteByte('\n')
+	}
+	if err := b.Flush(); err != nil {
+		return troubleError(err)
+	}
+	return nil
+}
+
+// replaceFile writes a file beside the old and puts it in its place, so that
+// nobody reads half of it. The old one's permissions are kept.
+func replaceFile(path string, write func(w io.Writer) error) (err error) {
+	mode := os.FileMode(0o644) // the daemon runs as another user
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	if old, err := os.Stat(path); err == nil {
+		if !old.Mode().IsRegular() {
+			return fmt.Errorf("%s is not a file", path)
+		}
+		mode = old.Mode().Perm()
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close()           // the first error tells
+			_ = os.Remove(f.Name()) // likewise
+		}
+	}()
+	if err := write(f); err != nil {
+		return err
+	}
+	if err := errors.Join(f.Chmod(mode), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+func policyExportCommand(s streams) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "export {--senders|--exceptions|--peers} [DOMAIN]",
+		Short: "Print a list of the policy, one entry a line, as import reads it",
+		Long: `Print the effective entries of a list, with those of its files, one a line: those of a
+recipient domain, or of the default. Importing them gives the same list.
+
+Exit code 0: the list was printed, which may be empty; 1: the domain is not ours.`,
+		Example: `  dmarcd policy export --exceptions
+  dmarcd policy export --peers example.org > peers.txt`,
+		Args: cobra.MaximumNArgs(1),
+	}
+	kind, path := listFlags(c), configFlag(c)
+	c.RunE = func(_ *cobra.Command, args []string) error {
+		config, err := findConfiguration(*path).lookOrExplain(s.err)
+		if err != nil {
+			return err
+		}
+		rules := config.Policy.Default
+		if len(args) > 0 {
+			name, err := dns.Parse(args[0])
+			if err != nil {
+				return usageError(err)
+			}
+			var ours bool
+			if rules, ours = config.Policy.RulesFor(name); !ours {
+				return &exitError{code: exitNo, err: fmt.Errorf("%s is not ours: mail for it is left alone", name)}
+			}
+		}
+		return writeLines(s.out, settings.List(kind(), rules))
+	}
+	return c
+}
