@@ -23,7 +23,7 @@ type observer struct {
 func (o observer) Message(out *filter.Outcome, took time.Duration) {
 	o.Metrics.Message(out, took)
 	if out.Left != "" || out.Rules == nil {
-		return // not judged, or its recipients are yet to be parted
+		return // left alone, or no domain's rules decided
 	}
 	for _, d := range out.Domains {
 		if len(d.Rules.DMARC.Notify) > 0 && d.Rules.Mode == policy.Enforce && filter.Failed(d.Decision) {

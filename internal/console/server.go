@@ -3,9 +3,7 @@
 package console
 
 import (
-	"context"
 	"io"
-	"net"
 	"net/http"
 	"time"
 )
@@ -39,7 +37,6 @@ func New(c Config) *http.Server {
 		WriteTimeout:      30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
-		BaseContext:       func(net.Listener) context.Context { return context.Background() },
 	}
 }
 

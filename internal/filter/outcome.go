@@ -17,7 +17,7 @@ type Outcome struct {
 	Verdict   policy.Verdict
 	Domains   []DomainDecision // one for each distinct set of rules among the recipients
 	Decision  policy.Decision  // the one that is carried out
-	Rules     *policy.Rules    // whose decision that is; nil where domains disagreed or the message was left alone
+	Rules     *policy.Rules    // whose decision that is; nil where none of them decided: domains disagreed, forged fields, mail left alone
 	Remove    []authres.Ref    // forged fields, in the order to delete them
 	Insert    []NewField       // each to the top of the message, in this order: the last ends up first
 	Change    []ChangedField

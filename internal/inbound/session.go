@@ -98,10 +98,10 @@ func (s *session) EndOfHeader() { s.tx.EndOfHeader() }
 func (s *session) Body(chunk []byte) (more bool) { return s.tx.Body(chunk) }
 
 func (s *session) EndOfMessage(_ context.Context, queueID string) milter.Outcome {
-	began := time.Now()
+	began := s.config.Now()
 	o := s.tx.EndOfMessage(queueID)
 	s.tx = nil
-	took := time.Since(began)
+	took := s.config.Now().Sub(began)
 	s.log(&o, took)
 	if !s.test {
 		s.config.Observer.Message(&o, took)
