@@ -60,10 +60,13 @@ func verdictAttrs(o *filter.Outcome) []slog.Attr {
 		slog.String("dmarc", string(v.DMARC.Status)),
 		slog.String("policy", string(v.DMARC.Policy)),
 	}
+	if v.ARC.Status != "" {
+		a = append(a, slog.String("arc", string(v.ARC.Status)))
+	}
 	for _, trouble := range []struct {
 		key string
 		err error
-	}{{"spf_error", v.SPF.Err}, {"dmarc_error", v.DMARC.Err}} {
+	}{{"spf_error", v.SPF.Err}, {"dmarc_error", v.DMARC.Err}, {"arc_error", v.ARC.Err}} {
 		if trouble.err != nil {
 			a = append(a, slog.String(trouble.key, clip(trouble.err.Error())))
 		}
