@@ -15,9 +15,10 @@ func checkDaemon(s *scope, v *Settings) {
 		s.fault("listen", "at least one socket is needed")
 	}
 	checkSockets(s, v)
-	for _, p := range v.TrustedNetworks.Prefixes() {
-		if p.Bits() == 0 {
-			s.warn("trusted_networks", "%s is every address: no mail is checked", p)
+	s.warnWide("trusted_networks", &v.TrustedNetworks, "mail from there is not checked")
+	for _, from := range v.ClientIPFrom {
+		if wide(from.Relay) {
+			s.warn("client_ip_from", "%s is a large part of all %s addresses: whoever sends from there tells us who he is", from.Relay, family(from.Relay))
 		}
 	}
 }

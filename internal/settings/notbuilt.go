@@ -6,18 +6,12 @@ package settings
 // with "rules".
 func notBuilt() map[string]bool {
 	keys := []string{
-		// dmarcd.yaml
 		"store",
 		"store_password_file",
 		"http.proxy",
 		"retention",
 		"reports.enabled",
 		"analysis",
-		"notify",
-
-		// policy.yaml
-		"rules.dmarc.arc",
-		"rules.dmarc.notify",
 	}
 	m := make(map[string]bool, len(keys))
 	for _, k := range keys {

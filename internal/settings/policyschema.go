@@ -119,6 +119,9 @@ func (d *decoder) entryName(k *yaml.Node) (dns.Name, bool) {
 	case p.wildcard:
 		d.fault(k, "an entry is for one domain; give each its own, or list %s under managed", p)
 	default:
+		if publicSuffix(p.name) {
+			d.warn(k, "%s is a public suffix, and the entry is for that name alone", p.name)
+		}
 		return p.name, true
 	}
 	return dns.Name{}, false

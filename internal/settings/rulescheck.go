@@ -1,6 +1,11 @@
 package settings
 
-import "dmarcd/internal/policy"
+import (
+	"strings"
+
+	"dmarcd/internal/dns"
+	"dmarcd/internal/policy"
+)
 
 // checkRules looks at what the parts of one set of rules say together.
 func checkRules(s *scope, r *policy.Rules) {
@@ -21,12 +26,15 @@ func checkDMARC(s *scope, r *policy.DMARCRules) {
 	if r.Senders.Empty() {
 		s.warn("senders", "the list is empty, so DMARC runs for enforced peers alone")
 	}
-	for _, p := range r.Exceptions.Prefixes() {
-		if p.Bits() == 0 {
-			s.warn("exceptions", "%s is every address: DMARC never runs", p)
-		}
-	}
+	s.warnWide("exceptions", &r.Exceptions, "DMARC never runs for their mail")
 	checkSlots(s, r)
+	checkPeers(s, r)
+	if r.MultipleFrom == policy.Bypass {
+		s.warn("multiple_from", "bypass lets any spoofer through who writes two From domains, or one that cannot be read")
+	}
+	if r.NoRecordWhen == policy.NoRecordUnauthenticated && r.Actions.NoRecord == policy.Bypass {
+		s.warn("no_record_when", "actions.no_record is bypass, so that it makes no difference")
+	}
 	if r.ARC.Enabled && r.ARC.TrustedSealers.Empty() {
 		s.warn("arc", "no sealer is trusted, so no chain overrides a failure")
 	}
@@ -47,11 +55,52 @@ func checkSlots(s *scope, r *policy.DMARCRules) {
 	case severity(a.Reject) < severity(a.Quarantine):
 		s.warn("actions", "reject is %s, milder than quarantine, which is %s", a.Reject, a.Quarantine)
 	}
+}
+
+// checkPeers warns of enforced peers that fail without consequence, and of too many.
+func checkPeers(s *scope, r *policy.DMARCRules) {
 	if r.EnforcedPeers.Empty() {
 		return
 	}
-	if r.EnforcedPeerAction == policy.PeerBypass || r.EnforcedPeerAction == policy.PeerSlot {
-		s.warn("enforced_peer_action", "with %s, an enforced peer that fails is let through where its slot of actions is bypass", r.EnforcedPeerAction)
+	if require, all := r.EnforcedPeers.Match(dns.Name{}); all { // which only "*" matches
+		must := "SPF and DKIM both pass"
+		if require == policy.RequireEither {
+			must = "one of SPF and DKIM passes and aligns"
+		}
+		s.warn("enforced_peers", "* makes every domain an enforced peer: mail passes only if %s, and never where its domain has no DMARC record", must)
+	}
+	if r.EnforcedPeerAction != policy.PeerBypass && r.EnforcedPeerAction != policy.PeerSlot {
+		return
+	}
+	var mild []string
+	slots := []struct {
+		action policy.Action
+		says   string
+	}{
+		{r.Actions.None, "p=none"}, {r.Actions.Quarantine, "p=quarantine"}, {r.Actions.Reject, "p=reject"}, {r.Actions.NoRecord, "no record"},
+	}
+	for _, slot := range slots {
+		if slot.action == policy.Bypass {
+			mild = append(mild, slot.says)
+		}
+	}
+	switch len(mild) {
+	case 0:
+	case len(slots):
+		s.warn("enforced_peer_action", "with %s, nothing becomes of an enforced peer that fails: every slot of actions is bypass", r.EnforcedPeerAction)
+	default:
+		s.warn("enforced_peer_action", "with %s, an enforced peer that fails is let through where it publishes %s: that slot of actions is bypass",
+			r.EnforcedPeerAction, strings.Join(mild, " or "))
+	}
+}
+
+// checkARC warns of a list of sealers without effect, or without limit.
+func checkARC(s *scope, r *policy.ARCRules) {
+	switch {
+	case !r.Enabled && !s.has("enabled") && !r.TrustedSealers.Empty():
+		s.warn("trusted_sealers", "no chain is looked at, because enabled is false")
+	case r.Enabled && r.TrustedSealers.All:
+		s.warn("trusted_sealers", "* trusts every sealer: anybody can have a failure overridden by a chain of his own")
 	}
 }
 
@@ -67,17 +116,38 @@ func severity(a policy.Action) int {
 
 // checkSPF warns of a check that does nothing.
 func checkSPF(s *scope, r *policy.SPFRules) {
-	a := r.Actions
-	if r.Enabled && allBypass(a.Fail, a.Softfail, a.Neutral, a.None, a.Permerror, a.Temperror) && !r.XHeader {
+	a, standard := r.Actions, defaultRules(policy.Enforce).SPF.Actions
+	ignores := !r.IgnoredDomains.Empty() || !r.IgnoredNets.Empty()
+	switch {
+	case !r.Enabled:
+		s.warnOff(s.has("actions") && a != standard || s.has("x_header") && r.XHeader || s.has("ignored_peers") && ignores)
+		return
+	case allBypass(a.Fail, a.Softfail, a.Neutral, a.None, a.Permerror, a.Temperror) && !r.XHeader:
 		s.warn("actions", "every action is bypass and x_header is off: the check does nothing")
+	case r.IgnoredDomains.All:
+		s.warn("ignored_peers", "* is every domain: the check does nothing")
 	}
+	s.warnWide("ignored_peers", &r.IgnoredNets, "the check leaves their mail alone")
 }
 
 // checkDKIM warns of a check that does nothing.
 func checkDKIM(s *scope, r *policy.DKIMRules) {
-	a := r.Actions
-	if r.Enabled && allBypass(a.Fail, a.None, a.Temperror) && !r.XHeader {
+	a, standard := r.Actions, defaultRules(policy.Enforce).DKIM.Actions
+	switch {
+	case !r.Enabled:
+		s.warnOff(s.has("actions") && a != standard || s.has("x_header") && r.XHeader || s.has("enforced_peers") && !r.EnforcedPeers.Empty())
+	case allBypass(a.Fail, a.None, a.Temperror) && !r.XHeader:
 		s.warn("actions", "every action is bypass and x_header is off: the check does nothing")
+	case allBypass(a.Fail, a.None) && !r.EnforcedPeers.Empty():
+		s.warn("enforced_peers", "actions.fail is bypass, so a peer without a signature is let through")
+	}
+}
+
+// warnOff tells of a check that was set up but not switched on. Who wrote
+// enabled: false knows.
+func (s *scope) warnOff(setUp bool) {
+	if setUp && !s.has("enabled") {
+		s.d.warn(s.node, "what is set here has no effect, because enabled is false")
 	}
 }
 

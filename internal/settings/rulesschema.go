@@ -39,7 +39,7 @@ func dmarcSchema() kind[policy.DMARCRules] {
 		key("no_record_when", word(policy.NoRecordAlways, policy.NoRecordUnauthenticated),
 			func(r *rules) *policy.NoRecordWhen { return &r.NoRecordWhen }),
 		key("multiple_from", slot(), func(r *rules) *policy.Action { return &r.MultipleFrom }),
-		key("arc", section(nil,
+		key("arc", section(checkARC,
 			key("enabled", boolean(), func(a *policy.ARCRules) *bool { return &a.Enabled }),
 			key("trusted_sealers", patterns(true), func(a *policy.ARCRules) *policy.DomainList { return &a.TrustedSealers }),
 		), func(r *rules) *policy.ARCRules { return &r.ARC }),
@@ -92,6 +92,7 @@ func forwarder() kind[policy.Forwarder] {
 			if set != 1 {
 				s.d.fault(s.node, "expected one of dkim, spf and ip, found %d", set)
 			}
+			s.warnWide("ip", &f.IP, "whatever fails is let through from there")
 		},
 		key("dkim", domain(), func(f *policy.Forwarder) *dns.Name { return &f.DKIM }).unless(func(f *policy.Forwarder) bool { return f.DKIM.IsZero() }),
 		key("spf", domain(), func(f *policy.Forwarder) *dns.Name { return &f.SPF }).unless(func(f *policy.Forwarder) bool { return f.SPF.IsZero() }),
@@ -175,6 +176,10 @@ func ipMatch() kind[policy.IPMatch] {
 			s.missing("domain")
 			if m.Networks.Empty() {
 				s.fault("networks", "at least one network is needed: the domain's mail comes from there alone")
+			}
+			s.warnWide("networks", &m.Networks, "whoever sends from there passes for the domain")
+			if m.Domain.All && m.Action != policy.Bypass {
+				s.warn("domain", "* is every domain: mail from outside the networks is never let through")
 			}
 		},
 		key("domain", onePattern(), func(m *policy.IPMatch) *policy.DomainList { return &m.Domain }),
