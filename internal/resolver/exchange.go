@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"syscall"
 	"time"
 
 	mdns "github.com/miekg/dns"
@@ -45,12 +46,6 @@ type attempt struct {
 // exchange sends the query once and reads what belongs to it. A *failure is the
 // only error.
 func (c *Client) exchange(ctx context.Context, q *query, at attempt) (*finding, *failure) {
-	select {
-	case c.onWire <- struct{}{}:
-		defer func() { <-c.onWire }()
-	case <-ctx.Done():
-		return nil, failuref(outcomeEnded, "over %d queries under way", maxOnWire)
-	}
 	start := time.Now()
 	a, err := c.transmit(ctx, q, at, start.Add(c.timeout))
 	var f *finding
@@ -64,6 +59,7 @@ func (c *Client) exchange(ctx context.Context, q *query, at attempt) (*finding, 
 	} else {
 		outcome = fail.outcome
 		fail = fail.from(at)
+		fail.ours = outcome == outcomeEnded || outcome == outcomeTimeout && time.Since(start) < c.timeout || isShortage(err)
 	}
 	switch outcome {
 	case outcomeTimeout, outcomeNetwork:
@@ -119,6 +115,11 @@ func asFailure(ctx context.Context, err error) *failure {
 	default:
 		return failuref(outcomeNetwork, "%v", err)
 	}
+}
+
+// isShortage reports whether our own system had no socket to ask with.
+func isShortage(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOBUFS)
 }
 
 // transmit sends the query and waits for its answer until the deadline or the

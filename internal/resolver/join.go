@@ -63,7 +63,7 @@ func (c *Client) join(ctx context.Context, s *shard, k key) (*flight, error) {
 	if s.closed {
 		return nil, errClosed
 	}
-	shared, cancel := context.WithTimeout(c.base, c.limit)
+	shared, cancel := context.WithCancel(c.base)
 	f := &flight{done: make(chan struct{}), cancel: cancel, callers: 1}
 	s.flights[k] = f
 	s.stats.Misses++
@@ -93,7 +93,7 @@ func leave(s *shard, k key, f *flight) *result {
 // fly carries out a look-up for all who wait, and keeps what it found.
 func (c *Client) fly(ctx context.Context, s *shard, k key, f *flight) {
 	defer f.cancel()
-	r, ttl := c.resolve(ctx, k)
+	r, ttl := c.place(ctx, k)
 	if errors.Is(ctx.Err(), context.Canceled) && errors.Is(r.err, dns.ErrTemporary) {
 		ttl = 0 // broken off: that says nothing about the name
 	}
@@ -107,6 +107,21 @@ func (c *Client) fly(ctx context.Context, s *shard, k key, f *flight) {
 	}
 	f.res = r
 	close(f.done)
+}
+
+// place resolves k once there is a place on the wire for it. The time of the
+// look-up starts then: a name that had to wait for others is not a slow one. Who
+// waits goes by a clock of his own.
+func (c *Client) place(ctx context.Context, k key) (*result, time.Duration) {
+	select {
+	case c.onWire <- struct{}{}:
+		defer func() { <-c.onWire }()
+	case <-ctx.Done():
+		return failed(k, temporary(fmt.Errorf("over %d look-ups under way: %w", maxOnWire, context.Cause(ctx)))), 0
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.limit)
+	defer cancel()
+	return c.resolve(ctx, k)
 }
 
 // failed is the result of a look-up that gave no records.

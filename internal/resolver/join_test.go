@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"os"
 	"runtime"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -178,5 +181,63 @@ func TestOnWireBound(t *testing.T) {
 	}
 	if _, err := c.LookupTXT(context.Background(), name("b.example")); err != nil {
 		t.Errorf("once there is a place: %v", err)
+	}
+}
+
+// TestStarvationNotKept: who had no place on the wire learned nothing about the
+// name, and who goes on waiting is still answered, the look-up's own time passed.
+func TestStarvationNotKept(t *testing.T) {
+	srv := dnstest.New(t, "a.example TXT a\nb.example TXT b")
+	c := open(t, Config{}, srv)
+	c.onWire, c.limit = make(chan struct{}, 1), 5*impatient
+	c.onWire <- struct{}{}
+	stayed := make(chan error)
+	go func() { _, err := c.LookupTXT(context.Background(), name("a.example")); stayed <- err }()
+	await(t, c, func(s Stats) bool { return s.Misses == 1 })
+	ctx, cancel := context.WithTimeout(context.Background(), 2*c.limit)
+	defer cancel()
+	for _, n := range []string{"a.example", "b.example"} {
+		if _, err := c.LookupTXT(ctx, name(n)); !errors.Is(err, dns.ErrTemporary) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s without a place: %v", n, err)
+		}
+	}
+	<-c.onWire
+	if err := <-stayed; err != nil {
+		t.Errorf("who stayed got %v", err)
+	}
+	for _, n := range []string{"a.example", "b.example"} {
+		if _, err := c.LookupTXT(context.Background(), name(n)); err != nil {
+			t.Errorf("%s with a place: %v", n, err)
+		}
+		if q := srv.Zone.Queries(name(n), ""); q != 1 {
+			t.Errorf("%s: %d queries, want 1", n, q)
+		}
+	}
+}
+
+// TestTooLittleTimeNotKept: an answer that was not waited for as long as one try
+// has says nothing about the name.
+func TestTooLittleTimeNotKept(t *testing.T) {
+	srv := dnstest.New(t, "a.example TXT a\na.example FAULT timeout times=1")
+	c := open(t, Config{}, srv)
+	c.limit = impatient
+	if _, err := c.LookupTXT(context.Background(), name("a.example")); !errors.Is(err, dns.ErrTemporary) {
+		t.Fatal(err)
+	}
+	c.limit = patient
+	if _, err := c.LookupTXT(context.Background(), name("a.example")); err != nil {
+		t.Errorf("asked again: %v", err)
+	}
+}
+
+// TestNoSocketNotKept: neither does a want of sockets.
+func TestNoSocketNotKept(t *testing.T) {
+	for _, err := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS} {
+		if !isShortage(&net.OpError{Op: "dial", Err: os.NewSyscallError("socket", err)}) {
+			t.Errorf("%v is not ours", err)
+		}
+	}
+	if isShortage(&net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ECONNREFUSED)}) {
+		t.Error("a server that is down is not for want of sockets")
 	}
 }

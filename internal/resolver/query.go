@@ -101,6 +101,7 @@ type failure struct {
 	detail   string
 	useTCP   bool // the same server may do better over TCP
 	dropEDNS bool // the same server may do better without EDNS
+	ours     bool // our time or our means ran out: nothing is learned about the name
 }
 
 // Error gives the detail.

@@ -2,7 +2,6 @@ package resolver
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"time"
 
@@ -23,6 +22,9 @@ func (c *Client) resolve(ctx context.Context, k key) (*result, time.Duration) {
 	for {
 		f, fail := c.ask(ctx, &q)
 		if fail != nil {
+			if fail.ours {
+				return failed(k, temporary(fail)), 0
+			}
 			return failed(k, temporary(fail)), failureTTL
 		}
 		ttl, hops = min(ttl, f.ttl), hops+f.hops
@@ -43,11 +45,13 @@ func (c *Client) resolve(ctx context.Context, k key) (*result, time.Duration) {
 }
 
 // ask tries the servers in turn. In the second round only those are asked again
-// that did not answer, now without EDNS: some middleboxes drop what has it.
-func (c *Client) ask(ctx context.Context, q *query) (*finding, error) {
+// that did not answer, now without EDNS: some middleboxes drop what has it. The
+// failure is ours if no try said anything about the name.
+func (c *Client) ask(ctx context.Context, q *query) (*finding, *failure) {
 	servers := c.order()
 	answered := make([]bool, len(servers))
 	var reasons []string
+	ours := true
 	for try := range tries(len(servers)) {
 		i := try % len(servers)
 		if answered[i] {
@@ -58,12 +62,13 @@ func (c *Client) ask(ctx context.Context, q *query) (*finding, error) {
 			return f, nil
 		}
 		reasons = append(reasons, fail.detail)
+		ours = ours && fail.ours
 		if ctx.Err() != nil {
 			break
 		}
 		answered[i] = fail.outcome != outcomeTimeout && fail.outcome != outcomeNetwork
 	}
-	return nil, errors.New(strings.Join(reasons, "; "))
+	return nil, &failure{detail: strings.Join(reasons, "; "), ours: ours}
 }
 
 // askServer asks one server: over TCP if its answer over UDP was cut or could

@@ -35,7 +35,7 @@ import (
 const (
 	maxHops    = 8        // aliases followed for one look-up
 	maxTries   = 8        // tries of one query over all servers
-	maxOnWire  = 2048     // queries on the wire at once; each holds a socket
+	maxOnWire  = 2048     // look-ups on the wire at once; each holds a socket
 	maxIgnored = 64       // packets to one query that do not belong to it, before TCP is used
 	maxRecords = 500      // records of the type asked for that are taken of one answer
 	maxBytes   = 32 << 10 // octets of their data
@@ -47,7 +47,8 @@ const (
 	maxNegativeTTL = 15 * time.Minute
 	unsignedTTL    = 30 * time.Second // negative, and no SOA tells
 	// A failure, a time-out too, is kept just long enough that a flood of mail from
-	// a dead domain does not wait for it message by message.
+	// a dead domain does not wait for it message by message. One for want of a place,
+	// a socket or time is not kept: it is not the name's.
 	failureTTL = 5 * time.Second // RFC 2308 section 7 allows five minutes
 )
 
@@ -81,14 +82,14 @@ type Config struct {
 type Client struct {
 	servers []*server
 	timeout time.Duration
-	limit   time.Duration // for one look-up, all tries and aliases
+	limit   time.Duration // for one look-up on the wire, all tries and aliases
 	now     func() time.Time
 	observe func(qtype, outcome string, took time.Duration)
 
 	seed   maphash.Seed
 	shards []*shard
 
-	onWire  chan struct{} // one token for each query on the wire
+	onWire  chan struct{} // one token for each look-up on the wire
 	base    context.Context
 	stop    context.CancelCauseFunc
 	flights sync.WaitGroup
