@@ -55,13 +55,17 @@ func (c *collector) room(n int) []byte {
 	return c.chunk[at : at : at+n]
 }
 
+// cutSignature is the name under which signatures beyond the limits are counted.
+const cutSignature = "dkim-signature"
+
 func (c *collector) cut(name string) {
 	c.header.Cut = true
-	if !strings.EqualFold(strings.TrimRight(name, " \t"), "From") {
+	key := strings.ToLower(strings.TrimRight(name, " \t"))
+	if key != "from" && key != cutSignature {
 		return
 	}
 	if c.header.CutNames == nil {
 		c.header.CutNames = map[string]int{}
 	}
-	c.header.CutNames["from"]++
+	c.header.CutNames[key]++
 }

@@ -21,6 +21,10 @@ const (
 	envelopeAge = 24 * time.Hour
 )
 
+// retryGap is the longest pause between two tries of the same message. After a
+// longer one it is another message of the same envelope, which begins anew.
+const retryGap = 6 * time.Hour
+
 // envelope is what is kept of one (client network, sender, recipient).
 type envelope struct{ first, last time.Time }
 
@@ -49,7 +53,7 @@ func (e *envelopes) remember(client netip.Addr, sender message.Address, rcpts []
 	for _, r := range rcpts {
 		k := e.key(client, sender, r)
 		kept := envelope{first: now, last: now}
-		if old, ok := e.seen.Get(k); ok && now.Sub(old.last) < envelopeAge {
+		if old, ok := e.seen.Get(k); ok && now.Sub(old.last) < retryGap {
 			kept.first = old.first
 		}
 		if kept.first.Before(since) {
@@ -58,18 +62,6 @@ func (e *envelopes) remember(client netip.Addr, sender message.Address, rcpts []
 		e.seen.Add(k, kept)
 	}
 	return since
-}
-
-// forget drops every recipient of an envelope.
-func (e *envelopes) forget(client netip.Addr, sender message.Address, rcpts []message.Address) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.seen.Len() == 0 {
-		return
-	}
-	for _, r := range rcpts {
-		e.seen.Remove(e.key(client, sender, r))
-	}
 }
 
 // known reports whether mail of that envelope to rcpt is remembered.

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"errors"
+	"slices"
 
 	"dmarcd/internal/auth/authres"
 	"dmarcd/internal/auth/dkim"
@@ -43,7 +44,8 @@ func (t *Transaction) quarantine(out *Outcome) {
 			NewField{Name: fieldSpamFlag, Value: " YES"},
 			NewField{Name: fieldQuarantine, Value: " " + quarantineWord(out.Decision.Reason)})
 	case policy.QuarantineRedirect:
-		out.Redirect, out.Replaced = out.Rules.Quarantine.Address, t.rcpts.ours
+		out.Redirect = out.Rules.Quarantine.Address
+		out.Replaced = slices.Concat(t.rcpts.ours, t.rcpts.resolved)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"mime"
 	"strings"
 
+	"dmarcd/internal/auth/dkim"
 	"dmarcd/internal/auth/dmarc"
 	"dmarcd/internal/message"
 	"dmarcd/internal/policy"
@@ -40,11 +41,14 @@ func (t *Transaction) tagSubject(out *Outcome) {
 		return
 	}
 	h := &t.collector.header
-	if h.Cut || !out.Rules.DMARC.TagSigned && isSigned(h) {
+	if !out.Rules.DMARC.TagSigned && (verifies(out.Verdict.DKIM) || isSealed(h)) {
 		return
 	}
 	encoded := encodeTag(tag)
 	f, ok := h.First("Subject")
+	if !ok && h.Cut {
+		return // it may stand among the fields that were not kept
+	}
 	if !ok {
 		out.Change = append(out.Change, ChangedField{Name: "Subject", Value: " " + encoded})
 		return
@@ -75,23 +79,30 @@ func isASCII(s string) bool {
 	return true
 }
 
-// isSigned reports whether a change of the header, or of how the message is
-// shown, could break a signature: DKIM, S/MIME (RFC 8551) or PGP/MIME (RFC 3156).
-func isSigned(h *message.Header) bool {
-	for _, f := range h.Fields {
-		switch {
-		case f.Is("DKIM-Signature"):
+// verifies reports whether a signature verified, which a tag would break. A field
+// that verifies nothing has nothing to lose.
+func verifies(results []dkim.Result) bool {
+	for i := range results {
+		if results[i].Status == dkim.Pass || results[i].Status == dkim.TempError {
 			return true
-		case f.Is("Content-Type"):
-			value := strings.ToLower(string(f.Value()))
-			kind, params, _ := strings.Cut(strings.TrimSpace(value), ";")
-			switch strings.TrimSpace(kind) {
-			case "multipart/signed":
-				return true
-			case "application/pkcs7-mime", "application/x-pkcs7-mime":
-				return strings.Contains(params, "signed-data")
-			}
 		}
+	}
+	return false
+}
+
+// isSealed reports whether the sender signed the message for its reader: S/MIME
+// (RFC 8551) or PGP/MIME (RFC 3156).
+func isSealed(h *message.Header) bool {
+	f, ok := h.First("Content-Type")
+	if !ok {
+		return false
+	}
+	kind, params, _ := strings.Cut(strings.ToLower(strings.TrimSpace(string(f.Value()))), ";")
+	switch strings.TrimSpace(kind) {
+	case "multipart/signed":
+		return true
+	case "application/pkcs7-mime", "application/x-pkcs7-mime":
+		return strings.Contains(params, "signed-data")
 	}
 	return false
 }

@@ -131,6 +131,11 @@ func (t *Transaction) EndOfHeader() {
 // that cannot be read leaves no address, and SPF nothing to check.
 func (t *Transaction) recoverClient() {
 	t.env.ClientIP, t.env.Helo = trueClient(&t.collector.header, t.relay)
+	if t.env.ClientIP.IsLoopback() {
+		// The relay handed the mail round within itself; who it had it from stands
+		// further down, where others can write too.
+		t.env.ClientIP, t.env.Helo = netip.Addr{}, ""
+	}
 	t.recovered = t.env.ClientIP.IsValid()
 	if t.recovered {
 		if t.left = leave(t.settings, &t.env); t.left != "" {
@@ -232,6 +237,10 @@ func (t *Transaction) EndOfMessage(queueID string) Outcome {
 // verdict waits for SPF, DKIM and DMARC and puts them together.
 func (t *Transaction) verdict() policy.Verdict {
 	v := policy.Verdict{SPF: t.spf.wait(), DKIM: t.verifier.Results(), Authors: t.author.Domains}
+	if t.collector.header.CutNames[cutSignature] > 0 {
+		// One stands for all of them: there is a signature, and nobody looked at it.
+		v.DKIM = append(v.DKIM, dkim.Result{Status: dkim.Policy, Err: dkim.ErrHeaderCut})
+	}
 	if t.useARC {
 		v.ARC = t.arc.Result()
 	}
@@ -283,10 +292,6 @@ func (t *Transaction) decide(out *Outcome) {
 	for i, g := range t.rcpts.groups {
 		out.Domains = append(out.Domains, DomainDecision{Domains: g.domains, Rules: g.rules, Decision: decisions[i]})
 	}
-	if t.forged.Found() > maxForged && !watchesOnly(t.rcpts.groups) {
-		out.Decision = policy.ForgedDecision()
-		return
-	}
 	chosen := 0
 	if t.conflict(decisions) {
 		switch t.settings.Policy.MixedRecipients {
@@ -308,12 +313,16 @@ func (t *Transaction) decideAll(v *policy.Verdict, facts policy.Facts) []policy.
 	decisions := make([]policy.Decision, len(t.rcpts.groups))
 	for i, g := range t.rcpts.groups {
 		decisions[i] = policy.Decide(v, facts, g.rules)
+		if t.forged.Found() > maxForged && g.rules.Mode == policy.Enforce {
+			decisions[i] = policy.ForgedDecision()
+		}
 	}
 	return decisions
 }
 
 // deferExpired reports whether DNS trouble has deferred this envelope for as long
-// as it may. It remembers a deferral, and forgets it once there is none.
+// as it may. It remembers a deferral; other mail of the same envelope that passes
+// says nothing of the one that does not.
 func (t *Transaction) deferExpired(decisions []policy.Decision) bool {
 	now := t.filter.now()
 	for _, d := range decisions {
@@ -322,7 +331,6 @@ func (t *Transaction) deferExpired(decisions []policy.Decision) bool {
 			return now.Sub(since) >= t.settings.Policy.DeferLimit
 		}
 	}
-	t.filter.deferred.forget(t.peer, t.env.MailFrom, t.rcpts.ours)
 	return false
 }
 
@@ -345,16 +353,6 @@ func (t *Transaction) conflict(decisions []policy.Decision) bool {
 // maxForged is how many fields that claim to be ours a message may bear. No
 // honest message has any; each costs the MTA a pass over the header to delete.
 const maxForged = 1000
-
-// watchesOnly reports whether every recipient domain is in mode monitor.
-func watchesOnly(groups []group) bool {
-	for _, g := range groups {
-		if g.rules.Mode != policy.Monitor {
-			return false
-		}
-	}
-	return true
-}
 
 func (t *Transaction) messageID() string {
 	f, ok := t.collector.header.First("Message-ID")

@@ -260,6 +260,47 @@ func TestParting(t *testing.T) {
 	})
 }
 
+// TestRecipientSpelling spells a recipient of ours in every way that an MTA reads
+// as ours: none switches the filter off.
+func TestRecipientSpelling(t *testing.T) {
+	spoof := from("reject.example").by("203.0.113.9")
+	cases := []struct{ name, rcpt, addr, want string }{
+		{"plain", "bob@example.org", "", "reject"},
+		{"upper case", "Bob@EXAMPLE.org", "", "reject"},
+		{"trailing dot", "bob@example.org.", "", "reject"},
+		{"percent", "bob%example.org", "", "reject"},
+		{"percent, by way of another", "bob%example.org@mx.elsewhere.example", "", "reject"},
+		{"quoted", "\"bob@example.org\"", "", "reject"},
+		{"bang path", "example.org!bob", "", "reject"},
+		{"source route", "@elsewhere.example:bob@example.org", "", "reject"},
+		{"no domain", "bob", "", "reject"},
+		{"postmaster", "postmaster", "", "reject"},
+		{"address literal", "bob@[192.0.2.25]", "", "reject"},
+		{"what the MTA makes of it", "alias@elsewhere.example", "bob@example.org", "reject"},
+		{"a local user to the MTA", "bob@example.org", "bob", "reject"},
+		{"elsewhere", "bob@elsewhere.example", "bob@elsewhere.example", "accept"},
+		{"elsewhere, plus and equals", "bounce+bob=example.org@elsewhere.example", "", "accept"},
+	}
+	r := newRig(t, behaviourZone, "{managed: [example.org]}")
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			m := spoof.to(c.rcpt)
+			if c.addr != "" {
+				m.macros = map[byte][]string{miltertest.CmdRcpt: {"{rcpt_addr}", c.addr}}
+			}
+			if got := outcomeWord(r.send(m)); got != c.want {
+				t.Errorf("got %s, want %s (%s)", got, c.want, r.last().Decision.Reason)
+			}
+		})
+	}
+	t.Run("an entry decides behind a percent sign", func(t *testing.T) {
+		r := newRig(t, behaviourZone, "{domains: {example.org: {dmarc: {actions: {reject: bypass}}}}}")
+		if got := outcomeWord(r.send(spoof.to("bob%example.org"))); got != "accept" {
+			t.Errorf("got %s, want the entry of example.org to decide", got)
+		}
+	})
+}
+
 // codes are the answers at RCPT.
 func codes(res *miltertest.Result) string {
 	var words []string
@@ -310,6 +351,27 @@ func TestPadding(t *testing.T) {
 		})
 	}
 
+	t.Run("criteria hes and standalone DKIM", func(t *testing.T) {
+		own := newSigner("reject.example", "real")
+		broken := strings.Replace(own.sign(t, from("reject.example").raw), "Subject: x", "Subject: y", 1)
+		hes := "{default: {dmarc: {criteria: hes}}}"
+		standalone := "{default: {dmarc: {enabled: false}, dkim: {enabled: true, actions: {fail: reject}}}}"
+		for name, raw := range map[string]string{
+			"no padding":            broken,
+			"fields behind":         strings.Replace(broken, "Subject:", junk(2500, "X-Pad: x\n")+"Subject:", 1),
+			"fields before":         "From: a@reject.example\n" + junk(2500, "X-Pad: x\n") + strings.Replace(broken, "From: a@reject.example\n", "", 1),
+			"signatures":            strings.Replace(broken, "Subject:", strings.ReplaceAll(signatures.String(), "d=reject.example", "d=sub.reject.example")+"Subject:", 1),
+			"tags of the signature": strings.Replace(broken, "DKIM-Signature: ", "DKIM-Signature: "+unknownTags(40), 1),
+		} {
+			for kind, yaml := range map[string]string{"hes": hes, "standalone": standalone} {
+				r := newRig(t, zone+own.record(), yaml)
+				if got := outcomeWord(r.send(mail{client: "198.51.100.1", mailFrom: "a@reject.example", raw: raw})); got != "reject" {
+					t.Errorf("%s, %s: %s, want reject; signatures %+v", kind, name, got, r.last().Verdict.DKIM)
+				}
+			}
+		}
+	})
+
 	t.Run("junk signatures do not hide the genuine one", func(t *testing.T) {
 		own := newSigner("reject.example", "real")
 		r := newRig(t, zone+own.record(), "{}")
@@ -334,6 +396,15 @@ func TestPadding(t *testing.T) {
 			t.Errorf("%d items, want at most 100 with the genuine one among them: %.300s", n, results)
 		}
 	})
+}
+
+// unknownTags are n tags of a signature that nobody knows.
+func unknownTags(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "z%d=1; ", i)
+	}
+	return b.String()
 }
 
 // TestDNSTrouble sees every fault of DNS end as temperror, or leave alone what

@@ -84,7 +84,7 @@ func (s *session) Rcpt(r milter.Rcpt) milter.Reply {
 	if r.Mailer == mailerError {
 		return milter.Reply{}
 	}
-	reply := s.tx.Rcpt(message.ParseAddress(r.To), s.connect.RcptReplies)
+	reply := s.tx.Rcpt(message.ParseAddress(r.To), message.ParseAddress(r.Addr), s.connect.RcptReplies)
 	if reply != (policy.Reply{}) && !s.test {
 		s.config.Observer.Parted()
 	}

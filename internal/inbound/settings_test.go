@@ -204,6 +204,8 @@ func TestTagSubject(t *testing.T) {
 		{"passing mail", form(""), spoof("Subject: hello\n").by("198.51.100.1"), " hello"},
 		{"signed mail is left alone", form(""), signed, " hello"},
 		{"signed mail if asked", form(", tag_signed: true"), signed, " [SPOOF] hello"},
+		{"a signature that verifies nothing", form(""), spoof("DKIM-Signature: x\nSubject: hello\n"), " [SPOOF] hello"},
+		{"padding behind the Subject", form(""), spoof("Subject: hello\n" + strings.Repeat("X-Pad: x\n", 2500)), " [SPOOF] hello"},
 		{"S/MIME", form(""), spoof("Content-Type: multipart/signed; protocol=x\nSubject: hello\n"), " hello"},
 		{"monitor", "{mode: monitor, default: {dmarc: {tag_subject: \"[SPOOF]\"}}}", spoof("Subject: hello\n"), " hello"},
 		{"not ASCII", "{default: {dmarc: {tag_subject: \"[なりすまし]\", actions: {reject: bypass}}}}", spoof("Subject: =?UTF-8?B?44GC?=\n"),
@@ -251,11 +253,32 @@ func TestDeferLimit(t *testing.T) {
 					t.Errorf("stamped %s", got)
 				}
 			}
-			clock.advance(25 * time.Hour)
+			clock.advance(7 * time.Hour)
 			if got := outcomeWord(r.send(m)); got != "defer" {
-				t.Errorf("a day later: %s, want to begin anew", got)
+				t.Errorf("hours later: %s, want to begin anew", got)
 			}
 		})
+	}
+}
+
+// TestDeferLimitOfOneMessage runs out although other mail of the envelope passes,
+// as that of a mailing does behind one bounce address.
+func TestDeferLimitOfOneMessage(t *testing.T) {
+	clock := newClock()
+	r := newRigAt(t, clock.now, behaviourZone+"dead.example. FAULT servfail\n_dmarc.dead.example. FAULT servfail\n",
+		"{defer_limit: 4h, default: {dmarc: {actions: {temperror: defer}}}}")
+	dead, passing := from("dead.example").sender("bounce@reject.example").by("198.51.100.1"), from("reject.example").sender("bounce@reject.example").by("198.51.100.1")
+	for hour := range 4 {
+		if got := outcomeWord(r.send(dead)); got != "defer" {
+			t.Errorf("hour %d: %s, want defer", hour, got)
+		}
+		if got := outcomeWord(r.send(passing)); got != "accept" {
+			t.Errorf("hour %d, mail that passes: %s", hour, got)
+		}
+		clock.advance(time.Hour)
+	}
+	if got := outcomeWord(r.send(dead)); got != "accept" {
+		t.Errorf("past the limit: %s, want accept", got)
 	}
 }
 
@@ -278,6 +301,7 @@ func TestTrueClient(t *testing.T) {
 		{"no comment", received("from x by relay.example"), "", "reject"},
 		{"no Received", from("reject.example"), "", "reject"},
 		{"only the topmost counts", received("from x (unknown [203.0.113.9]) by relay.example").with("").with("Received: from y (unknown [198.51.100.7]) by relay.example\n"), "198.51.100.7", "accept"},
+		{"handed round within the relay", received("from localhost (localhost [127.0.0.1]) by relay.example"), "", "reject"},
 		{"a named field", from("reject.example").with("X-Client: [198.51.100.7]\n").by("198.18.0.1"), "198.51.100.7", "accept"},
 		{"a named field, unreadable", from("reject.example").with("X-Client: nonsense\n").by("198.18.0.1"), "", "reject"},
 		{"not a relay", received("from x (unknown [198.51.100.7]) by relay.example").by("203.0.113.9"), "203.0.113.9", "reject"},

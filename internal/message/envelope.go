@@ -52,7 +52,7 @@ func ParseAddress(s string) Address {
 		return Address{Local: whole}
 	}
 	at := strings.LastIndexByte(s, '@')
-	if at < 0 {
+	if at < 0 || withinQuotes(s, at) {
 		return Address{Local: s}
 	}
 	a := Address{Local: s[:at], Host: s[at+1:]}
@@ -60,6 +60,21 @@ func ParseAddress(s string) Address {
 		a.Domain = d
 	}
 	return a
+}
+
+// withinQuotes reports whether position at of s stands in a quoted string
+// (RFC 5321 section 4.1.2).
+func withinQuotes(s string, at int) bool {
+	quoted := false
+	for i := 0; i < at; i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case '"':
+			quoted = !quoted
+		}
+	}
+	return quoted
 }
 
 // String is the address as local@host, "" for the null reverse-path.

@@ -10,7 +10,7 @@ type macros struct {
 	// no message inherits the login of the one before.
 	auth, queueID, test string
 	// Told before RCPT, used up by it.
-	mailer string
+	mailer, rcptAddr string
 }
 
 // set takes a macro packet: the command that it belongs to, then names and values.
@@ -61,8 +61,11 @@ func (m *macros) field(stage command, name []byte) *string {
 			return &m.test
 		}
 	case cmdRcpt:
-		if string(name) == "rcpt_mailer" {
+		switch string(name) {
+		case "rcpt_mailer":
 			return &m.mailer
+		case "rcpt_addr":
+			return &m.rcptAddr
 		}
 	case cmdHelo:
 		return nil
@@ -85,4 +88,6 @@ func bare(name []byte) []byte {
 // speaks the milter protocol to us can.
 const TestMacro = "dmarcd_test"
 
-func (m *macros) endTransaction() { m.auth, m.queueID, m.mailer, m.test = "", "", "", "" }
+func (m *macros) endTransaction() {
+	m.auth, m.queueID, m.mailer, m.rcptAddr, m.test = "", "", "", "", ""
+}

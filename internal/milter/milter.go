@@ -78,6 +78,9 @@ type Mail struct {
 type Rcpt struct {
 	To     string // the path as sent, with its angle brackets
 	Mailer string // macro {rcpt_mailer}; "error" means that the MTA itself refused it
+	// Addr is the macro {rcpt_addr}: where the MTA will send the mail, once it has
+	// read the path in its own way; "" if not told.
+	Addr string
 }
 
 // Reply is an SMTP answer other than success. The zero Reply is success.

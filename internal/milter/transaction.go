@@ -186,11 +186,11 @@ func (c *conn) rcpt(data []byte) error {
 	if err != nil {
 		return err
 	}
-	mailer := c.macros.mailer
-	c.macros.mailer = ""
+	mailer, addr := c.macros.mailer, c.macros.rcptAddr
+	c.macros.mailer, c.macros.rcptAddr = "", ""
 	var r Reply
 	if !c.failed {
-		r = c.session.Rcpt(Rcpt{To: to, Mailer: mailer})
+		r = c.session.Rcpt(Rcpt{To: to, Mailer: mailer, Addr: addr})
 	}
 	switch {
 	case c.terms.silent(cmdRcpt):

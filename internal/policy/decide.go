@@ -83,6 +83,7 @@ func decidePeer(v *Verdict, f Facts, r *DMARCRules, require Require) Decision {
 	case dmarc.TempError:
 		d.Action, d.Reason, d.Rule = Defer, ReasonTemperror, "dmarc.enforced_peers"
 		if f.DeferExpired {
+			d.Status = dmarc.Fail
 			r.failPeer(v, &d)
 		}
 	case dmarc.Fail:

@@ -231,6 +231,7 @@ func byPeer(m message, w *wish) fate {
 	if f.status == dmarc.TempError && !m.expired {
 		f.action, f.reason = policy.Defer, policy.ReasonTemperror
 	} else if f.status != dmarc.Pass {
+		f.status = dmarc.Fail // trouble that lasts for too long counts as failure
 		f.action, f.reason = m.slot(w), policy.ReasonEnforcedPeer
 		if floor := policy.Action(w.peerAction); w.peerAction != policy.PeerSlot && severer(floor, f.action) {
 			f.action = floor

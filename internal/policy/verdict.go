@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"net/netip"
 
 	"dmarcd/internal/auth/arc"
@@ -61,10 +62,16 @@ func (v *Verdict) dkimSummary() dkimSummary {
 	var s dkimSummary
 	for i := range v.DKIM {
 		s.verified = s.verified || v.verified(i)
-		s.processed = s.processed || v.DKIM[i].Processed
+		s.processed = s.processed || v.DKIM[i].Processed || cutOff(v.DKIM[i].Err)
 		s.temporary = s.temporary || v.DKIM[i].Status == dkim.TempError
 	}
 	return s
+}
+
+// cutOff reports whether a signature was not looked at because the message exceeds
+// a limit. That never helps it: the signature counts as one that did not verify.
+func cutOff(err error) bool {
+	return errors.Is(err, dkim.ErrLimit) || errors.Is(err, dkim.ErrHeaderCut)
 }
 
 // alignedPass reports whether SPF or a signature passed for an aligned domain,
