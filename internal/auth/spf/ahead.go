@@ -158,6 +158,16 @@ func (p *ahead) ask(q question, ip netip.Addr) {
 
 // answer gives a look-up made ahead, once it is done; nil if it was not made.
 func (p *ahead) answer(typ qtype, name dns.Name) *question {
+	q := p.find(typ, name)
+	if q != nil {
+		<-q.done
+	}
+	return q
+}
+
+// find gives a look-up made ahead, done or not, as one that the evaluation came
+// to; nil if it was not made.
+func (p *ahead) find(typ qtype, name dns.Name) *question {
 	if p == nil {
 		return nil
 	}
@@ -169,7 +179,6 @@ func (p *ahead) answer(typ qtype, name dns.Name) *question {
 			q.used = true
 			p.used++
 		}
-		<-q.done
 		return q
 	}
 	return nil
@@ -203,9 +212,16 @@ func (e *evaluation) lookupMX(name dns.Name) ([]dns.Name, error) {
 	return e.checker.Resolver.LookupMX(e.ctx, name)
 }
 
-func (e *evaluation) lookupPTR() ([]dns.Name, error) {
-	if q := e.ahead.answer(typePTR, dns.Name{}); q != nil {
-		return q.names, q.err
+// lookupPTR is bound to a ctx of its own, what was asked ahead too.
+func (e *evaluation) lookupPTR(ctx context.Context) ([]dns.Name, error) {
+	q := e.ahead.find(typePTR, dns.Name{})
+	if q == nil {
+		return e.checker.Resolver.LookupPTR(ctx, e.ip)
 	}
-	return e.checker.Resolver.LookupPTR(e.ctx, e.ip)
+	select {
+	case <-q.done:
+		return q.names, q.err
+	case <-ctx.Done():
+		return nil, ended(ctx.Err())
+	}
 }

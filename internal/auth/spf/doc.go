@@ -20,6 +20,10 @@
 //   - More than ten MX hosts are a PermError at once, whether or not one of the
 //     first ten would match: the order of hosts is the resolver's chance.
 //   - The reverse look-up of %{p} costs one of the ten (section 4.6.4), once.
+//   - All look-ups for ptr and %{p} in one check take a fifth of the time left at
+//     the first of them, and at most two seconds; what is not known by then is
+//     skipped (section 5.5). The client's name servers cannot use up the time of
+//     a check and so turn a fail into a temperror.
 //   - A redirect whose target has %{s} or %{l} while the local part is not ASCII
 //     is passed over (RFC 8616 section 4: such a term does not match anything).
 //   - The local part expands as sent; quotes around it are kept. One of over 1024

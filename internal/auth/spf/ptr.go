@@ -1,47 +1,50 @@
 package spf
 
 import (
+	"context"
 	"net/netip"
 	"slices"
+	"time"
 
 	"dmarcd/internal/dns"
+)
+
+// The reverse zone and the zones of its names are the client's: how slowly they
+// answer must not decide on the sender. All look-ups for them in one check take a
+// share of the time that is left at the first of them, and no more than a bound of
+// our own; RFC 7208 section 4.6.4 wants a time limit for the check as a whole.
+const (
+	reverseShare   = 5
+	maxReverseTime = 2 * time.Second
 )
 
 // reverseNames is what the reverse zone says of the client, asked for once in a
 // check.
 type reverseNames struct {
-	asked bool
-	err   error
-	names []dns.Name // at most maxPTR
-	state [maxPTR]nameState
+	asked       bool
+	left        time.Duration // for further look-ups
+	err         error
+	names       []dns.Name // at most maxPTR
+	validations [maxPTR]*validation
 }
 
-// nameState is whether a name of the reverse zone has the client's address.
-type nameState uint8
-
-const (
-	unasked nameState = iota
-	valid
-	invalid
-	void // the name has no address at all
-)
+// validation is whether a name of the reverse zone has the client's address.
+type validation struct {
+	used  bool          // by the evaluation
+	done  chan struct{} // closed once what follows is set
+	void  bool          // the name has no address at all
+	valid bool
+	err   error // why nothing is known
+}
 
 // matchPTR looks for a validated name of the client at or below the target, RFC
 // 7208 section 5.5. Names elsewhere need no validation.
 func (e *evaluation) matchPTR(t *term, domain, target dns.Name) (bool, *Error) {
-	names, fault := e.reverse(t, domain)
-	if fault != nil {
+	if fault := e.reverse(t, domain); fault != nil {
 		return false, fault
 	}
-	for i, n := range names {
-		if n != target && !n.IsBelow(target) {
-			continue
-		}
-		if ok, fault := e.validate(i, t, domain); ok || fault != nil {
-			return ok, fault
-		}
-	}
-	return false, nil
+	name, fault := e.firstValid(t, domain, func(n dns.Name) bool { return n == target || n.IsBelow(target) })
+	return !name.IsZero(), fault
 }
 
 // validatedName is the value of %{p}: of the validated names the current domain,
@@ -52,8 +55,7 @@ func (e *evaluation) validatedName(t *term, domain dns.Name) (string, *Error) {
 			return "", fault
 		}
 	}
-	names, fault := e.reverse(t, domain)
-	if fault != nil {
+	if fault := e.reverse(t, domain); fault != nil {
 		return "", fault
 	}
 	for _, wanted := range []func(dns.Name) bool{
@@ -61,59 +63,120 @@ func (e *evaluation) validatedName(t *term, domain dns.Name) (string, *Error) {
 		func(n dns.Name) bool { return n.IsBelow(domain) },
 		func(n dns.Name) bool { return n != domain && !n.IsBelow(domain) },
 	} {
-		for i, n := range names {
-			if !wanted(n) {
-				continue
-			}
-			ok, fault := e.validate(i, t, domain)
-			if fault != nil {
-				return "", fault
-			}
-			if ok {
-				return n.String(), nil
-			}
+		name, fault := e.firstValid(t, domain, wanted)
+		if fault != nil {
+			return "", fault
+		}
+		if !name.IsZero() {
+			return name.String(), nil
 		}
 	}
 	return "unknown", nil
 }
 
-// reverse gives the first names that the reverse zone has for the client; none
+// reverse finds the first names that the reverse zone has for the client; none
 // after an error (RFC 7208 sections 5.5 and 7.3).
-func (e *evaluation) reverse(t *term, domain dns.Name) ([]dns.Name, *Error) {
+func (e *evaluation) reverse(t *term, domain dns.Name) *Error {
 	r := &e.names
 	if !r.asked {
-		r.asked = true
-		r.names, r.err = e.lookupPTR()
+		r.asked, r.left = true, maxReverseTime
+		if end, ok := e.ctx.Deadline(); ok {
+			r.left = min(r.left, time.Until(end)/reverseShare)
+		}
+		ctx, stop := e.reverseTime()
+		r.names, r.err = e.lookupPTR(ctx)
+		stop()
 		r.names = r.names[:min(len(r.names), maxPTR)] // RFC 7208 section 4.6.4: the others are ignored
 		if r.err == nil && len(r.names) == 0 {
 			r.err = dns.ErrNoData
 		}
 	}
-	return r.names, e.skip(t, domain, r.err)
+	return e.skip(t, domain, r.err)
 }
 
-// validate reports whether a name has the client's address. One whose addresses
-// cannot be had is skipped (RFC 7208 section 5.5).
-func (e *evaluation) validate(i int, t *term, domain dns.Name) (bool, *Error) {
-	state := &e.names.state[i]
-	if *state == unasked {
-		addrs, err := e.lookupAddr(e.names.names[i], e.ip.Is6())
+// reverseTime is the context of look-ups in the client's zones. What passes until
+// stop is taken off the time for them.
+func (e *evaluation) reverseTime() (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithTimeout(e.ctx, e.names.left)
+	start := time.Now()
+	return ctx, func() {
+		cancel()
+		e.names.left -= time.Since(start)
+	}
+}
+
+// firstValid gives the first of the names wanted that has the client's address;
+// the zero Name if none has. All are asked for at once, and no look-up goes on
+// when it returns.
+func (e *evaluation) firstValid(t *term, domain dns.Name, wanted func(dns.Name) bool) (dns.Name, *Error) {
+	defer e.validate(wanted)()
+	for i, n := range e.names.names {
+		if !wanted(n) {
+			continue
+		}
+		v := e.names.validations[i]
+		v.used = true
+		<-v.done
 		switch {
-		case err == nil && len(addrs) == 0, dns.IsNone(err):
-			*state = void
-		case err == nil && slices.ContainsFunc(addrs, func(a netip.Addr) bool { return a.Unmap() == e.ip }):
-			*state = valid
-		default:
-			*state = invalid
-			if fault := e.skip(t, domain, err); fault != nil {
-				return false, fault
+		case v.valid:
+			return n, nil
+		case v.void:
+			if fault := e.found(t, domain, dns.ErrNoData); fault != nil {
+				return dns.Name{}, fault
+			}
+		default: // RFC 7208 section 5.5: one whose addresses cannot be had is skipped
+			if fault := e.skip(t, domain, v.err); fault != nil {
+				return dns.Name{}, fault
 			}
 		}
 	}
-	if *state == void {
-		return false, e.found(t, domain, dns.ErrNoData)
+	return dns.Name{}, nil
+}
+
+// validate asks for the addresses of the names wanted, of each once. The function
+// it gives ends what is under way and waits for it.
+func (e *evaluation) validate(wanted func(dns.Name) bool) (stop func()) {
+	r := &e.names
+	var fresh []int
+	for i, n := range r.names {
+		if r.validations[i] == nil && wanted(n) {
+			fresh = append(fresh, i)
+		}
 	}
-	return *state == valid, nil
+	if fresh == nil {
+		return func() {}
+	}
+	ctx, spent := e.reverseTime()
+	for _, i := range fresh {
+		v := &validation{done: make(chan struct{})}
+		r.validations[i] = v
+		go func() {
+			defer close(v.done)
+			v.ask(ctx, e.checker.Resolver, r.names[i], e.ip)
+		}()
+	}
+	return func() {
+		spent()
+		for _, i := range fresh {
+			v := r.validations[i]
+			if <-v.done; v.err != nil && !v.used {
+				r.validations[i] = nil // broken off; a later term may ask again
+			}
+		}
+	}
+}
+
+// ask looks whether name has the address ip.
+func (v *validation) ask(ctx context.Context, r Resolver, name dns.Name, ip netip.Addr) {
+	addrs, err := r.LookupAddr(ctx, name, ip.Is6())
+	switch {
+	case err == nil && len(addrs) == 0, dns.IsNone(err):
+		v.void = true
+	case err != nil:
+		v.err = err
+	default:
+		v.valid = slices.ContainsFunc(addrs, func(a netip.Addr) bool { return a.Unmap() == ip })
+	}
 }
 
 // skip takes the outcome of a look-up whose failure does not end the check; the
