@@ -11,6 +11,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -80,13 +81,13 @@ func newDaemon(source configuration, config *settings.Settings, log *slog.Logger
 	d.metrics.Reload(true, time.Now())
 
 	if d.resolver, err = d.newResolver(config.Resolver); err != nil {
-		return nil, usageError(err)
+		return nil, startError(err)
 	}
 	if err := d.openMail(config.Listen); err != nil {
-		return nil, usageError(err)
+		return nil, startError(err)
 	}
 	if err := d.openWeb(config, registry); err != nil {
-		return nil, usageError(err)
+		return nil, startError(err)
 	}
 	d.notifier = notify.New(d.notifyConfig(config))
 	door := &inbound.Config{
@@ -105,6 +106,18 @@ func newDaemon(source configuration, config *settings.Settings, log *slog.Logger
 	})
 	d.registerCounts(registry)
 	return d, nil
+}
+
+// startError gives an error that kept the daemon from starting its exit code. A
+// host that has no name server or no address yet, as early in a boot, is trouble
+// that passes: the supervisor is to try again. Everything else is a fault of the
+// configuration, which stays.
+func startError(err error) error {
+	var lookUp *net.DNSError
+	if errors.As(err, &lookUp) || errors.Is(err, syscall.EADDRNOTAVAIL) {
+		return troubleError(err)
+	}
+	return usageError(err)
 }
 
 func (d *daemonProcess) newResolver(r settings.Resolver) (*resolver.Client, error) {

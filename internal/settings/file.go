@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
@@ -24,9 +25,11 @@ const (
 	maxValues = 4 << 20
 )
 
-// readFile reads a whole file of bounded size. Its error says what to do next.
+// readFile reads a whole file of bounded size. Its error says what to do next. It
+// never waits for somebody to write, as opening a pipe would: reloads run in the
+// daemon, which has other work.
 func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, openTrouble(err)
 	}
@@ -37,10 +40,12 @@ func readFile(path string) ([]byte, error) {
 		return nil, openTrouble(err)
 	case info.IsDir():
 		return nil, errors.New("this is a folder; name a file in it")
+	case !info.Mode().IsRegular():
+		return nil, errors.New("this is not a regular file; put the text into one and name that")
 	case info.Size() > maxFileBytes:
 		return nil, tooLarge
 	}
-	data, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1)) // a pipe has no size
+	data, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1)) // it may grow meanwhile
 	if err != nil {
 		return nil, openTrouble(err)
 	}

@@ -282,6 +282,7 @@ func TestUnreadableFiles(t *testing.T) {
 	cases := []struct{ name, path, want string }{
 		{"missing", filepath.Join(dir, "none.yaml"), "none.yaml: there is no such file; create it or name another"},
 		{"folder", dir, ": this is a folder; name a file in it"},
+		{"device", os.DevNull, os.DevNull + ": this is not a regular file; put the text into one and name that"},
 		{"below a file", filepath.Join(secret, "x.yaml"), "x.yaml: cannot be read: not a directory"},
 	}
 	if os.Getuid() != 0 {
