@@ -117,8 +117,18 @@ func checkResult(o *filter.Outcome) error {
 // maxCheckedMessage bounds a message that is read into memory.
 const maxCheckedMessage = 256 << 20
 
-// readMessage reads a file, or standard input for "-".
+// readMessage reads a message from a file, or from standard input for "-".
 func readMessage(name string, in io.Reader) ([]byte, error) {
+	raw, err := readInput(name, in, "message", maxCheckedMessage)
+	if err == nil && len(raw) == 0 {
+		err = usageError(errors.New("the message is empty; name a file, or give it on standard input"))
+	}
+	return raw, err
+}
+
+// readInput reads a file, or standard input for "-", of at most so many bytes. What
+// names it to people.
+func readInput(name string, in io.Reader, what string, most int64) ([]byte, error) {
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {
@@ -127,16 +137,14 @@ func readMessage(name string, in io.Reader) ([]byte, error) {
 		defer f.Close() //nolint:errcheck // opened for reading only
 		in = f
 	}
-	raw, err := io.ReadAll(io.LimitReader(in, maxCheckedMessage+1))
+	data, err := io.ReadAll(io.LimitReader(in, most+1))
 	switch {
 	case err != nil:
-		return nil, usageError(fmt.Errorf("read the message: %w", err))
-	case len(raw) > maxCheckedMessage:
-		return nil, usageError(fmt.Errorf("the message is larger than %d MiB", maxCheckedMessage>>20))
-	case len(raw) == 0:
-		return nil, usageError(errors.New("the message is empty; name a file, or give it on standard input"))
+		return nil, usageError(fmt.Errorf("read the %s: %w", what, err))
+	case int64(len(data)) > most:
+		return nil, usageError(fmt.Errorf("the %s is larger than %d MiB", what, most>>20))
 	}
-	return raw, nil
+	return data, nil
 }
 
 // envelope is the envelope that the flags and the message tell.
@@ -149,14 +157,18 @@ func (o *checkOptions) envelope(raw []byte) (message.Envelope, error) {
 		}
 		env.ClientIP = ip.Unmap().WithZone("")
 	}
-	env.MailFrom = message.ParseAddress(o.from)
-	if !o.fromGiven {
+	if o.fromGiven {
+		var err error
+		if env.MailFrom, err = flagSender("from", o.from); err != nil {
+			return env, err
+		}
+	} else {
 		env.MailFrom = guessSender(raw)
 	}
 	for _, r := range o.rcpts {
-		a := message.ParseAddress(r)
-		if a.Domain.IsZero() {
-			return env, fmt.Errorf("--rcpt %q is not an address with a domain", r)
+		a, err := flagAddress("rcpt", r)
+		if err != nil {
+			return env, err
 		}
 		env.Rcpts = append(env.Rcpts, a)
 	}

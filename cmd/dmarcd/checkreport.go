@@ -17,7 +17,8 @@ type checkReport struct {
 	SPF           spfReport    `json:"spf"`
 	DKIM          []dkimReport `json:"dkim"`
 	DMARC         dmarcReport  `json:"dmarc"`
-	Decision      string       `json:"decision"` // the action that would be taken
+	Decision      string       `json:"decision"`       // the action that would be taken
+	Left          string       `json:"left,omitempty"` // why the message would be left alone; then nothing was checked
 	Domains       []domainPart `json:"domains"`
 	Reply         string       `json:"reply,omitempty"`
 	Hold          string       `json:"hold,omitempty"`     // what the MTA's queue would show; "" if it would not be held
@@ -87,6 +88,7 @@ func newCheckReport(config *settings.Settings, o *filter.Outcome) *checkReport {
 		DKIM:     newDKIMReports(&o.Verdict),
 		DMARC:    newDMARCReport(&o.Verdict.DMARC),
 		Decision: string(o.Decision.Would),
+		Left:     string(o.Left),
 		Hold:     o.QuarantineReason(),
 		Redirect: o.Redirect,
 		Add:      []string{},
@@ -179,14 +181,11 @@ func newDomainPart(config *settings.Settings, d filter.DomainDecision) domainPar
 // print writes the report for people. Values from the network are quoted where
 // they may hold anything.
 func (r *checkReport) print(w io.Writer) {
-	r.SPF.print(w)
-	if len(r.DKIM) == 0 {
-		row(w, "DKIM", "none", "the message is not signed")
+	if r.Left != "" {
+		row(w, "Decision", r.Decision, leftText(policy.Reason(r.Left)))
+	} else {
+		r.printVerdict(w)
 	}
-	for _, d := range r.DKIM {
-		d.print(w)
-	}
-	r.DMARC.print(w)
 	for _, d := range r.Domains {
 		d.print(w)
 	}
@@ -211,6 +210,30 @@ func (r *checkReport) print(w io.Writer) {
 	for _, line := range r.SecondOpinion {
 		row(w, "Second", "", line)
 	}
+}
+
+// printVerdict writes what the checks found.
+func (r *checkReport) printVerdict(w io.Writer) {
+	r.SPF.print(w)
+	if len(r.DKIM) == 0 {
+		row(w, "DKIM", "none", "the message is not signed")
+	}
+	for _, d := range r.DKIM {
+		d.print(w)
+	}
+	r.DMARC.print(w)
+}
+
+// leftText says in words why a message is left alone.
+func leftText(reason policy.Reason) string {
+	text := string(reason)
+	switch reason {
+	case policy.ReasonNotOurs:
+		text += `: no recipient is ours (neither below "domains" nor in "managed")`
+	case policy.ReasonTrusted:
+		text += `: the client is in "trusted_networks"`
+	}
+	return text + "; the mail is left alone"
 }
 
 // report is what a command tells: as text by print, as JSON by its fields.

@@ -5,12 +5,15 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"dmarcd/internal/dns"
 	"dmarcd/internal/milter"
 	"dmarcd/internal/settings"
 )
@@ -53,7 +56,7 @@ Exit code 0: the daemon answered, whatever the verdict; 3: it did not.`,
 	f := c.Flags()
 	f.StringVar(&o.socket, "socket", "", "milter socket (default the first of \"listen\")")
 	f.StringVar(&o.from, "from", "", "MAIL FROM and From address (default dmarcd-ping at authserv_id, or at the signing domain)")
-	f.StringVar(&o.rcpt, "rcpt", "", "recipient (default postmaster at authserv_id)")
+	f.StringVar(&o.rcpt, "rcpt", "", "recipient (default postmaster at authserv_id if that is ours, else at a domain of the policy)")
 	f.BoolVar(&o.sign, "sign", false, "sign the message")
 	f.BoolVar(&o.asJSON, "json", false, "one JSON object")
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -75,6 +78,9 @@ func ping(ctx context.Context, o *pingOptions, s streams) error {
 	if err != nil {
 		return usageError(err)
 	}
+	if err := o.checkAddresses(); err != nil {
+		return usageError(err)
+	}
 	raw, err := o.message(config)
 	if err != nil {
 		return err
@@ -91,7 +97,53 @@ func ping(ctx context.Context, o *pingOptions, s streams) error {
 	if err != nil {
 		return troubleError(fmt.Errorf("%w; is the daemon running, and does it listen there?", err))
 	}
-	return writeReport(s.out, newPingReport(o.socket, time.Since(began), answer), o.asJSON)
+	return writeReport(s.out, newPingReport(o, time.Since(began), answer), o.asJSON)
+}
+
+// checkAddresses brings the addresses that were given into their plain form.
+func (o *pingOptions) checkAddresses() error {
+	for _, a := range []struct {
+		flag string
+		text *string
+	}{{"from", &o.from}, {"rcpt", &o.rcpt}} {
+		if *a.text == "" {
+			continue // left to its default
+		}
+		address, err := flagAddress(a.flag, *a.text)
+		if err != nil {
+			return err
+		}
+		*a.text = address.String()
+	}
+	return nil
+}
+
+// ourDomain is a recipient domain of ours, so that a ping is judged: authserv_id
+// where it is one, else the first that the policy names.
+func ourDomain(config *settings.Settings) string {
+	p := &config.Policy
+	if name, err := dns.Parse(config.AuthServID); err == nil {
+		if _, ours := p.RulesFor(name); ours {
+			return config.AuthServID
+		}
+	}
+	managed := p.Managed.Patterns()
+	for _, pattern := range managed {
+		if !strings.HasPrefix(pattern, "*") {
+			return pattern
+		}
+	}
+	if len(p.Domains) > 0 {
+		return slices.MinFunc(slices.Collect(maps.Keys(p.Domains)), func(a, b dns.Name) int {
+			return strings.Compare(a.String(), b.String())
+		}).String()
+	}
+	for _, pattern := range managed {
+		if above, ok := strings.CutPrefix(pattern, "*."); ok {
+			return "mail." + above // any name below it is ours
+		}
+	}
+	return config.AuthServID
 }
 
 // message makes the test message, signed if asked.
@@ -109,7 +161,7 @@ func (o *pingOptions) message(config *settings.Settings) ([]byte, error) {
 		o.from = "dmarcd-ping@" + domain
 	}
 	if o.rcpt == "" {
-		o.rcpt = "postmaster@" + config.AuthServID
+		o.rcpt = "postmaster@" + ourDomain(config)
 	}
 	raw := []byte("From: dmarcd ping <" + o.from + ">\r\n" +
 		"To: <" + o.rcpt + ">\r\n" +
@@ -136,11 +188,13 @@ type pingReport struct {
 	Redirect   string   `json:"redirect,omitempty"`
 	Change     []string `json:"change,omitempty"`
 	Add        []string `json:"add"`
+	LeftAlone  bool     `json:"left_alone,omitempty"` // accepted without one of our fields: it was not judged
+	rcpt       string
 }
 
-func newPingReport(socket string, took time.Duration, a milter.Answer) pingReport {
+func newPingReport(o *pingOptions, took time.Duration, a milter.Answer) pingReport {
 	r := pingReport{
-		Socket: socket, Millis: float64(took.Microseconds()) / 1000,
+		Socket: o.socket, rcpt: o.rcpt, Millis: float64(took.Microseconds()) / 1000,
 		Answer: "accepted", Quarantine: a.Quarantine, Add: []string{},
 	}
 	switch {
@@ -161,11 +215,15 @@ func newPingReport(socket string, took time.Duration, a milter.Answer) pingRepor
 			r.Redirect = strings.Trim(e.Name, "<>")
 		}
 	}
+	r.LeftAlone = r.Answer == "accepted" && len(a.Edits) == 0
 	return r
 }
 
 func (r pingReport) print(w io.Writer) {
 	fmt.Fprintf(w, "%s answered in %.1f ms: %s\n", r.Socket, r.Millis, r.Answer)
+	if r.LeftAlone {
+		fmt.Fprintf(w, "the message was left alone, no field was added: is %s ours?\n", r.rcpt)
+	}
 	if r.Quarantine != "" {
 		row(w, "Hold", "", r.Quarantine)
 	}

@@ -69,7 +69,7 @@ Exit code 0: the list is good; 2: a line is wrong.`,
 }
 
 func policyImport(kind settings.ListKind, name, to string, s streams) error {
-	data, err := readList(name, s.in)
+	data, err := readInput(name, s.in, "list", maxList)
 	if err != nil {
 		return err
 	}
@@ -114,26 +114,6 @@ func entryCount(n int) string {
 
 // maxList bounds a list that is read into memory.
 const maxList = 64 << 20
-
-// readList reads a file, or standard input for "-".
-func readList(name string, in io.Reader) ([]byte, error) {
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, usageError(err)
-		}
-		defer f.Close() //nolint:errcheck // opened for reading only
-		in = f
-	}
-	data, err := io.ReadAll(io.LimitReader(in, maxList+1))
-	switch {
-	case err != nil:
-		return nil, usageError(fmt.Errorf("read the list: %w", err))
-	case len(data) > maxList:
-		return nil, usageError(fmt.Errorf("the list is larger than %d MiB", maxList>>20))
-	}
-	return data, nil
-}
 
 func writeLines(w io.Writer, lines []string) error {
 	b := bufio.NewWriter(w)
