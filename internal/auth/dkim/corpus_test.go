@@ -354,7 +354,7 @@ func statusOf(err error) Status {
 
 func TestAgreesWithMsgauth(t *testing.T) {
 	messages := 10000
-	if testing.Short() || raceDetector {
+	if testing.Short() {
 		messages = 1000
 	}
 	c := newCorpus(t, 20261122)

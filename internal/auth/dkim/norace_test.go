@@ -1,6 +1,0 @@
-//go:build !race
-
-package dkim
-
-// raceDetector makes long tests shorter.
-const raceDetector = false
