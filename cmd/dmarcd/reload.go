@@ -21,7 +21,7 @@ func (d *daemonProcess) reload(load func() (*settings.Settings, settings.Faults,
 	before := d.watch.snapshot()
 	next, warnings, err := load()
 	if err != nil {
-		d.watch.loaded(d.watch.files, before) // not tried again until something changes
+		d.watchFaults(err, before)
 		d.metrics.Reload(false, began)
 		d.logFaults(err)
 		return
@@ -61,6 +61,37 @@ func policyFiles(s *settings.Settings) []string {
 		return nil
 	}
 	return append([]string{s.Path(s.PolicyFile)}, s.Policy.Files...)
+}
+
+// maxFaultyFiles bounds the files that are watched because a fault names them.
+const maxFaultyFiles = 100
+
+// watchFaults follows a load that failed: it is not tried again until something
+// changes in the files in force, or in those that the faults name. One of these may
+// be no file of the policy in force: a list that is yet to be written.
+func (d *daemonProcess) watchFaults(err error, before map[string]fileState) {
+	running := d.settings.Load()
+	files := policyFiles(running)
+	most := len(files) + maxFaultyFiles
+	known := map[string]bool{"": true, running.File: true} // dmarcd.yaml is read at SIGHUP only
+	for _, f := range files {
+		known[f] = true
+	}
+	var faults settings.Faults
+	errors.As(err, &faults)
+	for _, f := range faults {
+		for _, name := range []string{f.File, f.Unread} {
+			if known[name] || len(files) == most {
+				continue
+			}
+			known[name] = true
+			files = append(files, name)
+			if _, seen := before[name]; !seen && name == f.Unread {
+				before[name] = fileState{} // so that one written since shows as a change
+			}
+		}
+	}
+	d.watch.loaded(files, before)
 }
 
 func (d *daemonProcess) logFaults(err error) {

@@ -14,6 +14,7 @@ type Fault struct {
 	Key          string // dotted path, such as default.dmarc.actions.reject; "" for the file
 	Problem      string // what was expected and what stands there
 	Hint         string // what was probably meant; "" if nothing is near
+	Unread       string // the whole path of the list file that could not be read, where the fault is of the entry that names it; else ""
 }
 
 // String is the fault on one line, as file:line:column: key: problem; did you mean "hint"?

@@ -54,7 +54,9 @@ func (d *decoder) listFile(n *yaml.Node, name string, take func(at *yaml.Node, s
 	if !ok {
 		var err error
 		if data, err = readFile(path); err != nil {
-			d.fault(n, "%s: %v", path, err)
+			f := d.at(n, path+": "+err.Error(), "")
+			f.Unread = path
+			d.faults.add(f, "")
 			return
 		}
 		d.lists[path] = data
