@@ -46,8 +46,10 @@ func TestFaultyListIsWatched(t *testing.T) {
 			}
 			write(t, filepath.Join(folder, "policy.yaml"), policy)
 			d.reload(d.loadPolicy)
-			if d.watch.changed() || d.watch.changed() {
-				t.Error("the failed load would be tried again though nothing changed")
+			for range 2 { // a change counts at the second look
+				if d.watch.changed() {
+					t.Error("the failed load would be tried again though nothing changed")
+				}
 			}
 			write(t, list, "192.0.2.0/24\n")
 			if d.watch.changed() {
