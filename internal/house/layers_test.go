@@ -27,6 +27,7 @@ var ranks = map[string]int{
 	"milter":       2,
 
 	"policy": 3,
+	"memory": 4,
 
 	"settings": 4,
 

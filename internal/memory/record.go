@@ -1,0 +1,69 @@
+// Package memory is what dmarcd remembers of mail: one Record for each message
+// that was judged, its encoding, the DNS answers it rests on, and the Tally by
+// which it is counted into a report to the sender's domain. It knows no database.
+//
+// Nothing here holds a body. Local parts of addresses are kept only where the
+// operator asks for them (log.addresses).
+package memory
+
+import (
+	"net/netip"
+	"time"
+
+	"dmarcd/internal/dns"
+	"dmarcd/internal/policy"
+)
+
+// Record is one judged transaction, as it is journaled, stored, explained and
+// replayed. It is made once, before the MTA gets its answer, and never changed.
+type Record struct {
+	At         time.Time  // when the message began, UTC, in whole microseconds
+	QueueID    string     // the MTA's name for the mail; "" if it did not tell
+	MessageID  string     // without its brackets, printable, cut; "" if there is none
+	MTA        string     // as the MTA calls itself, such as "Postfix 3.7.11"; "" if it did not tell
+	ClientIP   netip.Addr // zero if not known
+	Helo       string     // as sent, cut
+	NullSender bool
+	// Sender is the host of MAIL FROM, or the whole address where local parts
+	// are kept; "" for the null sender.
+	Sender       string
+	EnvelopeFrom dns.Name // domain of MAIL FROM; zero for the null sender or what is no domain
+	Recipients   []string // whole addresses, only where local parts are kept
+
+	Verdict     policy.Verdict // the raw results; local parts left out of it likewise
+	DeferLapsed bool           // the envelope was deferred for as long as it may: policy.Facts.DeferExpired
+	Forged      int            // fields that claimed to be ours
+
+	Decision policy.Decision // what was done with the message
+	Chosen   int             // index in Outcomes of the decision carried out; -1 where none of them is
+	Outcomes []Outcome       // one for each distinct set of rules among the recipients; at least one
+	Added    []string        // header fields of ours, topmost first, unfolded
+	Removed  []string        // forged ones, as NAME[INDEX], in the order removed
+	Hold     string          // what the MTA's queue shows of held mail; "" if it is not held
+	Redirect string          // where quarantined mail went instead; "" if nowhere
+
+	// CarriesReport tells that the message is a report, or goes only to an
+	// address that takes reports: it never calls for a report in return.
+	CarriesReport bool
+	PSL           bool // the record was found by the public suffix list (discovery: psl)
+
+	// Trace holds the DNS answers used: of all failures and of one in a hundred
+	// passes. Nil for the others, and once it is older than retention.traces.
+	Trace *Trace
+}
+
+// Outcome is what recipient domains with the same rules decided.
+type Outcome struct {
+	Domains      []dns.Name // a zero Name stands for a recipient without a domain; empty for none told
+	Decision     policy.Decision
+	Mode         policy.Mode
+	Quarantine   policy.QuarantineMethod
+	DailyReports bool   // the domains' mail is counted in reports
+	File         string // the file whose line holds the rule that decided; "" for a built-in one
+	Line         int    // from 1; 0 where File is ""
+}
+
+// Facts is what rules look at beside the verdict, for a replay.
+func (r *Record) Facts() policy.Facts {
+	return policy.Facts{ClientIP: r.ClientIP, NullSender: r.NullSender, QueueID: r.QueueID, DeferExpired: r.DeferLapsed}
+}

@@ -1,0 +1,36 @@
+package memory
+
+import (
+	"time"
+
+	"dmarcd/internal/dns"
+)
+
+// Tally is a count for the report that one policy domain gets for one UTC day:
+// how many messages made the same row. Equal tallies but for Count are one row.
+type Tally struct {
+	Day          int64    // days since 1970-01-01, UTC
+	PolicyDomain dns.Name // whose report it is
+	Record       string   // the governing record as published
+	PSL          bool     // it was found by the public suffix list
+	Row          string   // the key of a report.Row, which holds all of it but the count
+	Failed       bool     // neither SPF nor DKIM gave an aligned pass
+	Count        int64    // messages, at least 1
+	Last         int64    // Unix seconds of the latest of them
+}
+
+// DayOf is the day of a time, as Tally.Day counts.
+func DayOf(t time.Time) int64 { return floorDiv(t.Unix(), secondsPerDay) }
+
+// DayStart is the first instant of a day.
+func DayStart(day int64) time.Time { return time.Unix(day*secondsPerDay, 0).UTC() }
+
+const secondsPerDay = 24 * 60 * 60
+
+func floorDiv(a, b int64) int64 {
+	q := a / b
+	if a%b < 0 {
+		q--
+	}
+	return q
+}
