@@ -25,6 +25,7 @@ var ranks = map[string]int{
 	"auth/dmarc":   2,
 	"auth/authres": 2,
 	"milter":       2,
+	"report":       2,
 
 	"policy": 3,
 	"memory": 4,

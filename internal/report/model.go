@@ -1,0 +1,178 @@
+package report
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Policy is what a domain owner asks for in p=, sp= or np= (RFC 9989 section 4.7).
+type Policy string
+
+// The policies.
+const (
+	PolicyNone       Policy = "none"
+	PolicyQuarantine Policy = "quarantine"
+	PolicyReject     Policy = "reject"
+)
+
+// Disposition is what the reporter did with mail (RFC 9990 appendix A,
+// ActionDispositionType).
+type Disposition string
+
+// The dispositions.
+const (
+	DispositionNone       Disposition = "none"       // no action
+	DispositionPass       Disposition = "pass"       // no action: DMARC passed under an enforcing policy
+	DispositionQuarantine Disposition = "quarantine" // failed, and marked or held
+	DispositionReject     Disposition = "reject"     // failed, and refused
+)
+
+// Verdict tells whether a mechanism gave an aligned pass, as DMARC sees it and
+// before any override. An unfinished check is a fail: there is no other word.
+type Verdict string
+
+// The verdicts.
+const (
+	VerdictPass Verdict = "pass"
+	VerdictFail Verdict = "fail"
+)
+
+// Result is the outcome of DKIM or SPF by itself, whatever DMARC makes of it
+// (RFC 8601 sections 2.7.1 and 2.7.2).
+type Result string
+
+// The results. ResultSoftfail is SPF's alone.
+const (
+	ResultNone      Result = "none"
+	ResultPass      Result = "pass"
+	ResultFail      Result = "fail"
+	ResultSoftfail  Result = "softfail"
+	ResultPolicy    Result = "policy"
+	ResultNeutral   Result = "neutral"
+	ResultTemperror Result = "temperror"
+	ResultPermerror Result = "permerror"
+)
+
+// Scope is the identity that SPF checked.
+type Scope string
+
+// The scopes. RFC 9990 knows ScopeMFrom only; ScopeHelo comes from reports of RFC 7489.
+const (
+	ScopeMFrom Scope = "mfrom"
+	ScopeHelo  Scope = "helo"
+)
+
+// Alignment is the mode of adkim= or aspf=.
+type Alignment string
+
+// The modes of alignment.
+const (
+	AlignmentRelaxed Alignment = "r"
+	AlignmentStrict  Alignment = "s"
+)
+
+// Discovery is how the reporter found the policy record.
+type Discovery string
+
+// The ways of discovery.
+const (
+	DiscoveryTreeWalk Discovery = "treewalk" // RFC 9989
+	DiscoveryPSL      Discovery = "psl"      // RFC 7489
+)
+
+// ReasonType says why the disposition is not the published policy (RFC 9990
+// section 3.1.5, "Policy Override Reason").
+type ReasonType string
+
+// The types of reasons. The last two are from RFC 7489: read, never written.
+const (
+	ReasonLocalPolicy      ReasonType = "local_policy"
+	ReasonMailingList      ReasonType = "mailing_list"
+	ReasonOther            ReasonType = "other"
+	ReasonPolicyTestMode   ReasonType = "policy_test_mode"
+	ReasonTrustedForwarder ReasonType = "trusted_forwarder"
+	ReasonForwarded        ReasonType = "forwarded"
+	ReasonSampledOut       ReasonType = "sampled_out"
+)
+
+// Dialect is the text that a report follows.
+type Dialect string
+
+// The dialects.
+const (
+	DialectRFC9990 Dialect = "rfc9990"
+	DialectRFC7489 Dialect = "rfc7489"
+	DialectDraft   Dialect = "draft" // without a version: drafts of before RFC 7489, and reporters that still follow them
+)
+
+// Report is one aggregate report: what one receiver saw of one policy domain in
+// one period.
+type Report struct {
+	Metadata Metadata
+	Policy   Published
+	Rows     []Row
+	Dialect  Dialect // told by Parse; WriteXML always writes RFC 9990
+}
+
+// Metadata says who reports on which period.
+type Metadata struct {
+	OrgName      string
+	Email        string
+	ExtraContact string // "" for none
+	ReportID     string // without angle brackets
+	// Begin and End are the first and the last second of the period, both
+	// included, as they stand in the file: a day is 00:00:00 to 23:59:59. UTC.
+	Begin, End time.Time
+	Error      string // trouble with the policy record, for people; "" for none
+	Generator  string // name and version of the software; "" if not told
+}
+
+// Published is the policy record as the reporter found it.
+type Published struct {
+	Domain      string    // the policy domain, as an A-label form in what we write
+	Discovery   Discovery // "" if not told
+	P           Policy    // always there in what we write
+	SP, NP      Policy    // "" when not published
+	ADKIM, ASPF Alignment // "" if not told, which means relaxed
+	FO          string    // failure reporting options, such as "1:d"; "" if not told
+	Testing     bool      // t=y
+}
+
+// Row is the mail that is the same in everything below, and how much of it there was.
+type Row struct {
+	SourceIP    netip.Addr
+	Count       int64       // messages
+	Disposition Disposition // "" if not told
+	DKIM, SPF   Verdict     // aligned pass or not; "" if not told, which counts as fail
+	Reasons     []Reason
+
+	HeaderFrom   string // the Author Domain
+	EnvelopeFrom string // domain of MAIL FROM; "" if not told or null
+	NullSender   bool   // MAIL FROM was "<>": the element is there, and empty
+	EnvelopeTo   string // recipient domain; "" if not told
+
+	AuthDKIM []DKIMResult // best first, see RankDKIM
+	AuthSPF  *SPFResult   // nil if not told
+}
+
+// Reason is why a row's disposition is not the published policy.
+type Reason struct {
+	Type    ReasonType
+	Comment string // "" for none
+}
+
+// DKIMResult is the outcome of one signature.
+type DKIMResult struct {
+	Domain      string // d=
+	Selector    string // s=; "" if not told
+	Result      Result
+	HumanResult string // explanation for people; "" for none
+}
+
+// SPFResult is the outcome of SPF for one identity.
+type SPFResult struct {
+	Domain      string
+	Scope       Scope // "" if not told
+	Result      Result
+	HumanResult string // explanation for people; "" for none
+}
