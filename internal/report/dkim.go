@@ -3,7 +3,7 @@ package report
 import "slices"
 
 // MaxDKIM is the number of DKIM results that a row holds at most (RFC 9990
-// section 3.1.3, "DKIM Signatures in Aggregate Reports").
+// section 3.1.3).
 const MaxDKIM = 100
 
 // Aligned tells how a signing domain relates to the Author Domain.

@@ -81,7 +81,7 @@ const (
 )
 
 // ReasonType says why the disposition is not the published policy (RFC 9990
-// section 3.1.5, "Policy Override Reason").
+// section 3.1.6).
 type ReasonType string
 
 // The types of reasons. The last two are from RFC 7489: read, never written.
