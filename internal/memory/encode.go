@@ -1,23 +1,136 @@
 package memory
 
-import "errors"
+import (
+	"errors"
+
+	"dmarcd/internal/policy"
+)
 
 // ErrEncoding says that bytes are no record that this version can read.
 var ErrEncoding = errors.New("memory: not a record")
 
-// AppendBinary appends the record's encoding to b.
-func (r *Record) AppendBinary(b []byte) ([]byte, error) { return b, ErrEncoding }
+// Versions of the encodings, their first byte.
+const (
+	recordVersion = 1
+	tallyVersion  = 1
+	traceVersion  = 1
+)
 
-// DecodeRecord reads what AppendBinary wrote, all of b. Its error wraps ErrEncoding.
-func DecodeRecord(b []byte) (*Record, error) { return nil, ErrEncoding }
+// AppendBinary appends the record's encoding to b. Its error is always nil: the
+// signature is that of encoding.BinaryAppender.
+func (r *Record) AppendBinary(b []byte) ([]byte, error) {
+	w := writer{b: append(b, recordVersion)}
+	w.time(r.At)
+	w.text(r.QueueID)
+	w.text(r.MessageID)
+	w.text(r.MTA)
+	w.addr(r.ClientIP)
+	w.text(r.Helo)
+	w.flags(r.NullSender, r.DeferLapsed, r.CarriesReport, r.PSL, r.Trace != nil)
+	w.text(r.Sender)
+	w.name(r.EnvelopeFrom)
+	w.texts(r.Recipients)
+	w.verdict(&r.Verdict)
+	w.uint(uint64(r.Forged))
+	w.decision(&r.Decision)
+	w.int(int64(r.Chosen))
+	w.uint(uint64(len(r.Outcomes)))
+	for i := range r.Outcomes {
+		w.outcome(&r.Outcomes[i])
+	}
+	w.texts(r.Added)
+	w.texts(r.Removed)
+	w.text(r.Hold)
+	w.text(r.Redirect)
+	if r.Trace != nil {
+		w.trace(r.Trace)
+	}
+	return w.b, nil
+}
 
-// Tally is the record's count for a report to the sender's domain; false where
-// none is due: DMARC did not run, no policy was published, the mail is deferred
-// and comes again, or it carries a report.
-func (r *Record) Tally() (Tally, bool) { return Tally{}, false }
+// DecodeRecord reads what AppendBinary wrote, all of b, of which it keeps
+// nothing. Its error wraps ErrEncoding.
+func DecodeRecord(b []byte) (*Record, error) {
+	in := reader{b: b}
+	if v := in.byte(); v != recordVersion {
+		in.fail("version %d; this dmarcd reads %d", v, recordVersion)
+	}
+	r := &Record{At: in.time(), QueueID: in.text(), MessageID: in.text(), MTA: in.text(), ClientIP: in.addr(), Helo: in.text()}
+	traced := false
+	in.flags(&r.NullSender, &r.DeferLapsed, &r.CarriesReport, &r.PSL, &traced)
+	r.Sender = in.text()
+	r.EnvelopeFrom = in.name()
+	r.Recipients = in.texts()
+	r.Verdict = in.verdict()
+	r.Forged = int(in.uint())
+	r.Decision = in.decision()
+	r.Chosen = int(in.int())
+	r.Outcomes = readList(&in, in.outcome)
+	if in.err == nil && (r.Chosen < -1 || r.Chosen >= len(r.Outcomes)) {
+		in.fail("outcome %d of %d", r.Chosen, len(r.Outcomes))
+	}
+	r.Added = in.texts()
+	r.Removed = in.texts()
+	r.Hold = in.text()
+	r.Redirect = in.text()
+	if traced {
+		r.Trace = in.trace()
+	}
+	if err := in.end(); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
 
-// AppendBinary appends the tally's encoding to b.
-func (t *Tally) AppendBinary(b []byte) []byte { return b }
+func (w *writer) decision(d *policy.Decision) {
+	writeWord(w, d.Action)
+	writeWord(w, d.Would)
+	writeWord(w, d.Reason)
+	writeWord(w, d.Rule)
+	writeWord(w, d.Status)
+	w.uint(uint64(d.Reply.Code))
+	if d.Reply.Code != 0 {
+		writeWord(w, d.Reply.Enhanced)
+		w.text(d.Reply.Text)
+	}
+	w.text(d.Comment)
+	w.flags(d.Evaluated, d.Ran.SPF, d.Ran.DKIM, d.Enforced)
+}
 
-// DecodeTally reads what AppendBinary wrote, all of b. Its error wraps ErrEncoding.
-func DecodeTally(b []byte) (Tally, error) { return Tally{}, ErrEncoding }
+func (r *reader) decision() policy.Decision {
+	d := policy.Decision{
+		Action: readWord[policy.Action](r), Would: readWord[policy.Action](r),
+		Reason: readWord[policy.Reason](r), Rule: readWord[string](r),
+	}
+	readInto(r, &d.Status)
+	if d.Reply.Code = int(r.uint()); d.Reply.Code != 0 {
+		d.Reply.Enhanced = readWord[string](r)
+		d.Reply.Text = r.text()
+	}
+	d.Comment = r.text()
+	r.flags(&d.Evaluated, &d.Ran.SPF, &d.Ran.DKIM, &d.Enforced)
+	return d
+}
+
+// readInto reads a word of the type that p points to.
+func readInto[T ~string](r *reader, p *T) { *p = readWord[T](r) }
+
+func (w *writer) outcome(o *Outcome) {
+	w.names(o.Domains)
+	w.decision(&o.Decision)
+	writeWord(w, o.Mode)
+	writeWord(w, o.Quarantine)
+	w.flags(o.DailyReports)
+	w.text(o.File)
+	w.uint(uint64(o.Line))
+}
+
+func (r *reader) outcome() Outcome {
+	o := Outcome{Domains: r.names(), Decision: r.decision()}
+	readInto(r, &o.Mode)
+	readInto(r, &o.Quarantine)
+	r.flags(&o.DailyReports)
+	o.File = r.text()
+	o.Line = int(r.uint())
+	return o
+}

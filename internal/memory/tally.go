@@ -7,7 +7,8 @@ import (
 )
 
 // Tally is a count for the report that one policy domain gets for one UTC day:
-// how many messages made the same row. Equal tallies but for Count are one row.
+// how many messages made the same row. Equal tallies but for Count and Last are
+// one row.
 type Tally struct {
 	Day          int64    // days since 1970-01-01, UTC
 	PolicyDomain dns.Name // whose report it is
@@ -33,4 +34,34 @@ func floorDiv(a, b int64) int64 {
 		q--
 	}
 	return q
+}
+
+// AppendBinary appends the tally's encoding to b.
+func (t *Tally) AppendBinary(b []byte) []byte {
+	w := writer{b: append(b, tallyVersion)}
+	w.int(t.Day)
+	w.name(t.PolicyDomain)
+	w.text(t.Record)
+	w.flags(t.PSL, t.Failed)
+	w.text(t.Row)
+	w.int(t.Count)
+	w.int(t.Last)
+	return w.b
+}
+
+// DecodeTally reads what AppendBinary wrote, all of b. Its error wraps ErrEncoding.
+func DecodeTally(b []byte) (Tally, error) {
+	r := reader{b: b}
+	if v := r.byte(); v != tallyVersion {
+		r.fail("version %d of a tally; this dmarcd reads %d", v, tallyVersion)
+	}
+	t := Tally{Day: r.int(), PolicyDomain: r.name(), Record: r.text()}
+	r.flags(&t.PSL, &t.Failed)
+	t.Row = r.text()
+	t.Count = r.int()
+	t.Last = r.int()
+	if err := r.end(); err != nil {
+		return Tally{}, err
+	}
+	return t, nil
 }
