@@ -15,7 +15,7 @@ endif
 
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-SOURCES := cmd internal e2e
+SOURCES := cmd internal e2e $(wildcard soak)
 
 STATICCHECK_VERSION := v0.8.2
 GOVULNCHECK_VERSION := v1.9.0
@@ -28,6 +28,7 @@ BENCH      ?= .
 BENCHTIME  ?= 2s
 BENCH_PKGS ?= ./internal/inbound ./internal/milter ./internal/auth/... ./internal/resolver ./internal/settings
 RUN        ?= .
+SOAK       ?= .
 
 ##@ Use
 
@@ -50,21 +51,28 @@ run: build ## build, and serve on 127.0.0.1 with the built-in defaults
 .PHONY: test
 test: ## all of the following; installs what it needs (under 25 minutes on two cores)
 	@start=$$SECONDS; \
-	$(MAKE) --no-print-directory tools lint unit e2e; \
+	$(MAKE) --no-print-directory tools fetch lint unit e2e; \
 	took=$$((SECONDS - start)); \
 	echo; echo "make test: everything passed, in $$((took / 60)) min $$((took % 60)) s"
 
 .PHONY: tools
-tools: ## check for Go, gcc and ip, and install what is missing (as root on Debian)
+tools: ## check for Go, gcc, ip and xmllint, and install what is missing (as root on Debian)
 	@scripts/check-tools
+
+.PHONY: fetch
+fetch: ## unpack PostgreSQL, promtool and readers of reports below build/ (as root on Debian)
+	@echo "== programs to test with"
+	@scripts/fetch-postgres
+	@scripts/fetch-promtool
+	@[ ! -x scripts/fetch-readers ] || scripts/fetch-readers
 
 .PHONY: lint
 lint: $(STATICCHECK) ## gofmt, go vet and staticcheck
 	@echo "== gofmt, go vet, staticcheck"
 	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l $(SOURCES)); if [ -n "$$unformatted" ]; then \
 		echo "not formatted; run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
-	$(GO) vet -tags e2e ./...
-	$(STATICCHECK) -tags e2e ./...
+	$(GO) vet -tags e2e,soak ./...
+	$(STATICCHECK) -tags e2e,soak ./...
 
 $(STATICCHECK):
 	@echo "== building staticcheck $(STATICCHECK_VERSION)"
@@ -73,9 +81,9 @@ $(STATICCHECK):
 	@mv build/tools/staticcheck $@
 
 .PHONY: unit
-unit: ## unit tests, with the race detector
+unit: ## unit tests, with the race detector, beside a throw-away PostgreSQL
 	@echo "== unit tests"
-	$(GO) test -race -count=1 -timeout 10m ./...
+	scripts/with-postgres $(GO) test -race -count=1 -timeout 15m ./...
 
 .PHONY: e2e
 e2e: ## through a real Postfix and a real Sendmail (as root on Debian); RUN=pattern
@@ -94,6 +102,10 @@ fuzz: ## run each fuzz test for FUZZTIME (10m); FUZZ=pattern chooses
 .PHONY: bench
 bench: ## benchmarks: time, allocations and messages/s; BENCH=pattern, BENCH_PKGS, BENCHTIME
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime '$(BENCHTIME)' -benchmem -timeout 60m $(BENCH_PKGS)
+
+.PHONY: soak
+soak: ## long runs beside a throw-away PostgreSQL, up to 90 minutes; SOAK=pattern chooses
+	scripts/with-postgres $(GO) test -tags soak -count=1 -timeout 90m -v -run '$(SOAK)' ./soak
 
 .PHONY: vuln
 vuln: ## govulncheck (needs the network for its database)
