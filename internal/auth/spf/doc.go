@@ -2,8 +2,8 @@
 // domain publishes: check_host() of RFC 7208, with its limits, macros and
 // explanations, for MAIL FROM, HELO and the null reverse-path. A record is
 // parsed to its end before any of it is evaluated (section 4.6), and the result
-// says which term decided, by which chain of includes and redirects, and what
-// it cost.
+// says which term decided, by which chain of includes and redirects, what came of
+// every term on the way, and what it cost.
 //
 // Divergences, and choices where the text leaves one:
 //

@@ -36,21 +36,26 @@ type evaluation struct {
 	ahead      *ahead // nil without Prefetch
 
 	// The way to the record at work. Every record but the first costs a look-up.
-	steps [maxLookups + 1]step
+	way   [maxLookups + 1]station
 	depth int
+	walk  walk
+	// madePersonal tells whether the target made last is of the local part.
+	madePersonal bool
+	personal     []PersonalName
 }
 
-// step is one record on the way, and the term that led on from it.
-type step struct {
-	domain dns.Name
-	term   string
+// station is one record on the way, and the term that led on from it.
+type station struct {
+	domain   dns.Name
+	term     string
+	personal bool // domain was made of the sender's local part
 }
 
 // verdict is what check_host() returns.
 type verdict struct {
 	status  Status
 	matched bool     // by a mechanism, not by default
-	exp     string   // domain-spec of exp= in the record that decided; "" if it has none
+	exp     string   // the modifier exp= of the record that decided; "" if it has none
 	domain  dns.Name // of that record
 }
 
@@ -61,37 +66,46 @@ func (e *evaluation) checkHost(domain dns.Name) (verdict, *Error) {
 		return verdict{status: None}, fault
 	}
 	at := e.depth
-	e.steps[at] = step{domain: domain}
+	e.way[at] = station{domain: domain, personal: e.madePersonal}
 	e.depth++
 	rec, bad, err := parseRecord(txt)
 	if err != nil { // RFC 7208 section 4.6: nothing of such a record is evaluated
-		e.steps[at].term = bad
-		return verdict{}, permError(domain, bad, err)
+		e.way[at].term = bad
+		fault := permError(domain, bad, err)
+		if bad != "" {
+			e.walk.leave(e.walk.enter(domain, bad, at), NoMatch, fault)
+		}
+		return verdict{}, fault
 	}
+	e.walk.makeRoom(&rec)
 	if e.ahead != nil {
 		e.ahead.plan(e, &rec, domain)
 	}
 	for i := range rec.mechanisms {
 		t := &rec.mechanisms[i]
-		e.steps[at].term = t.text
+		e.way[at].term = t.text
+		step := e.walk.enter(domain, t.text, at)
 		matched, fault := e.match(t, domain)
+		e.walk.leave(step, outcomeOf(matched), fault)
 		if fault != nil {
 			return verdict{}, fault
 		}
 		if matched {
-			return verdict{status: t.result, matched: true, exp: rec.exp.spec, domain: domain}, nil
+			return verdict{status: t.result, matched: true, exp: rec.exp.text, domain: domain}, nil
 		}
 	}
 	// RFC 7208 section 6.1. An "all" has matched above, wherever it stands, so that
 	// redirect beside it is ignored (section 5.1).
 	if rec.redirect.text != "" {
-		e.steps[at].term = rec.redirect.text
+		e.way[at].term = rec.redirect.text
+		step := e.walk.enter(domain, rec.redirect.text, at)
 		v, ok, fault := e.redirect(&rec.redirect, domain)
+		e.walk.leave(step, outcomeOf(ok), fault)
 		if ok || fault != nil {
 			return v, fault
 		}
 	}
-	e.steps[at].term = ""
+	e.way[at].term = ""
 	return verdict{status: Neutral}, nil // RFC 7208 section 4.7
 }
 
@@ -182,7 +196,9 @@ func (e *evaluation) follow(t *term, domain, name dns.Name) (verdict, *Error) {
 	if name.Labels() < 2 {
 		return verdict{}, permError(domain, t.text, ErrTarget)
 	}
+	step := e.walk.at
 	v, fault := e.checkHost(name)
+	e.walk.led(step, v, fault)
 	if fault == nil && v.status == None {
 		fault = permError(domain, t.text, fmt.Errorf("%w: %q", ErrNoRecord, name))
 	}
@@ -280,10 +296,10 @@ func (e *evaluation) path() (domains, terms []string) {
 		return nil, nil
 	}
 	both := make([]string, 0, 2*e.depth)
-	for _, s := range e.steps[:e.depth] {
+	for _, s := range e.way[:e.depth] {
 		both = append(both, s.domain.String())
 	}
-	for _, s := range e.steps[:e.depth] {
+	for _, s := range e.way[:e.depth] {
 		if s.term != "" {
 			both = append(both, s.term)
 		}

@@ -1,14 +1,25 @@
 package spf
 
-import "dmarcd/internal/dns"
+import (
+	"strings"
+
+	"dmarcd/internal/dns"
+)
 
 // maxExplanation bounds the owner's text: it goes into SMTP replies and logs.
 const maxExplanation = 200 // octets
 
 // explain fetches and expands the owner's text on a Fail, RFC 7208 section 6.2.
 // Whatever goes wrong, there is none, and the result stands.
-func (e *evaluation) explain(spec string, domain dns.Name) string {
+func (e *evaluation) explain(modifier string, domain dns.Name) string {
 	e.explaining = true
+	step := e.walk.enter(domain, modifier, e.depth-1)
+	text := e.explanation(modifier[strings.IndexByte(modifier, '=')+1:], domain)
+	e.walk.leave(step, outcomeOf(text != ""), nil)
+	return text
+}
+
+func (e *evaluation) explanation(spec string, domain dns.Name) string {
 	name, ok, fault := e.target(&term{kind: kindExp, spec: spec}, domain)
 	if !ok || fault != nil || name.IsZero() {
 		return ""

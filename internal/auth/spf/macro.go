@@ -19,18 +19,24 @@ const tailLen = 2 * maxName
 // false where a macro has nothing to expand to, so that the term does not match.
 func (e *evaluation) target(t *term, domain dns.Name) (name dns.Name, ok bool, fault *Error) {
 	if t.spec == "" {
+		e.aimAt(domain, e.inPersonal())
 		return domain, true, nil
 	}
-	text := t.spec
+	text, personal := t.spec, false
 	if strings.IndexByte(text, '%') >= 0 {
 		var buf [2 * tailLen]byte
 		out, ok, fault := e.expand(buf[:0], t, domain)
 		if !ok || fault != nil {
 			return dns.Name{}, false, fault
 		}
-		text = string(out)
+		text, personal = string(out), e.isPersonal(t.spec)
 	}
-	return queryName(text), true, nil
+	name = queryName(text)
+	e.aimAt(name, personal)
+	if personal {
+		e.keepPersonal(name, t.spec)
+	}
+	return name, true, nil
 }
 
 // queryName is the name to ask for, the zero Name where there is none (RFC 7208

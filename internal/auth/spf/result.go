@@ -43,15 +43,22 @@ type Request struct {
 
 // Result is the outcome of one SPF check (RFC 7208 section 2.6).
 type Result struct {
-	Status      Status   // "" means not checked
-	Domain      dns.Name // the identity checked; zero when it was no usable domain
-	Scope       Scope
-	Mechanism   string   // the term that matched, such as "-all", as written; "" if none did
-	Chain       []string // domains from Domain to the record that held Mechanism (or the fault), by include and redirect
-	Terms       []string // the term that led on from each domain of Chain; Mechanism, or the term at fault, is the last
-	Lookups     int      // terms that cost DNS look-ups, of at most 10 (section 4.6.4)
-	Voids       int      // terms whose look-ups found nothing, of at most 2 (section 4.6.4); a third is the PermError
-	Explanation string   // the owner's text by exp= on Fail, printable ASCII only, at most 200 octets; "" if none
-	Err         error    // why, for TempError and PermError, an *Error; otherwise nil
+	Status    Status   // "" means not checked
+	Domain    dns.Name // the identity checked; zero when it was no usable domain
+	Scope     Scope
+	Mechanism string   // the term that matched, such as "-all", as written; "" if none did
+	Chain     []string // domains from Domain to the record that held Mechanism (or the fault), by include and redirect
+	Terms     []string // the term that led on from each domain of Chain; Mechanism, or the term at fault, is the last
+	// Walk has every term that was evaluated, in order: an include or redirect
+	// stands before the terms of the record that it leads to. A term that breaks the
+	// grammar of its record stands alone for it. WalkCut tells that there were more
+	// than a Walk holds.
+	Walk        []Step
+	WalkCut     bool
+	Personal    []PersonalName // names that macros made of the sender's local part, each once; nil as a rule
+	Lookups     int            // terms that cost DNS look-ups, of at most 10 (section 4.6.4)
+	Voids       int            // terms whose look-ups found nothing, of at most 2 (section 4.6.4); a third is the PermError
+	Explanation string         // the owner's text by exp= on Fail, printable ASCII only, at most 200 octets; "" if none
+	Err         error          // why, for TempError and PermError, an *Error; otherwise nil
 	ClientIP    netip.Addr
 }

@@ -1,0 +1,77 @@
+package spf
+
+import (
+	"errors"
+	"slices"
+
+	"dmarcd/internal/dns"
+)
+
+// PersonalName is a name that was looked up and that macros made of the sender's
+// local part.
+type PersonalName struct {
+	Name dns.Name
+	Spec string // what stands for it in the record, such as "%{l}._spf.example.com"
+}
+
+// Impersonal is the result without what may hold the sender's local part: the
+// explanation, and names that macros made of it. In Chain they are replaced by
+// what stands in the record, in Walk by no name.
+func (r Result) Impersonal() Result {
+	r.Explanation = ""
+	if len(r.Personal) == 0 {
+		return r
+	}
+	r.Walk = slices.Clone(r.Walk)
+	for i := range r.Walk {
+		s := &r.Walk[i]
+		if _, is := r.PersonalSpec(s.Domain); is {
+			s.Domain = dns.Name{}
+		}
+		if s.Personal {
+			s.Target = dns.Name{}
+		}
+	}
+	r.Chain = slices.Clone(r.Chain)
+	for i, d := range r.Chain {
+		for _, p := range r.Personal {
+			if p.Name.String() == d {
+				r.Chain[i] = p.Spec
+			}
+		}
+	}
+	if e := (*Error)(nil); errors.As(r.Err, &e) {
+		plain := *e
+		if _, is := r.PersonalSpec(e.Domain); is {
+			plain.Domain = dns.Name{}
+		}
+		plain.Err = bare(e.Err)
+		r.Err = &plain
+	}
+	r.Personal = nil
+	return r
+}
+
+// PersonalSpec gives what stands in the record for a personal name; false for
+// other names.
+func (r *Result) PersonalSpec(name dns.Name) (spec string, is bool) {
+	for _, p := range r.Personal {
+		if p.Name == name {
+			return p.Spec, true
+		}
+	}
+	return "", false
+}
+
+// bare is a reason without the names and texts that come with it.
+func bare(err error) error {
+	for _, reason := range []error{
+		ErrSyntax, ErrRecordSize, ErrMultipleRecords, ErrNoRecord, ErrTarget, ErrLookupLimit, ErrVoidLimit, ErrMXLimit,
+		dns.ErrTemporary, dns.ErrNXDomain, dns.ErrNoData,
+	} {
+		if errors.Is(err, reason) {
+			return reason
+		}
+	}
+	return errors.New("spf: no reason that may be told")
+}
