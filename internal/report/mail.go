@@ -1,0 +1,101 @@
+package report
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+
+	"dmarcd/internal/dns"
+)
+
+// Mail is the mail that carries one aggregate report to one address (RFC 9990
+// section 3.5.2). It has to be DKIM-signed afterwards: the mail itself must pass
+// DMARC.
+type Mail struct {
+	From      string // address
+	FromName  string // display name; "" for none
+	To        string // address
+	MessageID string // without angle brackets
+	Date      time.Time
+	Receiver  dns.Name // the Submitter
+	Domain    dns.Name // the policy domain
+	Metadata  Metadata // of the report; OrgName, Email, ReportID, Begin and End are told in the text
+	Messages  int64    // sum of the counts, told in the text; 0 for not told
+	FileName  string   // as FileName makes it
+	Gzip      []byte   // the file
+}
+
+// Bytes is the whole mail: 7-bit, lines of at most 998 octets that end in CRLF.
+// The same values give the same octets. Addresses that need quoting or are not
+// ASCII, and a file name that FileName did not make, are errors that wrap
+// ErrBadMail.
+func (m *Mail) Bytes() ([]byte, error) {
+	h := head{
+		from: m.From, fromName: m.FromName, to: m.To, messageID: m.MessageID, date: m.Date,
+		subject: Subject(m.Domain, m.Receiver, m.Metadata.ReportID),
+	}
+	if err := h.check(); err != nil {
+		return nil, err
+	}
+	if !isFileName(m.FileName) {
+		return nil, fmt.Errorf("%w: file name %q", ErrBadMail, tidy(m.FileName, maxContact))
+	}
+	if len(m.Gzip) == 0 || m.Receiver.IsZero() || m.Domain.IsZero() {
+		return nil, fmt.Errorf("%w: no file, receiver or policy domain", ErrBadMail)
+	}
+	boundary := boundaryOf(m.MessageID)
+	b := make([]byte, 0, len(m.Gzip)*78/57+8<<10)
+	b = h.append(b)
+	b = append(b, "Content-Type: multipart/mixed; boundary=\""+boundary+"\"\r\n\r\n"...)
+	b = append(b, "This is a mail in parts (MIME). The report is attached.\r\n"...)
+	b = append(b, "\r\n--"+boundary+"\r\n"...)
+	b = appendText(b, m.text())
+	b = append(b, "\r\n--"+boundary+"\r\n"...)
+	// The names stand on lines of their own, long as they may be: readers of
+	// reports that join the pieces of RFC 2231 cannot be counted on.
+	b = append(b, "Content-Type: application/gzip;\r\n name=\""+m.FileName+"\"\r\n"...)
+	b = append(b, "Content-Disposition: attachment;\r\n filename=\""+m.FileName+"\"\r\n"...)
+	b = append(b, "Content-Transfer-Encoding: base64\r\n\r\n"...)
+	b = appendBase64(b, m.Gzip)
+	return append(b, "\r\n--"+boundary+"--\r\n"...), nil
+}
+
+// text tells people what this is and how to end it.
+func (m *Mail) text() string {
+	const format = "2006-01-02 15:04:05"
+	var b strings.Builder
+	fmt.Fprintf(&b, "This is a DMARC aggregate report (RFC 9990): a summary of the mail that\n%s received from addresses of the domain\n%s.\n\n", hostText(m.Receiver), hostText(m.Domain))
+	fmt.Fprintf(&b, "  Reported by: %s\n", tidy(m.Metadata.OrgName, maxName))
+	fmt.Fprintf(&b, "  Period:      %s to %s UTC\n", m.Metadata.Begin.UTC().Format(format), m.Metadata.End.UTC().Format(format))
+	if m.Messages > 0 {
+		fmt.Fprintf(&b, "  Messages:    %d\n", m.Messages)
+	}
+	fmt.Fprintf(&b, "  Report-ID:   %s\n\n", dotAtomText(m.Metadata.ReportID))
+	b.WriteString("The report itself is the attached file, XML compressed by gzip, made for\nprograms to read. It holds no content of any mail.\n\n")
+	fmt.Fprintf(&b, "You get it because the DMARC record of this domain asks for it:\n\n  _dmarc.%s ... rua=mailto:%s\n\n", hostText(m.Domain), m.To)
+	b.WriteString("To end these reports, remove that address from \"rua\" in the record.\n")
+	if m.Metadata.Email != "" {
+		fmt.Fprintf(&b, "Questions go to %s.\n", tidy(m.Metadata.Email, maxContact))
+	}
+	return b.String()
+}
+
+// isFileName tells whether s can stand in quotes and is no path.
+func isFileName(s string) bool {
+	const longest = 900
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; !isHostChar(c) && c != '.' && c != '!' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= longest && s[0] != '.'
+}
+
+// boundaryOf makes the boundary of a mail. Neither base64 nor a header field nor
+// our texts have a line that begins with it.
+func boundaryOf(messageID string) string {
+	sum := sha256.Sum256([]byte(messageID))
+	return "=_" + hex.EncodeToString(sum[:12])
+}

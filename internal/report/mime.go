@@ -1,0 +1,188 @@
+package report
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// ErrBadMail is wrapped where a mail cannot be made of the values given.
+var ErrBadMail = errors.New("report: no mail can be made")
+
+// Lengths of a line without its CRLF, RFC 5322 section 2.1.1. hardLine leaves
+// room for a name before the text.
+const (
+	softLine = 78
+	hardLine = 900
+)
+
+// head is what the header of every mail of ours begins with.
+type head struct {
+	from, fromName, to string
+	messageID          string
+	date               time.Time
+	subject            string
+}
+
+func (h *head) check() error {
+	switch {
+	case !isAddress(h.from):
+		return fmt.Errorf("%w: From %q is no address", ErrBadMail, tidy(h.from, maxContact))
+	case !isAddress(h.to):
+		return fmt.Errorf("%w: To %q is no address", ErrBadMail, tidy(h.to, maxContact))
+	case !isAddress(h.messageID):
+		return fmt.Errorf("%w: Message-ID %q is none", ErrBadMail, tidy(h.messageID, maxContact))
+	case h.date.IsZero():
+		return fmt.Errorf("%w: no date", ErrBadMail)
+	}
+	return nil
+}
+
+// append writes the fields up to MIME-Version. Auto-Submitted keeps programs
+// from answering (RFC 3834 section 5).
+func (h *head) append(b []byte) []byte {
+	b = appendField(b, "From", strings.TrimLeft(displayName(h.fromName)+" <"+h.from+">", " "))
+	b = appendField(b, "To", "<"+h.to+">")
+	b = appendField(b, "Subject", h.subject)
+	b = appendField(b, "Date", h.date.UTC().Format(time.RFC1123Z))
+	b = appendField(b, "Message-ID", "<"+h.messageID+">")
+	b = appendField(b, "Auto-Submitted", "auto-generated")
+	return appendField(b, "MIME-Version", "1.0")
+}
+
+// appendField writes one header field, folded at spaces. It takes any text for
+// value: line ends become spaces and what is not ASCII becomes "?", so that no
+// value makes a second field or ends the header.
+func appendField(b []byte, name, value string) []byte {
+	b = append(b, name...)
+	b = append(b, ':', ' ')
+	line := len(name) + 2
+	for i, piece := range strings.Split(oneLine(value), " ") {
+		switch {
+		case i == 0:
+		case piece != "" && line+1+len(piece) > softLine:
+			b = append(b, '\r', '\n', ' ')
+			line = 1
+		default:
+			b = append(b, ' ')
+			line++
+		}
+		for len(piece) > hardLine { // a place to fold there is none
+			b = append(b, piece[:hardLine]...)
+			b = append(b, '\r', '\n', ' ')
+			piece, line = piece[hardLine:], 1
+		}
+		b = append(b, piece...)
+		line += len(piece)
+	}
+	return append(b, '\r', '\n')
+}
+
+// oneLine is text unfolded, in printable ASCII, without spaces at the ends.
+func oneLine(s string) string {
+	s = strings.NewReplacer("\r\n", "", "\r", " ", "\n", " ").Replace(s)
+	return strings.Trim(strings.Map(func(r rune) rune {
+		switch {
+		case r < ' ', r == 0x7f:
+			return ' '
+		case r > '~':
+			return '?'
+		}
+		return r
+	}, s), " ")
+}
+
+// displayName is the phrase before an address: plain words as they are, other
+// ASCII as a quoted string, the rest as encoded words (RFC 2047 section 5).
+func displayName(s string) string {
+	s = tidy(s, maxName)
+	plain := true
+	for i := 0; i < len(s); i++ {
+		if s[i] > '~' {
+			return encodedWords(s)
+		}
+		plain = plain && (isAtext(s[i]) || s[i] == ' ')
+	}
+	if plain && !strings.Contains(s, "=?") && !strings.Contains(s, "  ") {
+		return s
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+}
+
+// encodedWords encodes in pieces of whole characters, each of under 75 octets
+// (RFC 2047 section 2).
+func encodedWords(s string) string {
+	const piece = 39 // 52 octets of base64
+	var words []string
+	for len(s) > 0 {
+		n := min(piece, len(s))
+		for n < len(s) && n > 0 && !utf8.RuneStart(s[n]) {
+			n--
+		}
+		words = append(words, "=?utf-8?B?"+base64.StdEncoding.EncodeToString([]byte(s[:n]))+"?=")
+		s = s[n:]
+	}
+	return strings.Join(words, " ")
+}
+
+// isAddress tells whether s is an address that needs no quoting anywhere: a
+// dot-atom, "@" and a host name. It serves for message ids too.
+func isAddress(s string) bool {
+	const longest = 254 // RFC 5321 section 4.5.3.1.3, without the brackets
+	local, host, found := strings.Cut(s, "@")
+	return found && len(s) <= longest && isDotAtom(local, isAtext) && isDotAtom(host, isHostChar)
+}
+
+// isDotAtom tells whether s is words of such octets with single dots between.
+func isDotAtom(s string, is func(byte) bool) bool {
+	for word := range strings.SplitSeq(s, ".") {
+		if word == "" {
+			return false
+		}
+		for i := 0; i < len(word); i++ {
+			if !is(word[i]) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// isAtext is what an atom is made of (RFC 5322 section 3.2.3).
+func isAtext(c byte) bool {
+	return isHostChar(c) || '!' <= c && c <= '~' && strings.IndexByte("!#$%&'*+/=?^`{|}~", c) >= 0
+}
+
+func isHostChar(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
+}
+
+// appendBase64 writes data in lines of 76 (RFC 2045 section 6.8).
+func appendBase64(b, data []byte) []byte {
+	const octets = 57
+	for len(data) > 0 {
+		n := min(octets, len(data))
+		b = base64.StdEncoding.AppendEncode(b, data[:n])
+		b = append(b, '\r', '\n')
+		data = data[n:]
+	}
+	return b
+}
+
+// appendText writes a text/plain part: its header and the text, whose lines end
+// in LF. It is 7-bit where the text is.
+func appendText(b []byte, text string) []byte {
+	plain := true
+	for i := 0; i < len(text); i++ {
+		plain = plain && text[i] < 0x80
+	}
+	if plain {
+		b = append(b, "Content-Type: text/plain; charset=us-ascii\r\nContent-Transfer-Encoding: 7bit\r\n\r\n"...)
+		return append(b, strings.ReplaceAll(text, "\n", "\r\n")...)
+	}
+	b = append(b, "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n"...)
+	return appendBase64(b, []byte(strings.ReplaceAll(text, "\n", "\r\n")))
+}
