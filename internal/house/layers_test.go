@@ -39,6 +39,7 @@ var ranks = map[string]int{
 	"metrics":  6,
 	"resolver": 6,
 	"mailer":   6,
+	"store":    6,
 	"console":  6,
 }
 
@@ -84,9 +85,13 @@ func TestLayers(t *testing.T) {
 // TestSingleImporters holds libraries to the one package that wraps them.
 func TestSingleImporters(t *testing.T) {
 	wrapped := map[string]string{
-		"github.com/emersion/go-milter": "milter",
-		"gopkg.in/yaml.v3":              "settings",
-		"github.com/miekg/dns":          "resolver",
+		"github.com/emersion/go-milter":  "milter",
+		"gopkg.in/yaml.v3":               "settings",
+		"github.com/miekg/dns":           "resolver",
+		"database/sql":                   "store",
+		"modernc.org/sqlite":             "store",
+		"github.com/jackc/pgx/v5":        "store",
+		"github.com/jackc/pgx/v5/stdlib": "store",
 	}
 	for path, imports := range sources(t, "..") {
 		pkg := filepath.ToSlash(filepath.Dir(path))

@@ -1,0 +1,32 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+)
+
+// dialect is what sets one kind of database apart from the other.
+type dialect struct {
+	name     string // the folder of its migrations
+	shared   bool   // several daemons may use it at once
+	prepares bool   // statements of writes are kept by us
+	maxRows  int    // of one VALUES list; a power of two
+
+	forUpdate string // at the end of a SELECT whose rows are about to be changed
+	forShare  string // … whose rows must stay as they are until the transaction ends
+
+	// open makes the pools for writing and for reading. It may fail for now.
+	open func(context.Context) (writer, reader *sql.DB, err error)
+	// lockSchema keeps out, until the transaction ends, all other migrations and
+	// all writes.
+	lockSchema func(context.Context, *sql.Tx) error
+	// guard keeps migrations out of a write, and refuses to write to a schema
+	// that is newer than we are.
+	guard func(context.Context, *Store, *tx) error
+	// size is what the database takes up, without what is free for reuse in it.
+	size func(context.Context, *Store) (int64, error)
+	// giveBack returns free space to the file system, in slices.
+	giveBack func(context.Context, *Store) error
+	// lead runs do while we lead.
+	lead func(context.Context, *Store, func(context.Context, int64) error) error
+}

@@ -1,0 +1,149 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// Errors of a store. Test with errors.Is.
+var (
+	// ErrConfig: the settings cannot work: the URL, or a password file that is
+	// not there at Open. Nothing but other settings helps.
+	ErrConfig = errors.New("store: configuration")
+	// ErrUnavailable: the database cannot be reached or cannot write now: down,
+	// refused, locked, full, read-only. The same call may succeed later.
+	ErrUnavailable = errors.New("store: database unavailable")
+	// ErrDamaged: the file is no database of ours or is damaged. An operator has
+	// to act; until then it is as good as unavailable, and wraps that too.
+	ErrDamaged = errors.New("store: database damaged")
+	// ErrSchema: the database belongs to a newer version of dmarcd, or a
+	// migration of it failed and was undone.
+	ErrSchema = errors.New("store: schema")
+	// ErrPosition: the batch does not follow what is loaded of its journal. Ask
+	// Position and go on from there.
+	ErrPosition = errors.New("store: batch does not follow the position of its journal")
+	// ErrRecord: the database will never take this batch, because of what is in
+	// it. Part of it may be taken.
+	ErrRecord = errors.New("store: record refused")
+	// ErrFenced: the caller led once, and leads no more.
+	ErrFenced = errors.New("store: leadership lost")
+	// ErrNotFound: there is no such row.
+	ErrNotFound = errors.New("store: not found")
+)
+
+// fault says what an error of the database means to us.
+type fault int
+
+const (
+	faultOther       fault = iota
+	faultUnavailable       // not now
+	faultRetry             // undone by the database in favour of another transaction: again at once
+	faultData              // what is written cannot be stored
+	faultDamaged
+)
+
+// wrap gives a database's error one of our words. Errors that have one, or that
+// come of the caller's context, are left as they are.
+func wrap(ctx context.Context, doing string, err error) error {
+	if err == nil || known(err) {
+		return err
+	}
+	if ctx.Err() != nil && (errors.Is(err, ctx.Err()) || isInterrupted(err)) {
+		return fmt.Errorf("store: %s: %w", doing, context.Cause(ctx))
+	}
+	switch classify(err) {
+	case faultDamaged:
+		return fmt.Errorf("%w (%w): %s: %w", ErrDamaged, ErrUnavailable, doing, err)
+	case faultData:
+		return fmt.Errorf("%w: %s: %w", ErrRecord, doing, err)
+	case faultUnavailable, faultRetry:
+		return fmt.Errorf("%w: %s: %w", ErrUnavailable, doing, err)
+	}
+	return fmt.Errorf("store: %s: %w", doing, err)
+}
+
+// known reports whether an error has one of our words already.
+func known(err error) bool {
+	for _, word := range []error{ErrConfig, ErrUnavailable, ErrSchema, ErrPosition, ErrRecord, ErrFenced, ErrNotFound} {
+		if errors.Is(err, word) {
+			return true
+		}
+	}
+	return false
+}
+
+func classify(err error) fault {
+	var lite *sqlite.Error
+	if errors.As(err, &lite) {
+		return classifySQLite(lite.Code())
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return classifyPostgres(pg.Code)
+	}
+	var dial *pgconn.ConnectError
+	var netErr net.Error
+	switch {
+	case errors.As(err, &dial), errors.As(err, &netErr), errors.Is(err, driver.ErrBadConn), errors.Is(err, sql.ErrConnDone),
+		errors.Is(err, context.DeadlineExceeded), pgconn.SafeToRetry(err), lostConnection(err):
+		return faultUnavailable
+	}
+	return faultOther
+}
+
+func classifySQLite(code int) fault {
+	switch code & 0xff {
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+		return faultRetry
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR,
+		sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PERM, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_AUTH, sqlite3.SQLITE_INTERRUPT:
+		return faultUnavailable
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		return faultDamaged
+	case sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_RANGE:
+		return faultData
+	}
+	return faultOther
+}
+
+// classifyPostgres goes by SQLSTATE, its first two characters being the class
+// (PostgreSQL documentation, appendix A).
+func classifyPostgres(state string) fault {
+	switch state {
+	case "40001", "40P01", "55P03", "0A000": // serialization, deadlock, lock time-out, a plan from before a migration
+		return faultRetry
+	case "25006", "25P03", "28000", "28P01", "3D000", "42501", "57014": // read-only, idle too long, login, no such database, rights, statement time-out
+		return faultUnavailable
+	case "54000": // a limit of the server, such as an index row's size
+		return faultData
+	}
+	if len(state) < 2 {
+		return faultOther
+	}
+	switch state[:2] {
+	case "08", "53", "57", "58": // connection, resources such as disk, shutdown, I/O
+		return faultUnavailable
+	case "22", "23": // data, constraints
+		return faultData
+	case "XX":
+		return faultDamaged
+	}
+	return faultOther
+}
+
+func isInterrupted(err error) bool {
+	var lite *sqlite.Error
+	if errors.As(err, &lite) {
+		return lite.Code()&0xff == sqlite3.SQLITE_INTERRUPT
+	}
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "57014" || pgconn.Timeout(err)
+}

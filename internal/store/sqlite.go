@@ -1,0 +1,139 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+// Settings of an SQLite file.
+const (
+	sqliteReaders  = 4
+	sqliteBusy     = 5 * time.Second // waiting for another process, such as a backup
+	sqliteMaxRows  = 64              // of one INSERT: more gain nothing
+	vacuumPages    = 500             // given back at once; 2 MB
+	vacuumSpare    = 8               // one page in so many may stay free for what comes next
+	vacuumMinSpare = 4096            // pages; 16 MB
+)
+
+// newSQLite describes the file at path.
+func newSQLite(cfg Config, path string) (*dialect, error) {
+	if path == "" || strings.ContainsAny(path, "?#\x00") {
+		return nil, fmt.Errorf("%w: %q is no file name for SQLite", ErrConfig, path)
+	}
+	path = absolute(cfg.Dir, path)
+	return &dialect{
+		name: "sqlite", prepares: true, maxRows: sqliteMaxRows,
+		open:       func(ctx context.Context) (*sql.DB, *sql.DB, error) { return openSQLite(ctx, path) },
+		lockSchema: func(context.Context, *sql.Tx) error { return nil }, // writes begin immediate
+		guard:      func(ctx context.Context, s *Store, t *tx) error { return s.refuseNewer(ctx, t.sql) },
+		size:       sqliteSize,
+		giveBack:   sqliteGiveBack,
+		lead:       leadAlone,
+	}, nil
+}
+
+// openSQLite opens the file, which is made if need be, with one connection that
+// writes and a few that read.
+//
+// A commit is synced to the disk (synchronous=FULL): the journal drops what is
+// loaded, so a transaction lost with the power would be lost for good. There is
+// about one commit a second, of a whole batch, so that this costs little.
+func openSQLite(ctx context.Context, path string) (writer, reader *sql.DB, err error) {
+	// SQLite gives its log and index files the mode of the database. A file that is
+	// there is not opened here: closing it would drop the locks that SQLite holds.
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	switch {
+	case err == nil:
+		err = f.Close()
+	case errors.Is(err, fs.ErrExist):
+		err = nil
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	pragmas := []string{
+		fmt.Sprintf("busy_timeout(%d)", sqliteBusy.Milliseconds()),
+		"auto_vacuum(incremental)", // before the file has its first table
+		"journal_mode(wal)",
+		"synchronous(full)",
+		"wal_autocheckpoint(4000)",     // pages: 16 MB, some batches
+		"journal_size_limit(67108864)", // what the log keeps after a burst
+		"temp_store(memory)",           // nothing of mail in other folders
+		"secure_delete(off)",           // retention is about the database, not the platter
+		"trusted_schema(off)",          // the file is data, not code
+		"cell_size_check(on)",          // damage is found before it spreads
+	}
+	writer, err = sqliteHandle(path, append(pragmas, "cache_size(-32768)"), "immediate")
+	if err != nil {
+		return nil, nil, err
+	}
+	writer.SetMaxOpenConns(1)
+	reader, err = sqliteHandle(path, append(pragmas, "cache_size(-8192)", "query_only(on)"), "deferred")
+	if err != nil {
+		return nil, nil, errors.Join(err, writer.Close())
+	}
+	reader.SetMaxOpenConns(sqliteReaders)
+	reader.SetConnMaxIdleTime(5 * time.Minute)
+	if err := writer.PingContext(ctx); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("%s: %w", path, err), writer.Close(), reader.Close())
+	}
+	return writer, reader, nil
+}
+
+func sqliteHandle(path string, pragmas []string, lock string) (*sql.DB, error) {
+	dsn := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: url.Values{"_pragma": pragmas, "_txlock": {lock}}.Encode()}
+	return sql.Open("sqlite", dsn.String())
+}
+
+// sqliteSize counts the pages in use.
+func sqliteSize(ctx context.Context, s *Store) (int64, error) {
+	var pages, free, bytes int64
+	err := s.read(ctx, "size", func(ctx context.Context, t *tx) error {
+		return errors.Join(
+			t.row(ctx, `PRAGMA page_count`).Scan(&pages),
+			t.row(ctx, `PRAGMA freelist_count`).Scan(&free),
+			t.row(ctx, `PRAGMA page_size`).Scan(&bytes))
+	})
+	return (pages - free) * bytes, err
+}
+
+// sqliteGiveBack shortens the file by its free pages, but for some that the next
+// records will want. A slice holds the write lock for a few milliseconds.
+func sqliteGiveBack(ctx context.Context, s *Store) error {
+	for {
+		var pages, free int64
+		err := s.read(ctx, "free space", func(ctx context.Context, t *tx) error {
+			return errors.Join(
+				t.row(ctx, `PRAGMA page_count`).Scan(&pages),
+				t.row(ctx, `PRAGMA freelist_count`).Scan(&free))
+		})
+		if err != nil || free <= max(pages/vacuumSpare, vacuumMinSpare) {
+			return err
+		}
+		err = s.write(ctx, "give space back", func(ctx context.Context, t *tx) error {
+			// Each row that the pragma "returns" is a page moved: all must be read.
+			rows, err := t.sql.QueryContext(ctx, fmt.Sprintf(`PRAGMA incremental_vacuum(%d)`, vacuumPages))
+			if err != nil {
+				return err
+			}
+			for rows.Next() {
+			}
+			return errors.Join(rows.Err(), rows.Close())
+		})
+		if err != nil {
+			return err
+		}
+		if err := pause(ctx, s.timing.slicePause); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,229 @@
+// Package store keeps what dmarcd remembers in a database: SQLite, or a PostgreSQL
+// that several daemons share. It takes batches of a journal exactly once, finds
+// messages again, adds up tallies for reports, forgets what has grown old, and
+// says which of several daemons leads.
+//
+// # Adding a table and a query
+//
+// A migration is a pair of files, migrations/sqlite/NNNN_name.sql and
+// migrations/postgres/NNNN_name.sql, numbered without a gap. It is never changed
+// once released. Both make the same tables and columns; in them INTEGER, BIGINT,
+// TEXT and BLOB/BYTEA are enough: times are integers, truths 0 or 1, and text that
+// others wrote may as well be a BLOB, which takes any octets. Add the table to
+// ownTables if it counts towards the size of the store.
+//
+// A query is written once, with $1, $2 for its arguments, in the SQL that both
+// understand: ON CONFLICT, RETURNING and row values they share; CASE serves for
+// greatest and least; where they differ, dialect has a word. It runs in
+//
+//	err := s.write(ctx, "queue report", func(ctx context.Context, t *tx) error {
+//		_, err := t.exec(ctx, `UPDATE … WHERE id = $1`, id)
+//		return err
+//	})
+//
+// which is one transaction, tried again where the database asks for that (so the
+// function must not change anything else before it ends), or in s.read, which sees
+// one state of the database. t.fence(ctx, epoch) makes a write that only the
+// leader may do. Reads of many rows go in pages by key (see Records), so that no
+// transaction stays open while the caller works. A test calls eachDialect, which
+// runs it on a fresh database of either kind.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Config says which database, and how to reach it.
+type Config struct {
+	// URL is "sqlite:PATH", relative to Dir, or "postgres://user@host/db?…" as
+	// libpq reads it. With a pooler between (pgbouncer), it must pool sessions.
+	URL string
+	// PasswordFile holds PostgreSQL's password, one final line end dropped. It is
+	// read at each connection, so that it can be changed at any time. "" for none.
+	PasswordFile string
+	Dir          string
+	Holder       string           // this daemon in the list of leaders; "" for the host's name and process id
+	Connections  int              // at most, to PostgreSQL, beside the leader's; 0 for 8
+	Log          *slog.Logger     // nil for none
+	Now          func() time.Time // nil for time.Now
+}
+
+// Store is a database that is open, or will be once it can be reached. Its
+// methods may be called from several goroutines.
+type Store struct {
+	cfg     Config
+	log     *slog.Logger
+	now     func() time.Time
+	dialect *dialect
+	steps   fs.FS // migrations
+	version int   // of the schema that we know; set before readied
+
+	readied atomic.Bool // connected once, with the schema in order
+	opening sync.Mutex
+	writer  *sql.DB // never nil after a successful openPools
+	reader  *sql.DB // the same as writer for PostgreSQL
+	pools   atomic.Bool
+	closed  atomic.Bool
+
+	prepared sync.Map // query → *sql.Stmt of the writer; SQLite only
+	texts    textCache
+	timing   timing
+
+	undecodable atomic.Uint64
+}
+
+// timing holds what tests shorten.
+type timing struct {
+	attempt    time.Duration // of one transaction
+	slicePause time.Duration // between slices of Prune, at least
+	lead       leadTiming
+}
+
+// Open checks the settings and tries the database. One that is out of reach, full
+// or locked is no error: it is logged, and every method tries again; ErrUnavailable
+// is what they return meanwhile. The errors of Open wrap ErrConfig or ErrSchema.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	s, err := newStore(cfg)
+	if err != nil {
+		return nil, err
+	}
+	switch err := s.Ready(ctx); {
+	case err == nil:
+	case errors.Is(err, ErrUnavailable):
+		s.log.WarnContext(ctx, "the store cannot be used yet; records stay in the journal", "error", err)
+	default:
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func newStore(cfg Config) (*Store, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Holder == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			host = "unknown"
+		}
+		cfg.Holder = fmt.Sprintf("%s/%d", host, os.Getpid())
+	}
+	if cfg.Connections <= 0 {
+		cfg.Connections = 8
+	}
+	s := &Store{
+		cfg: cfg, log: cfg.Log, now: cfg.Now,
+		timing: timing{attempt: time.Minute, slicePause: 20 * time.Millisecond, lead: defaultLeadTiming},
+	}
+	var err error
+	switch scheme, rest, _ := strings.Cut(cfg.URL, ":"); scheme {
+	case "sqlite":
+		s.dialect, err = newSQLite(cfg, rest)
+	case "postgres", "postgresql":
+		s.dialect, err = newPostgres(cfg)
+	default:
+		err = fmt.Errorf("%w: %q begins with neither sqlite: nor postgres:", ErrConfig, shown(cfg.URL))
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.steps, err = fs.Sub(migrationFiles, "migrations/"+s.dialect.name)
+	return s, err
+}
+
+// shown is a URL without its password.
+func shown(s string) string {
+	u, err := url.Parse(s)
+	if err != nil {
+		return "(unreadable)"
+	}
+	return u.Redacted()
+}
+
+// Shared tells whether several daemons may use the database at once.
+func (s *Store) Shared() bool { return s.dialect.shared }
+
+// Ready connects and brings the schema up to date, if that is not done yet, and
+// says why it could not: ErrUnavailable, ErrDamaged or ErrSchema.
+func (s *Store) Ready(ctx context.Context) error {
+	if s.readied.Load() {
+		return nil
+	}
+	s.opening.Lock()
+	defer s.opening.Unlock()
+	switch {
+	case s.closed.Load():
+		return fmt.Errorf("%w: closed", ErrUnavailable)
+	case s.readied.Load():
+		return nil
+	}
+	if !s.pools.Load() {
+		writer, reader, err := s.dialect.open(ctx)
+		if err != nil {
+			return wrap(ctx, "open", err)
+		}
+		s.writer, s.reader = writer, reader
+		s.pools.Store(true)
+	}
+	if err := s.migrate(ctx); err != nil {
+		return err
+	}
+	s.readied.Store(true)
+	return nil
+}
+
+// Ping asks the database for an answer.
+func (s *Store) Ping(ctx context.Context) error {
+	return s.read(ctx, "ping", func(ctx context.Context, t *tx) error {
+		var one int
+		return t.row(ctx, `SELECT 1`).Scan(&one)
+	})
+}
+
+// Undecodable counts the records read so far that could not be decoded and were
+// left out of what was asked for.
+func (s *Store) Undecodable() uint64 { return s.undecodable.Load() }
+
+// Close waits for what is under way and lets the database go.
+func (s *Store) Close() error {
+	s.closed.Store(true)
+	s.opening.Lock()
+	defer s.opening.Unlock()
+	s.readied.Store(false)
+	if !s.pools.Swap(false) {
+		return nil
+	}
+	s.prepared.Range(func(query, stmt any) bool {
+		s.prepared.Delete(query)
+		_ = stmt.(*sql.Stmt).Close()
+		return true
+	})
+	err := s.writer.Close()
+	if s.reader != s.writer {
+		err = errors.Join(err, s.reader.Close())
+	}
+	return err
+}
+
+// absolute is a path of the settings.
+func absolute(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
