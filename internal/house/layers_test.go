@@ -32,9 +32,11 @@ var ranks = map[string]int{
 
 	"settings": 4,
 
-	"filter": 5,
-	"notify": 5,
+	"explain": 5,
+	"filter":  5,
+	"notify":  5,
 
+	"admin":    6,
 	"inbound":  6,
 	"metrics":  6,
 	"resolver": 6,

@@ -1,0 +1,288 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"dmarcd/internal/memory"
+)
+
+// Time-outs of a client.
+const (
+	dialTimeout  = 5 * time.Second
+	helloTimeout = 10 * time.Second
+	// quietTimeout is for how long a daemon may say nothing in a stream: it sends
+	// signs of life far more often.
+	quietTimeout = time.Minute
+	callTimeout  = 5 * time.Minute
+)
+
+// maxAnswer bounds a JSON answer.
+const maxAnswer = 64 << 20
+
+// Client asks a running daemon. It may be used from several goroutines.
+type Client struct {
+	path    string
+	version string
+	daemon  string // version of the daemon
+	http    *http.Client
+	quiet   time.Duration
+}
+
+var _ Memory = (*Client)(nil)
+
+// Dial finds out whether a daemon listens at path and understands us. Version is
+// that of this program, for people. The errors are ErrNoDaemon, ErrNotAllowed,
+// ErrProtocol, or trouble.
+func Dial(ctx context.Context, path, version string) (*Client, error) {
+	c := &Client{path: path, version: version, quiet: quietTimeout}
+	dialer := &net.Dialer{Timeout: dialTimeout}
+	c.http = &http.Client{
+		Transport: &http.Transport{
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return dialer.DialContext(ctx, "unix", path)
+			},
+			DisableCompression: true,
+			MaxIdleConns:       1,
+			IdleConnTimeout:    headTimeout,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
+	defer cancel()
+	res, err := c.do(ctx, http.MethodGet, "/hello", nil)
+	if err != nil {
+		c.http.CloseIdleConnections()
+		return nil, explainDial(path, err)
+	}
+	c.daemon = res.Header.Get(fieldVersion)
+	return c, res.Body.Close()
+}
+
+// explainDial says what an error of the first request means.
+func explainDial(path string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%w: nobody listens on %s", ErrNoDaemon, path)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w: %s is for %s; become one of them", ErrNotAllowed, path, whoMay(path))
+	}
+	return err
+}
+
+// whoMay names the owner and group of the socket or, where it cannot be looked at,
+// of the folder that keeps it from us.
+func whoMay(path string) string {
+	for {
+		info, err := os.Lstat(path)
+		if err != nil {
+			parent := filepath.Dir(path)
+			if parent == path {
+				return "others"
+			}
+			path = parent
+			continue
+		}
+		st, ok := info.Sys().(*syscall.Stat_t)
+		if !ok {
+			return "others"
+		}
+		owner, group := strconv.FormatUint(uint64(st.Uid), 10), strconv.FormatUint(uint64(st.Gid), 10)
+		if u, err := user.LookupId(owner); err == nil {
+			owner = u.Username
+		}
+		if g, err := user.LookupGroupId(group); err == nil {
+			group = g.Name
+		}
+		return fmt.Sprintf("the user %s, the group %s and root", owner, group)
+	}
+}
+
+// Daemon is the version of the daemon, for people.
+func (c *Client) Daemon() string { return c.daemon }
+
+// Close lets the connections go.
+func (c *Client) Close() error {
+	c.http.CloseIdleConnections()
+	return nil
+}
+
+// Find is Memory's.
+func (c *Client) Find(ctx context.Context, id string) ([]*memory.Record, error) {
+	var out []*memory.Record
+	err := c.stream(ctx, "/find", url.Values{"id": {id}}, func(r *memory.Record) error {
+		out = append(out, r)
+		return nil
+	})
+	return out, err
+}
+
+// Records is Memory's. The daemon waits while yield works, for a minute at most.
+func (c *Client) Records(ctx context.Context, since, until time.Time, yield func(*memory.Record) error) error {
+	return c.stream(ctx, "/records", periodQuery(since, until), yield)
+}
+
+// Count is Memory's.
+func (c *Client) Count(ctx context.Context, since, until time.Time) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	var out countAnswer
+	err := c.json(ctx, http.MethodGet, "/count?"+periodQuery(since, until).Encode(), nil, &out)
+	return out.Count, err
+}
+
+// Call has the daemon do the operation of that name.
+func Call[In, Out any](ctx context.Context, c *Client, name string, in In) (Out, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	var out Out
+	body, err := json.Marshal(in)
+	if err != nil {
+		return out, err
+	}
+	err = c.json(ctx, http.MethodPost, "/call/"+url.PathEscape(name), body, &out)
+	return out, err
+}
+
+func periodQuery(since, until time.Time) url.Values {
+	q := url.Values{}
+	if !since.IsZero() {
+		q.Set("since", strconv.FormatInt(since.UnixMicro(), 10))
+	}
+	if !until.IsZero() {
+		q.Set("until", strconv.FormatInt(until.UnixMicro(), 10))
+	}
+	return q
+}
+
+// json makes a request whose answer is JSON.
+func (c *Client) json(ctx context.Context, method, target string, body []byte, out any) error {
+	res, err := c.do(ctx, method, target, body)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close() //nolint:errcheck // opened for reading only
+	raw, err := readAll(res.Body, maxAnswer)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(raw, out); err != nil {
+		return fmt.Errorf("the daemon's answer cannot be read: %w", err)
+	}
+	return nil
+}
+
+// stream makes a request whose answer is records.
+func (c *Client) stream(ctx context.Context, target string, q url.Values, yield func(*memory.Record) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watch := time.AfterFunc(c.quiet, func() { cancel(fmt.Errorf("%w: it said nothing for %s", ErrCut, c.quiet)) })
+	defer watch.Stop()
+	res, err := c.do(ctx, http.MethodGet, target+"?"+q.Encode(), nil)
+	if err != nil {
+		return causeOf(ctx, err)
+	}
+	defer res.Body.Close() //nolint:errcheck // opened for reading only
+	err = readStream(&watchedReader{r: res.Body, watch: watch, quiet: c.quiet}, yield)
+	return causeOf(ctx, err)
+}
+
+// causeOf is why a request was given up, where it was.
+func causeOf(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		return cause
+	}
+	return err
+}
+
+// watchedReader puts the watch off while nothing is read, and winds it for each read.
+type watchedReader struct {
+	r     io.Reader
+	watch *time.Timer
+	quiet time.Duration
+}
+
+func (w *watchedReader) Read(p []byte) (int, error) {
+	w.watch.Reset(w.quiet)
+	n, err := w.r.Read(p)
+	w.watch.Stop()
+	return n, err
+}
+
+// do makes a request. An answer that is an error becomes one.
+func (c *Client) do(ctx context.Context, method, target string, body []byte) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://dmarcd"+target, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set(fieldProtocol, strconv.Itoa(Protocol))
+	req.Header.Set(fieldVersion, c.version)
+	res, err := c.http.Do(req)
+	if err != nil {
+		if u := (*url.Error)(nil); errors.As(err, &u) {
+			err = u.Err // the URL says nothing to people
+		}
+		return nil, fmt.Errorf("ask the daemon at %s: %w", c.path, err)
+	}
+	if err := c.check(res); err != nil {
+		return nil, errors.Join(err, res.Body.Close())
+	}
+	return res, nil
+}
+
+// check reads the head of an answer.
+func (c *Client) check(res *http.Response) error {
+	if res.Header.Get(fieldProtocol) != strconv.Itoa(Protocol) {
+		return Errorf(KindProtocol, "%s", disagree(res.Header.Get(fieldVersion), c.version))
+	}
+	if res.StatusCode == http.StatusOK {
+		return nil
+	}
+	raw, err := readAll(res.Body, maxFrame)
+	if err != nil {
+		return err
+	}
+	var e Error
+	if err := json.Unmarshal(raw, &e); err != nil || e.Text == "" {
+		return fmt.Errorf("the daemon answers %s", res.Status)
+	}
+	return &e
+}
+
+func readAll(r io.Reader, most int64) ([]byte, error) {
+	raw, err := io.ReadAll(io.LimitReader(r, most+1))
+	if err != nil {
+		return nil, cutOff(err)
+	}
+	if int64(len(raw)) > most {
+		return nil, fmt.Errorf("the daemon's answer is longer than %d MiB", most>>20)
+	}
+	return raw, nil
+}
+
+// decodeStrictly reads one JSON value and refuses unknown fields.
+func decodeStrictly(raw []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("something follows it")
+	}
+	return nil
+}
