@@ -22,6 +22,7 @@ type decoder struct {
 	lists    map[string][]byte // those read, by path
 	text     []byte            // scratch space for schemaKey
 	trace    *Trace            // notes where the keys of one domain stand; nil for a load
+	places   *keyPlaces        // notes where all keys of a policy file stand; nil for other files
 }
 
 // step is one part of the path to the value being read: as the operator knows

@@ -160,6 +160,8 @@ func parsePolicy(name, folder string, data []byte) (p *Policy, warnings []Fault,
 func (d *decoder) policy(data []byte) (p *Policy, warnings []Fault, err error) {
 	d.keys, d.other = policySchema().keys, otherFile{daemonFile, topKeys(daemonSchema().keys)}
 	draft := policyDraft{Policy: *defaultPolicy()}
+	d.places = newKeyPlaces(d.file)
+	draft.places = d.places
 	if root, ok := d.parse(data); ok && root != nil {
 		into(d, policySchema(), root, &draft)
 		if k, _ := pair(root, "default"); k != nil {

@@ -28,7 +28,7 @@ func unplaced(s *Settings) *Settings {
 
 func unplacedPolicy(p *Policy) *Policy {
 	out := *p
-	out.DefaultAt, out.DomainsAt, out.Files = Place{}, nil, nil
+	out.DefaultAt, out.DomainsAt, out.Files, out.places = Place{}, nil, nil, nil
 	out.Tests = slices.Clone(p.Tests)
 	for i := range out.Tests {
 		out.Tests[i].At = Place{}

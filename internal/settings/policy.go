@@ -42,6 +42,7 @@ type Policy struct {
 	Files []string
 
 	distinct bool
+	places   *keyPlaces // nil for a policy that was not read from a file
 }
 
 // Place is a line of a file; the zero Place stands for the built-in rules.

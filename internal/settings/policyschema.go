@@ -55,7 +55,7 @@ func defaultField() field[policyDraft] {
 			r := defaultRules(p.Mode)
 			if !isNull(n) {
 				d.path[len(d.path)-1].schema = rulesStep
-				into(d, rules, n, &r)
+				d.places.belowDefault(func() { into(d, rules, n, &r) })
 			}
 			p.rules = &r
 		},
@@ -98,7 +98,7 @@ func domainsField() field[policyDraft] {
 					d.trace.entered(name)
 				}
 				if !isNull(v) {
-					into(d, one, v, &rules)
+					d.places.belowEntry(name, func() { into(d, one, v, &rules) })
 				}
 				p.Domains[name] = p.pool.intern(&rules)
 				d.warnLosses(k, v, &rules, &standard)

@@ -196,6 +196,9 @@ func (d *decoder) open(n *yaml.Node, names, keys []string) (*scope, bool) {
 			continue
 		}
 		s.values[j] = v
+		if d.places != nil {
+			d.places.note(d, k, v)
+		}
 		if d.trace != nil {
 			s.keys[j] = k
 		}
