@@ -317,7 +317,7 @@ func FuzzFailure(f *testing.F) {
 	f.Add("Received", "a@b", "Received: from x\n for <a@b>;\n\nbody\n--=_\nTo: x")
 	f.Fuzz(func(t *testing.T, a, b, head string) {
 		s := sampleFailure()
-		s.FromName, s.AuthenticationResults, s.MailFrom, s.EnvelopeID = a, "mx; "+b, b, a
+		s.FromName, s.AuthenticationResults, s.MailFrom, s.EnvelopeID = a, "mx; "+b, b, "e"+a
 		s.UserAgent, s.DKIM.Identity, s.DKIM.Selector, s.SPF[0].Record = "u"+a, b, a, b
 		s.Header = &message.Header{}
 		for line := range strings.SplitSeq(head, "\n") {

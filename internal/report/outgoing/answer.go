@@ -1,0 +1,139 @@
+package outgoing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// refusal is what an error of a Sender may tell more of.
+type refusal interface {
+	error
+	// Reply is the step that failed, in the words of SMTP or as below, the code of
+	// the server's reply, 0 where there was none, and the enhanced code (RFC 3463).
+	Reply() (step string, code int, enhanced string)
+	// TooLarge tells that the server said beforehand that it takes no mail so large.
+	TooLarge() bool
+}
+
+// Steps of a mail transaction. Any other is one before the transaction.
+const (
+	stepMail     = "mail" // the mail or an address was found wanting before anything was sent
+	stepMailFrom = "MAIL FROM"
+	stepRcpt     = "RCPT TO"
+	stepData     = "DATA"
+	stepContent  = "after DATA"
+)
+
+// answer is what an attempt means for the delivery, the destination and the queue.
+type answer struct {
+	cause    Cause
+	final    bool // another attempt is of no use
+	suppress bool // the destination takes no mail
+	all      bool // every other delivery would end the same now: hold the queue up
+	text     string
+}
+
+// judge says what the error of an attempt means. It speaks of the destination only
+// where the server said so at RCPT:
+//
+//	before MAIL FROM                 our server or login: all wait, nothing is blamed
+//	MAIL FROM, 4xx or 5xx            our server does not take our sender: likewise
+//	RCPT 5.1.x, 5.2.x, no enhanced   the destination is suppressed
+//	RCPT 5.7.x, 530, 535             we may not relay, or not yet: tried again
+//	552, 5.3.4, 5.2.3, SIZE          too large; the destination is not to blame
+//	DATA, content, 5xx               this mail is refused, not the destination
+//	4xx, no reply                    tried again
+func judge(err error) answer {
+	if err == nil {
+		return answer{}
+	}
+	a := answer{text: shorten(err.Error(), maxErrorText), cause: CauseTemporary}
+	var r refusal
+	if !errors.As(err, &r) {
+		return a.timedOut(err)
+	}
+	step, code, enhanced := r.Reply()
+	switch {
+	case r.TooLarge():
+		a.cause, a.final = CauseTooLarge, true
+	case step == stepMail:
+		a.cause, a.final = CauseMail, true
+	case isTooLarge(step, code, enhanced):
+		a.cause, a.final = CauseTooLarge, true
+	case step != stepMailFrom && step != stepRcpt && step != stepData && step != stepContent:
+		a.cause, a.all = CauseServer, true
+	case code == 0:
+		a = a.timedOut(err)
+	case step == stepMailFrom:
+		a.cause, a.all = CauseServer, true
+	case code < 500:
+		// Greylisting, a full disk, a busy host: later.
+	case step == stepRcpt && (strings.HasPrefix(enhanced, "5.7.") || code == 530 || code == 535):
+		a.cause = CausePolicy
+	case step == stepRcpt:
+		a.cause, a.final, a.suppress = CauseRefused, true, true
+	default:
+		a.cause, a.final = CauseContent, true
+	}
+	return a
+}
+
+// isTooLarge tells the replies that speak of the size (RFC 5321 section 4.2.3, RFC
+// 3463 sections 3.3 and 3.4). 552 with 5.2.2 speaks of a full mailbox.
+func isTooLarge(step string, code int, enhanced string) bool {
+	switch enhanced {
+	case "5.3.4", "5.2.3":
+		return code >= 500
+	case "5.2.2":
+		return false
+	}
+	return code == 552 && (enhanced == "" || step != stepRcpt)
+}
+
+func (a answer) timedOut(err error) answer {
+	var net interface{ Timeout() bool }
+	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &net) && net.Timeout() {
+		a.cause = CauseTimeout
+	}
+	return a
+}
+
+// maxErrorText bounds what is kept of an error, in octets.
+const maxErrorText = 400
+
+// shorten makes one line of printable text of what may come from elsewhere.
+func shorten(s string, most int) string {
+	cut := len(s) > most
+	if cut {
+		s = s[:most]
+	}
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\r' || r == '\t':
+			return ' '
+		case r < ' ' || r == 0x7f || 0x80 <= r && r <= 0x9f:
+			return '?'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
+	if cut {
+		s += "…"
+	}
+	return s
+}
+
+// wrongAddress says why a mail address of a record cannot be used; "" if it can.
+func wrongAddress(address string) string {
+	const longest = 254 // RFC 5321 section 4.5.3.1.3, without the brackets
+	for i := 0; i < len(address); i++ {
+		if address[i] >= 0x80 {
+			return "an address that is not ASCII cannot be sent to"
+		}
+	}
+	if len(address) > longest {
+		return fmt.Sprintf("an address of over %d octets cannot be sent to", longest)
+	}
+	return ""
+}

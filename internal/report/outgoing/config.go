@@ -1,0 +1,125 @@
+package outgoing
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"time"
+
+	"dmarcd/internal/auth/dmarc"
+	"dmarcd/internal/dns"
+	"dmarcd/internal/policy"
+	"dmarcd/internal/settings"
+)
+
+// MaxDestinations is how many addresses of one record get a report (RFC 9990
+// section 3.5, "up to the Receiver's limits on supported URIs").
+const MaxDestinations = 10
+
+// Sender hands a mail for one address to an MTA and returns once it is taken, or is
+// not, soon after ctx ends at the latest. An error may have the methods of refusal;
+// one that has not is trouble of the network. It is used by several goroutines.
+type Sender interface {
+	Send(ctx context.Context, from string, to []string, mail []byte) error
+}
+
+// Resolver looks up TXT records.
+type Resolver = dmarc.Resolver
+
+// Config is what the settings say. It is not changed once it was given.
+type Config struct {
+	Enabled     bool // daily reports; what is queued is sent in any case
+	OrgName     string
+	Email       string // of From, and the envelope sender
+	Contact     string
+	At          time.Duration // after midnight UTC
+	Scope       settings.Scope
+	Exclude     policy.DomainList // policy domains
+	MinMessages int
+	PSL         bool // organizational domains by the public suffix list
+
+	Failures        bool
+	FailuresPerHour int
+
+	KeepReports time.Duration // 0 for ever
+	KeepFiles   time.Duration // 0 for ever
+
+	Generator string // name and version of this software
+	Sender    Sender
+	Signer    *Signer // nil for unsigned
+}
+
+// FromSettings fills in what the settings say. Generator, Sender and Signer are
+// the caller's to add.
+func FromSettings(s *settings.Settings) Config {
+	r := &s.Reports
+	return Config{
+		Enabled: r.Enabled, OrgName: r.OrgName, Email: r.Email, Contact: r.Contact,
+		At: time.Duration(r.At) * time.Minute, Scope: r.Scope, Exclude: r.Exclude, MinMessages: r.MinMessages,
+		PSL:      s.Discovery == settings.DiscoveryPSL,
+		Failures: r.Enabled && r.Failure.Enabled, FailuresPerHour: r.Failure.PerHour,
+		KeepReports: s.Retention.Aggregates, KeepFiles: s.Retention.RawReports,
+	}
+}
+
+// receiver is the Submitter: the domain of the address that reports come from.
+func (c *Config) receiver() (dns.Name, error) {
+	return dns.Parse(c.Email[strings.LastIndexByte(c.Email, '@')+1:])
+}
+
+// Timing is how long things take. Zero fields have the values of DefaultTiming.
+type Timing struct {
+	Tick       time.Duration // between two looks at the queue
+	Plan       time.Duration // between two looks at the calendar
+	Attempt    time.Duration // one mail, its look-ups included
+	Lease      time.Duration // a claim; longer than Attempt
+	Workers    int           // mails at once
+	SpreadEach time.Duration // room for each report of a day,
+	SpreadMost time.Duration // and for all of them
+	RetryFirst time.Duration // pause after the first attempt, doubled after each
+	RetryMost  time.Duration
+	GiveUp     time.Duration // from the making of a report
+	PauseFirst time.Duration // pause of the queue after trouble with our server, doubled each time
+	PauseMost  time.Duration
+	Collapse   time.Duration // for how long like failures are one report
+	Prune      time.Duration // between two looks at what is too old
+}
+
+// DefaultTiming is for a daemon.
+func DefaultTiming() Timing {
+	return Timing{
+		Tick: 2 * time.Second, Plan: 20 * time.Second,
+		Attempt: 5 * time.Minute, Lease: 8 * time.Minute, Workers: 4,
+		SpreadEach: 2 * time.Second, SpreadMost: time.Hour,
+		RetryFirst: 5 * time.Minute, RetryMost: 4 * time.Hour, GiveUp: 48 * time.Hour,
+		PauseFirst: 30 * time.Second, PauseMost: 15 * time.Minute,
+		Collapse: time.Hour, Prune: time.Hour,
+	}
+}
+
+// or fills in what is zero.
+func (t Timing) or(d Timing) Timing {
+	for _, p := range []struct{ have, fill *time.Duration }{
+		{&t.Tick, &d.Tick}, {&t.Plan, &d.Plan}, {&t.Attempt, &d.Attempt}, {&t.Lease, &d.Lease},
+		{&t.SpreadEach, &d.SpreadEach}, {&t.SpreadMost, &d.SpreadMost}, {&t.RetryFirst, &d.RetryFirst},
+		{&t.RetryMost, &d.RetryMost}, {&t.GiveUp, &d.GiveUp}, {&t.PauseFirst, &d.PauseFirst},
+		{&t.PauseMost, &d.PauseMost}, {&t.Collapse, &d.Collapse}, {&t.Prune, &d.Prune},
+	} {
+		if *p.have == 0 {
+			*p.have = *p.fill
+		}
+	}
+	if t.Workers == 0 {
+		t.Workers = d.Workers
+	}
+	return t
+}
+
+// Options are the parts that a Pipeline works with. All are needed but Timing.
+type Options struct {
+	Store    Store
+	Resolver Resolver
+	Log      *slog.Logger
+	Now      func() time.Time
+	Timing   Timing
+}

@@ -1,0 +1,168 @@
+package outgoing
+
+import (
+	"fmt"
+	"time"
+
+	"dmarcd/internal/memory"
+)
+
+// Day is a UTC day, counted from 1970-01-01. As text it is such as 2026-11-24.
+type Day int64
+
+const dayFormat = "2006-01-02"
+
+// DayOf is the day of a time.
+func DayOf(t time.Time) Day { return Day(memory.DayOf(t)) }
+
+// ParseDay reads a day in the form of String.
+func ParseDay(s string) (Day, error) {
+	t, err := time.Parse(dayFormat, s)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no day; expected one such as 2026-11-24", s)
+	}
+	return DayOf(t), nil
+}
+
+// Begin is the first second of the day.
+func (d Day) Begin() time.Time { return memory.DayStart(int64(d)) }
+
+// End is the last second of the day.
+func (d Day) End() time.Time { return memory.DayStart(int64(d) + 1).Add(-time.Second) }
+
+func (d Day) String() string { return d.Begin().Format(dayFormat) }
+
+// MarshalText is String.
+func (d Day) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText is ParseDay.
+func (d *Day) UnmarshalText(b []byte) (err error) {
+	*d, err = ParseDay(string(b))
+	return err
+}
+
+// Kind is the kind of a report.
+type Kind string
+
+// The kinds.
+const (
+	KindAggregate Kind = "aggregate" // RFC 9990
+	KindFailure   Kind = "failure"   // RFC 9991
+)
+
+// State is where a delivery stands.
+type State string
+
+// The states. The first two are waiting, the others final until somebody asks for
+// another try.
+const (
+	StateQueued      State = "queued"      // waits for its first or next attempt
+	StateUnconfirmed State = "unconfirmed" // likewise; whether its host takes reports on the domain is not known yet
+	StateSent        State = "sent"        // the mail server has taken it
+	StateFailed      State = "failed"      // refused for good, or bounced
+	StateExpired     State = "expired"     // tried for two days
+	StateSuppressed  State = "suppressed"  // the destination is suppressed
+	StateUnverified  State = "unverified"  // the outside host does not ask for reports on the domain
+	StateReplaced    State = "replaced"    // the outside host named other addresses, which have deliveries of their own
+)
+
+// States lists all states.
+func States() []State {
+	return []State{StateQueued, StateUnconfirmed, StateSent, StateFailed, StateExpired, StateSuppressed, StateUnverified, StateReplaced}
+}
+
+// Waiting tells whether a delivery in that state will be tried.
+func (s State) Waiting() bool { return s == StateQueued || s == StateUnconfirmed }
+
+// Cause says in one word why a delivery was not sent, or not yet.
+type Cause string
+
+// The causes. The zero Cause means that there was no trouble.
+const (
+	CauseServer     Cause = "server"     // our mail server, or our login there
+	CauseTemporary  Cause = "temporary"  // refused for now
+	CauseTimeout    Cause = "timeout"    // the server did not answer
+	CausePolicy     Cause = "policy"     // the server does not let us send there, such as by relaying
+	CauseDNS        Cause = "dns"        // the outside host could not be asked
+	CauseRefused    Cause = "refused"    // the destination was refused for good
+	CauseContent    Cause = "content"    // the mail was refused for good, not the destination
+	CauseTooLarge   Cause = "too_large"  // larger than the server takes
+	CauseBounced    Cause = "bounced"    // it came back
+	CauseUnverified Cause = "unverified" // the outside host does not ask for reports
+	CauseSuppressed Cause = "suppressed"
+	CauseMail       Cause = "mail" // no mail could be made
+)
+
+// Report is one report, as it is shown.
+type Report struct {
+	ID        int64      `json:"id"`
+	Kind      Kind       `json:"kind"`
+	Domain    string     `json:"domain"` // the policy domain
+	Day       Day        `json:"day"`    // of the mail it is about; of a failure report, the day it was made
+	ReportID  string     `json:"report_id"`
+	FileName  string     `json:"file_name,omitempty"`
+	Subject   string     `json:"subject"`
+	OrgName   string     `json:"org_name,omitempty"` // as in the file
+	Email     string     `json:"email,omitempty"`    // likewise
+	Made      time.Time  `json:"made"`
+	Messages  int64      `json:"messages"`
+	Rows      int64      `json:"rows"`
+	Octets    int64      `json:"octets"`            // of the compressed file; of a failure report, of the mail
+	Stored    bool       `json:"stored"`            // the file is still there
+	Note      string     `json:"note,omitempty"`    // what the report says of the policy record
+	Problem   string     `json:"problem,omitempty"` // why there is no file
+	Delivered []Delivery `json:"deliveries"`
+}
+
+// Delivery is a report on its way to one address.
+type Delivery struct {
+	ID        int64     `json:"id"`
+	To        string    `json:"to"`
+	State     State     `json:"state"`
+	Cause     Cause     `json:"cause,omitempty"`
+	Error     string    `json:"error,omitempty"` // of the last attempt
+	Attempts  int       `json:"attempts"`
+	Due       time.Time `json:"due,omitzero"`     // of the next attempt
+	Expires   time.Time `json:"expires"`          // when it is given up
+	Sent      time.Time `json:"sent,omitzero"`    // when the server took it
+	MessageID string    `json:"message_id"`       // without brackets
+	Verified  bool      `json:"verified"`         // the host is the domain's own, or has asked for the reports
+	Record    string    `json:"record,omitempty"` // of an outside host: what it says
+}
+
+// Suppression is an address or a host that gets no reports.
+type Suppression struct {
+	Target  string    `json:"target"` // an address, or a host name for all its addresses
+	Reason  string    `json:"reason"`
+	ByHand  bool      `json:"by_hand"`
+	Since   time.Time `json:"since"`
+	Until   time.Time `json:"until,omitzero"` // zero for ever
+	Strikes int       `json:"strikes"`        // how often it was suppressed by itself
+	Active  bool      `json:"active"`
+}
+
+// Filter chooses reports. Zero fields choose nothing out.
+type Filter struct {
+	Kind   Kind   `json:"kind,omitempty"`
+	Domain string `json:"domain,omitempty"` // the policy domain
+	Since  *Day   `json:"since,omitempty"`  // this day and later ones
+	Until  *Day   `json:"until,omitempty"`  // this day and earlier ones
+	State  State  `json:"state,omitempty"`  // with a delivery in that state
+	To     string `json:"to,omitempty"`     // with a delivery to that address
+	Before int64  `json:"before,omitempty"` // with a smaller ID: the next page
+	Limit  int    `json:"limit,omitempty"`  // 0 for 100, at most 1000
+}
+
+// Most reports of one answer.
+const (
+	defaultLimit = 100
+	maxLimit     = 1000
+)
+
+func (f Filter) bounded() Filter {
+	if f.Limit <= 0 {
+		f.Limit = defaultLimit
+	}
+	f.Limit = min(f.Limit, maxLimit)
+	return f
+}

@@ -1,0 +1,71 @@
+package outgoing
+
+import (
+	"fmt"
+	"strings"
+
+	"dmarcd/internal/auth/dmarc"
+	"dmarcd/internal/dns"
+	"dmarcd/internal/report"
+)
+
+// maxPolicies is how many records of one domain and day are looked at.
+const maxPolicies = 16
+
+// maxNote bounds what a report says of trouble with a record; RFC 9990 section
+// 3.1.5 wants it to be short. maxRemarks is of how many remarks.
+const (
+	maxNote    = 500
+	maxRemark  = 120
+	maxRemarks = 4
+)
+
+// published is the policy of a report: the record seen last.
+type published struct {
+	policy report.Published
+	record *dmarc.Record
+	note   string // of trouble with it; "" for none
+}
+
+// publish chooses the policy of a report. seen begins with the record seen last;
+// all is how many there were.
+func publish(domain dns.Name, seen []PolicySeen, all int) (published, error) {
+	for i, s := range seen {
+		record, err := dmarc.ParseRecord(s.Record)
+		if err != nil || len(record.RUA) == 0 || record.Unusable {
+			continue // a tally has a record that asks for reports; whatever else is damage
+		}
+		p := published{record: record, policy: report.Published{
+			Domain: domain.String(), Discovery: report.DiscoveryTreeWalk,
+			P: report.Policy(record.P), SP: report.Policy(record.SP), NP: report.Policy(record.NP),
+			ADKIM: report.Alignment(record.ADKIM), ASPF: report.Alignment(record.ASPF), Testing: record.Testing,
+		}}
+		if s.PSL {
+			p.policy.Discovery = report.DiscoveryPSL
+		}
+		if len(record.RUF) > 0 {
+			p.policy.FO = record.FO
+		}
+		p.note = note(record, all-i)
+		return p, nil
+	}
+	return published{}, fmt.Errorf("outgoing: no policy record of %s can be read", domain)
+}
+
+// note is what the owner of a record ought to know of it.
+func note(r *dmarc.Record, all int) string {
+	var parts []string
+	if all > 1 {
+		parts = append(parts, fmt.Sprintf("the policy record changed in this period: %d were seen, and policy_published is the last", all))
+	}
+	if r.Voided {
+		parts = append(parts, "the record has no valid policy and was taken for p=none")
+	}
+	for i, w := range r.Warnings {
+		if i == maxRemarks {
+			break
+		}
+		parts = append(parts, shorten(w, maxRemark))
+	}
+	return shorten(strings.Join(parts, "; "), maxNote)
+}

@@ -1,0 +1,168 @@
+package outgoing
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"dmarcd/internal/dns"
+)
+
+// ErrNotFound is wrapped by a Store where there is no such report or delivery.
+var ErrNotFound = errors.New("outgoing: not found")
+
+// ByHand is the epoch of what a person asks for: no leadership is needed for it.
+const ByHand int64 = 0
+
+// Leader says which of several daemons works.
+type Leader interface {
+	// Lead waits until this daemon leads and runs do, with a context that ends when
+	// it leads no more. It returns when ctx ends or do does while leading.
+	Lead(ctx context.Context, do func(ctx context.Context, epoch int64) error) error
+}
+
+// Source has the tallies that aggregate reports are made of.
+type Source interface {
+	// CloseDays closes all days up to through: what is counted later goes into the
+	// next open day. A day that is closed although it has not ended by now's day,
+	// because a clock was wrong, is opened again unless a report on it was made.
+	CloseDays(ctx context.Context, epoch int64, through, today Day) (Progress, error)
+	// Built notes that all reports up to day have been made.
+	Built(ctx context.Context, epoch int64, day Day) error
+	// CountDomains counts the policy domains with tallies of a day.
+	CountDomains(ctx context.Context, day Day) (int, error)
+	// Domains gives those that come after a name, in the order of names.
+	Domains(ctx context.Context, day Day, after dns.Name, limit int) ([]DomainDay, error)
+	// Policies gives the policy records that a domain had on a day, the one seen
+	// last first, up to limit, and how many there were.
+	Policies(ctx context.Context, day Day, domain dns.Name, limit int) ([]PolicySeen, int, error)
+	// Rows gives rows of a domain and day, each once, in an order that stays, after
+	// a cursor that is 0 at first; failed leaves out those with an aligned pass.
+	Rows(ctx context.Context, day Day, domain dns.Name, failed bool, after int64, limit int) ([]Counted, error)
+}
+
+// Queue keeps reports and their deliveries.
+type Queue interface {
+	// Add stores reports with their deliveries, all or none. Of a domain and day
+	// that have a report already nothing is changed. It returns how many it stored.
+	Add(ctx context.Context, epoch int64, reports []NewReport) (int, error)
+	// AddFailure is Add for one failure report, within limits; false beyond them.
+	AddFailure(ctx context.Context, r NewReport, limits Limits) (bool, error)
+	// Claim takes up to limit deliveries that are due, each for this caller alone
+	// until lease.
+	Claim(ctx context.Context, epoch int64, now, lease time.Time, limit int) ([]Task, error)
+	// Settle notes what came of a claimed delivery, if the claim still holds.
+	Settle(ctx context.Context, t *Task, o *Outcome) (bool, error)
+	// File is the file of a report; ErrNotFound if it is not kept any more.
+	File(ctx context.Context, report int64) ([]byte, error)
+	// Bounced makes the sent delivery of that Message-ID a failed one, and
+	// suppresses its destination; false if there is none.
+	Bounced(ctx context.Context, messageID, reason string, now time.Time) (bool, error)
+}
+
+// Archive is what people look at and ask for.
+type Archive interface {
+	List(ctx context.Context, f Filter) ([]Report, error) // the newest first
+	Report(ctx context.Context, id int64) (Report, error)
+	// Find gives the ID of the report of a domain and day, or with a Report-ID.
+	Find(ctx context.Context, domain string, day Day, reportID string) (int64, error)
+	// Requeue makes deliveries due now that are final, or due later.
+	Requeue(ctx context.Context, r Requeue) (int, error)
+	Suppress(ctx context.Context, s Suppression) error
+	Unsuppress(ctx context.Context, target string) (bool, error)
+	Suppressions(ctx context.Context, now time.Time, all bool) ([]Suppression, error)
+	// Gauges counts deliveries by state, and suppressions in force.
+	Gauges(ctx context.Context, now time.Time) (Gauges, error)
+	// PruneReports forgets what is older, a slice at a time, and says whether there
+	// is more to forget.
+	PruneReports(ctx context.Context, reports, files time.Time) (more bool, err error)
+	// Secret is a random value, the same for all daemons.
+	Secret(ctx context.Context) ([]byte, error)
+}
+
+// Store is everything that is kept.
+type Store interface {
+	Leader
+	Source
+	Queue
+	Archive
+}
+
+// Progress is how far the days are closed and reported.
+type Progress struct {
+	Closed Day // nothing is counted into this day and those before it
+	Built  Day // the reports on this day and those before it were made
+}
+
+// DomainDay is a policy domain with tallies of a day.
+type DomainDay struct {
+	Domain   dns.Name
+	Messages int64
+	Failed   int64 // of them, those without an aligned pass
+	Reported bool  // a report was made
+}
+
+// PolicySeen is a policy record that mail of a day was judged by.
+type PolicySeen struct {
+	Record string
+	PSL    bool
+	Last   time.Time // when it was seen last
+}
+
+// Counted is a row and how many messages made it.
+type Counted struct {
+	Cursor   int64
+	Key      []byte // of a report.Row
+	Messages int64
+}
+
+// NewReport is a report to be stored. Its ID is not set yet.
+type NewReport struct {
+	Report
+	File []byte // compressed; of a failure report, the mail with stand-ins; nil with a Problem
+}
+
+// Task is a delivery that was claimed.
+type Task struct {
+	Report   Report // without its deliveries
+	Delivery Delivery
+	Claim    int64  // which claim of the delivery this is
+	Silenced string // why the destination is suppressed; "" if it is not
+}
+
+// Outcome is what came of a claimed delivery.
+type Outcome struct {
+	State    State
+	Cause    Cause
+	Error    string
+	At       time.Time
+	Due      time.Time // of the next attempt, where State is waiting
+	Attempt  bool      // the mail server was tried
+	Verified bool      // from now on
+	Record   string    // what an outside host says
+	Replace  []string  // addresses that get deliveries of their own instead
+	Suppress string    // the address to be suppressed; "" for none
+}
+
+// Limits bound failure reports, over the last hour.
+type Limits struct {
+	Since    time.Time
+	All      int
+	PerHost  int // to one host
+}
+
+// Requeue chooses deliveries to be tried again.
+type Requeue struct {
+	Now      time.Time
+	Expires  time.Time
+	Delivery int64 // this one; 0 for those of Report,
+	Report   int64 // this one; 0 for those that Filter chooses
+	Filter   Filter
+	States   []State // those in one of these states only
+}
+
+// Gauges are counts of what is in the store.
+type Gauges struct {
+	Deliveries map[State]int64 `json:"deliveries"`
+	Suppressed int64           `json:"suppressed"`
+}
