@@ -2,27 +2,79 @@ package store
 
 import (
 	"context"
+	"fmt"
+	"math"
 )
 
 // ownTables are the tables whose size counts towards Retention.MaxBytes.
 var ownTables = []string{"messages", "message_domains", "traces", "texts", "tallies"}
 
-// Size is what the store takes up, in bytes: for SQLite the pages in use, for
-// PostgreSQL its tables with their indexes and what they hold of dead rows.
+// detailTables are those of them that a store that is too large is made smaller by.
+const detailTables = 3
+
+// Size is what the store takes up, in bytes. For SQLite it is the pages in use. For
+// PostgreSQL it is its tables with their indexes, without the space that removed
+// rows have left in them, which is an estimate.
 func (s *Store) Size(ctx context.Context) (int64, error) { return s.dialect.size(ctx, s) }
 
+// postgresSize adds up the tables. Those of messages keep their size when rows are
+// removed, and use it again later; so they count by the books of what they hold,
+// where that is less. What the other tables hold of dead rows is left in.
 func postgresSize(ctx context.Context, s *Store) (int64, error) {
 	var total int64
 	err := s.read(ctx, "size", func(ctx context.Context, t *tx) error {
-		total = 0
-		for _, table := range ownTables {
+		var booked, detail, rest int64
+		err := t.row(ctx, `SELECT CAST(coalesce(sum(message_bytes + trace_bytes), 0) AS BIGINT) FROM days`).Scan(&booked)
+		if err != nil {
+			return err
+		}
+		for i, table := range ownTables {
 			var n int64
 			if err := t.row(ctx, `SELECT pg_total_relation_size($1::regclass)`, table).Scan(&n); err != nil {
 				return err
 			}
-			total += n
+			if i < detailTables {
+				detail += n
+			} else {
+				rest += n
+			}
 		}
+		total = min(booked, detail) + rest
 		return nil
 	})
 	return total, err
+}
+
+// squeeze removes the oldest detail while the store is larger than most.
+func (s *Store) squeeze(ctx context.Context, most int64, p *Pruned) error {
+	before := p.Oversize + p.OversizeTraces
+	while := func(drop func(context.Context) (int64, error)) func(context.Context) (int64, error) {
+		return func(ctx context.Context) (int64, error) {
+			if size, err := s.Size(ctx); err != nil || size <= most {
+				return 0, err
+			}
+			return drop(ctx)
+		}
+	}
+	err := s.untilNone(ctx, &p.OversizeTraces, while(func(ctx context.Context) (int64, error) {
+		return s.dropTraces(ctx, math.MaxInt64)
+	}))
+	if err != nil {
+		return err
+	}
+	err = s.untilNone(ctx, &p.Oversize, while(func(ctx context.Context) (int64, error) {
+		return s.dropMessages(ctx, math.MaxInt64, &p.OversizeTraces)
+	}))
+	if err != nil {
+		return err
+	}
+	if p.Oversize+p.OversizeTraces > before {
+		s.log.WarnContext(ctx, "the store is larger than retention.max_bytes; the oldest detail was removed before its time",
+			"max_bytes", most, "messages", p.Oversize, "traces", p.OversizeTraces)
+	}
+	if size, err := s.Size(ctx); err != nil || size <= most {
+		return err
+	}
+	s.log.WarnContext(ctx, fmt.Sprintf("the store is larger than retention.max_bytes (%d) with aggregates alone; shorten retention.aggregates or raise it", most))
+	return nil
 }

@@ -1,3 +1,95 @@
 package store
 
-type textCache struct{}
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"slices"
+	"sync"
+)
+
+// textHash tells long texts apart: half of a SHA-256, which senders cannot make
+// collide.
+type textHash [16]byte
+
+func hashText(s string) textHash {
+	sum := sha256.Sum256([]byte(s))
+	return textHash(sum[:16])
+}
+
+// maxTexts bounds the cache, at about 80 octets for each.
+const maxTexts = 100_000
+
+// textCache remembers which texts the database has. Only what was committed goes
+// in.
+type textCache struct {
+	mu    sync.Mutex
+	known map[textHash]textRef
+}
+
+// textRef is where a text is. It serves for tallies up to lastDay: for later ones
+// the row must be told that it is still in use.
+type textRef struct{ id, lastDay int64 }
+
+func (c *textCache) get(h textHash, day int64) (id int64, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ref, ok := c.known[h]
+	return ref.id, ok && ref.lastDay >= day
+}
+
+func (c *textCache) add(refs map[textHash]textRef) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.known == nil || len(c.known)+len(refs) > maxTexts {
+		c.known = make(map[textHash]textRef)
+	}
+	for h, ref := range refs {
+		c.known[h] = ref
+	}
+}
+
+// forget empties the cache: rows may be gone.
+func (c *textCache) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.known = nil
+}
+
+// textUse is a text and the latest day it is wanted for.
+type textUse struct {
+	body string
+	day  int64
+}
+
+// storeTexts sees to it that the database has all texts, and gives those that the
+// cache did not know.
+func (t *tx) storeTexts(ctx context.Context, uses map[textHash]textUse) (map[textHash]textRef, error) {
+	var hashes []textHash
+	for h, use := range uses {
+		if _, ok := t.s.texts.get(h, use.day); !ok {
+			hashes = append(hashes, h)
+		}
+	}
+	// In one order, so that two loaders cannot wait for each other.
+	slices.SortFunc(hashes, func(a, b textHash) int { return bytes.Compare(a[:], b[:]) })
+	rows := make([][]any, len(hashes))
+	for i, h := range hashes {
+		rows[i] = []any{h[:], []byte(uses[h].body), uses[h].day}
+	}
+	found := make(map[textHash]textRef, len(hashes))
+	err := t.insertMany(ctx, `INSERT INTO texts (hash, body, last_day)`, rows,
+		`ON CONFLICT (hash) DO UPDATE SET
+			last_day = CASE WHEN excluded.last_day > texts.last_day THEN excluded.last_day ELSE texts.last_day END
+		RETURNING id, hash, last_day`,
+		func(scan func(...any) error) error {
+			var ref textRef
+			var h []byte
+			if err := scan(&ref.id, &h, &ref.lastDay); err != nil {
+				return err
+			}
+			found[textHash(h)] = ref
+			return nil
+		})
+	return found, err
+}

@@ -1,0 +1,379 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+
+	"dmarcd/internal/dns"
+	"dmarcd/internal/memory"
+)
+
+// Roles of a domain in a message; they add up.
+const (
+	roleAuthor    = 1
+	roleEnvelope  = 2
+	roleRecipient = 4
+)
+
+// Estimates of what rows take up beside their blobs, indexes included.
+const (
+	messageOverhead = 500 // with its domains
+	traceOverhead   = 50
+)
+
+// Position is how far a journal is loaded: zero for one never heard of.
+func (s *Store) Position(ctx context.Context, journal string) (memory.Position, error) {
+	var p memory.Position
+	err := s.read(ctx, "position", func(ctx context.Context, t *tx) error {
+		var err error
+		p, err = t.position(ctx, journal, "")
+		return err
+	})
+	return p, err
+}
+
+func (t *tx) position(ctx context.Context, journal, lock string) (memory.Position, error) {
+	var segment, octets int64
+	err := t.row(ctx, `SELECT segment, octets FROM positions WHERE journal = $1`+lock, journal).Scan(&segment, &octets)
+	if errors.Is(err, ErrNotFound) {
+		err = nil
+	}
+	return memory.Position{Segment: uint64(segment), Offset: octets}, err
+}
+
+// Load takes a batch, all of it or nothing, and moves the position of its journal
+// in the same transaction. ErrPosition says that the batch does not begin where
+// the journal stands; ErrRecord that this batch can never be taken, though part of
+// it may. After ErrUnavailable it may have been taken or not: Position tells.
+func (s *Store) Load(ctx context.Context, batch memory.Batch) error {
+	if batch.To.Before(batch.From) {
+		return fmt.Errorf("%w: it runs backwards, from %v to %v", ErrPosition, batch.From, batch.To)
+	}
+	l, err := newLoading(batch, memory.DayOf(s.now()))
+	if err != nil {
+		return err
+	}
+	var texts map[textHash]textRef
+	err = s.write(ctx, "load", func(ctx context.Context, t *tx) error {
+		if err := t.checkPosition(ctx, batch); err != nil {
+			return err
+		}
+		if err := l.storeMessages(ctx, t); err != nil {
+			return err
+		}
+		var err error
+		if texts, err = l.storeTallies(ctx, t); err != nil {
+			return err
+		}
+		if err := l.storeDays(ctx, t); err != nil {
+			return err
+		}
+		_, err = t.exec(ctx, `UPDATE positions SET segment = $2, octets = $3, loaded_at = $4 WHERE journal = $1`,
+			batch.Journal, int64(batch.To.Segment), batch.To.Offset, s.now().Unix())
+		return err
+	})
+	if err == nil {
+		s.texts.add(texts)
+	}
+	return err
+}
+
+// checkPosition locks the journal's position and compares it.
+func (t *tx) checkPosition(ctx context.Context, batch memory.Batch) error {
+	_, err := t.exec(ctx, `INSERT INTO positions (journal, segment, octets, loaded_at) VALUES ($1, 0, 0, 0) ON CONFLICT (journal) DO NOTHING`, batch.Journal)
+	if err != nil {
+		return err
+	}
+	at, err := t.position(ctx, batch.Journal, t.s.dialect.forUpdate)
+	if err == nil && at != batch.From {
+		return fmt.Errorf("%w: it begins at %v, journal %s is loaded up to %v", ErrPosition, batch.From, batch.Journal, at)
+	}
+	return err
+}
+
+// loading is a batch made ready to be written; it is not changed by writing but
+// for ids.
+type loading struct {
+	messages []message
+	tallies  []tallyRow
+	texts    map[textHash]textUse
+	days     map[int64]*dayCount
+}
+
+// message is a record in the form of its rows.
+type message struct {
+	id      int64
+	first   int64 // the smallest id of its time
+	columns []any // of messages, from queue_key on
+	domains map[string]int64
+	action  string
+	result  string
+	trace   []byte // nil for none
+}
+
+// dayCount is what a batch adds to a row of days.
+type dayCount struct{ messages, messageBytes, traceBytes, detailLost, lost int64 }
+
+type tallyKey struct {
+	day         int64
+	domain      string
+	record, row textHash
+	psl, failed int64
+}
+
+type tallyRow struct {
+	tallyKey
+	count, last int64
+}
+
+func newLoading(batch memory.Batch, today int64) (*loading, error) {
+	l := &loading{texts: make(map[textHash]textUse), days: make(map[int64]*dayCount)}
+	sums := make(map[tallyKey]*tallyRow)
+	for i := range batch.Records {
+		r := &batch.Records[i]
+		m, err := newMessage(r)
+		if err != nil {
+			return nil, fmt.Errorf("%w: record of %s, queue id %q: %w", ErrRecord, r.At, r.QueueID, err)
+		}
+		l.messages = append(l.messages, m)
+		if tally, due := r.Tally(); due {
+			l.add(sums, &tally)
+		}
+	}
+	for i := range batch.Tallies {
+		tally := &batch.Tallies[i]
+		l.add(sums, tally)
+		l.day(tally.Day).detailLost += tally.Count
+	}
+	if batch.Lost > 0 {
+		l.day(today).lost += int64(batch.Lost)
+	}
+	slices.SortStableFunc(l.messages, func(a, b message) int { return cmp.Compare(a.first, b.first) })
+	for _, sum := range sums {
+		l.tallies = append(l.tallies, *sum)
+	}
+	// In one order, so that two loaders cannot wait for each other.
+	slices.SortFunc(l.tallies, func(a, b tallyRow) int {
+		return cmp.Or(cmp.Compare(a.day, b.day), cmp.Compare(a.domain, b.domain),
+			slices.Compare(a.record[:], b.record[:]), slices.Compare(a.row[:], b.row[:]),
+			cmp.Compare(a.psl, b.psl), cmp.Compare(a.failed, b.failed))
+	})
+	return l, nil
+}
+
+func newMessage(r *memory.Record) (message, error) {
+	m := message{
+		first:   firstID(r.At),
+		domains: domainsOf(r),
+		action:  string(r.Decision.Action),
+		result:  string(r.Verdict.DMARC.Status),
+	}
+	bare := *r
+	bare.Trace = nil
+	blob, err := bare.AppendBinary(nil)
+	if err != nil {
+		return m, err
+	}
+	if r.Trace != nil {
+		if m.trace, err = packTrace(r.Trace); err != nil {
+			return m, err
+		}
+	}
+	m.columns = []any{textKey(queueKind, r.QueueID), textKey(messageKind, r.MessageID), nullable(clientKey(r.ClientIP)),
+		m.action, m.result, truth(r.Hold != ""), blob}
+	return m, nil
+}
+
+// domainsOf are the domains that a record is found by, with their roles.
+func domainsOf(r *memory.Record) map[string]int64 {
+	out := make(map[string]int64, 3)
+	add := func(n dns.Name, role int64) {
+		if !n.IsZero() {
+			out[n.String()] |= role
+		}
+	}
+	for _, author := range r.Verdict.Authors {
+		add(author, roleAuthor)
+	}
+	add(r.Verdict.DMARC.Author, roleAuthor)
+	add(r.EnvelopeFrom, roleEnvelope)
+	for i := range r.Outcomes {
+		for _, domain := range r.Outcomes[i].Domains {
+			add(domain, roleRecipient)
+		}
+	}
+	return out
+}
+
+// nullable is null for no octets.
+func nullable(b []byte) any {
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}
+
+func truth(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (l *loading) day(day int64) *dayCount {
+	d := l.days[day]
+	if d == nil {
+		d = &dayCount{}
+		l.days[day] = d
+	}
+	return d
+}
+
+// add adds a tally up.
+func (l *loading) add(sums map[tallyKey]*tallyRow, t *memory.Tally) {
+	key := tallyKey{day: t.Day, domain: t.PolicyDomain.String(), record: hashText(t.Record), row: hashText(t.Row),
+		psl: truth(t.PSL), failed: truth(t.Failed)}
+	l.use(key.record, t.Record, t.Day)
+	l.use(key.row, t.Row, t.Day)
+	sum := sums[key]
+	if sum == nil {
+		sum = &tallyRow{tallyKey: key}
+		sums[key] = sum
+	}
+	sum.count += t.Count
+	sum.last = max(sum.last, t.Last)
+}
+
+func (l *loading) use(h textHash, body string, day int64) {
+	if use, ok := l.texts[h]; !ok || use.day < day {
+		l.texts[h] = textUse{body: body, day: day}
+	}
+}
+
+// storeMessages writes the records' rows.
+func (l *loading) storeMessages(ctx context.Context, t *tx) error {
+	if err := l.giveIDs(ctx, t); err != nil {
+		return err
+	}
+	var traces, domains [][]any
+	for i := range l.messages {
+		m := &l.messages[i]
+		if m.trace != nil {
+			traces = append(traces, []any{m.id, m.trace})
+		}
+		for domain, roles := range m.domains {
+			domains = append(domains, []any{dayOfID(m.id), domain, m.id, roles, m.action, m.result})
+		}
+	}
+	if err := t.insertMany(ctx, `INSERT INTO traces (message, body)`, traces, "", nil); err != nil {
+		return err
+	}
+	slices.SortFunc(domains, func(a, b []any) int { // one place of the tree after the other
+		return cmp.Or(cmp.Compare(a[0].(int64), b[0].(int64)), cmp.Compare(a[1].(string), b[1].(string)), cmp.Compare(a[2].(int64), b[2].(int64)))
+	})
+	return t.insertMany(ctx, `INSERT INTO message_domains (day, domain, message, roles, action, result)`, domains, "", nil)
+}
+
+// giveIDs writes the messages proper, each under an id of its time that nobody
+// has. A taken one is rare; then those concerned draw again, from a range that
+// doubles, so that even a stopped clock only costs some rounds.
+func (l *loading) giveIDs(ctx context.Context, t *tx) error {
+	left := make([]*message, len(l.messages))
+	for i := range l.messages {
+		left[i] = &l.messages[i]
+	}
+	span := int64(idsPerMicrosecond)
+	for len(left) > 0 {
+		drawn := make(map[int64]*message, len(left))
+		rows := make([][]any, 0, len(left))
+		var again []*message
+		for _, m := range left {
+			m.id = m.first + rand.Int64N(span)
+			if drawn[m.id] != nil {
+				again = append(again, m)
+				continue
+			}
+			drawn[m.id] = m
+			rows = append(rows, append([]any{m.id, dayOfID(m.id)}, m.columns...))
+		}
+		err := t.insertMany(ctx, `INSERT INTO messages (id, day, queue_key, message_key, client, action, result, held, record)`, rows,
+			`ON CONFLICT (id) DO NOTHING RETURNING id`,
+			func(scan func(...any) error) error {
+				var id int64
+				err := scan(&id)
+				delete(drawn, id)
+				return err
+			})
+		if err != nil {
+			return err
+		}
+		for _, m := range drawn {
+			again = append(again, m)
+		}
+		left, span = again, span*2
+	}
+	return nil
+}
+
+// storeTallies adds up the tallies, and tells which texts the database now has.
+func (l *loading) storeTallies(ctx context.Context, t *tx) (map[textHash]textRef, error) {
+	found, err := t.storeTexts(ctx, l.texts)
+	if err != nil {
+		return nil, err
+	}
+	id := func(h textHash) int64 {
+		if ref, ok := found[h]; ok {
+			return ref.id
+		}
+		id, _ := t.s.texts.get(h, l.texts[h].day)
+		return id
+	}
+	rows := make([][]any, len(l.tallies))
+	for i, y := range l.tallies {
+		rows[i] = []any{y.day, y.domain, id(y.record), id(y.row), y.psl, y.failed, y.count, y.last}
+	}
+	return found, t.insertMany(ctx, `INSERT INTO tallies (day, policy_domain, record_id, row_id, psl, failed, messages, last)`, rows,
+		`ON CONFLICT (day, policy_domain, record_id, row_id, psl, failed) DO UPDATE SET
+			messages = tallies.messages + excluded.messages,
+			last = CASE WHEN excluded.last > tallies.last THEN excluded.last ELSE tallies.last END`, nil)
+}
+
+// storeDays adds to what each day holds and lacks. All loaders write these few
+// rows, so it comes last.
+func (l *loading) storeDays(ctx context.Context, t *tx) error {
+	days := make(map[int64]dayCount, len(l.days))
+	for day, count := range l.days {
+		days[day] = *count
+	}
+	for i := range l.messages {
+		m := &l.messages[i]
+		d := days[dayOfID(m.id)]
+		d.messages++
+		d.messageBytes += int64(len(m.columns[len(m.columns)-1].([]byte))) + messageOverhead
+		if m.trace != nil {
+			d.traceBytes += int64(len(m.trace)) + traceOverhead
+		}
+		days[dayOfID(m.id)] = d
+	}
+	return t.addDays(ctx, days)
+}
+
+// addDays adds counts, which may be negative, to the rows of days.
+func (t *tx) addDays(ctx context.Context, days map[int64]dayCount) error {
+	rows := make([][]any, 0, len(days))
+	for day, d := range days {
+		rows = append(rows, []any{day, d.messages, d.messageBytes, d.traceBytes, d.detailLost, d.lost})
+	}
+	slices.SortFunc(rows, func(a, b []any) int { return cmp.Compare(a[0].(int64), b[0].(int64)) })
+	return t.insertMany(ctx, `INSERT INTO days (day, messages, message_bytes, trace_bytes, detail_lost, lost)`, rows,
+		`ON CONFLICT (day) DO UPDATE SET
+			messages = days.messages + excluded.messages,
+			message_bytes = days.message_bytes + excluded.message_bytes,
+			trace_bytes = days.trace_bytes + excluded.trace_bytes,
+			detail_lost = days.detail_lost + excluded.detail_lost,
+			lost = days.lost + excluded.lost`, nil)
+}

@@ -1,0 +1,316 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"dmarcd/internal/dns"
+	"dmarcd/internal/memory"
+)
+
+// next is the batch of records that follows the position p.
+func next(journal string, p memory.Position, records []memory.Record) memory.Batch {
+	return memory.Batch{Journal: journal, From: p, To: memory.Position{Segment: max(p.Segment, 1), Offset: p.Offset + 1000}, Records: records}
+}
+
+// load loads records into a journal of the name, wherever it stands.
+func load(t testing.TB, s *Store, journal string, records []memory.Record) {
+	t.Helper()
+	p, err := s.Position(context.Background(), journal)
+	if err == nil {
+		err = s.Load(context.Background(), next(journal, p, records))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// counted adds up the tallies of all days.
+func counted(t testing.TB, s *Store) map[memory.Tally]int64 {
+	t.Helper()
+	sums := make(map[memory.Tally]int64)
+	days, err := s.TallyDays(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, day := range days {
+		domains, err := s.PolicyDomains(t.Context(), day)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range domains {
+			var rows, messages, failed int64
+			err := s.Tallies(t.Context(), day, d.Domain, func(y *memory.Tally) error {
+				rows, messages = rows+1, messages+y.Count
+				if y.Failed {
+					failed += y.Count
+				}
+				key := *y
+				key.Count = 0
+				sums[key] += y.Count
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if rows != d.Rows || messages != d.Messages || failed != d.Failed {
+				t.Errorf("%v: rows %d, messages %d, failed %d", d, rows, messages, failed)
+			}
+		}
+	}
+	return sums
+}
+
+// expected is what counted should give for records.
+func expected(records []memory.Record) map[memory.Tally]int64 {
+	sums, lasts := make(map[memory.Tally]int64), make(map[memory.Tally]int64)
+	for i := range records {
+		y, ok := records[i].Tally()
+		if !ok {
+			continue
+		}
+		key := y
+		key.Count, key.Last = 0, 0
+		sums[key] += y.Count
+		lasts[key] = max(lasts[key], y.Last)
+	}
+	out := make(map[memory.Tally]int64)
+	for key, n := range sums {
+		full := key
+		full.Last = lasts[key]
+		out[full] = n
+	}
+	return out
+}
+
+// all gives all messages, oldest first.
+func all(t testing.TB, s *Store) []memory.Record {
+	t.Helper()
+	var out []memory.Record
+	if err := s.Records(t.Context(), time.Time{}, time.Time{}, func(r *memory.Record) error { out = append(out, *r); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func TestLoadAndReadBack(t *testing.T) {
+	eachDialect(t, func(t *testing.T, db database) {
+		s := db.open(t)
+		want := newTraffic(1, 50).batch(1700, epoch0, 36*time.Hour)
+		for chunk := range slices.Chunk(want, 600) {
+			load(t, s, "a", chunk)
+		}
+		got := all(t, s)
+		if len(got) != len(want) {
+			t.Fatalf("%d records, want %d", len(got), len(want))
+		}
+		for i := range want {
+			bare := want[i]
+			bare.Trace = nil
+			if !same(t, &bare, &got[i]) {
+				t.Fatalf("record %d:\n%+v\nwant\n%+v", i, got[i], bare)
+			}
+		}
+		if got, want := counted(t, s), expected(want); !maps.Equal(got, want) {
+			t.Errorf("tallies: %d, want %d", len(got), len(want))
+		}
+		if n, err := s.Count(t.Context(), epoch0, epoch0.Add(24*time.Hour)); err != nil || n != 1134 {
+			t.Errorf("count of a day %d, %v", n, err)
+		}
+	})
+}
+
+// same compares by encoding.
+func same(t testing.TB, a, b *memory.Record) bool {
+	t.Helper()
+	return slices.Equal(must(a.AppendBinary(nil)), must(b.AppendBinary(nil)))
+}
+
+func TestLoadIsExactlyOnce(t *testing.T) {
+	eachDialect(t, func(t *testing.T, db database) {
+		s := db.open(t)
+		records := newTraffic(2, 5).batch(100, epoch0, time.Hour)
+		first := next("a", memory.Position{}, records)
+		if err := s.Load(t.Context(), first); err != nil {
+			t.Fatal(err)
+		}
+		before := counted(t, s)
+		for name, batch := range map[string]memory.Batch{
+			"again":     first,
+			"a gap":     next("a", memory.Position{Segment: 1, Offset: 1001}, records),
+			"backwards": {Journal: "a", From: first.To, To: first.From, Records: records},
+		} {
+			if err := s.Load(t.Context(), batch); !errors.Is(err, ErrPosition) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if p, err := s.Position(t.Context(), "a"); err != nil || p != first.To {
+			t.Errorf("position %v, %v", p, err)
+		}
+		if p, err := s.Position(t.Context(), "b"); err != nil || p != (memory.Position{}) {
+			t.Errorf("position of an unknown journal %v, %v", p, err)
+		}
+		if n := len(all(t, s)); n != 100 || !maps.Equal(before, counted(t, s)) {
+			t.Errorf("%d records, or other tallies", n)
+		}
+	})
+}
+
+func TestLoadTalliesAndLosses(t *testing.T) {
+	eachDialect(t, func(t *testing.T, db database) {
+		s := db.open(t)
+		s.now = func() time.Time { return epoch0.Add(48 * time.Hour) }
+		day := memory.DayOf(epoch0)
+		tally := memory.Tally{Day: day, PolicyDomain: dns.MustParse("sender.example"), Record: "v=DMARC1; p=none\x00\xff", Row: "\x00key\xfe", PSL: true, Count: 3, Last: 77}
+		failed := tally
+		failed.Failed, failed.Count = true, 4
+		batch := next("a", memory.Position{}, nil)
+		batch.Tallies, batch.Lost = []memory.Tally{tally, failed, tally}, 5
+		if err := s.Load(t.Context(), batch); err != nil {
+			t.Fatal(err)
+		}
+		tally.Count, failed.Count = 0, 0
+		if got := counted(t, s); !maps.Equal(got, map[memory.Tally]int64{tally: 6, failed: 4}) {
+			t.Errorf("%+v", got)
+		}
+		days, err := s.Days(t.Context(), day, day+5)
+		if want := []Day{{Day: day, DetailLost: 10}, {Day: day + 2, Lost: 5}}; err != nil || !slices.Equal(days, want) {
+			t.Errorf("%+v, %v", days, err)
+		}
+	})
+}
+
+// A clock that stands still gives all records one microsecond.
+func TestLoadOfOneMicrosecond(t *testing.T) {
+	eachDialect(t, func(t *testing.T, db database) {
+		s, d := db.open(t), newTraffic(3, 3)
+		for range 4 {
+			load(t, s, "a", d.batch(900, epoch0, 0))
+		}
+		if n := len(all(t, s)); n != 3600 {
+			t.Errorf("%d records", n)
+		}
+	})
+}
+
+func TestLoadTakesAnyText(t *testing.T) {
+	eachDialect(t, func(t *testing.T, db database) {
+		s := db.open(t)
+		r := newTraffic(4, 1).record(epoch0)
+		r.QueueID, r.MessageID, r.Helo, r.Decision.Action = "\x00\xff", "a\x00b\xffc", "\xc3\x28", "\x00odd"
+		load(t, s, "journal \x00\xff", []memory.Record{r})
+		for _, id := range []string{r.QueueID, r.MessageID, "<" + r.MessageID + ">"} {
+			if got, err := s.Find(t.Context(), id, 10); err != nil || len(got) != 1 {
+				t.Errorf("find %q: %d, %v", id, len(got), err)
+			}
+		}
+		for _, at := range []time.Time{{}, time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), time.Unix(-1, 0)} {
+			load(t, s, "b", []memory.Record{newTraffic(5, 1).record(at)})
+		}
+		if n := len(all(t, s)); n != 4 {
+			t.Errorf("%d records", n)
+		}
+	})
+}
+
+func TestErrRecord(t *testing.T) {
+	eachDialect(t, func(t *testing.T, db database) {
+		s, d := db.open(t), newTraffic(6, 1)
+		rawChange(t, s, map[string]string{
+			"sqlite":   `CREATE TRIGGER odd BEFORE INSERT ON messages WHEN new.action = 'odd' BEGIN SELECT RAISE(ABORT, 'odd'); END`,
+			"postgres": `ALTER TABLE messages ADD CONSTRAINT odd CHECK (action <> 'odd')`,
+		}[db.kind])
+		records := d.batch(10, epoch0, time.Hour)
+		records[5].Decision.Action = "odd"
+		if err := s.Load(t.Context(), next("a", memory.Position{}, records)); !errors.Is(err, ErrRecord) || errors.Is(err, ErrUnavailable) {
+			t.Errorf("%v", err)
+		}
+		if p, err := s.Position(t.Context(), "a"); err != nil || p != (memory.Position{}) || len(all(t, s)) != 0 || len(counted(t, s)) != 0 {
+			t.Errorf("something was kept; position %v, %v", p, err)
+		}
+		load(t, s, "a", records[:5])
+		load(t, s, "a", records[6:])
+	})
+}
+
+// rawChange changes the database behind the store's back.
+func rawChange(t testing.TB, s *Store, query string) {
+	t.Helper()
+	if _, err := s.writer.ExecContext(context.Background(), query); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+}
+
+func TestSeveralJournalsAtOnce(t *testing.T) {
+	eachDialect(t, func(t *testing.T, db database) {
+		const journals, batches, size = 3, 12, 150
+		stores := []*Store{db.open(t), db.open(t), db.open(t)}
+		if db.kind == "sqlite" {
+			stores[1], stores[2] = stores[0], stores[0]
+		}
+		var mu sync.Mutex
+		var records []memory.Record
+		var wait sync.WaitGroup
+		for j := range journals {
+			d := newTraffic(uint64(10+j/2), 4) // two of them with the same mail
+			wait.Go(func() {
+				s, name, at := stores[j], fmt.Sprintf("journal%d", j), memory.Position{}
+				for range batches {
+					batch := next(name, at, d.batch(size, epoch0, time.Second))
+					if err := s.Load(t.Context(), batch); err != nil {
+						t.Error(err)
+						return
+					}
+					at = batch.To
+					mu.Lock()
+					records = append(records, batch.Records...)
+					mu.Unlock()
+				}
+			})
+		}
+		wait.Wait()
+		if got := len(all(t, stores[0])); got != journals*batches*size {
+			t.Errorf("%d records", got)
+		}
+		if got, want := counted(t, stores[0]), expected(records); !reflect.DeepEqual(got, want) {
+			t.Errorf("tallies differ: %d and %d rows", len(got), len(want))
+		}
+		for j := range journals {
+			if p, err := stores[0].Position(t.Context(), fmt.Sprintf("journal%d", j)); err != nil || p.Offset != batches*1000 {
+				t.Errorf("journal %d: %v, %v", j, p, err)
+			}
+		}
+	})
+}
+
+// Two daemons that believe to own one journal: each batch is taken once.
+func TestOneJournalTwice(t *testing.T) {
+	eachDialect(t, func(t *testing.T, db database) {
+		s := db.open(t)
+		batch := next("a", memory.Position{}, newTraffic(11, 2).batch(50, epoch0, time.Minute))
+		var wait sync.WaitGroup
+		results := make([]error, 4)
+		for i := range results {
+			wait.Go(func() { results[i] = s.Load(t.Context(), batch) })
+		}
+		wait.Wait()
+		taken := 0
+		for _, err := range results {
+			if err == nil {
+				taken++
+			} else if !errors.Is(err, ErrPosition) {
+				t.Error(err)
+			}
+		}
+		if n := len(all(t, s)); taken != 1 || n != 50 {
+			t.Errorf("taken %d times, %d records", taken, n)
+		}
+	})
+}

@@ -1,0 +1,281 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"dmarcd/internal/memory"
+)
+
+// pageRows is how many rows one transaction of a long read takes.
+const pageRows = 500
+
+// Found is a message as it was found.
+type Found struct {
+	Key    int64 // names the message for ever; a later message has a greater one
+	Record *memory.Record
+}
+
+// decode reads a record. One that cannot be read, of a newer version or damaged,
+// is logged, counted and left out (nil): it must not hide the others.
+func (s *Store) decode(ctx context.Context, id int64, blob []byte) *memory.Record {
+	r, err := memory.DecodeRecord(blob)
+	if err != nil {
+		s.undecodable.Add(1)
+		s.log.WarnContext(ctx, "a stored record cannot be read", "key", id, "error", err)
+		return nil
+	}
+	return r
+}
+
+// Find gives the messages with a queue id or a message-id (with or without its
+// brackets), newest first, with their traces.
+func (s *Store) Find(ctx context.Context, id string, limit int) ([]memory.Record, error) {
+	id = strings.TrimSpace(id)
+	bare := unbracketed(id)
+	byQueue, err := s.Search(ctx, Query{QueueID: id, Limit: limit})
+	if err != nil {
+		return nil, err
+	}
+	byMessage, err := s.Search(ctx, Query{MessageID: bare, Limit: limit})
+	if err != nil {
+		return nil, err
+	}
+	all := append(byQueue, byMessage...)
+	slices.SortFunc(all, func(a, b Found) int { return cmp.Compare(b.Key, a.Key) })
+	all = slices.CompactFunc(all, func(a, b Found) bool { return a.Key == b.Key })
+	if limit > 0 && len(all) > limit {
+		all = all[:limit]
+	}
+	if err := s.addTraces(ctx, all); err != nil {
+		return nil, err
+	}
+	out := make([]memory.Record, len(all))
+	for i, f := range all {
+		out[i] = *f.Record
+	}
+	return out, nil
+}
+
+// unbracketed is a message-id without its brackets.
+func unbracketed(id string) string {
+	if inner, ok := strings.CutPrefix(id, "<"); ok {
+		return strings.TrimSuffix(inner, ">")
+	}
+	return id
+}
+
+// Get gives one message with its trace; ErrNotFound if it is there no more.
+func (s *Store) Get(ctx context.Context, key int64) (*memory.Record, error) {
+	found, err := s.fetch(ctx, []int64{key})
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, ErrNotFound
+	}
+	return found[0].Record, s.addTraces(ctx, found)
+}
+
+// fetch gives the messages that are still there, in the order asked for.
+func (s *Store) fetch(ctx context.Context, keys []int64) ([]Found, error) {
+	blobs := make(map[int64][]byte, len(keys))
+	err := s.read(ctx, "fetch", func(ctx context.Context, t *tx) error {
+		return t.byKeys(ctx, `SELECT id, record FROM messages WHERE id IN`, keys, blobs)
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Found, 0, len(keys))
+	for _, key := range keys {
+		blob, ok := blobs[key]
+		if !ok {
+			continue
+		}
+		if r := s.decode(ctx, key, blob); r != nil {
+			out = append(out, Found{Key: key, Record: r})
+		}
+	}
+	return out, nil
+}
+
+// byKeys gathers a blob for each key.
+func (t *tx) byKeys(ctx context.Context, query string, keys []int64, blobs map[int64][]byte) error {
+	for chunk := range slices.Chunk(keys, 256) {
+		args := make([]any, len(chunk))
+		for i, key := range chunk {
+			args[i] = key
+		}
+		err := t.rows(ctx, func(scan func(...any) error) error {
+			var id int64
+			var blob []byte
+			err := scan(&id, &blob)
+			blobs[id] = blob
+			return err
+		}, query+" ("+argList(1, len(args))+")", args...)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addTraces fills in the traces that there are.
+func (s *Store) addTraces(ctx context.Context, found []Found) error {
+	keys := make([]int64, len(found))
+	for i, f := range found {
+		keys[i] = f.Key
+	}
+	blobs := make(map[int64][]byte)
+	err := s.read(ctx, "traces", func(ctx context.Context, t *tx) error {
+		return t.byKeys(ctx, `SELECT message, body FROM traces WHERE message IN`, keys, blobs)
+	})
+	if err != nil {
+		return err
+	}
+	for _, f := range found {
+		blob, ok := blobs[f.Key]
+		if !ok {
+			continue
+		}
+		trace, err := unpackTrace(blob)
+		if err != nil {
+			s.undecodable.Add(1)
+			s.log.WarnContext(ctx, "a stored trace cannot be read", "key", f.Key, "error", err)
+			continue
+		}
+		f.Record.Trace = trace
+	}
+	return nil
+}
+
+// Records gives the messages from since to before until, oldest first and without
+// their traces, to yield, which may keep them; an error of yield ends it and is
+// returned. No transaction is open while yield works. Messages that are loaded
+// meanwhile are seen if their time is still to come. A zero time is no bound.
+func (s *Store) Records(ctx context.Context, since, until time.Time, yield func(*memory.Record) error) error {
+	next, end := idRange(since, until)
+	for {
+		ids, blobs, err := s.page(ctx, next, end)
+		if err != nil {
+			return err
+		}
+		for i, id := range ids {
+			r := s.decode(ctx, id, blobs[i])
+			if r == nil {
+				continue
+			}
+			if err := yield(r); err != nil {
+				return err
+			}
+		}
+		if len(ids) < pageRows {
+			return nil
+		}
+		next = ids[len(ids)-1] + 1
+	}
+}
+
+// page reads the messages with ids from first to before end, as far as one page goes.
+func (s *Store) page(ctx context.Context, first, end int64) (ids []int64, blobs [][]byte, err error) {
+	err = s.read(ctx, "records", func(ctx context.Context, t *tx) error {
+		ids, blobs = ids[:0], blobs[:0]
+		return t.rows(ctx, func(scan func(...any) error) error {
+			var id int64
+			var blob []byte
+			err := scan(&id, &blob)
+			ids, blobs = append(ids, id), append(blobs, blob)
+			return err
+		}, `SELECT id, record FROM messages WHERE id >= $1 AND id < $2 ORDER BY id LIMIT $3`, first, end, pageRows)
+	})
+	return ids, blobs, err
+}
+
+// idRange is the ids from since to before until; a zero time is no bound.
+func idRange(since, until time.Time) (first, end int64) {
+	first, end = math.MinInt64, math.MaxInt64
+	if !since.IsZero() {
+		first = firstID(since)
+	}
+	if !until.IsZero() {
+		end = firstID(until)
+	}
+	return first, end
+}
+
+// Count estimates how many messages Records would give, at the cost of a few rows:
+// whole days are counted exactly, parts of a day in proportion.
+func (s *Store) Count(ctx context.Context, since, until time.Time) (int64, error) {
+	first, end := idRange(since, until)
+	var total float64
+	err := s.read(ctx, "count", func(ctx context.Context, t *tx) error {
+		total = 0
+		return t.rows(ctx, func(scan func(...any) error) error {
+			var day, messages int64
+			if err := scan(&day, &messages); err != nil {
+				return err
+			}
+			from, to := max(first, day*idsPerDay), min(end, (day+1)*idsPerDay)
+			total += float64(messages) * float64(max(to-from, 0)) / idsPerDay
+			return nil
+		}, `SELECT day, messages FROM days WHERE day >= $1 AND day <= $2 AND messages > 0`, dayOfID(first), dayOfID(end))
+	})
+	return int64(math.Round(total)), err
+}
+
+// Held gives the messages in the MTA's hold queue, as far as we know, newest first.
+func (s *Store) Held(ctx context.Context, limit int) ([]Found, error) {
+	var keys []int64
+	err := s.read(ctx, "held", func(ctx context.Context, t *tx) error {
+		var err error
+		keys, err = t.keys(ctx, `SELECT id FROM messages WHERE held = 1 ORDER BY id DESC LIMIT $1`, searchLimit(limit))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.fetch(ctx, keys)
+}
+
+// keys runs a query for one column of keys.
+func (t *tx) keys(ctx context.Context, query string, args ...any) ([]int64, error) {
+	var keys []int64
+	err := t.rows(ctx, func(scan func(...any) error) error {
+		var key int64
+		err := scan(&key)
+		keys = append(keys, key)
+		return err
+	}, query, args...)
+	return keys, err
+}
+
+// Day is what the store holds, and lacks, of one UTC day.
+type Day struct {
+	Day        int64 // as memory.DayOf counts
+	Messages   int64 // found by Records
+	DetailLost int64 // messages that were only tallied
+	Lost       int64 // records that could not be read, counted on the day of loading
+}
+
+// Days lists the days from since to until, both included, that anything is known
+// of, oldest first.
+func (s *Store) Days(ctx context.Context, since, until int64) ([]Day, error) {
+	var out []Day
+	err := s.read(ctx, "days", func(ctx context.Context, t *tx) error {
+		out = nil
+		return t.rows(ctx, func(scan func(...any) error) error {
+			var d Day
+			err := scan(&d.Day, &d.Messages, &d.DetailLost, &d.Lost)
+			out = append(out, d)
+			return err
+		}, `SELECT day, messages, detail_lost, lost FROM days WHERE day >= $1 AND day <= $2 ORDER BY day`, bounded(since), bounded(until))
+	})
+	return out, err
+}
+
+// bounded keeps a day within what a column of days holds.
+func bounded(day int64) int64 { return min(max(day, math.MinInt32), math.MaxInt32) }

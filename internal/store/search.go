@@ -1,0 +1,233 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"dmarcd/internal/dns"
+)
+
+// Limits of a search.
+const (
+	defaultFound = 100
+	maxFound     = 10_000
+)
+
+// Query says which messages to search for: those that meet all that is set. The
+// zero Query is all messages.
+type Query struct {
+	QueueID   string
+	MessageID string       // with or without brackets
+	Domain    dns.Name     // of the author, the envelope sender or a recipient
+	Client    netip.Prefix // the client's network, or its address as one
+	// Recipients restricts the search to mail for any of these domains. It serves
+	// users who may see no others. nil is no restriction, an empty list finds nothing.
+	Recipients []dns.Name
+	Action     string // what was done
+	Result     string // what DMARC found; "-" for mail that it did not run on
+	Since      time.Time
+	Until      time.Time // before this
+	Before     int64     // only keys smaller than this: the last one of the page before; 0 for the first page
+	Limit      int       // at most 10,000; 0 for 100
+}
+
+func searchLimit(n int) int {
+	if n <= 0 {
+		return defaultFound
+	}
+	return min(n, maxFound)
+}
+
+// where is a condition being built, with its arguments.
+type where struct {
+	b    strings.Builder
+	args []any
+}
+
+// and adds a condition; each %s in it stands for the next of args.
+func (w *where) and(condition string, args ...any) {
+	if w.b.Len() > 0 {
+		w.b.WriteString(" AND ")
+	}
+	names := make([]any, len(args))
+	for i, arg := range args {
+		w.args = append(w.args, arg)
+		names[i] = fmt.Sprintf("$%d", len(w.args))
+	}
+	fmt.Fprintf(&w.b, condition, names...)
+}
+
+// Search gives messages, newest first, without their traces. It walks the index
+// that narrows most, from day to day backwards, until it has enough.
+func (s *Store) Search(ctx context.Context, q Query) ([]Found, error) {
+	q.MessageID = unbracketed(strings.TrimSpace(q.MessageID))
+	q.Limit = searchLimit(q.Limit)
+	if q.Recipients != nil && len(q.Recipients) == 0 {
+		return nil, nil
+	}
+	first, end := idRange(q.Since, q.Until)
+	if q.Before != 0 {
+		end = min(end, q.Before)
+	}
+	if first >= end {
+		return nil, nil
+	}
+	var keys []int64
+	var err error
+	if plan, byDay := q.plan(); byDay {
+		keys, err = s.searchDays(ctx, plan, first, end, q.Limit)
+	} else {
+		err = s.read(ctx, "search", func(ctx context.Context, t *tx) error {
+			keys, err = t.keys(ctx, `SELECT m.id FROM messages m WHERE m.id >= $1 AND m.id < $2 ORDER BY m.id DESC LIMIT $3`, first, end, q.Limit)
+			return err
+		})
+	}
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.fetch(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	return q.confirm(found), nil
+}
+
+// confirm leaves out what only shares a hash with what was searched for.
+func (q *Query) confirm(found []Found) []Found {
+	kept := found[:0]
+	for _, f := range found {
+		if (q.QueueID == "" || f.Record.QueueID == q.QueueID) && (q.MessageID == "" || f.Record.MessageID == q.MessageID) {
+			kept = append(kept, f)
+		}
+	}
+	return kept
+}
+
+// searchPlan is a query for one day; $1 to $4 are the day, the first id, the end
+// and the limit.
+type searchPlan struct {
+	sql  string
+	args []any
+}
+
+// plan chooses the index. byDay is false where nothing is set that narrows.
+func (q *Query) plan() (p searchPlan, byDay bool) {
+	w := &where{args: []any{nil, nil, nil, nil}}
+	id, byDomain := "m.id", false
+	switch {
+	case q.QueueID != "", q.MessageID != "", q.Client.IsValid():
+		w.b.WriteString("m.day = $1 AND m.id >= $2 AND m.id < $3")
+		if q.QueueID != "" {
+			w.and("m.queue_key = %s", hashKey(queueKind, q.QueueID))
+		}
+		if q.MessageID != "" {
+			w.and("m.message_key = %s", hashKey(messageKind, q.MessageID))
+		}
+		if q.Client.IsValid() {
+			first, last := clientRange(q.Client)
+			w.and("m.client >= %s AND m.client <= %s", first, last)
+		}
+	case !q.Domain.IsZero(), len(q.Recipients) > 0:
+		byDomain = true
+		id = "m.message"
+		w.b.WriteString("m.day = $1 AND m.message >= $2 AND m.message < $3")
+	case q.Action != "", q.Result != "":
+		w.b.WriteString("m.day = $1 AND m.id >= $2 AND m.id < $3")
+	default:
+		return p, false
+	}
+	q.domains(w, id, byDomain)
+	q.outcome(w, byDomain)
+	table := "messages m"
+	if byDomain {
+		table = "message_domains m"
+	}
+	sql := `SELECT ` + id + ` FROM ` + table + ` WHERE ` + w.b.String() + ` GROUP BY ` + id + ` ORDER BY ` + id + ` DESC LIMIT $4`
+	if !byDomain || !q.Domain.IsZero() || len(q.Recipients) == 1 { // no message comes twice
+		sql = strings.Replace(sql, ` GROUP BY `+id, "", 1)
+	}
+	return searchPlan{sql: sql, args: w.args[4:]}, true
+}
+
+// domains adds the conditions on domains.
+func (q *Query) domains(w *where, id string, byDomain bool) {
+	recipients := q.Recipients
+	switch {
+	case q.Domain.IsZero():
+	case byDomain:
+		w.and("m.domain = %s", q.Domain.String())
+	default:
+		w.and("EXISTS (SELECT 1 FROM message_domains d WHERE d.day = m.day AND d.message = m.id AND d.domain = %s)", q.Domain.String())
+	}
+	if len(recipients) == 0 {
+		return
+	}
+	names := make([]any, len(recipients))
+	for i, domain := range recipients {
+		names[i] = domain.String()
+	}
+	list := strings.TrimSuffix(strings.Repeat("%s,", len(names)), ",")
+	if byDomain && q.Domain.IsZero() {
+		w.and("m.domain IN ("+list+")", names...)
+		w.and("m.roles >= 4")
+		return
+	}
+	w.and("EXISTS (SELECT 1 FROM message_domains d WHERE d.day = m.day AND d.message = "+id+" AND d.roles >= 4 AND d.domain IN ("+list+"))", names...)
+}
+
+// outcome adds the conditions on action and result.
+func (q *Query) outcome(w *where, byDomain bool) {
+	result := q.Result
+	if result == "-" {
+		result = ""
+	}
+	if q.Action != "" {
+		w.and("m.action = %s", q.Action)
+	} else if q.Result != "" && !byDomain {
+		// All there are, so that the index on action and result serves.
+		w.and("m.action IN (" + actionWords + ")")
+	}
+	if q.Result != "" {
+		w.and("m.result = %s", result)
+	}
+}
+
+// actionWords are the actions that a message may have met.
+const actionWords = `'bypass', 'quarantine', 'reject', 'defer', 'discard', ''`
+
+// searchDays runs the plan for the days that have messages, the last one first,
+// until there are enough.
+func (s *Store) searchDays(ctx context.Context, p searchPlan, first, end int64, limit int) ([]int64, error) {
+	var days []int64
+	err := s.read(ctx, "search", func(ctx context.Context, t *tx) error {
+		var err error
+		days, err = t.keys(ctx, `SELECT day FROM days WHERE day >= $1 AND day <= $2 AND messages > 0 ORDER BY day DESC`, dayOfID(first), dayOfID(end))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var keys []int64
+	for _, day := range days {
+		// A transaction for each day: none stays open for long. Its ids are spelled
+		// out, so that no plan can wander into other days.
+		var more []int64
+		err := s.read(ctx, "search", func(ctx context.Context, t *tx) error {
+			args := append([]any{day, max(first, day*idsPerDay), min(end, (day+1)*idsPerDay), limit - len(keys)}, p.args...)
+			var err error
+			more, err = t.keys(ctx, p.sql, args...)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, more...)
+		if len(keys) >= limit {
+			break
+		}
+	}
+	return keys, nil
+}
