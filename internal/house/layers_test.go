@@ -38,6 +38,7 @@ var ranks = map[string]int{
 
 	"admin":    6,
 	"inbound":  6,
+	"journal":  6,
 	"metrics":  6,
 	"resolver": 6,
 	"mailer":   6,

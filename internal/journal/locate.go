@@ -1,0 +1,86 @@
+package journal
+
+import (
+	"context"
+	"fmt"
+
+	"dmarcd/internal/memory"
+)
+
+// ask asks the store how far it has the journal, and takes the loader there.
+func (l *loader) ask(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.LoadTimeout)
+	defer cancel()
+	pos, err := l.cfg.Sink.Position(ctx, l.id)
+	if err != nil {
+		l.strikes = 0 // it is not the batch
+		return fmt.Errorf("journal: the store's position: %w", err)
+	}
+	if l.pending != nil {
+		return l.resume(ctx, pos)
+	}
+	return l.begin(ctx, pos)
+}
+
+// resume goes on after a batch whose fate was not known.
+func (l *loader) resume(ctx context.Context, pos memory.Position) error {
+	s := l.pending
+	switch {
+	case pos == s.to: // it was taken all the same
+		l.known, l.pending = true, nil
+		l.loaded(*s)
+		return nil
+	case pos == l.store: // it was not
+		l.known, l.pending = true, nil
+		return nil
+	case pos.Before(l.store):
+		l.cfg.Log.Warn("journal: the store has gone back, as from a backup; it gets again what is still here",
+			"store", pos, "before", l.store)
+		l.pending = nil
+		l.leave()
+		return l.begin(ctx, pos)
+	}
+	return l.rename(ctx, pos, memory.Position{Segment: s.to.Segment, Offset: l.off})
+}
+
+// begin goes to where the store is.
+func (l *loader) begin(ctx context.Context, pos memory.Position) error {
+	born, last, end := l.shelf.bounds()
+	if pos.Segment > last || pos.Segment == end.Segment && end.Before(pos) {
+		return l.rename(ctx, pos, memory.Position{Segment: born})
+	}
+	if noted := l.note.last; pos.Before(noted.from) {
+		l.cfg.Log.Warn("journal: the store has less than it was given, as from a backup; what is gone here stays gone",
+			"store", pos, "given", noted.from)
+	}
+	l.place(pos, pos)
+	return nil
+}
+
+// place makes from the next that is read, in a store which has store.
+func (l *loader) place(store, from memory.Position) {
+	l.known, l.pending = true, nil
+	l.store, l.start = store, from
+	l.after = 0
+	l.shelf.advance(from, 0)
+}
+
+// rename goes on under a new id, from the position from: the store has a position
+// under the old one that is none of ours. So it is where a machine, or only this
+// directory, was copied: somebody else loads under the same name.
+func (l *loader) rename(ctx context.Context, pos, from memory.Position) error {
+	id := newID()
+	if err := l.cfg.Sink.Load(ctx, memory.Batch{Journal: id, To: from}); err != nil {
+		l.counts.loadErrors.Add(1)
+		return fmt.Errorf("journal: begin under a new id: %w", err)
+	}
+	l.cfg.Log.Error("journal: the store has records under this journal's id that are not from here; going on under a new one",
+		"id", l.id, "new_id", id, "store", pos, "here", from)
+	if err := writeID(l.cfg.Dir, id); err != nil {
+		l.cfg.Log.Error("journal: the new id cannot be kept", "error", err)
+	}
+	l.id = id
+	l.leave()
+	l.place(from, from)
+	return nil
+}

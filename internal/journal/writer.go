@@ -1,0 +1,202 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+)
+
+const (
+	// maxWrite is about how much goes into one write, in octets.
+	maxWrite = 1 << 20
+	// retryWrite is for how long nothing is written after an error.
+	retryWrite = time.Second
+)
+
+var (
+	errNoSegment = errors.New("no segment could be made")
+	errFull      = errors.New("the journal is full")
+)
+
+// writer is the one that writes records. Only its goroutine uses it, once it runs.
+type writer struct {
+	cfg    *Config
+	queue  *queue
+	shelf  *shelf
+	keeper *keeper
+	syncer *syncer
+	counts *counts
+	quit   chan struct{}
+
+	current *made    // nil if there is none to write to
+	segment *segment // of current
+	number  uint32   // of the next frame
+	broken  bool     // current takes no more
+
+	failing bool      // the last write failed
+	retry   time.Time // not before, if failing
+	lost    uint64    // records, while failing
+}
+
+func newWriter(cfg *Config, j *Journal) *writer {
+	return &writer{
+		cfg: cfg, queue: j.queue, shelf: j.shelf, keeper: j.keeper, syncer: j.syncer, counts: &j.counts,
+		quit: make(chan struct{}),
+	}
+}
+
+// run writes until stop is called, and then what is left.
+func (w *writer) run() {
+	defer w.queue.bury()
+	for {
+		select {
+		case <-w.queue.kick:
+			w.turn()
+		case <-w.quit:
+			w.turn()
+			return
+		}
+	}
+}
+
+func (w *writer) stop() { close(w.quit) }
+
+func (w *writer) turn() {
+	g := w.queue.take()
+	w.write(&g)
+	w.queue.done(g)
+}
+
+// write writes a group, or loses what cannot be written, and answers who waits.
+func (w *writer) write(g *group) {
+	pos, next := 0, 0
+	answer := func(err error) {
+		for ; next < len(g.waiters) && g.waiters[next].end <= pos; next++ {
+			w.queue.answer(g.waiters[next], err)
+		}
+	}
+	answer(nil) // of a flush with nothing before it
+	for pos < len(g.buf) {
+		n, err := w.some(g.buf[pos:])
+		pos += n
+		answer(nil)
+		if err == nil {
+			continue
+		}
+		w.lose(g.buf[pos:])
+		pos = len(g.buf)
+		answer(ErrLost)
+	}
+}
+
+// some writes whole frames of b, and returns how much of it is written. After an
+// error it may not be called again for the same frames.
+func (w *writer) some(b []byte) (int, error) {
+	if w.failing && w.cfg.Now().Before(w.retry) {
+		return 0, errFull
+	}
+	w.roll()
+	switch {
+	case w.current == nil:
+		return 0, w.failed(errNoSegment)
+	case w.shelf.full():
+		return 0, w.failed(errFull)
+	}
+	n, frames := 0, uint32(0)
+	for n < len(b) && (n == 0 || n+frameLen(b[n:]) <= maxWrite) {
+		n += seal(b[n:], w.current.seed, w.number+frames)
+		frames++
+	}
+	wrote, err := w.current.f.WriteAt(b[:n], w.segment.size)
+	if err == nil {
+		w.commit(b, n, frames)
+		return n, nil
+	}
+	return w.cut(b[:n], wrote, err)
+}
+
+// commit makes n octets of frames known to who reads.
+func (w *writer) commit(b []byte, n int, frames uint32) {
+	w.number += frames
+	w.shelf.commit(w.segment, int64(n), int64(frames), parseHead(b).at)
+	w.syncer.wrote()
+	if w.failing {
+		w.failing = false
+		w.cfg.Log.Info("journal is written again", "records_lost", w.lost)
+		w.lost = 0
+	}
+}
+
+// cut keeps the whole frames of a write that failed after wrote octets, and takes
+// the rest off the segment.
+func (w *writer) cut(b []byte, wrote int, err error) (int, error) {
+	n, frames := 0, uint32(0)
+	for n < wrote && n+frameLen(b[n:]) <= wrote {
+		n += frameLen(b[n:])
+		frames++
+	}
+	first := !w.failing
+	if n > 0 {
+		w.commit(b, n, frames)
+	}
+	full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+	if terr := w.current.f.Truncate(w.segment.size); terr != nil || !full {
+		w.broken = true // who knows what it holds; what it should hold is known
+	}
+	if first && !full && w.keeper.ready() {
+		w.counts.writeErrors.Add(1)
+		w.cfg.Log.Error("journal: a segment cannot be written; a new one is begun", "segment", w.segment.number, "error", err)
+		w.failing, w.retry = true, time.Time{}
+		return n, nil
+	}
+	return n, w.failed(err)
+}
+
+// failed notes an error: nothing is written for a while.
+func (w *writer) failed(err error) error {
+	w.counts.writeErrors.Add(1)
+	w.retry = w.cfg.Now().Add(retryWrite)
+	if !w.failing {
+		w.failing = true
+		w.cfg.Log.Error("journal cannot be written; records are lost, mail is not", "error", err)
+	}
+	return fmt.Errorf("%w: %w", ErrLost, err)
+}
+
+// lose counts the frames of b.
+func (w *writer) lose(b []byte) {
+	for len(b) > 0 {
+		b = b[frameLen(b):]
+		w.lost++
+		w.counts.lostDisk.Add(1)
+	}
+}
+
+// roll begins a new segment where the one at hand has its size, if one is ready.
+func (w *writer) roll() {
+	if w.current != nil && !w.broken && w.segment.size < w.cfg.SegmentBytes {
+		return
+	}
+	fresh := w.keeper.take()
+	if fresh == nil {
+		if w.broken {
+			w.release()
+		}
+		return
+	}
+	w.release()
+	w.current, w.number = fresh, 0
+	w.segment = w.shelf.add(fresh.number)
+	w.syncer.adopt(fresh.f)
+}
+
+// release closes the segment at hand.
+func (w *writer) release() {
+	if w.current == nil {
+		return
+	}
+	w.shelf.seal(w.segment)
+	w.syncer.retire()
+	w.current, w.segment, w.broken = nil, nil, false
+}
