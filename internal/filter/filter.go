@@ -30,6 +30,7 @@ type Resolver interface {
 // messages is bounded.
 type Filter struct {
 	resolver  Resolver
+	cache     cache // nil where the resolver has none
 	now       func() time.Time
 	conflicts *envelopes // deferred because recipients disagreed
 	deferred  *envelopes // deferred because of DNS trouble
@@ -41,7 +42,8 @@ func New(resolver Resolver, now func() time.Time) *Filter {
 	if now == nil {
 		now = time.Now
 	}
-	return &Filter{resolver: resolver, now: now, conflicts: newEnvelopes(), deferred: newEnvelopes()}
+	known, _ := resolver.(cache)
+	return &Filter{resolver: resolver, cache: known, now: now, conflicts: newEnvelopes(), deferred: newEnvelopes()}
 }
 
 // Begin opens the transaction for one message at MAIL. It takes s once and keeps
@@ -63,6 +65,7 @@ func (f *Filter) Begin(ctx context.Context, s *settings.Settings, env message.En
 // begin makes a transaction of which nothing was started.
 func (f *Filter) begin(ctx context.Context, s *settings.Settings, env message.Envelope) *Transaction {
 	t := &Transaction{filter: f, settings: s, shared: f.prepare(s), env: env, peer: env.ClientIP, ctx: ctx}
+	t.lookups.resolver, t.lookups.cache = f.resolver, f.cache
 	t.collector.limits(s.Limits.HeaderFields, int(s.Limits.HeaderBytes))
 	t.forged = authres.NewFinder(t.shared.ids)
 	return t

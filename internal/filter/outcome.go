@@ -17,6 +17,7 @@ type Outcome struct {
 	Verdict   policy.Verdict
 	Domains   []DomainDecision // one for each distinct set of rules among the recipients
 	Decision  policy.Decision  // the one that is carried out
+	Chosen    int              // index in Domains of whose decision that is; -1 where none of them decided
 	Rules     *policy.Rules    // whose decision that is; nil where none of them decided: domains disagreed, forged fields, mail left alone
 	Remove    []authres.Ref    // forged fields, in the order to delete them
 	Insert    []NewField       // each to the top of the message, in this order: the last ends up first
@@ -29,6 +30,12 @@ type Outcome struct {
 	Header *message.Header
 	// Unrecovered tells that the true client behind a relay could not be read.
 	Unrecovered bool
+	DeferLapsed bool // DNS trouble has deferred this envelope for as long as it may
+	Forged      int  // fields that claimed to be ours, as many as were found
+	PSL         bool // the governing record was found by the public suffix list
+
+	lookups    []lookup // what DNS was asked, in the order of the answers
+	lookupsCut bool     // more was asked than they hold
 }
 
 // DomainDecision is what recipient domains with the same rules decided.
@@ -42,6 +49,8 @@ type DomainDecision struct {
 type NewField struct {
 	Name  string
 	Value string // with its leading space, folds as CRLF and a blank, without the last CRLF
+	// impersonal is Value without local parts; "" where it has none.
+	impersonal string
 }
 
 // QuarantineReason is what the MTA's queue shows for held mail; "" unless the

@@ -9,10 +9,11 @@ import (
 
 // prepared is what all messages under the same settings share.
 type prepared struct {
-	settings   *settings.Settings
-	ids        *authres.IDs
-	spf        *spf.Checker
-	discoverer *dmarc.Discoverer
+	settings *settings.Settings
+	ids      *authres.IDs
+	// spf and discoverer lack their resolver, which is each transaction's own.
+	spf        spf.Checker
+	discoverer dmarc.Discoverer
 }
 
 // prepare gives the shared parts for s, making them when s is new.
@@ -23,8 +24,8 @@ func (f *Filter) prepare(s *settings.Settings) *prepared {
 	p := &prepared{
 		settings:   s,
 		ids:        authres.NewIDs(append([]string{s.AuthServID}, s.RemoveAuthServIDs...)...),
-		spf:        &spf.Checker{Resolver: f.resolver, Receiver: s.AuthServID, Now: f.now, Prefetch: true},
-		discoverer: &dmarc.Discoverer{Resolver: f.resolver, PSL: s.Discovery == settings.DiscoveryPSL},
+		spf:        spf.Checker{Receiver: s.AuthServID, Now: f.now, Prefetch: true},
+		discoverer: dmarc.Discoverer{PSL: s.Discovery == settings.DiscoveryPSL},
 	}
 	f.prepared.Store(p)
 	return p

@@ -3,6 +3,7 @@ package filter
 import (
 	"errors"
 	"slices"
+	"strings"
 
 	"dmarcd/internal/auth/authres"
 	"dmarcd/internal/auth/dkim"
@@ -67,14 +68,31 @@ func quarantineWord(r policy.Reason) string {
 // standalone stamps what the standalone checks found, in the vendor's forms.
 func (t *Transaction) standalone(out *Outcome) {
 	if d, ok := find(out, func(d DomainDecision) bool { return d.Decision.Ran.DKIM && d.Rules.DKIM.XHeader }); ok {
-		out.Insert = append(out.Insert, NewField{Name: fieldTM, Value: tmDKIM(&out.Verdict, &d.Rules.DKIM).Value()})
+		found := tmDKIM(&out.Verdict, &d.Rules.DKIM)
+		field := NewField{Name: fieldTM, Value: found.Value()}
+		if plain := withoutLocal(found.HeaderI); plain != found.HeaderI {
+			found.HeaderI = plain
+			field.impersonal = found.Value()
+		}
+		out.Insert = append(out.Insert, field)
 	}
 	if _, ok := find(out, func(d DomainDecision) bool { return d.Decision.Ran.SPF && d.Rules.SPF.XHeader }); ok {
-		out.Insert = append(out.Insert, NewField{Name: fieldReceivedSPF, Value: authres.ReceivedSPF{
+		found := authres.ReceivedSPF{
 			Result: string(out.Verdict.SPF.Status), ClientIP: out.Envelope.ClientIP,
 			EnvelopeFrom: out.Envelope.MailFrom.String(), Helo: out.Envelope.Helo,
-		}.Value()})
+		}
+		field := NewField{Name: fieldReceivedSPF, Value: found.Value()}
+		if !out.Envelope.NullSender() {
+			found.EnvelopeFrom = "@" + out.Envelope.MailFrom.Host
+			field.impersonal = found.Value()
+		}
+		out.Insert = append(out.Insert, field)
 	}
+}
+
+// withoutLocal leaves the "@" and the domain of an identity.
+func withoutLocal(identity string) string {
+	return identity[max(0, strings.LastIndexByte(identity, '@')):]
 }
 
 // find is the first recipient domain for which is holds.

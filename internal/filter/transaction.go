@@ -31,6 +31,7 @@ type Transaction struct {
 
 	rcpts     recipients
 	collector collector
+	lookups   lookups
 	forged    *authres.Finder
 
 	spf       *spfCheck
@@ -47,11 +48,12 @@ type Transaction struct {
 // spfCheck is the SPF check under way. The fields but done are to be read once
 // done is closed.
 type spfCheck struct {
-	done   chan struct{}
-	cancel context.CancelFunc
-	result spf.Result
-	panic  any
-	stack  []byte
+	done    chan struct{}
+	cancel  context.CancelFunc
+	checker spf.Checker
+	result  spf.Result
+	panic   any
+	stack   []byte
 }
 
 // startSPF begins the SPF check: all it needs is known at MAIL. The budget runs
@@ -59,9 +61,9 @@ type spfCheck struct {
 // the MTA waits for at end of message is still one budget at most.
 func (t *Transaction) startSPF() {
 	ctx, cancel := context.WithTimeout(t.ctx, t.settings.Resolver.Budget)
-	c := &spfCheck{done: make(chan struct{}), cancel: cancel}
+	c := &spfCheck{done: make(chan struct{}), cancel: cancel, checker: t.shared.spf}
+	c.checker.Resolver = &t.lookups
 	t.spf = c
-	checker := t.shared.spf
 	request := spf.Request{IP: t.env.ClientIP, Helo: t.env.Helo, Local: t.env.MailFrom.Local, Host: t.env.MailFrom.Host}
 	go func() {
 		defer close(c.done)
@@ -70,7 +72,7 @@ func (t *Transaction) startSPF() {
 				c.stack = debug.Stack()
 			}
 		}()
-		c.result = checker.Check(ctx, request)
+		c.result = c.checker.Check(ctx, request)
 	}()
 }
 
@@ -110,7 +112,7 @@ func (t *Transaction) EndOfHeader() {
 	t.cancel = cancel
 	h := &t.collector.header
 	t.author = message.ParseAuthor(h)
-	t.verifier = dkim.NewVerifier(ctx, t.filter.resolver, h, dkim.Options{
+	t.verifier = dkim.NewVerifier(ctx, &t.lookups, h, dkim.Options{
 		MaxSignatures: t.settings.Limits.Signatures,
 		MinRSABits:    t.settings.Limits.RSABitsMin,
 		MaxRSABits:    t.settings.Limits.RSABitsMax,
@@ -118,12 +120,14 @@ func (t *Transaction) EndOfHeader() {
 		Now:           t.filter.now(),
 	})
 	if t.useARC = t.wantsARC(); t.useARC {
-		t.arc = arc.NewVerifier(ctx, t.filter.resolver, h, arc.Options{
+		t.arc = arc.NewVerifier(ctx, &t.lookups, h, arc.Options{
 			MinRSABits: t.settings.Limits.RSABitsMin, MaxRSABits: t.settings.Limits.RSABitsMax, Now: t.filter.now(),
 		})
 	}
 	if !t.author.Domain.IsZero() {
-		t.discovery = t.shared.discoverer.Begin(ctx, t.author.Domain, t.candidates()...)
+		discoverer := t.shared.discoverer
+		discoverer.Resolver = &t.lookups
+		t.discovery = discoverer.Begin(ctx, t.author.Domain, t.candidates()...)
 	}
 }
 
@@ -199,6 +203,7 @@ func (t *Transaction) wantsARC() bool {
 // Abort ends the transaction without a result and stops its look-ups. After
 // EndOfMessage it does nothing.
 func (t *Transaction) Abort() {
+	t.lookups.close()
 	if t.spf != nil {
 		t.spf.cancel()
 	}
@@ -220,7 +225,7 @@ func (t *Transaction) EndOfMessage(queueID string) Outcome {
 	if queueID != "" {
 		t.env.QueueID = queueID
 	}
-	out := Outcome{Envelope: t.env, Left: t.left}
+	out := Outcome{Envelope: t.env, Left: t.left, Chosen: -1}
 	if t.left != "" {
 		out.Decision = policy.Decision{Action: policy.Bypass, Would: policy.Bypass, Reason: t.left}
 		return out
@@ -231,6 +236,9 @@ func (t *Transaction) EndOfMessage(queueID string) Outcome {
 	t.edits(&out)
 	out.Header = &t.collector.header
 	out.Unrecovered = t.relay != nil && !t.recovered
+	out.PSL = t.settings.Discovery == settings.DiscoveryPSL && out.Verdict.DMARC.Record != nil
+	out.Forged = t.forged.Found()
+	out.lookups, out.lookupsCut = t.lookups.close()
 	return out
 }
 
@@ -286,7 +294,7 @@ func (t *Transaction) decide(out *Outcome) {
 	facts := policy.Facts{ClientIP: t.env.ClientIP, NullSender: t.env.NullSender(), QueueID: t.env.QueueID}
 	decisions := t.decideAll(&out.Verdict, facts)
 	if t.deferExpired(decisions) {
-		facts.DeferExpired = true
+		facts.DeferExpired, out.DeferLapsed = true, true
 		decisions = t.decideAll(&out.Verdict, facts)
 	}
 	for i, g := range t.rcpts.groups {
@@ -301,11 +309,11 @@ func (t *Transaction) decide(out *Outcome) {
 			chosen = policy.Strictest(decisions)
 		default:
 			t.filter.conflicts.remember(t.peer, t.env.MailFrom, t.rcpts.ours, t.filter.now())
-			out.Decision = policy.ConflictDecision()
+			out.Decision, out.Chosen = policy.ConflictDecision(), -1
 			return
 		}
 	}
-	out.Decision, out.Rules = decisions[chosen], t.rcpts.groups[chosen].rules
+	out.Decision, out.Chosen, out.Rules = decisions[chosen], chosen, t.rcpts.groups[chosen].rules
 }
 
 // decideAll decides for each set of rules among the recipients.
@@ -313,7 +321,7 @@ func (t *Transaction) decideAll(v *policy.Verdict, facts policy.Facts) []policy.
 	decisions := make([]policy.Decision, len(t.rcpts.groups))
 	for i, g := range t.rcpts.groups {
 		decisions[i] = policy.Decide(v, facts, g.rules)
-		if t.forged.Found() > maxForged && g.rules.Mode == policy.Enforce {
+		if t.forged.Found() > policy.MaxForged && g.rules.Mode == policy.Enforce {
 			decisions[i] = policy.ForgedDecision()
 		}
 	}
@@ -349,10 +357,6 @@ func (t *Transaction) conflict(decisions []policy.Decision) bool {
 	}
 	return false
 }
-
-// maxForged is how many fields that claim to be ours a message may bear. No
-// honest message has any; each costs the MTA a pass over the header to delete.
-const maxForged = 1000
 
 func (t *Transaction) messageID() string {
 	f, ok := t.collector.header.First("Message-ID")

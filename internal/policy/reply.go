@@ -116,8 +116,11 @@ func safeLine(s string) string {
 	return b.String()
 }
 
-// ForgedDecision refuses a message that bears more forged fields than the MTA
-// can be asked to delete.
+// MaxForged is how many fields that claim to be ours a message may bear. No
+// honest message has any; each costs the MTA a pass over the header to delete.
+const MaxForged = 1000
+
+// ForgedDecision refuses a message that bears more than MaxForged forged fields.
 func ForgedDecision() Decision {
 	return Decision{
 		Action: Reject, Would: Reject, Reason: ReasonForged,

@@ -1,0 +1,128 @@
+package filter
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"time"
+
+	"dmarcd/internal/dns"
+	"dmarcd/internal/memory"
+)
+
+// recordType is the type of a look-up.
+type recordType uint8
+
+const (
+	typeTXT recordType = iota
+	typeA
+	typeAAAA
+	typeMX
+	typePTR
+)
+
+// lookup is one look-up that ended, with what the resolver said as it said it.
+type lookup struct {
+	name dns.Name   // zero for typePTR
+	addr netip.Addr // for typePTR
+	kind recordType
+	took time.Duration
+
+	texts []string
+	addrs []netip.Addr
+	names []dns.Name
+	err   error
+}
+
+// lookups is the resolver of one transaction. It passes every question on and
+// notes it with its answer, until it is closed: what comes later belongs to no
+// verdict. It is safe for concurrent use.
+type lookups struct {
+	resolver Resolver
+	cache    cache // nil where the resolver has none
+
+	mu     sync.Mutex
+	done   []lookup
+	cut    bool // more was asked than is kept
+	closed bool
+}
+
+// cache is what a Resolver may also be, see dkim.Cache and dmarc.Cache.
+type cache interface {
+	Cached(name dns.Name) ([]string, error, bool)
+}
+
+// usual is how many look-ups most messages need at most.
+const usual = 8
+
+// note keeps a look-up that has ended.
+func (l *lookups) note(one lookup) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.closed:
+	case len(l.done) == memory.MaxAnswers:
+		l.cut = true
+	default:
+		if l.done == nil {
+			l.done = make([]lookup, 0, usual)
+		}
+		l.done = append(l.done, one)
+	}
+}
+
+// close ends the noting and gives what was noted.
+func (l *lookups) close() (done []lookup, cut bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	return l.done, l.cut
+}
+
+// LookupTXT is that of the resolver.
+func (l *lookups) LookupTXT(ctx context.Context, name dns.Name) ([]string, error) {
+	began := time.Now()
+	texts, err := l.resolver.LookupTXT(ctx, name)
+	l.note(lookup{name: name, kind: typeTXT, took: time.Since(began), texts: texts, err: err})
+	return texts, err
+}
+
+// Cached is that of the resolver; what it does not know was not asked.
+func (l *lookups) Cached(name dns.Name) ([]string, error, bool) {
+	if l.cache == nil {
+		return nil, nil, false
+	}
+	texts, err, ok := l.cache.Cached(name)
+	if ok {
+		l.note(lookup{name: name, kind: typeTXT, texts: texts, err: err})
+	}
+	return texts, err, ok
+}
+
+// LookupAddr is that of the resolver.
+func (l *lookups) LookupAddr(ctx context.Context, name dns.Name, v6 bool) ([]netip.Addr, error) {
+	kind := typeA
+	if v6 {
+		kind = typeAAAA
+	}
+	began := time.Now()
+	addrs, err := l.resolver.LookupAddr(ctx, name, v6)
+	l.note(lookup{name: name, kind: kind, took: time.Since(began), addrs: addrs, err: err})
+	return addrs, err
+}
+
+// LookupMX is that of the resolver.
+func (l *lookups) LookupMX(ctx context.Context, name dns.Name) ([]dns.Name, error) {
+	began := time.Now()
+	names, err := l.resolver.LookupMX(ctx, name)
+	l.note(lookup{name: name, kind: typeMX, took: time.Since(began), names: names, err: err})
+	return names, err
+}
+
+// LookupPTR is that of the resolver.
+func (l *lookups) LookupPTR(ctx context.Context, addr netip.Addr) ([]dns.Name, error) {
+	began := time.Now()
+	names, err := l.resolver.LookupPTR(ctx, addr)
+	l.note(lookup{addr: addr, kind: typePTR, took: time.Since(began), names: names, err: err})
+	return names, err
+}

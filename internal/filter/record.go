@@ -1,0 +1,221 @@
+package filter
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"dmarcd/internal/auth/arc"
+	"dmarcd/internal/auth/authres"
+	"dmarcd/internal/auth/dkim"
+	"dmarcd/internal/auth/dmarc"
+	"dmarcd/internal/memory"
+	"dmarcd/internal/message"
+	"dmarcd/internal/policy"
+	"dmarcd/internal/settings"
+)
+
+// Bounds on what a record keeps of the client's own texts.
+const (
+	maxHelo       = 255 // RFC 5321 section 4.5.3.1.2
+	maxRecipients = 1000
+)
+
+// Remember says what a record needs to know beside the outcome.
+type Remember struct {
+	Settings *settings.Settings // those that the message was judged by
+	MTA      string             // as the MTA calls itself; "" if it did not tell
+	Sampled  bool               // the DNS answers are kept although nothing is amiss
+	// IsReport tells a report by its header; nil knows none.
+	IsReport func(h *message.Header) bool
+}
+
+// roomy is a record with room for what most of them hold, so that it is made at once.
+type roomy struct {
+	memory.Record
+	outcomes [1]memory.Outcome
+	added    [2]string
+}
+
+// Record is what is remembered of a message that was judged; not to be called for
+// one that was left alone. Unless log.addresses asks for them, it holds no local
+// parts, and Decide makes of its verdict and facts what it made of the outcome's.
+func (o *Outcome) Record(m Remember) *memory.Record {
+	room := new(roomy)
+	r := &room.Record
+	env := &o.Envelope
+	addresses := m.Settings.Log.Addresses
+	*r = memory.Record{
+		At:            env.Received.UTC().Truncate(time.Microsecond),
+		QueueID:       printable([]byte(env.QueueID), maxShown),
+		MessageID:     o.MessageID,
+		MTA:           m.MTA,
+		ClientIP:      env.ClientIP,
+		Helo:          env.Helo[:min(len(env.Helo), maxHelo)],
+		NullSender:    env.NullSender(),
+		Sender:        env.MailFrom.Host,
+		EnvelopeFrom:  env.MailFrom.Domain,
+		Verdict:       o.Verdict,
+		DeferLapsed:   o.DeferLapsed,
+		Forged:        o.Forged,
+		Decision:      o.Decision,
+		Chosen:        o.Chosen,
+		Outcomes:      room.outcomes[:0],
+		Hold:          o.QuarantineReason(),
+		Redirect:      o.Redirect,
+		CarriesReport: o.carriesReport(m),
+		PSL:           o.PSL,
+	}
+	if addresses {
+		r.Sender = env.MailFrom.String()
+		for _, a := range env.Rcpts[:min(len(env.Rcpts), maxRecipients)] {
+			r.Recipients = append(r.Recipients, a.String())
+		}
+	} else {
+		r.Verdict = impersonal(&o.Verdict)
+	}
+	for i := range o.Domains {
+		r.Outcomes = append(r.Outcomes, o.outcome(&o.Domains[i], &r.Verdict, m.Settings))
+	}
+	if o.Chosen >= 0 {
+		r.Decision = r.Outcomes[o.Chosen].Decision
+	}
+	if o.carriedOut() {
+		r.Added, r.Removed = o.added(room.added[:0], addresses), o.removed()
+	}
+	if m.Sampled || o.Amiss() {
+		r.Trace = o.trace(addresses)
+	}
+	return r
+}
+
+// outcome is the part of one set of recipient domains; v is the verdict that is
+// remembered.
+func (o *Outcome) outcome(d *DomainDecision, v *policy.Verdict, s *settings.Settings) memory.Outcome {
+	out := memory.Outcome{
+		Domains: d.Domains, Decision: d.Decision, Mode: d.Rules.Mode, Quarantine: d.Rules.Quarantine.Method,
+		DailyReports: d.Rules.DMARC.DailyReports,
+	}
+	if v.SPF.Explanation != o.Verdict.SPF.Explanation && d.Decision.Reply != (policy.Reply{}) && d.Decision.Reason != policy.ReasonForged {
+		// The reply may quote what was taken out.
+		out.Decision.Reply = policy.Decide(v, o.facts(), d.Rules).Reply
+	}
+	if rule := d.Decision.Rule; rule != "" && len(d.Domains) > 0 {
+		at := s.Policy.RulePlace(d.Domains[0], rule)
+		out.File, out.Line = at.File, at.Line
+	}
+	return out
+}
+
+// facts are those by which the message was judged.
+func (o *Outcome) facts() policy.Facts {
+	env := &o.Envelope
+	return policy.Facts{ClientIP: env.ClientIP, NullSender: env.NullSender(), QueueID: env.QueueID, DeferExpired: o.DeferLapsed}
+}
+
+// carriedOut reports whether the message goes on, with our changes.
+func (o *Outcome) carriedOut() bool {
+	return o.Decision.Reply == (policy.Reply{}) && o.Decision.Action != policy.Discard
+}
+
+// added lists the fields of ours as lines, topmost first.
+func (o *Outcome) added(room []string, addresses bool) []string {
+	size := 0
+	for _, f := range o.Insert {
+		size += len(f.Name) + 1 + len(f.Value)
+	}
+	var b strings.Builder
+	b.Grow(size)
+	for _, f := range slices.Backward(o.Insert) {
+		start := b.Len()
+		value := f.Value
+		if f.impersonal != "" && !addresses {
+			value = f.impersonal
+		}
+		b.WriteString(f.Name)
+		b.WriteByte(':')
+		for line := range strings.SplitSeq(value, "\r\n") {
+			b.WriteString(line)
+		}
+		room = append(room, b.String()[start:])
+	}
+	if len(room) == 0 {
+		return nil
+	}
+	return room
+}
+
+func (o *Outcome) removed() (out []string) {
+	for _, ref := range o.Remove {
+		out = append(out, ref.Name+"["+strconv.Itoa(ref.Index)+"]")
+	}
+	return out
+}
+
+// impersonal is a verdict without what may name a person.
+func impersonal(v *policy.Verdict) policy.Verdict {
+	out := *v
+	out.SPF = v.SPF.Impersonal()
+	named := func(s dkim.Result) bool { return strings.LastIndexByte(s.Identity, '@') != 0 && s.Identity != "" }
+	if slices.ContainsFunc(v.DKIM, named) {
+		out.DKIM = slices.Clone(v.DKIM)
+		for i := range out.DKIM {
+			out.DKIM[i].Identity = withoutLocal(out.DKIM[i].Identity)
+		}
+	}
+	if len(v.ARC.Hops) > 0 {
+		out.ARC.Hops = make([]arc.Hop, len(v.ARC.Hops))
+		for i, hop := range v.ARC.Hops {
+			hop.Results = authres.Pare(hop.Results)
+			out.ARC.Hops[i] = hop
+		}
+	}
+	return out
+}
+
+// Amiss reports whether something kept the message from passing: it was
+// intercepted or would have been, it failed, or DMARC could not be concluded.
+func (o *Outcome) Amiss() bool {
+	if o.Decision.Action != policy.Bypass || notPassed(o.Verdict.DMARC.Status) {
+		return true
+	}
+	return slices.ContainsFunc(o.Domains, func(d DomainDecision) bool {
+		return d.Decision.Would != policy.Bypass || notPassed(d.Decision.Status)
+	})
+}
+
+func notPassed(s dmarc.Status) bool { return s != "" && s != dmarc.Pass && s != dmarc.None }
+
+// sampleEvery is of how many messages that pass the DNS answers are kept of one.
+const sampleEvery = 100
+
+// Sampled picks the messages whose DNS answers are kept although they pass, always
+// the same ones: by queue id and time.
+func (o *Outcome) Sampled() bool {
+	const offset, prime = 14695981039346656037, 1099511628211 // FNV-1a
+	sum := uint64(offset)
+	for _, c := range []byte(o.Envelope.QueueID) {
+		sum = (sum ^ uint64(c)) * prime
+	}
+	sum = (sum ^ uint64(o.Envelope.Received.UnixMicro())) * prime
+	return sum>>32%sampleEvery == 0
+}
+
+// carriesReport reports whether the message is a report that passes DMARC, or goes
+// only to addresses that take reports.
+func (o *Outcome) carriesReport(m Remember) bool {
+	if m.IsReport != nil && o.Header != nil && o.Verdict.DMARC.Status == dmarc.Pass && m.IsReport(o.Header) {
+		return true
+	}
+	rcpts := o.Envelope.Rcpts
+	if len(rcpts) == 0 {
+		return false
+	}
+	for i := range rcpts {
+		if !takesReports(m.Settings, rcpts[i]) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,46 @@
+package filter
+
+import (
+	"strings"
+
+	"dmarcd/internal/message"
+	"dmarcd/internal/settings"
+)
+
+// TakesBounces reports whether an address is the one that our own reports come
+// from, with or without a "+" and more in its local part.
+func TakesBounces(s *settings.Settings, a message.Address) bool {
+	return s.Reports.Enabled && isMailbox(a, s.Reports.Email, true)
+}
+
+// takesReports reports whether an address is there for reports: where others send
+// theirs, or where ours come from.
+func takesReports(s *settings.Settings, a message.Address) bool {
+	if isMailbox(a, s.Reports.Email, true) {
+		return true
+	}
+	for i := range s.Analysis.Addresses {
+		if isMailbox(a, s.Analysis.Addresses[i].Address, false) {
+			return true
+		}
+	}
+	return false
+}
+
+// isMailbox compares an address with a mailbox of the settings, in which a local
+// part "*" stands for any. Letter case does not count.
+func isMailbox(a message.Address, mailbox string, extended bool) bool {
+	at := strings.LastIndexByte(mailbox, '@')
+	if at < 0 || a.Host == "" && a.Domain.IsZero() {
+		return false
+	}
+	local, host := mailbox[:at], mailbox[at+1:]
+	if !strings.EqualFold(a.Domain.String(), host) && !strings.EqualFold(a.Host, host) {
+		return false
+	}
+	got := a.Local
+	if plus := strings.IndexByte(got, '+'); extended && plus > 0 && !strings.Contains(local, "+") {
+		got = got[:plus]
+	}
+	return local == "*" || strings.EqualFold(got, local)
+}
