@@ -1,0 +1,109 @@
+package report
+
+import (
+	"mime"
+	"regexp"
+	"strings"
+
+	"dmarcd/internal/message"
+)
+
+// longestField is how much of a field is looked at to know a mail by.
+const longestField = 2 << 10
+
+// subjectRE is the Subject of RFC 9990 section 3.5.2, in any case, and with
+// what some reporters put around it.
+var subjectRE = regexp.MustCompile(`(?i)\breport\s+domain:\s*\S+.*\bsubmitter:\s*\S`)
+
+// IsReportMail tells whether a header announces a DMARC report: an aggregate
+// report by its Subject, or a failure report by its Content-Type (RFC 5965
+// section 2). Anyone can write such a header: use it to keep from reporting on
+// reports, never to trust a mail.
+func IsReportMail(h *message.Header) bool {
+	for _, f := range h.Fields {
+		if f.Is("Subject") && subjectRE.MatchString(decoded(fieldText(f))) {
+			return true
+		}
+	}
+	return reportType(h) == "feedback-report"
+}
+
+// IsBounce tells whether a header is that of a delivery status notification (RFC
+// 3464 section 2), which ParseBounce reads.
+func IsBounce(h *message.Header) bool { return reportType(h) == "delivery-status" }
+
+// IsAutomatic tells whether a program wrote the mail in answer to another or by
+// itself: a bounce, a receipt, an auto-reply (RFC 3834 section 5), or one that
+// came from the null reverse-path.
+func IsAutomatic(h *message.Header) bool {
+	for _, f := range h.Fields {
+		text := strings.ToLower(fieldText(f))
+		switch {
+		case f.Is("Auto-Submitted"):
+			if word, _, _ := strings.Cut(text, ";"); strings.TrimSpace(word) != "no" {
+				return true
+			}
+		case f.Is("Return-Path") && text == "<>", f.Is("X-Autoreply"), f.Is("X-Autorespond"),
+			f.Is("Precedence") && (text == "auto_reply" || text == "auto-reply"):
+			return true
+		}
+	}
+	return reportType(h) != ""
+}
+
+// reportType is the report-type of a multipart/report in lower case (RFC 6522
+// section 3), "?" where there is none, and "" for other mail.
+func reportType(h *message.Header) string {
+	for _, f := range h.Fields {
+		if !f.Is("Content-Type") {
+			continue
+		}
+		kind, params := mediaType(fieldText(f))
+		if kind != "multipart/report" {
+			continue
+		}
+		if t := strings.ToLower(params["report-type"]); t != "" {
+			return t
+		}
+		return "?"
+	}
+	return ""
+}
+
+// fieldText is the value of a field on one line, cut.
+func fieldText(f message.Field) string {
+	v := f.Value()
+	return strings.TrimSpace(unfold(string(v[:min(len(v), longestField)])))
+}
+
+// decoded reads encoded words (RFC 2047); broken ones stay as they are.
+func decoded(s string) string {
+	if !strings.Contains(s, "=?") {
+		return s
+	}
+	var d mime.WordDecoder
+	if out, err := d.DecodeHeader(s); err == nil {
+		return out
+	}
+	return s
+}
+
+var paramRE = regexp.MustCompile(`;\s*([A-Za-z0-9*_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))`)
+
+// mediaType reads a Content-Type leniently: the type in lower case, and the
+// parameters, of which the first of a name counts.
+func mediaType(s string) (kind string, params map[string]string) {
+	kind, _, _ = strings.Cut(s, ";")
+	kind, _, _ = strings.Cut(strings.ToLower(strings.TrimSpace(kind)), " ")
+	params = make(map[string]string)
+	for _, m := range paramRE.FindAllStringSubmatch(s, 20) {
+		name, value := strings.ToLower(m[1]), m[3]
+		if value == "" {
+			value = strings.NewReplacer(`\\`, `\`, `\"`, `"`).Replace(m[2])
+		}
+		if _, known := params[name]; !known {
+			params[name] = value
+		}
+	}
+	return kind, params
+}
