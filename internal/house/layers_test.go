@@ -32,9 +32,10 @@ var ranks = map[string]int{
 
 	"settings": 4,
 
-	"explain": 5,
-	"filter":  5,
-	"notify":  5,
+	"explain":  5,
+	"filter":   5,
+	"notify":   5,
+	"simulate": 5,
 
 	"admin":    6,
 	"inbound":  6,

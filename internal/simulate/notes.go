@@ -1,0 +1,112 @@
+package simulate
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"dmarcd/internal/dns"
+)
+
+// Unknown is what a replay cannot know. A number of 0 says that it does not matter here.
+type Unknown struct {
+	// ARC is how many messages would fail, and might be let through by a trusted sealer:
+	// nobody looked whether one vouches. ARCChanged of them are among the changes.
+	ARC        int64 `json:"arc"`
+	ARCChanged int64 `json:"arc_changed"`
+	// Deferred would be deferred by DNS trouble, at most for defer_limit.
+	Deferred int64 `json:"deferred"`
+	// Parted is how many messages would be parted at RCPT.
+	Parted int64 `json:"parted"`
+	// Discovery is how many verdicts rest on a record found in another way than is
+	// configured now (`discovery`).
+	Discovery int64 `json:"discovery"`
+	// DeferLimit tells that the two policies differ in it.
+	DeferLimit bool `json:"defer_limit,omitempty"`
+	// NewDomains are ours by the new policy and not today, so that nothing is
+	// remembered of their mail; MoreDomains of them are not listed.
+	NewDomains  []string `json:"new_domains,omitempty"`
+	MoreDomains int      `json:"more_domains,omitempty"`
+	// AllDomains tells that every recipient is ours by the new policy, and not today.
+	AllDomains bool `json:"all_domains,omitempty"`
+}
+
+// maxNewDomains bounds the new domains listed.
+const maxNewDomains = 20
+
+func (r *Replay) unknowns() Unknown {
+	u := Unknown{
+		ARC: r.unknown.arc, ARCChanged: r.unknown.arcChanged, Deferred: r.unknown.deferred, Parted: r.unknown.parted,
+		Discovery: r.unknown.discovery,
+	}
+	old, next := r.opts.Current, r.opts.New
+	if old == nil {
+		return u
+	}
+	u.DeferLimit = old.DeferLimit != next.DeferLimit
+	u.AllDomains = next.Managed.Empty() && !old.Managed.Empty()
+	var names []string
+	add := func(name string, domain dns.Name) {
+		if _, ours := old.RulesFor(domain); !ours && (r.opts.Domain.IsZero() || domain == r.opts.Domain) {
+			names = append(names, name)
+		}
+	}
+	for domain := range next.Domains {
+		add(domain.String(), domain)
+	}
+	for _, pattern := range next.Managed.Patterns() {
+		// Of "*.example.org" any name below tells whether the pattern is new.
+		if domain, err := dns.Parse(strings.Replace(pattern, "*", "any", 1)); err == nil {
+			add(pattern, domain)
+		}
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	u.MoreDomains = max(0, len(names)-maxNewDomains)
+	u.NewDomains = names[:len(names)-u.MoreDomains]
+	return u
+}
+
+// notes says what cannot be known in words.
+func (r *Replay) notes(u *Unknown) []string {
+	name := r.opts.Name
+	notes := []string{}
+	note := func(yes bool, format string, args ...any) {
+		if yes {
+			notes = append(notes, fmt.Sprintf(format, args...))
+		}
+	}
+	note(u.ARC > 0, "%s would fail where %s looks at ARC, but nobody looked at ARC when they came (%s of them are among the changes); where a trusted sealer vouches, the message would be let through",
+		messages(u.ARC), name, Number(u.ARCChanged))
+	note(len(u.NewDomains) > 0, "nothing is remembered of mail for domains that are not ours yet: %s%s", strings.Join(u.NewDomains, ", "), more(u.MoreDomains))
+	note(u.AllDomains, "%s takes every recipient for ours; nothing is remembered of mail for those that are not today", name)
+	note(u.Deferred > 0, "%s would be deferred for DNS trouble; what became of the retries is not known, which defer_limit lets through in the end", messages(u.Deferred))
+	note(u.DeferLimit, "%s has another defer_limit, which a replay cannot try", name)
+	note(u.Parted > 0, "%s would be parted at RCPT, because the recipients' domains have different settings; each part is counted with its own domain", messages(u.Parted))
+	note(u.Discovery > 0, "the policy record of %s was found by another setting of \"discovery\" than today's", messages(u.Discovery))
+	return notes
+}
+
+func more(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return " and " + Number(int64(n)) + " more"
+}
+
+func messages(n int64) string {
+	if n == 1 {
+		return "1 message"
+	}
+	return Number(n) + " messages"
+}
+
+// Number is n with commas between thousands.
+func Number(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}

@@ -1,0 +1,118 @@
+// Package simulate replays remembered verdicts against another policy and tells
+// which mail would be treated otherwise. It asks no DNS and sees no message: what is
+// true of a message was found when it came, and only the wishes change.
+//
+// Treated otherwise means another action (or another kind of quarantine). What is
+// stamped on a message, tagged, notified, replied to it or counted in reports is not
+// compared.
+//
+// # What a replay cannot know
+//
+//   - ARC, where no recipient domain had it validated when the message came: the
+//     replay takes it that nobody vouches, and counts the messages for which that
+//     matters.
+//   - Mail that was left alone: what is not ours today, came from a trusted network or
+//     by a client that logged in is not remembered.
+//   - What hangs on time: a new deferral lasts for defer_limit at most.
+//   - Recipients that were parted at RCPT: each of their messages is replayed by
+//     itself. Of more than a thousand domains with the same rules in one message, only
+//     the first thousand are remembered.
+//   - The order of recipients of domains with different rules: where decisions are the
+//     same but for how they quarantine, and mixed_recipients picks one, the other may
+//     have been picked.
+//   - A recipient written as a route (bob%example.org@relay.example) counts for the
+//     domain that it is remembered with.
+package simulate
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"dmarcd/internal/dns"
+	"dmarcd/internal/memory"
+	"dmarcd/internal/policy"
+	"dmarcd/internal/settings"
+)
+
+// Source is where remembered messages come from.
+type Source interface {
+	// Records gives the records from since until before until, oldest first; a zero
+	// time is no bound. It ends with the first error of yield, and returns that. The
+	// replay keeps nothing of a record but its texts.
+	Records(ctx context.Context, since, until time.Time, yield func(*memory.Record) error) error
+}
+
+// Options say what is replayed against what.
+type Options struct {
+	New     *settings.Policy
+	Current *settings.Policy // the one in force, to tell what a replay cannot know; nil if not known
+	PSL     bool             // the daemon finds records by the public suffix list now
+	Domain  dns.Name         // only what changes for this recipient domain; zero for all
+	// Examples is how many messages are shown of each change, the latest ones; at
+	// most MaxExamples.
+	Examples int
+	// Name is what New is called in notes, such as the name of its file; "" for "the
+	// new policy".
+	Name string
+}
+
+// MaxExamples bounds Options.Examples.
+const MaxExamples = 100
+
+// Replay is a simulation under way. Its memory is bounded whatever is put in. It is
+// not safe for concurrent use.
+type Replay struct {
+	opts   Options
+	choose func([]policy.Decision) int // of decisions that conflict; nil to defer
+
+	messages, changed, watched int64
+	domains                    domainTally
+	authors                    *overview[string]
+	sources                    *overview[netip.Prefix]
+	unknown                    unknown
+
+	// Scratch space for one record.
+	rules     []*policy.Rules
+	decisions []policy.Decision
+	parties   []party
+	seen      []dns.Name
+}
+
+// New begins a replay.
+func New(opts Options) *Replay {
+	opts.Examples = min(max(opts.Examples, 0), MaxExamples)
+	if opts.Name == "" {
+		opts.Name = "the new policy"
+	}
+	r := &Replay{
+		opts:    opts,
+		domains: newDomainTally(opts.Examples),
+		authors: newOverview[string](min(opts.Examples, overviewExamples)),
+		sources: newOverview[netip.Prefix](min(opts.Examples, overviewExamples)),
+	}
+	switch opts.New.MixedRecipients {
+	case settings.Mildest:
+		r.choose = policy.Mildest
+	case settings.Strictest:
+		r.choose = policy.Strictest
+	}
+	return r
+}
+
+// Run replays what source has from since until before until. Progress, where not
+// nil, is told every now and then how many records were read.
+func (r *Replay) Run(ctx context.Context, source Source, since, until time.Time, progress func(read int64)) error {
+	const often = 1 << 12 // records
+	var read int64
+	return source.Records(ctx, since, until, func(rec *memory.Record) error {
+		r.Add(rec)
+		if read++; read%often == 0 {
+			if progress != nil {
+				progress(read)
+			}
+			return ctx.Err()
+		}
+		return nil
+	})
+}

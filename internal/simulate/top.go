@@ -1,0 +1,146 @@
+package simulate
+
+import (
+	"cmp"
+	"slices"
+)
+
+// top counts the most frequent of any number of keys in bounded memory, by the
+// "space-saving" method: where there is no room for a new key, it takes the place of
+// the rarest, and its count as well. So a key's count may be too high, by what is
+// known of each, and never too low; a key with more than its share of 1/limit of all
+// is in there for certain. Below the limit all is exact. The same input gives the
+// same answer.
+type top[K comparable, D any] struct {
+	limit   int
+	total   int64
+	evicted bool
+	heap    []*counted[K, D] // the rarest first
+	index   map[K]*counted[K, D]
+}
+
+// counted is one key with its count and what else is kept of it.
+type counted[K comparable, D any] struct {
+	key    K
+	count  int64
+	over   int64 // of these at most so many were of other keys
+	at     int   // place in the heap
+	detail D     // of the count less over
+}
+
+// least is how often the key was counted for certain.
+func (c *counted[K, D]) least() int64 { return c.count - c.over }
+
+func newTop[K comparable, D any](limit int) top[K, D] { return top[K, D]{limit: limit} }
+
+// indexedFrom is from how many keys on they are found by a map.
+const indexedFrom = 32
+
+// add counts a key and gives what is kept of it, zero for a new one.
+func (t *top[K, D]) add(k K) *D {
+	t.total++
+	c := t.find(k)
+	switch {
+	case c != nil:
+		c.count++
+	case len(t.heap) < t.limit:
+		c = &counted[K, D]{key: k, count: 1, at: len(t.heap)}
+		t.heap = append(t.heap, c)
+		t.remember(c)
+		t.up(c.at)
+		return &c.detail
+	default:
+		t.evicted = true
+		c = t.heap[0]
+		if t.index != nil {
+			delete(t.index, c.key)
+		}
+		*c = counted[K, D]{key: k, count: c.count + 1, over: c.count}
+		t.remember(c)
+	}
+	t.down(c.at)
+	return &c.detail
+}
+
+func (t *top[K, D]) find(k K) *counted[K, D] {
+	if t.index != nil {
+		return t.index[k]
+	}
+	for _, c := range t.heap {
+		if c.key == k {
+			return c
+		}
+	}
+	return nil
+}
+
+func (t *top[K, D]) remember(c *counted[K, D]) {
+	switch {
+	case t.index != nil:
+		t.index[c.key] = c
+	case len(t.heap) > indexedFrom:
+		t.index = map[K]*counted[K, D]{}
+		for _, c := range t.heap {
+			t.index[c.key] = c
+		}
+	}
+}
+
+func (t *top[K, D]) swap(i, j int) {
+	h := t.heap
+	h[i], h[j] = h[j], h[i]
+	h[i].at, h[j].at = i, j
+}
+
+func (t *top[K, D]) up(i int) {
+	for i > 0 {
+		parent := (i - 1) / 2
+		if t.heap[parent].count <= t.heap[i].count {
+			return
+		}
+		t.swap(i, parent)
+		i = parent
+	}
+}
+
+func (t *top[K, D]) down(i int) {
+	for {
+		least := i
+		for child := 2*i + 1; child <= 2*i+2 && child < len(t.heap); child++ {
+			if t.heap[child].count < t.heap[least].count {
+				least = child
+			}
+		}
+		if least == i {
+			return
+		}
+		t.swap(i, least)
+		i = least
+	}
+}
+
+// sorted gives the keys that occur most often for certain, at most most of them, and
+// how many counts are of others: of keys that are left out, or of no key for certain.
+// Keys that compare the same in count are sorted by name.
+func (t *top[K, D]) sorted(most int, name func(K) string) (shown []*counted[K, D], others int64) {
+	shown = slices.Clone(t.heap)
+	slices.SortFunc(shown, func(a, b *counted[K, D]) int {
+		return cmp.Or(cmp.Compare(b.least(), a.least()), cmp.Compare(b.count, a.count), cmp.Compare(name(a.key), name(b.key)))
+	})
+	if t.evicted {
+		shown = slices.DeleteFunc(shown, func(c *counted[K, D]) bool { return !t.frequent(c) })
+	}
+	shown = shown[:min(len(shown), most)]
+	others = t.total
+	for _, c := range shown {
+		others -= c.least()
+	}
+	return shown, others
+}
+
+// frequent reports whether enough of a key's count is its own to tell it from those
+// that come and go.
+func (t *top[K, D]) frequent(c *counted[K, D]) bool {
+	const share = 10 // one in so many
+	return c.least()*share > c.over
+}

@@ -1,0 +1,113 @@
+package simulate
+
+import (
+	"dmarcd/internal/memory"
+	"dmarcd/internal/policy"
+	"dmarcd/internal/settings"
+)
+
+// Treatment is what becomes of a message for one recipient domain.
+type Treatment struct {
+	Action policy.Action           `json:"action"`
+	Method policy.QuarantineMethod `json:"method,omitempty"`   // where Action is quarantine
+	To     string                  `json:"redirect,omitempty"` // where it goes instead, with QuarantineRedirect
+	// Would is what mode enforce would do, where mode monitor only watches and that is
+	// something else than Action; else "".
+	Would policy.Action `json:"would,omitempty"`
+}
+
+// String is the treatment in a few words.
+func (t Treatment) String() string {
+	s := string(t.Action)
+	switch {
+	case t.To != "":
+		s += " (" + string(t.Method) + " to " + printable(t.To) + ")"
+	case t.Method != "":
+		s += " (" + string(t.Method) + ")"
+	}
+	if t.Would != "" {
+		s += " (monitor: " + string(t.Would) + ")"
+	}
+	return s
+}
+
+// carriedOut is the treatment without what mode monitor only says.
+func (t Treatment) carriedOut() Treatment {
+	t.Would = ""
+	return t
+}
+
+// Cause is why a domain's mail is treated as it is.
+type Cause struct {
+	Reason policy.Reason `json:"reason"`
+	// Rule is the key that decided, relative to the domain's entry; "" if none did.
+	Rule string         `json:"rule,omitempty"`
+	At   settings.Place `json:"-"` // zero for a built-in rule
+	File string         `json:"file,omitempty"`
+	Line int            `json:"line,omitempty"`
+}
+
+// place fills in where the rule stands.
+func (c *Cause) place(at settings.Place) { c.At, c.File, c.Line = at, at.File, at.Line }
+
+// fate is a treatment with its cause.
+type fate struct {
+	Treatment
+	Cause
+}
+
+// fateOf is what becomes of the message for one domain: what is done with the whole
+// message, of which own is the domain's part.
+func fateOf(whole, own policy.Decision, mode policy.Mode) fate {
+	f := fate{Treatment: Treatment{Action: whole.Action}, Cause: Cause{Reason: own.Reason, Rule: own.Rule}}
+	if own.Action != whole.Action {
+		f.Cause = Cause{Reason: whole.Reason, Rule: whole.Rule}
+	}
+	if mode == policy.Monitor && own.Would != whole.Action {
+		f.Would = own.Would
+	}
+	return f
+}
+
+// before is what became of the message for the domains of outcome o.
+func before(r *memory.Record, o *memory.Outcome) fate {
+	f := fateOf(r.Decision, o.Decision, o.Mode)
+	if f.Cause.Rule == o.Decision.Rule {
+		f.place(settings.Place{File: o.File, Line: o.Line})
+	}
+	if f.Action != policy.Quarantine {
+		return f
+	}
+	f.Method = policy.QuarantineHold
+	if r.Chosen >= 0 {
+		f.Method = r.Outcomes[r.Chosen].Quarantine
+	}
+	if f.Method == policy.QuarantineRedirect {
+		f.To = r.Redirect
+	}
+	return f
+}
+
+// quarantined says how rules set mail apart that f quarantines.
+func (f *fate) quarantined(r *policy.Rules) {
+	if f.Action != policy.Quarantine {
+		return
+	}
+	f.Method = r.Quarantine.Method
+	if f.Method == policy.QuarantineRedirect {
+		f.To = r.Quarantine.Address
+	}
+}
+
+// blameMode names the mode as the cause where it alone makes the difference.
+func (f *fate) blameMode(was fate) {
+	intent := func(t Treatment) policy.Action {
+		if t.Would != "" {
+			return t.Would
+		}
+		return t.Action
+	}
+	if f.Action != was.Action && intent(f.Treatment) == intent(was.Treatment) && (f.Would != "") != (was.Would != "") {
+		f.Rule = "mode"
+	}
+}
