@@ -123,8 +123,8 @@ func (b *bounceReader) status(raw []byte) {
 			b.ReportingMTA = afterType(mta, maxName)
 		}
 		r := BounceRecipient{
-			Original:   strings.Trim(afterType(group.get("Original-Recipient"), maxContact), "<>"),
-			Final:      strings.Trim(afterType(group.get("Final-Recipient"), maxContact), "<>"),
+			Original:   mailbox(group.get("Original-Recipient")),
+			Final:      mailbox(group.get("Final-Recipient")),
 			Status:     statusRE.FindString(group.get("Status")),
 			Diagnostic: afterType(group.get("Diagnostic-Code"), maxComment),
 			RemoteMTA:  afterType(group.get("Remote-MTA"), maxName),
@@ -145,6 +145,10 @@ func afterType(s string, most int) string {
 	}
 	return tidy(strings.Join(strings.Fields(s), " "), most)
 }
+
+// mailbox is the address of a recipient field, without the angle brackets that
+// some MTAs put around it.
+func mailbox(s string) string { return tidy(strings.Trim(afterType(s, maxContact), "<> "), maxContact) }
 
 // fields are header fields, unfolded.
 type fields []struct{ name, value string }
