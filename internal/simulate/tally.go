@@ -185,7 +185,10 @@ func newOverview[K comparable](examples int) *overview[K] {
 }
 
 func (o *overview[K]) add(key K, rec *memory.Record, c *change) {
-	k := o.keys.add(key)
+	k, fresh := o.keys.add(key)
+	if fresh {
+		k.clear()
+	}
 	k.count(c)
 	k.examples.add(o.examples, rec, c)
 	if _, network := any(key).(netip.Prefix); network {
@@ -194,6 +197,14 @@ func (o *overview[K]) add(key K, rec *memory.Record, c *change) {
 			k.addrs = &addrs
 		}
 		k.addrs.add(rec.ClientIP.Unmap())
+	}
+}
+
+// clear forgets everything but its room.
+func (k *ofKey) clear() {
+	k.pairs, k.more, k.examples = k.pairs[:0], 0, latest{ring: k.examples.ring[:0]}
+	if k.addrs != nil {
+		k.addrs.clear()
 	}
 }
 

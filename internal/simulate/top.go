@@ -36,8 +36,9 @@ func newTop[K comparable, D any](limit int) top[K, D] { return top[K, D]{limit: 
 // indexedFrom is from how many keys on they are found by a map.
 const indexedFrom = 32
 
-// add counts a key and gives what is kept of it, zero for a new one.
-func (t *top[K, D]) add(k K) *D {
+// add counts a key and gives what is kept of it; fresh tells that the key is new, and
+// what is there, if anything, was of another one.
+func (t *top[K, D]) add(k K) (detail *D, fresh bool) {
 	t.total++
 	c := t.find(k)
 	switch {
@@ -48,18 +49,25 @@ func (t *top[K, D]) add(k K) *D {
 		t.heap = append(t.heap, c)
 		t.remember(c)
 		t.up(c.at)
-		return &c.detail
+		return &c.detail, true
 	default:
 		t.evicted = true
 		c = t.heap[0]
 		if t.index != nil {
 			delete(t.index, c.key)
 		}
-		*c = counted[K, D]{key: k, count: c.count + 1, over: c.count}
+		c.key, c.over = k, c.count
+		c.count++
 		t.remember(c)
+		fresh = true
 	}
 	t.down(c.at)
-	return &c.detail
+	return &c.detail, fresh
+}
+
+// clear forgets everything but its room.
+func (t *top[K, D]) clear() {
+	t.heap, t.index, t.total, t.evicted = t.heap[:0], nil, 0, false
 }
 
 func (t *top[K, D]) find(k K) *counted[K, D] {
