@@ -17,8 +17,10 @@ import (
 type cleaner struct {
 	r       io.Reader
 	left    int64 // octets that may still come
-	text    int   // longest run without "<" or ">"
-	run     int
+	text    int   // longest text, tag, comment or CDATA section
+	run     int   // length of the present one
+	special byte  // '!' or '?' within "<!" or "<?" and its end, where "<" and ">" are text
+	tail    [2]byte
 	in      []byte // read, not yet cleaned
 	out     []byte // cleaned
 	pos     int    // in out
@@ -91,6 +93,7 @@ func (c *cleaner) fill() error {
 		c.begun = true
 		c.begin()
 	}
+	c.tail = c.last()
 	c.out, c.pos = c.out[:0], 0
 	used := c.clean(c.in, c.err != nil)
 	c.in = c.in[:copy(c.in, c.in[used:])]
@@ -143,12 +146,16 @@ func (c *cleaner) clean(b []byte, end bool) int {
 			if i+1 == len(b) && !end {
 				return i
 			}
-			c.less(i+1 < len(b) && beginsTag(b[i+1]))
+			var next byte
+			if i+1 < len(b) {
+				next = b[i+1]
+			}
+			c.less(next)
+			i++
+		case ch == '>':
+			c.greater()
 			i++
 		case ch >= ' ' && ch < 0x7f, ch == '\n', ch == '\t', ch == '\r':
-			if ch == '>' {
-				c.run = 0
-			}
 			c.put(ch)
 			i++
 		case ch < 0x80:
@@ -197,10 +204,9 @@ func (c *cleaner) wide(b []byte, end bool) int {
 			}
 			c.rune(u)
 		case u == '<':
-			c.less(next < 0x80 && beginsTag(byte(next)))
+			c.less(byte(min(next, 0x80)))
 		case u == '>':
-			c.run = 0
-			c.put('>')
+			c.greater()
 		default:
 			c.rune(u)
 		}
@@ -226,15 +232,46 @@ func (c *cleaner) rune(r rune) {
 }
 
 // less writes a "<", escaped where it begins no tag.
-func (c *cleaner) less(tag bool) {
-	if tag {
+func (c *cleaner) less(next byte) {
+	switch {
+	case c.special != 0:
+		c.put('<')
+	case beginsTag(next):
 		c.run = 0
 		c.put('<')
-		return
+		if next == '!' || next == '?' {
+			c.special = next
+		}
+	default:
+		c.repaired++
+		c.out = append(c.out, "&lt;"...)
+		c.run += len("&lt;")
 	}
-	c.repaired++
-	c.out = append(c.out, "&lt;"...)
-	c.run += 4
+}
+
+// greater writes a ">" and sees whether something ends with it: a comment, a
+// CDATA section or a processing instruction (XML 1.0 sections 2.5 to 2.7). A DTD
+// may end otherwise; it is refused as it comes.
+func (c *cleaner) greater() {
+	last := c.last()
+	ends := c.special == 0 || c.special == '?' && last[1] == '?' ||
+		c.special == '!' && (last == [2]byte{'-', '-'} || last == [2]byte{']', ']'})
+	c.put('>')
+	if ends {
+		c.run, c.special = 0, 0
+	}
+}
+
+// last is the last two octets of what was cleaned.
+func (c *cleaner) last() [2]byte {
+	switch n := len(c.out); n {
+	case 0:
+		return c.tail
+	case 1:
+		return [2]byte{c.tail[1], c.out[0]}
+	default:
+		return [2]byte{c.out[n-2], c.out[n-1]}
+	}
 }
 
 func beginsTag(c byte) bool {

@@ -53,30 +53,27 @@ func (h *head) append(b []byte) []byte {
 	return appendField(b, "MIME-Version", "1.0")
 }
 
-// appendField writes one header field, folded at spaces. It takes any text for
-// value: line ends become spaces and what is not ASCII becomes "?", so that no
-// value makes a second field or ends the header.
+// appendField writes one header field, folded at spaces, of which several become
+// one. It takes any text for value: line ends become spaces and what is not ASCII
+// becomes "?", so that no value makes a second field or ends the header.
 func appendField(b []byte, name, value string) []byte {
 	b = append(b, name...)
-	b = append(b, ':', ' ')
-	line := len(name) + 2
-	for i, piece := range strings.Split(oneLine(value), " ") {
-		switch {
-		case i == 0:
-		case piece != "" && line+1+len(piece) > softLine:
-			b = append(b, '\r', '\n', ' ')
-			line = 1
-		default:
+	b = append(b, ':')
+	line := len(name) + 1
+	for i, word := range strings.Fields(oneLine(value)) {
+		if i > 0 && line+1+len(word) > softLine {
+			b = append(b, '\r', '\n')
+			line = 0
+		}
+		for len(word) > hardLine { // a place to fold there is none
 			b = append(b, ' ')
-			line++
+			b = append(b, word[:hardLine]...)
+			b = append(b, '\r', '\n')
+			word, line = word[hardLine:], 0
 		}
-		for len(piece) > hardLine { // a place to fold there is none
-			b = append(b, piece[:hardLine]...)
-			b = append(b, '\r', '\n', ' ')
-			piece, line = piece[hardLine:], 1
-		}
-		b = append(b, piece...)
-		line += len(piece)
+		b = append(b, ' ')
+		b = append(b, word...)
+		line += 1 + len(word)
 	}
 	return append(b, '\r', '\n')
 }
@@ -99,6 +96,9 @@ func oneLine(s string) string {
 // ASCII as a quoted string, the rest as encoded words (RFC 2047 section 5).
 func displayName(s string) string {
 	s = tidy(s, maxName)
+	if strings.Contains(s, "  ") { // folding would lose one
+		return encodedWords(s)
+	}
 	plain := true
 	for i := 0; i < len(s); i++ {
 		if s[i] > '~' {
@@ -106,7 +106,7 @@ func displayName(s string) string {
 		}
 		plain = plain && (isAtext(s[i]) || s[i] == ' ')
 	}
-	if plain && !strings.Contains(s, "=?") && !strings.Contains(s, "  ") {
+	if plain && !strings.Contains(s, "=?") {
 		return s
 	}
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`

@@ -62,14 +62,14 @@ func hostText(n dns.Name) string {
 }
 
 // dotAtomText leaves of an id what RFC 9990 section 3.5.1 lets stand in a
-// Report-ID.
+// Report-ID, cut to a sane length.
 func dotAtomText(id string) string {
-	return strings.Map(func(r rune) rune {
+	return tidy(strings.Map(func(r rune) rune {
 		if alphanumeric(r) < 0 && !strings.ContainsRune("!#$%&'*+-/=?^_`{|}~.@", r) {
 			return -1
 		}
 		return r
-	}, id)
+	}, id), maxContact)
 }
 
 // alphanumeric is r, or -1 where r is no ASCII letter or digit.

@@ -139,6 +139,9 @@ func TestParseLimits(t *testing.T) {
 	deep := strings.Replace(raw, "<row>", strings.Repeat("<a>", 50)+strings.Repeat("</a>", 50)+"<row>", 1)
 	long := strings.Replace(raw, "held &amp; marked", strings.Repeat("x", 300<<10), 1)
 	attributes := strings.Replace(raw, "<row>", "<row "+strings.Repeat("a='b' ", 100<<10)+">", 1)
+	within := func(begin, piece, end string) string {
+		return strings.Replace(raw, "held", begin+strings.Repeat(piece, 100<<10)+end, 1)
+	}
 	for name, c := range map[string]struct {
 		raw    string
 		limits Limits
@@ -152,6 +155,10 @@ func TestParseLimits(t *testing.T) {
 		"depth ignored":  {deep, Limits{}, ErrTooLarge},
 		"text":           {long, Limits{}, ErrTooLarge},
 		"attributes":     {attributes, Limits{}, ErrTooLarge},
+		"CDATA":          {within("<![CDATA[", "<a>", "]]>"), Limits{}, ErrTooLarge},
+		"comment":        {within("<!--", "<a>", "-->"), Limits{}, ErrTooLarge},
+		"instruction":    {within("<?x", "<a>", "?>"), Limits{}, ErrTooLarge},
+		"many comments":  {within("", "<!-- a > b -->", ""), Limits{}, nil},
 		"larger text":    {long, Limits{Text: 1 << 20}, nil},
 		"entities apart": {strings.Replace(raw, "held", strings.Repeat("&lt;<i/>", 20<<10), 1), Limits{Text: 10 << 10}, ErrTooLarge},
 	} {
