@@ -146,3 +146,21 @@ func TestOurMailIsRecognised(t *testing.T) {
 		}
 	}
 }
+
+// TestRealMailIsRecognised looks at the headers of reports that others sent.
+func TestRealMailIsRecognised(t *testing.T) {
+	files, _ := filepath.Glob(filepath.Join(samplesDir, "*", "*.eml"))
+	if len(files) == 0 {
+		t.Skip("the samples are not beside the project")
+	}
+	for _, path := range files {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		head, _, _ := strings.Cut(strings.ReplaceAll(string(raw), "\r\n", "\n"), "\n\n")
+		if !IsReportMail(header(head + "\n")) {
+			t.Errorf("%s is not known by its header", path)
+		}
+	}
+}

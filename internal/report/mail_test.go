@@ -297,6 +297,21 @@ func TestRedactText(t *testing.T) {
 	}
 }
 
+func TestRedactTrace(t *testing.T) {
+	for _, c := range []struct{ in, want string }{
+		{"from a by b with ESMTP id c for <x@y.example>; Tue, 1 Jan", "from a by b with ESMTP id c ; Tue, 1 Jan"},
+		{"by b id c for x; Tue", "by b id c ; Tue"},
+		{"by b id c For\tx@y ; Tue", "by b id c ; Tue"},
+		{"from a (Authenticated sender: joe) by b", "from a by b"},
+		{"from a (authenticated bits=0", "from a"},
+		{"by b for", "by b for"},
+	} {
+		if got := trace(c.in); got != c.want {
+			t.Errorf("trace(%q) is %q, want %q", c.in, got, c.want)
+		}
+	}
+}
+
 func TestRedactIsBounded(t *testing.T) {
 	var h message.Header
 	for range 500 {

@@ -279,7 +279,7 @@ func trace(s string) string {
 	out := words[:0]
 	for i := 0; i < len(words); i++ {
 		switch w := words[i]; {
-		case strings.EqualFold(w, "for") && i+1 < len(words) && strings.ContainsAny(words[i+1], "<@"):
+		case strings.EqualFold(w, "for") && i+1 < len(words):
 			i++
 			if strings.HasSuffix(words[i], ";") {
 				out = append(out, ";")

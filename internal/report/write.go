@@ -91,7 +91,8 @@ func (w *Writer) flush() {
 }
 
 // WriteXML writes the whole report as an XML file (RFC 9990 section 3.1). The
-// same report gives the same octets.
+// same report gives the same octets. Whether a row that failed and was not
+// treated as published has its reason (section 3.1.1.9) is the caller's to see to.
 func (r *Report) WriteXML(w io.Writer) error {
 	if len(r.Rows) == 0 {
 		return ErrNoRows
