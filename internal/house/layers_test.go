@@ -37,6 +37,8 @@ var ranks = map[string]int{
 	"notify":   5,
 	"simulate": 5,
 
+	"report/outgoing": 5,
+
 	"admin":    6,
 	"inbound":  6,
 	"journal":  6,

@@ -87,6 +87,15 @@ func (e *Error) Temporary() bool {
 	return true
 }
 
+// Reply is the stage, and the server's reply: code 0 where there was none.
+func (e *Error) Reply() (stage string, code int, enhanced string) {
+	return string(e.Stage), e.Code, e.Enhanced
+}
+
+// TooLarge reports whether the server said beforehand that it takes no mail of that
+// size (RFC 1870).
+func (e *Error) TooLarge() bool { return errors.Is(e.Err, ErrSize) }
+
 // Refusal is one recipient who does not get the mail.
 type Refusal struct {
 	To    string

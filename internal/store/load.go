@@ -156,13 +156,18 @@ func newLoading(batch memory.Batch, today int64) (*loading, error) {
 	for _, sum := range sums {
 		l.tallies = append(l.tallies, *sum)
 	}
-	// In one order, so that two loaders cannot wait for each other.
-	slices.SortFunc(l.tallies, func(a, b tallyRow) int {
+	sortTallies(l.tallies)
+	return l, nil
+}
+
+// sortTallies puts tallies in one order, so that two loaders cannot wait for each
+// other.
+func sortTallies(tallies []tallyRow) {
+	slices.SortFunc(tallies, func(a, b tallyRow) int {
 		return cmp.Or(cmp.Compare(a.day, b.day), cmp.Compare(a.domain, b.domain),
 			slices.Compare(a.record[:], b.record[:]), slices.Compare(a.row[:], b.row[:]),
 			cmp.Compare(a.psl, b.psl), cmp.Compare(a.failed, b.failed))
 	})
-	return l, nil
 }
 
 func newMessage(r *memory.Record) (message, error) {
@@ -319,9 +324,15 @@ func (l *loading) giveIDs(ctx context.Context, t *tx) error {
 	return nil
 }
 
-// storeTallies adds up the tallies, and tells which texts the database now has.
+// storeTallies adds up the tallies, those of closed days in the first that is open,
+// and tells which texts the database now has.
 func (l *loading) storeTallies(ctx context.Context, t *tx) (map[textHash]textRef, error) {
-	found, err := t.storeTexts(ctx, l.texts)
+	open, err := t.openDay(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tallies, texts := l.since(open)
+	found, err := t.storeTexts(ctx, texts)
 	if err != nil {
 		return nil, err
 	}
@@ -329,11 +340,11 @@ func (l *loading) storeTallies(ctx context.Context, t *tx) (map[textHash]textRef
 		if ref, ok := found[h]; ok {
 			return ref.id
 		}
-		id, _ := t.s.texts.get(h, l.texts[h].day)
+		id, _ := t.s.texts.get(h, texts[h].day)
 		return id
 	}
-	rows := make([][]any, len(l.tallies))
-	for i, y := range l.tallies {
+	rows := make([][]any, len(tallies))
+	for i, y := range tallies {
 		rows[i] = []any{y.day, y.domain, id(y.record), id(y.row), y.psl, y.failed, y.count, y.last}
 	}
 	return found, t.insertMany(ctx, `INSERT INTO tallies (day, policy_domain, record_id, row_id, psl, failed, messages, last)`, rows,

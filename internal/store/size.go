@@ -7,7 +7,8 @@ import (
 )
 
 // ownTables are the tables whose size counts towards Retention.MaxBytes.
-var ownTables = []string{"messages", "message_domains", "traces", "texts", "tallies"}
+var ownTables = []string{"messages", "message_domains", "traces", "texts", "tallies",
+	"reports", "report_files", "deliveries"}
 
 // detailTables are those of them that a store that is too large is made smaller by.
 const detailTables = 3

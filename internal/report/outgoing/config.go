@@ -72,6 +72,7 @@ type Timing struct {
 	Tick       time.Duration // between two looks at the queue
 	Plan       time.Duration // between two looks at the calendar
 	Attempt    time.Duration // one mail, its look-ups included
+	Grace      time.Duration // what is left of an attempt when all ends
 	Lease      time.Duration // a claim; longer than Attempt
 	Workers    int           // mails at once
 	SpreadEach time.Duration // room for each report of a day,
@@ -89,7 +90,7 @@ type Timing struct {
 func DefaultTiming() Timing {
 	return Timing{
 		Tick: 2 * time.Second, Plan: 20 * time.Second,
-		Attempt: 5 * time.Minute, Lease: 8 * time.Minute, Workers: 4,
+		Attempt: 5 * time.Minute, Grace: 10 * time.Second, Lease: 8 * time.Minute, Workers: 4,
 		SpreadEach: 2 * time.Second, SpreadMost: time.Hour,
 		RetryFirst: 5 * time.Minute, RetryMost: 4 * time.Hour, GiveUp: 48 * time.Hour,
 		PauseFirst: 30 * time.Second, PauseMost: 15 * time.Minute,
@@ -100,7 +101,7 @@ func DefaultTiming() Timing {
 // or fills in what is zero.
 func (t Timing) or(d Timing) Timing {
 	for _, p := range []struct{ have, fill *time.Duration }{
-		{&t.Tick, &d.Tick}, {&t.Plan, &d.Plan}, {&t.Attempt, &d.Attempt}, {&t.Lease, &d.Lease},
+		{&t.Tick, &d.Tick}, {&t.Plan, &d.Plan}, {&t.Attempt, &d.Attempt}, {&t.Grace, &d.Grace}, {&t.Lease, &d.Lease},
 		{&t.SpreadEach, &d.SpreadEach}, {&t.SpreadMost, &d.SpreadMost}, {&t.RetryFirst, &d.RetryFirst},
 		{&t.RetryMost, &d.RetryMost}, {&t.GiveUp, &d.GiveUp}, {&t.PauseFirst, &d.PauseFirst},
 		{&t.PauseMost, &d.PauseMost}, {&t.Collapse, &d.Collapse}, {&t.Prune, &d.Prune},

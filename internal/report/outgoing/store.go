@@ -49,15 +49,15 @@ type Queue interface {
 	// AddFailure is Add for one failure report, within limits; false beyond them.
 	AddFailure(ctx context.Context, r NewReport, limits Limits) (bool, error)
 	// Claim takes up to limit deliveries that are due, each for this caller alone
-	// until lease.
-	Claim(ctx context.Context, epoch int64, now, lease time.Time, limit int) ([]Task, error)
+	// until lease. Those of except are left out, whatever the clock says.
+	Claim(ctx context.Context, epoch int64, now, lease time.Time, limit int, except []int64) ([]Task, error)
 	// Settle notes what came of a claimed delivery, if the claim still holds.
 	Settle(ctx context.Context, t *Task, o *Outcome) (bool, error)
 	// File is the file of a report; ErrNotFound if it is not kept any more.
 	File(ctx context.Context, report int64) ([]byte, error)
-	// Bounced makes the sent delivery of that Message-ID a failed one, and
-	// suppresses its destination; false if there is none.
-	Bounced(ctx context.Context, messageID, reason string, now time.Time) (bool, error)
+	// Bounced makes the sent delivery of a Message-ID a failed one; false if there is
+	// none.
+	Bounced(ctx context.Context, n BounceNote) (bool, error)
 }
 
 // Archive is what people look at and ask for.
@@ -132,23 +132,32 @@ type Task struct {
 
 // Outcome is what came of a claimed delivery.
 type Outcome struct {
-	State    State
-	Cause    Cause
-	Error    string
-	At       time.Time
-	Due      time.Time // of the next attempt, where State is waiting
-	Attempt  bool      // the mail server was tried
-	Verified bool      // from now on
-	Record   string    // what an outside host says
-	Replace  []string  // addresses that get deliveries of their own instead
-	Suppress string    // the address to be suppressed; "" for none
+	State     State
+	Cause     Cause
+	Error     string
+	At        time.Time
+	Due       time.Time  // of the next attempt, where State is waiting
+	Uncounted bool       // the attempt was none: our own server is in trouble
+	Verified  bool       // from now on
+	Record    string     // what an outside host says
+	Others    []Delivery // to be added to the report
+	Suppress  string     // the address to be suppressed; "" for none
+}
+
+// BounceNote is what is noted of a mail that came back.
+type BounceNote struct {
+	MessageID string // without brackets
+	Cause     Cause
+	Error     string
+	Suppress  bool // the destination
+	At        time.Time
 }
 
 // Limits bound failure reports, over the last hour.
 type Limits struct {
-	Since    time.Time
-	All      int
-	PerHost  int // to one host
+	Since   time.Time
+	All     int
+	PerHost int // to one host
 }
 
 // Requeue chooses deliveries to be tried again.

@@ -1,0 +1,75 @@
+package outgoing
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+
+	"dmarcd/internal/report"
+)
+
+// Bounce takes a mail that came to the address that reports are sent from. Where it
+// says that a mail of ours was refused for good, the delivery has failed and its
+// destination is suppressed for a while; true tells that. What speaks of no mail of
+// ours, of a delay or of a success is counted and otherwise ignored: nobody can
+// silence a destination without the Message-ID of a mail that was sent there, which
+// cannot be guessed.
+//
+// The error is the store's; the same mail may then be given again.
+func (p *Pipeline) Bounce(ctx context.Context, raw []byte) (bool, error) {
+	b, err := report.ParseBounce(bytes.NewReader(raw))
+	if err != nil && !errors.Is(err, report.ErrNotBounce) {
+		return false, err
+	}
+	found := false
+	r := failedRecipient(&b)
+	if r != nil && b.MessageID != "" {
+		n := BounceNote{
+			MessageID: b.MessageID, Cause: CauseBounced, Suppress: true, At: p.now(),
+			Error: shorten(strings.TrimSpace(r.Status+" "+r.Diagnostic), maxErrorText),
+		}
+		if r.Status == "5.3.4" || r.Status == "5.2.3" { // RFC 3463: the size, not the destination
+			n.Cause, n.Suppress = CauseTooLarge, false
+		}
+		if found, err = p.store.Bounced(ctx, n); err != nil {
+			return false, err
+		}
+		p.noteBounce(ctx, &n, found)
+		return found, nil
+	}
+	p.stats.add(func(s *Stats) { s.BouncesIgnored++ })
+	return false, nil
+}
+
+// failedRecipient is the first one that the mail was refused for; nil if there is
+// none.
+func failedRecipient(b *report.Bounce) *report.BounceRecipient {
+	for i := range b.Recipients {
+		if b.Recipients[i].Failed() {
+			return &b.Recipients[i]
+		}
+	}
+	return nil
+}
+
+// noteBounce counts and logs.
+func (p *Pipeline) noteBounce(ctx context.Context, n *BounceNote, found bool) {
+	p.stats.add(func(s *Stats) {
+		if !found {
+			s.BouncesIgnored++
+			return
+		}
+		s.Bounces++
+		if s.Failed == nil {
+			s.Attempts, s.Failed = map[Cause]uint64{}, map[Cause]uint64{}
+		}
+		s.Failed[n.Cause]++
+		if n.Suppress {
+			s.Suppressed++
+		}
+	})
+	if found {
+		p.log.WarnContext(ctx, "a report came back", "message_id", n.MessageID, "suppressed", n.Suppress, "error", n.Error)
+	}
+}

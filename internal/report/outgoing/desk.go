@@ -1,0 +1,387 @@
+package outgoing
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"dmarcd/internal/dns"
+)
+
+// Names of the operations of a Desk, for whoever carries them to another process.
+const (
+	OpList       = "reports.list"
+	OpShow       = "reports.show"
+	OpSend       = "reports.send"
+	OpRetry      = "reports.retry"
+	OpSuppress   = "reports.suppress"
+	OpUnsuppress = "reports.unsuppress"
+	OpSilent     = "reports.suppressions"
+	OpState      = "reports.state"
+)
+
+// ErrRequest is wrapped where what is asked for makes no sense.
+var ErrRequest = errors.New("outgoing: cannot be done")
+
+// Desk is what people ask for. Requests and answers can be written as JSON.
+type Desk interface {
+	// List gives reports, the newest first, with their deliveries.
+	List(ctx context.Context, f Filter) (Listed, error)
+	// Show gives one report, with its content if asked for.
+	Show(ctx context.Context, r ShowRequest) (Shown, error)
+	// Send queues the report on a domain and day for now. One that was made before is
+	// sent again as it is; otherwise the day, which must be over, is closed and the
+	// report made, whatever min_messages, exclude and enabled say.
+	Send(ctx context.Context, r SendRequest) (Sending, error)
+	// Retry makes deliveries that failed, or wait, due now.
+	Retry(ctx context.Context, r RetryRequest) (Retried, error)
+	Suppress(ctx context.Context, r SuppressRequest) (Suppression, error)
+	// Unsuppress lets an address or host have reports again.
+	Unsuppress(ctx context.Context, r UnsuppressRequest) (Unsuppressed, error)
+	Suppressions(ctx context.Context, r SuppressionsRequest) (Silent, error)
+	State(ctx context.Context, r StateRequest) (Overview, error)
+}
+
+// Requests and answers of a Desk.
+type (
+	// Listed is a page of reports.
+	Listed struct {
+		Reports []Report `json:"reports"`
+		Next    int64    `json:"next,omitempty"` // Filter.Before of the next page; 0 if there is none
+	}
+	// ShowRequest names a report by its ID, its Report-ID or its domain and day.
+	ShowRequest struct {
+		ID       int64  `json:"id,omitempty"`
+		ReportID string `json:"report_id,omitempty"`
+		Domain   string `json:"domain,omitempty"`
+		Day      *Day   `json:"day,omitempty"`
+		Content  bool   `json:"content,omitempty"`
+	}
+	// Shown is a report and its content: the XML, or the mail of a failure report
+	// with stand-ins for its destination.
+	Shown struct {
+		Report  Report `json:"report"`
+		Content string `json:"content,omitempty"`
+	}
+	// SendRequest names a domain and day; nil for yesterday.
+	SendRequest struct {
+		Domain string `json:"domain"`
+		Day    *Day   `json:"day,omitempty"`
+	}
+	// Sending is a report that was queued.
+	Sending struct {
+		Report Report `json:"report"`
+		Again  bool   `json:"again"` // it had been made before
+		Queued int    `json:"queued"`
+	}
+	// RetryRequest names a delivery, a report, or those that a filter chooses; with
+	// none of them all that failed or expired.
+	RetryRequest struct {
+		Delivery int64  `json:"delivery,omitempty"`
+		Report   int64  `json:"report,omitempty"`
+		Filter   Filter `json:"filter"`
+	}
+	// Retried says how many deliveries are due now.
+	Retried struct {
+		Queued int `json:"queued"`
+	}
+	// SuppressRequest silences an address or a host, until then or for ever.
+	SuppressRequest struct {
+		Target string    `json:"target"`
+		Reason string    `json:"reason,omitempty"`
+		Until  time.Time `json:"until,omitzero"`
+	}
+	// UnsuppressRequest names an address or a host.
+	UnsuppressRequest struct {
+		Target string `json:"target"`
+	}
+	// Unsuppressed tells whether it had been suppressed.
+	Unsuppressed struct {
+		Found bool `json:"found"`
+	}
+	// SuppressionsRequest asks for those in force, or also for those that were.
+	SuppressionsRequest struct {
+		All bool `json:"all,omitempty"`
+	}
+	// Silent is who gets no reports.
+	Silent struct {
+		Suppressions []Suppression `json:"suppressions"`
+	}
+	// StateRequest asks for the state of the queue.
+	StateRequest struct{}
+	// Overview is the state of the queue.
+	Overview struct {
+		Gauges
+		Paused bool `json:"paused"` // this daemon waits for the mail server
+	}
+)
+
+// Desk is that of the pipeline's store. It works whether or not Run does; what it
+// queues is sent by whoever leads.
+func (p *Pipeline) Desk() Desk { return desk{p} }
+
+type desk struct{ p *Pipeline }
+
+// List is Desk's.
+func (d desk) List(ctx context.Context, f Filter) (Listed, error) {
+	f = f.bounded()
+	if f.State != "" && !knownState(f.State) {
+		return Listed{}, fmt.Errorf("%w: no state is called %q; they are %s", ErrRequest, shorten(string(f.State), 40), stateNames())
+	}
+	reports, err := d.p.store.List(ctx, f)
+	if err != nil {
+		return Listed{}, err
+	}
+	out := Listed{Reports: reports}
+	if len(reports) == f.Limit {
+		out.Next = reports[len(reports)-1].ID
+	}
+	return out, nil
+}
+
+func knownState(s State) bool {
+	for _, known := range States() {
+		if s == known {
+			return true
+		}
+	}
+	return false
+}
+
+func stateNames() string {
+	var names []string
+	for _, s := range States() {
+		names = append(names, string(s))
+	}
+	return strings.Join(names, ", ")
+}
+
+// Show is Desk's.
+func (d desk) Show(ctx context.Context, r ShowRequest) (Shown, error) {
+	id := r.ID
+	if id == 0 {
+		var day Day
+		if r.Day != nil {
+			day = *r.Day
+		} else if r.ReportID == "" {
+			return Shown{}, fmt.Errorf("%w: name a report by its ID, or by domain and day", ErrRequest)
+		}
+		var err error
+		if id, err = d.p.store.Find(ctx, strings.ToLower(r.Domain), day, r.ReportID); err != nil {
+			return Shown{}, err
+		}
+	}
+	report, err := d.p.store.Report(ctx, id)
+	if err != nil || !r.Content {
+		return Shown{Report: report}, err
+	}
+	content, err := d.content(ctx, &report)
+	return Shown{Report: report, Content: content}, err
+}
+
+func (d desk) content(ctx context.Context, r *Report) (string, error) {
+	if !r.Stored {
+		return "", fmt.Errorf("%w: the file of report %d is not kept any more", ErrNotFound, r.ID)
+	}
+	file, err := d.p.store.File(ctx, r.ID)
+	if err != nil || r.Kind == KindFailure {
+		return string(file), err
+	}
+	z, err := gzip.NewReader(bytes.NewReader(file))
+	if err != nil {
+		return "", fmt.Errorf("outgoing: report %d: %w", r.ID, err)
+	}
+	const most = 512 << 20 // what maxFile may hold in practice; it is our own file
+	content, err := io.ReadAll(io.LimitReader(z, most))
+	if err != nil {
+		return "", fmt.Errorf("outgoing: report %d: %w", r.ID, err)
+	}
+	return string(content), nil
+}
+
+// Send is Desk's.
+func (d desk) Send(ctx context.Context, r SendRequest) (Sending, error) {
+	domain, err := dns.Parse(r.Domain)
+	if err != nil {
+		return Sending{}, fmt.Errorf("%w: %w", ErrRequest, err)
+	}
+	now := d.p.now().UTC()
+	day := DayOf(now) - 1
+	if r.Day != nil {
+		day = *r.Day
+	}
+	if day >= DayOf(now) {
+		return Sending{}, fmt.Errorf("%w: %s is not over yet; a report tells of a whole UTC day", ErrRequest, day)
+	}
+	id, err := d.p.store.Find(ctx, domain.String(), day, "")
+	switch {
+	case err == nil:
+		return d.again(ctx, id, now)
+	case !errors.Is(err, ErrNotFound):
+		return Sending{}, err
+	}
+	if err := d.make(ctx, domain, day, now); err != nil {
+		return Sending{}, err
+	}
+	if id, err = d.p.store.Find(ctx, domain.String(), day, ""); err != nil {
+		return Sending{}, err
+	}
+	report, err := d.p.store.Report(ctx, id)
+	queued := 0
+	for i := range report.Delivered {
+		if report.Delivered[i].State.Waiting() {
+			queued++
+		}
+	}
+	d.p.wakeSender()
+	return Sending{Report: report, Queued: queued}, err
+}
+
+// again queues a report that was made before.
+func (d desk) again(ctx context.Context, id int64, now time.Time) (Sending, error) {
+	report, err := d.p.store.Report(ctx, id)
+	switch {
+	case err != nil:
+		return Sending{}, err
+	case !report.Stored && report.Problem != "":
+		return Sending{}, fmt.Errorf("%w: report %d has no file: %s", ErrRequest, id, report.Problem)
+	case !report.Stored:
+		return Sending{}, fmt.Errorf("%w: the file of report %d is not kept any more (retention.raw_reports)", ErrRequest, id)
+	}
+	n, err := d.p.store.Requeue(ctx, Requeue{
+		Now: now, Expires: now.Add(d.p.timing.GiveUp), Report: id,
+		States: []State{StateQueued, StateUnconfirmed, StateSent, StateFailed, StateExpired, StateSuppressed, StateUnverified},
+	})
+	if err != nil {
+		return Sending{}, err
+	}
+	d.p.wakeSender()
+	report, err = d.p.store.Report(ctx, id)
+	return Sending{Report: report, Again: true, Queued: n}, err
+}
+
+// make closes the day and makes one report.
+func (d desk) make(ctx context.Context, domain dns.Name, day Day, now time.Time) error {
+	b, err := d.p.newBuilder(ctx, d.p.current(), day)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrRequest, err)
+	}
+	if _, err := d.p.store.CloseDays(ctx, ByHand, day, DayOf(now)); err != nil {
+		return err
+	}
+	r, err := b.build(ctx, domain)
+	if err != nil {
+		return err
+	}
+	n, err := d.p.store.Add(ctx, ByHand, []NewReport{r})
+	d.p.stats.add(func(s *Stats) { s.Built += uint64(n) })
+	return err
+}
+
+// Retry is Desk's.
+func (d desk) Retry(ctx context.Context, r RetryRequest) (Retried, error) {
+	now := d.p.now().UTC()
+	q := Requeue{
+		Now: now, Expires: now.Add(d.p.timing.GiveUp), Delivery: r.Delivery, Report: r.Report, Filter: r.Filter,
+		States: []State{StateFailed, StateExpired},
+	}
+	switch {
+	case r.Delivery != 0 || r.Report != 0:
+		q.States = []State{StateQueued, StateUnconfirmed, StateFailed, StateExpired, StateSuppressed, StateUnverified}
+	case r.Filter.State == StateReplaced, r.Filter.State != "" && !knownState(r.Filter.State):
+		return Retried{}, fmt.Errorf("%w: nothing in the state %q can be tried again", ErrRequest, shorten(string(r.Filter.State), 40))
+	case r.Filter.State == StateSent:
+		return Retried{}, fmt.Errorf("%w: what was sent is sent again only by name, with its domain and day", ErrRequest)
+	case r.Filter.State != "":
+		q.States = []State{r.Filter.State}
+	}
+	if r.Delivery != 0 || r.Report != 0 {
+		q.Filter = Filter{}
+	}
+	n, err := d.p.store.Requeue(ctx, q)
+	d.p.wakeSender()
+	return Retried{Queued: n}, err
+}
+
+// Suppress is Desk's.
+func (d desk) Suppress(ctx context.Context, r SuppressRequest) (Suppression, error) {
+	target, err := ParseTarget(r.Target)
+	if err != nil {
+		return Suppression{}, err
+	}
+	now := d.p.now().UTC()
+	if !r.Until.IsZero() && !r.Until.After(now) {
+		return Suppression{}, fmt.Errorf("%w: %s is over", ErrRequest, r.Until.UTC().Format(time.RFC3339))
+	}
+	s := Suppression{
+		Target: target, Reason: shorten(r.Reason, maxErrorText), ByHand: true, Since: now, Active: true,
+		Until: r.Until.UTC().Truncate(time.Second),
+	}
+	if s.Reason == "" {
+		s.Reason = "by hand"
+	}
+	return s, d.p.store.Suppress(ctx, s)
+}
+
+// Unsuppress is Desk's.
+func (d desk) Unsuppress(ctx context.Context, r UnsuppressRequest) (Unsuppressed, error) {
+	target, err := ParseTarget(r.Target)
+	if err != nil {
+		return Unsuppressed{}, err
+	}
+	found, err := d.p.store.Unsuppress(ctx, target)
+	return Unsuppressed{Found: found}, err
+}
+
+// Suppressions is Desk's.
+func (d desk) Suppressions(ctx context.Context, r SuppressionsRequest) (Silent, error) {
+	list, err := d.p.store.Suppressions(ctx, d.p.now(), r.All)
+	return Silent{Suppressions: list}, err
+}
+
+// State is Desk's.
+func (d desk) State(ctx context.Context, _ StateRequest) (Overview, error) {
+	g, err := d.p.store.Gauges(ctx, d.p.now())
+	return Overview{Gauges: g, Paused: d.p.gate.paused()}, err
+}
+
+// ParseTarget reads an address or a host name, in small letters and as an A-label.
+func ParseTarget(s string) (string, error) {
+	local, host := "", s
+	if at := strings.LastIndexByte(s, '@'); at >= 0 {
+		local, host = strings.ToLower(s[:at+1]), s[at+1:]
+	}
+	name, err := dns.Parse(host)
+	if err != nil || local == "@" {
+		return "", fmt.Errorf("%w: %q is neither an address nor a host name", ErrRequest, shorten(s, 200))
+	}
+	return local + name.String(), nil
+}
+
+// Drain delivers what is due now, as the leader, and returns once it has been tried.
+// It waits for leadership no longer than wait; false tells that another daemon leads.
+func (p *Pipeline) Drain(ctx context.Context, wait time.Duration) (tried int, led bool, err error) {
+	leading, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	timer := time.AfterFunc(wait, func() { cancel(errNotLeading) })
+	defer timer.Stop()
+	err = p.store.Lead(leading, func(ctx context.Context, epoch int64) error {
+		if !timer.Stop() {
+			return errNotLeading
+		}
+		led = true
+		tried, err = p.drain(ctx, epoch)
+		return err
+	})
+	if errors.Is(err, errNotLeading) {
+		err = nil
+	}
+	return tried, led, err
+}
+
+var errNotLeading = errors.New("outgoing: another daemon leads")

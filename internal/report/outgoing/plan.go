@@ -1,0 +1,183 @@
+package outgoing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"dmarcd/internal/dns"
+)
+
+const (
+	// catchUp is how many days, the last one included, are made up for.
+	catchUp = 7
+	// domainPage is how many domains are read at once.
+	domainPage = 500
+	// Reports stored in one transaction, at most, and octets of theirs.
+	batchReports = 64
+	batchOctets  = 4 << 20
+)
+
+// plan closes the days that are over and makes their reports. It may be interrupted
+// anywhere and begins again where it was.
+func (p *Pipeline) plan(ctx context.Context, epoch int64) error {
+	c := p.current()
+	if !c.Enabled {
+		return nil
+	}
+	now := p.now().UTC()
+	today := DayOf(now)
+	through := today - 1
+	if now.Sub(today.Begin()) < c.At {
+		through--
+	}
+	progress, err := p.store.CloseDays(ctx, epoch, through, today)
+	if err != nil {
+		return fmt.Errorf("outgoing: close %s: %w", through, err)
+	}
+	for day := max(progress.Built+1, through-catchUp+1); day <= min(progress.Closed, through); day++ {
+		if err := p.buildDay(ctx, epoch, c, day); err != nil {
+			return fmt.Errorf("outgoing: reports on %s: %w", day, err)
+		}
+		if err := p.store.Built(ctx, epoch, day); err != nil {
+			return fmt.Errorf("outgoing: reports on %s: %w", day, err)
+		}
+		p.wakeSender()
+	}
+	return nil
+}
+
+// buildDay makes and stores the reports on one day that are not made yet.
+func (p *Pipeline) buildDay(ctx context.Context, epoch int64, c *Config, day Day) error {
+	total, err := p.store.CountDomains(ctx, day)
+	if err != nil || total == 0 {
+		return err
+	}
+	b, err := p.newBuilder(ctx, c, day)
+	if err != nil {
+		return err
+	}
+	began, window := p.now(), min(time.Duration(total)*p.timing.SpreadEach, p.timing.SpreadMost)
+	b.due = func() time.Time { return began.Add(rand.N(window + 1)) }
+	batch := batch{store: p.store, epoch: epoch}
+	var after dns.Name
+	for {
+		domains, err := p.store.Domains(ctx, day, after, domainPage)
+		if err != nil {
+			return err
+		}
+		for i := range domains {
+			d := &domains[i]
+			if after = d.Domain; !b.wants(d) {
+				continue
+			}
+			if err := p.buildInto(ctx, b, &batch, d.Domain); err != nil {
+				return err
+			}
+		}
+		if len(domains) < domainPage {
+			break
+		}
+	}
+	if err := batch.flush(ctx); err != nil {
+		return err
+	}
+	p.stats.add(func(s *Stats) { s.Built += uint64(batch.stored) })
+	p.log.InfoContext(ctx, "aggregate reports made", "day", day.String(), "domains", total, "reports", batch.stored,
+		"took", p.now().Sub(began).Round(time.Millisecond).String())
+	return nil
+}
+
+// buildInto adds the report on one domain to the batch. Data that no report can be
+// made of makes a report without a file, which people see.
+func (p *Pipeline) buildInto(ctx context.Context, b *builder, batch *batch, domain dns.Name) error {
+	r, err := b.build(ctx, domain)
+	switch {
+	case errors.Is(err, ErrNothing):
+		return nil
+	case errors.Is(err, errRows):
+		p.log.ErrorContext(ctx, "no report can be made", "policy_domain", domain.String(), "day", b.day.String(), "error", err.Error())
+		p.stats.add(func(s *Stats) { s.Unmade++ })
+		r.File, r.Stored, r.Delivered, r.Problem = nil, false, nil, shorten(err.Error(), maxErrorText)
+	case err != nil:
+		return err
+	}
+	return batch.add(ctx, r)
+}
+
+func (p *Pipeline) newBuilder(ctx context.Context, c *Config, day Day) (*builder, error) {
+	receiver, err := c.receiver()
+	if err != nil || c.OrgName == "" {
+		return nil, fmt.Errorf("outgoing: reports.org_name and reports.email are needed: %w", errors.Join(err, errNoSender))
+	}
+	secret, err := p.store.Secret(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := p.now().UTC()
+	return &builder{
+		source: p.store, config: *c, receiver: receiver, secret: secret, now: now, giveUp: p.timing.GiveUp,
+		due: func() time.Time { return now }, day: day,
+	}, nil
+}
+
+// errNoSender tells that the settings name nobody who reports.
+var errNoSender = errors.New("outgoing: nobody to send reports is configured")
+
+// batch stores reports, several in a transaction.
+type batch struct {
+	store   Queue
+	epoch   int64
+	reports []NewReport
+	octets  int64
+	stored  int
+}
+
+func (b *batch) add(ctx context.Context, r NewReport) error {
+	b.reports = append(b.reports, r)
+	b.octets += r.Octets
+	if len(b.reports) < batchReports && b.octets < batchOctets {
+		return nil
+	}
+	return b.flush(ctx)
+}
+
+func (b *batch) flush(ctx context.Context) error {
+	if len(b.reports) == 0 {
+		return nil
+	}
+	n, err := b.store.Add(ctx, b.epoch, b.reports)
+	b.stored += n
+	b.reports, b.octets = b.reports[:0], 0
+	return err
+}
+
+// prune forgets what is older than the settings keep.
+func (p *Pipeline) prune(ctx context.Context) error {
+	c := p.current()
+	before := func(keep time.Duration) time.Time {
+		if keep <= 0 {
+			return time.Time{}
+		}
+		return p.now().Add(-keep)
+	}
+	for {
+		more, err := p.store.PruneReports(ctx, before(c.KeepReports), before(c.KeepFiles))
+		if err != nil || !more {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+}
+
+// warn logs an error of the store's or the network's, unless all ends.
+func (p *Pipeline) warn(ctx context.Context, what string, err error) {
+	if err != nil && ctx.Err() == nil {
+		p.log.LogAttrs(ctx, slog.LevelWarn, what, slog.String("error", shorten(err.Error(), maxErrorText)))
+	}
+}

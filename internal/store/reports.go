@@ -1,0 +1,269 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"dmarcd/internal/dns"
+	"dmarcd/internal/report/outgoing"
+)
+
+// Reports is the store of the reports that we send.
+type Reports struct{ s *Store }
+
+var _ outgoing.Store = Reports{}
+
+// Reports is the part of the store that package outgoing works with.
+func (s *Store) Reports() Reports { return Reports{s} }
+
+// Lead is Store.Lead.
+func (r Reports) Lead(ctx context.Context, do func(context.Context, int64) error) error {
+	return r.s.Lead(ctx, do)
+}
+
+// fenceLeader is fence, except for what a person asks for.
+func (t *tx) fenceLeader(ctx context.Context, epoch int64) error {
+	if epoch == outgoing.ByHand {
+		return nil
+	}
+	return t.fence(ctx, epoch)
+}
+
+// openDay is the first day that is counted into. A transaction that has asked keeps
+// it open until its end.
+func (t *tx) openDay(ctx context.Context) (int64, error) {
+	var closed sql.NullInt64
+	err := t.row(ctx, `SELECT closed FROM report_progress WHERE id = 1`+t.s.dialect.forShare).Scan(&closed)
+	if err != nil || !closed.Valid {
+		return bounded(-1 << 62), err
+	}
+	return closed.Int64 + 1, nil
+}
+
+// since moves tallies of days before day to day, and wants their texts for it.
+func (l *loading) since(day int64) ([]tallyRow, map[textHash]textUse) {
+	late := false
+	for i := range l.tallies {
+		late = late || l.tallies[i].day < day
+	}
+	if !late {
+		return l.tallies, l.texts
+	}
+	texts := make(map[textHash]textUse, len(l.texts))
+	for h, use := range l.texts {
+		texts[h] = textUse{body: use.body, day: max(use.day, day)}
+	}
+	place := make(map[tallyKey]int, len(l.tallies))
+	moved := make([]tallyRow, 0, len(l.tallies))
+	for _, y := range l.tallies { // in order, so that what is moved comes first
+		y.day = max(y.day, day)
+		if i, ok := place[y.tallyKey]; ok {
+			moved[i].count += y.count
+			moved[i].last = max(moved[i].last, y.last)
+			continue
+		}
+		place[y.tallyKey] = len(moved)
+		moved = append(moved, y)
+	}
+	sortTallies(moved)
+	return moved, texts
+}
+
+// CloseDays is outgoing.Source's.
+func (r Reports) CloseDays(ctx context.Context, epoch int64, through, today outgoing.Day) (outgoing.Progress, error) {
+	var p outgoing.Progress
+	err := r.s.write(ctx, "close days", func(ctx context.Context, t *tx) error {
+		if err := t.fenceLeader(ctx, epoch); err != nil {
+			return err
+		}
+		var closed, built sql.NullInt64
+		err := t.row(ctx, `SELECT closed, built FROM report_progress WHERE id = 1`+t.s.dialect.forUpdate).Scan(&closed, &built)
+		if err != nil {
+			return err
+		}
+		p = outgoing.Progress{Closed: outgoing.Day(closed.Int64), Built: outgoing.Day(built.Int64)}
+		switch {
+		case !closed.Valid:
+			p = outgoing.Progress{Closed: through, Built: through - 1}
+		case p.Closed < through:
+			p.Closed = through
+		case p.Closed >= today && epoch != outgoing.ByHand:
+			if err := t.reopen(ctx, &p, through); err != nil {
+				return err
+			}
+		default:
+			return nil
+		}
+		_, err = t.exec(ctx, `UPDATE report_progress SET closed = $1, built = $2 WHERE id = 1`, bounded(int64(p.Closed)), bounded(int64(p.Built)))
+		return err
+	})
+	return p, err
+}
+
+// reopen takes back the closing of days that are yet to end: a clock was wrong. A day
+// that was reported stays closed.
+func (t *tx) reopen(ctx context.Context, p *outgoing.Progress, through outgoing.Day) error {
+	const again = 7 // days looked at once more; those with a report have it
+	var last sql.NullInt64
+	err := t.row(ctx, `SELECT max(day) FROM reports WHERE kind = 'aggregate'`).Scan(&last)
+	if err != nil {
+		return err
+	}
+	closed := through
+	if last.Valid {
+		closed = max(closed, outgoing.Day(last.Int64))
+	}
+	if closed < p.Closed {
+		p.Closed = closed
+		p.Built = min(p.Built, closed-again)
+	}
+	return nil
+}
+
+// Built is outgoing.Source's.
+func (r Reports) Built(ctx context.Context, epoch int64, day outgoing.Day) error {
+	return r.s.write(ctx, "reports made", func(ctx context.Context, t *tx) error {
+		if err := t.fenceLeader(ctx, epoch); err != nil {
+			return err
+		}
+		_, err := t.exec(ctx, `UPDATE report_progress SET built = $1 WHERE id = 1 AND built < $1`, bounded(int64(day)))
+		return err
+	})
+}
+
+// CountDomains is outgoing.Source's.
+func (r Reports) CountDomains(ctx context.Context, day outgoing.Day) (n int, err error) {
+	err = r.s.read(ctx, "count policy domains", func(ctx context.Context, t *tx) error {
+		return t.row(ctx, `SELECT count(DISTINCT policy_domain) FROM tallies WHERE day = $1`, bounded(int64(day))).Scan(&n)
+	})
+	return n, err
+}
+
+// Domains is outgoing.Source's.
+func (r Reports) Domains(ctx context.Context, day outgoing.Day, after dns.Name, limit int) ([]outgoing.DomainDay, error) {
+	var out []outgoing.DomainDay
+	err := r.s.read(ctx, "policy domains", func(ctx context.Context, t *tx) error {
+		out = nil
+		return t.rows(ctx, func(scan func(...any) error) error {
+			var d outgoing.DomainDay
+			var name string
+			var reported int64
+			if err := scan(&name, &d.Messages, &d.Failed, &reported); err != nil {
+				return err
+			}
+			var err error
+			if d.Domain, err = dns.ParseQuery(name); err != nil {
+				return fmt.Errorf("%w: policy domain %q of a tally: %w", ErrDamaged, name, err)
+			}
+			d.Reported = reported == 1
+			out = append(out, d)
+			return nil
+		}, `SELECT y.policy_domain, CAST(sum(y.messages) AS BIGINT), CAST(sum(CASE y.failed WHEN 1 THEN y.messages ELSE 0 END) AS BIGINT),
+				CASE WHEN EXISTS (SELECT 1 FROM reports r WHERE r.kind = 'aggregate' AND r.policy_domain = y.policy_domain AND r.day = $1) THEN 1 ELSE 0 END
+			FROM tallies y WHERE y.day = $1 AND y.policy_domain > $2
+			GROUP BY y.policy_domain ORDER BY y.policy_domain LIMIT $3`,
+			bounded(int64(day)), after.String(), limit)
+	})
+	return out, err
+}
+
+// Policies is outgoing.Source's.
+func (r Reports) Policies(ctx context.Context, day outgoing.Day, domain dns.Name, limit int) ([]outgoing.PolicySeen, int, error) {
+	type use struct{ record, psl, last int64 }
+	var out []outgoing.PolicySeen
+	all := 0
+	err := r.s.read(ctx, "policy records", func(ctx context.Context, t *tx) error {
+		var uses []use
+		out, all = nil, 0
+		err := t.rows(ctx, func(scan func(...any) error) error {
+			var u use
+			if err := scan(&u.record, &u.psl, &u.last); err != nil {
+				return err
+			}
+			if all++; len(uses) < limit {
+				uses = append(uses, u)
+			}
+			return nil
+		}, `SELECT record_id, psl, max(last) FROM tallies WHERE day = $1 AND policy_domain = $2
+			GROUP BY record_id, psl ORDER BY 3 DESC, 1 DESC, 2`, bounded(int64(day)), domain.String())
+		if err != nil {
+			return err
+		}
+		for _, u := range uses {
+			var body []byte
+			if err := t.row(ctx, `SELECT body FROM texts WHERE id = $1`, u.record).Scan(&body); err != nil && !errors.Is(err, ErrNotFound) {
+				return err
+			}
+			out = append(out, outgoing.PolicySeen{Record: string(body), PSL: u.psl == 1, Last: time.Unix(u.last, 0).UTC()})
+		}
+		return nil
+	})
+	return out, all, err
+}
+
+// Rows is outgoing.Source's. Rows of several policy records are joined; as a rule
+// there is one, and then a page costs no more than its rows.
+func (r Reports) Rows(ctx context.Context, day outgoing.Day, domain dns.Name, failed bool, after int64, limit int) ([]outgoing.Counted, error) {
+	var out []outgoing.Counted
+	err := r.s.read(ctx, "rows of a report", func(ctx context.Context, t *tx) error {
+		out = nil
+		var first, last sql.NullInt64
+		err := t.row(ctx, `SELECT (SELECT record_id FROM tallies WHERE day = $1 AND policy_domain = $2 ORDER BY record_id LIMIT 1),
+			(SELECT record_id FROM tallies WHERE day = $1 AND policy_domain = $2 ORDER BY record_id DESC LIMIT 1)`,
+			bounded(int64(day)), domain.String()).Scan(&first, &last)
+		if err != nil {
+			return err
+		}
+		one, args := ``, []any{bounded(int64(day)), domain.String(), after, truth(failed), limit}
+		if first == last {
+			one, args = ` AND record_id = $6`, append(args, first.Int64)
+		}
+		return t.rows(ctx, func(scan func(...any) error) error {
+			var c outgoing.Counted
+			if err := scan(&c.Cursor, &c.Messages, &c.Key); err != nil {
+				return err
+			}
+			out = append(out, c)
+			return nil
+		}, `SELECT g.row_id, g.messages, b.body FROM
+			(SELECT row_id, CAST(sum(messages) AS BIGINT) AS messages FROM tallies
+				WHERE day = $1 AND policy_domain = $2`+one+` AND row_id > $3 AND failed >= $4
+				GROUP BY row_id ORDER BY row_id LIMIT $5) g
+			LEFT JOIN texts b ON b.id = g.row_id ORDER BY g.row_id`, args...)
+	})
+	return out, err
+}
+
+// Secret is outgoing.Archive's.
+func (r Reports) Secret(ctx context.Context) ([]byte, error) {
+	var secret []byte
+	read := func(ctx context.Context, t *tx) error {
+		return t.row(ctx, `SELECT secret FROM report_progress WHERE id = 1`).Scan(&secret)
+	}
+	if err := r.s.read(ctx, "secret of reports", read); err != nil || len(secret) > 0 {
+		return secret, err
+	}
+	fresh := make([]byte, 32)
+	if _, err := rand.Read(fresh); err != nil {
+		return nil, fmt.Errorf("store: secret of reports: %w", err)
+	}
+	err := r.s.write(ctx, "secret of reports", func(ctx context.Context, t *tx) error {
+		if _, err := t.exec(ctx, `UPDATE report_progress SET secret = $1 WHERE id = 1 AND secret IS NULL`, fresh); err != nil {
+			return err
+		}
+		return read(ctx, t)
+	})
+	return secret, err
+}
+
+// missing makes ErrNotFound that of package outgoing too.
+func missing(err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("%w (%w)", outgoing.ErrNotFound, err)
+	}
+	return err
+}
