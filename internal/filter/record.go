@@ -11,8 +11,8 @@ import (
 	"dmarcd/internal/auth/dkim"
 	"dmarcd/internal/auth/dmarc"
 	"dmarcd/internal/memory"
-	"dmarcd/internal/message"
 	"dmarcd/internal/policy"
+	"dmarcd/internal/report"
 	"dmarcd/internal/settings"
 )
 
@@ -27,8 +27,6 @@ type Remember struct {
 	Settings *settings.Settings // those that the message was judged by
 	MTA      string             // as the MTA calls itself; "" if it did not tell
 	Sampled  bool               // the DNS answers are kept although nothing is amiss
-	// IsReport tells a report by its header; nil knows none.
-	IsReport func(h *message.Header) bool
 }
 
 // roomy is a record with room for what most of them hold, so that it is made at once.
@@ -64,7 +62,7 @@ func (o *Outcome) Record(m Remember) *memory.Record {
 		Outcomes:      room.outcomes[:0],
 		Hold:          o.QuarantineReason(),
 		Redirect:      o.Redirect,
-		CarriesReport: o.carriesReport(m),
+		CarriesReport: o.carriesReport(m.Settings),
 		PSL:           o.PSL,
 	}
 	if addresses {
@@ -204,8 +202,8 @@ func (o *Outcome) Sampled() bool {
 
 // carriesReport reports whether the message is a report that passes DMARC, or goes
 // only to addresses that take reports.
-func (o *Outcome) carriesReport(m Remember) bool {
-	if m.IsReport != nil && o.Header != nil && o.Verdict.DMARC.Status == dmarc.Pass && m.IsReport(o.Header) {
+func (o *Outcome) carriesReport(s *settings.Settings) bool {
+	if o.Header != nil && o.Verdict.DMARC.Status == dmarc.Pass && mayBeReport(o.Header) && report.IsReportMail(o.Header) {
 		return true
 	}
 	rcpts := o.Envelope.Rcpts
@@ -213,7 +211,7 @@ func (o *Outcome) carriesReport(m Remember) bool {
 		return false
 	}
 	for i := range rcpts {
-		if !takesReports(m.Settings, rcpts[i]) {
+		if !takesReports(s, rcpts[i]) {
 			return false
 		}
 	}

@@ -121,7 +121,7 @@ domains:
 	}
 	checkTrace(t, r.Trace, []string{
 		"A %{l}.hosts.bank.example: nxdomain", "A mx.bank.example: 198.51.100.1", "MX _spf.bank.example: mx.bank.example",
-		"TXT _dmarc.bank.example: v=DMARC1; p=reject", "TXT _dmarc.example: nxdomain", "TXT _spf.bank.example: v=spf1 ip4:198.51.100.0/24 mx -all",
+		"TXT _dmarc.bank.example: v=DMARC1; p=reject", "TXT _spf.bank.example: v=spf1 ip4:198.51.100.0/24 mx -all",
 		"TXT bank.example: v=spf1 include:_spf.bank.example a:%{l}.hosts.bank.example -all exp=why.bank.example", "TXT why.bank.example: %{s} may not send from %{i}",
 	})
 	for _, lookup := range whole.Trace.Answers {
@@ -141,6 +141,9 @@ func names(list ...string) (out []dns.Name) {
 	return out
 }
 
+// notAwaited is a look-up that no verdict here hangs on, so that it may be late.
+const notAwaited = "TXT _dmarc.example: nxdomain"
+
 // checkTrace compares a trace, whose order is that of chance.
 func checkTrace(t *testing.T, got *memory.Trace, want []string) {
 	t.Helper()
@@ -149,7 +152,9 @@ func checkTrace(t *testing.T, got *memory.Trace, want []string) {
 	}
 	var lines []string
 	for _, a := range got.Answers {
-		lines = append(lines, a.Type+" "+a.Name+": "+strings.Join(a.Texts, " | ")+a.Error)
+		if line := a.Type + " " + a.Name + ": " + strings.Join(a.Texts, " | ") + a.Error; line != notAwaited {
+			lines = append(lines, line)
+		}
 		if a.Took%time.Microsecond != 0 {
 			t.Errorf("%s took %v", a.Name, a.Took)
 		}
@@ -234,7 +239,7 @@ func TestTroubleInTrace(t *testing.T) {
 	o := judge(t, dnstest.MustZone(zone), s, "", "From: a@slow.example\n", "bob@example.org")
 	r := o.Record(filter.Remember{Settings: s})
 	checkTrace(t, r.Trace, []string{
-		"TXT _dmarc.example: nxdomain", "TXT _dmarc.slow.example: temporary: servfail", "TXT client.example: nxdomain",
+		"TXT _dmarc.slow.example: temporary: servfail", "TXT client.example: nxdomain",
 	})
 	if !r.NullSender || r.Sender != "" || !r.EnvelopeFrom.IsZero() {
 		t.Errorf("null sender: %+v", r)
@@ -278,15 +283,18 @@ func TestCarriesReport(t *testing.T) {
 	reports := "reports: {enabled: true, org_name: x, email: Reports@example.org, contact: x}"
 	analysis := "analysis: {addresses: [dmarc@example.org, {address: \"*@rua.example.org\", domains_by_local_part: {acme: [acme.example]}}]}"
 	s := load(t, rules, reports, analysis)
-	report := func(h *message.Header) bool { f, ok := h.First("Subject"); return ok && string(f.Value()) == " Report\r\n" }
+	const report = "Subject: Report Domain: good.example Submitter: mx.example Report-ID: <1>\n"
 	for _, c := range []struct {
 		name, domain, header string
 		rcpts                []string
 		want                 bool
 	}{
 		{"an ordinary mail", "good.example", "", []string{"bob@example.org"}, false},
-		{"a report", "good.example", "Subject: Report\n", []string{"bob@example.org"}, true},
-		{"what pretends to be one", "bank.example", "Subject: Report\n", []string{"bob@example.org"}, false},
+		{"a report", "good.example", report, []string{"bob@example.org"}, true},
+		{"a report, encoded", "good.example", "Subject: =?utf-8?q?Report_Domain=3A_good.example_Submitter=3A_mx.example?=\n", []string{"bob@example.org"}, true},
+		{"a failure report", "good.example", "Content-Type: Multipart/Report; Report-Type=Feedback-Report; boundary=x\n", []string{"bob@example.org"}, true},
+		{"a bounce", "good.example", "Content-Type: multipart/report; report-type=delivery-status; boundary=x\n", []string{"bob@example.org"}, false},
+		{"what pretends to be one", "bank.example", report, []string{"bob@example.org"}, false},
 		{"to where reports come from", "bank.example", "", []string{"reports@EXAMPLE.org"}, true},
 		{"with an extension", "bank.example", "", []string{"reports+1@example.org"}, true},
 		{"to an address of analysis", "bank.example", "", []string{"dmarc@example.org", "any@rua.example.org"}, true},
@@ -296,7 +304,7 @@ func TestCarriesReport(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := judge(t, dnstest.MustZone(zone), s, "a@"+c.domain, "From: a@"+c.domain+"\n"+c.header, c.rcpts...)
-			if got := o.Record(filter.Remember{Settings: s, IsReport: report}).CarriesReport; got != c.want {
+			if got := o.Record(filter.Remember{Settings: s}).CarriesReport; got != c.want {
 				t.Errorf("got %v, want %v", got, c.want)
 			}
 		})
@@ -307,10 +315,11 @@ func TestSampled(t *testing.T) {
 	sampled := 0
 	for i := range 100_000 {
 		o := filter.Outcome{Envelope: message.Envelope{QueueID: fmt.Sprintf("4%X", i*7919), Received: received.Add(time.Duration(i) * 12345 * time.Microsecond)}}
-		if o.Sampled() {
+		picked, again := o.Sampled(), o
+		if picked {
 			sampled++
 		}
-		if o.Sampled() != o.Sampled() {
+		if again.Sampled() != picked {
 			t.Fatal("picked by chance")
 		}
 	}

@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"bytes"
 	"strings"
 
 	"dmarcd/internal/message"
@@ -43,4 +44,36 @@ func isMailbox(a message.Address, mailbox string, extended bool) bool {
 		got = got[:plus]
 	}
 	return local == "*" || strings.EqualFold(got, local)
+}
+
+// mayBeReport is a look at the header that costs next to nothing and is false for
+// nearly all mail; it is true for all that report.IsReportMail knows.
+func mayBeReport(h *message.Header) bool {
+	for _, f := range h.Fields {
+		switch {
+		case f.Is("Subject"):
+			if bytes.Contains(f.Raw, []byte("=?")) || containsFold(f.Raw, "submitter") {
+				return true
+			}
+		case f.Is("Content-Type"):
+			if containsFold(f.Raw, "report") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// containsFold reports whether b has a word, given in lower case, in any case.
+func containsFold(b []byte, word string) bool {
+next:
+	for i := 0; i+len(word) <= len(b); i++ {
+		for j := range len(word) {
+			if b[i+j]|0x20 != word[j] {
+				continue next
+			}
+		}
+		return true
+	}
+	return false
 }

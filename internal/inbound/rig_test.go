@@ -19,6 +19,7 @@ import (
 	"dmarcd/internal/dns/dnstest"
 	"dmarcd/internal/filter"
 	"dmarcd/internal/inbound"
+	"dmarcd/internal/memory"
 	"dmarcd/internal/milter"
 	"dmarcd/internal/milter/miltertest"
 	"dmarcd/internal/resolver"
@@ -37,6 +38,9 @@ type rig struct {
 	parted   atomic.Int64
 	mu       sync.Mutex
 	outcomes []*filter.Outcome
+	records  []*memory.Record
+	bounces  []string
+	broken   bool // whatever takes records and bounces panics
 }
 
 // lockedBuffer is a log that several goroutines write.
@@ -62,6 +66,35 @@ func (r *rig) Message(o *filter.Outcome, _ time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.outcomes = append(r.outcomes, o)
+}
+
+// Record makes the rig a recorder.
+func (r *rig) Record(rec *memory.Record) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.broken {
+		panic("broken on purpose")
+	}
+	r.records = append(r.records, rec)
+}
+
+// bounce takes what is mailed to where reports come from.
+func (r *rig) bounce(raw []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.broken {
+		panic("broken on purpose")
+	}
+	r.bounces = append(r.bounces, string(raw))
+}
+
+// taken gives the records and bounces so far, and forgets them.
+func (r *rig) taken() (records []*memory.Record, bounces []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	records, bounces = r.records, r.bounces
+	r.records, r.bounces = nil, nil
+	return records, bounces
 }
 
 // Parted counts a recipient that was sent away.
@@ -108,7 +141,8 @@ func newRigAt(t testing.TB, now func() time.Time, zone, policyYAML string, extra
 	t.Cleanup(client.Close)
 	log := slog.New(slog.NewJSONHandler(r.log, nil))
 	config := &inbound.Config{
-		Filter: filter.New(client, now), Settings: r.settings.Load, Observer: r, Log: log, Now: time.Now,
+		Filter: filter.New(client, now), Settings: r.settings.Load, Observer: r, Recorder: r, Bounce: r.bounce,
+		Log: log, Now: time.Now,
 	}
 	server := milter.NewServer(milter.Config{
 		NewSession: config.NewSession, RcptReplies: config.RcptReplies, Log: log,

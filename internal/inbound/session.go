@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"dmarcd/internal/filter"
+	"dmarcd/internal/memory"
 	"dmarcd/internal/message"
 	"dmarcd/internal/milter"
 	"dmarcd/internal/policy"
@@ -25,13 +26,28 @@ type Observer interface {
 	Parted()
 }
 
-// Config is what sessions need. All fields are required.
+// Recorder remembers messages. It is called from many goroutines, and what it has
+// to do before the MTA gets its answer is done when it returns.
+type Recorder interface {
+	// Record takes a message that was judged, once; not one that was left alone and
+	// no test. The record is the callee's.
+	Record(r *memory.Record)
+}
+
+// Config is what sessions need. All fields are required but those said to be nil.
 type Config struct {
 	Filter   *filter.Filter
 	Settings func() *settings.Settings // the configuration in force; each message takes it once
 	Observer Observer
-	Log      *slog.Logger
-	Now      func() time.Time
+	Recorder Recorder // nil: nothing is remembered
+	// Bounce takes what is mailed to the address that our own reports come from,
+	// while reports are enabled: the header and the beginning of the body, lines
+	// ending in CRLF. It gets no test, and nothing that was refused, deferred,
+	// dropped or quarantined: what fails may be forged. It is called before the
+	// answer. Nil: nobody wants it.
+	Bounce func(raw []byte)
+	Log    *slog.Logger
+	Now    func() time.Time
 }
 
 // NewSession makes the session of one MTA connection; it has the form that
@@ -52,14 +68,18 @@ type session struct {
 	config  *Config
 	ctx     context.Context
 	connect milter.Connect
+	mta     string // its name and version
 	helo    string
 
 	settings *settings.Settings // of the transaction under way
 	tx       *filter.Transaction
 	test     bool
+	bounce   *capture // nil unless the message is for Config.Bounce
 }
 
-func (s *session) Connect(c milter.Connect) { s.connect, s.helo = c, "" }
+func (s *session) Connect(c milter.Connect) {
+	s.connect, s.mta, s.helo = c, mtaName(c.MTAVersion), ""
+}
 
 func (s *session) Helo(name string) { s.helo = name }
 
@@ -84,18 +104,31 @@ func (s *session) Rcpt(r milter.Rcpt) milter.Reply {
 	if r.Mailer == mailerError {
 		return milter.Reply{}
 	}
-	reply := s.tx.Rcpt(message.ParseAddress(r.To), message.ParseAddress(r.Addr), s.connect.RcptReplies)
+	to, resolved := message.ParseAddress(r.To), message.ParseAddress(r.Addr)
+	reply := s.tx.Rcpt(to, resolved, s.connect.RcptReplies)
+	if reply == (policy.Reply{}) {
+		s.tap(to, resolved)
+	}
 	if reply != (policy.Reply{}) && !s.test {
 		s.config.Observer.Parted()
 	}
 	return milter.Reply(reply)
 }
 
-func (s *session) Header(name string, value []byte) { s.tx.Header(name, value) }
+func (s *session) Header(name string, value []byte) {
+	s.tx.Header(name, value)
+	s.bounce.header(name, value)
+}
 
-func (s *session) EndOfHeader() { s.tx.EndOfHeader() }
+func (s *session) EndOfHeader() {
+	s.tx.EndOfHeader()
+	s.bounce.endOfHeader()
+}
 
-func (s *session) Body(chunk []byte) (more bool) { return s.tx.Body(chunk) }
+func (s *session) Body(chunk []byte) (more bool) {
+	more = s.tx.Body(chunk)
+	return s.bounce.body(chunk) || more
+}
 
 func (s *session) EndOfMessage(_ context.Context, queueID string) milter.Outcome {
 	began := s.config.Now()
@@ -105,11 +138,14 @@ func (s *session) EndOfMessage(_ context.Context, queueID string) milter.Outcome
 	s.log(&o, took)
 	if !s.test {
 		s.config.Observer.Message(&o, took)
+		s.record(&o)
+		s.deliverBounce(&o)
 	}
 	return answer(&o)
 }
 
 func (s *session) Abort() {
+	s.bounce = nil
 	if s.tx != nil {
 		s.tx.Abort()
 		s.tx = nil

@@ -1,0 +1,44 @@
+package inbound
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"strings"
+
+	"dmarcd/internal/filter"
+)
+
+// record hands a judged message to who remembers it. What goes wrong there costs
+// the record, not the message its answer.
+func (s *session) record(o *filter.Outcome) {
+	if s.config.Recorder == nil || o.Left != "" {
+		return
+	}
+	defer s.unharmed("record", o)
+	s.config.Recorder.Record(o.Record(filter.Remember{Settings: s.settings, MTA: s.mta, Sampled: o.Sampled()}))
+}
+
+// unharmed ends a panic of work beside the message's own; to be deferred.
+func (s *session) unharmed(what string, o *filter.Outcome) {
+	if v := recover(); v != nil {
+		s.config.Log.Error("panic beside the mail", slog.String("at", what), slog.String("queue_id", clip(o.Envelope.QueueID)),
+			slog.String("panic", clip(fmt.Sprint(v))), slog.String("stack", string(debug.Stack())))
+	}
+}
+
+// mtaName is how the MTA calls itself, by the macro v: Postfix tells its name
+// before the version, Sendmail the version alone.
+func mtaName(version string) string {
+	version = strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, version)
+	if version != "" && '0' <= version[0] && version[0] <= '9' {
+		version = "Sendmail " + version
+	}
+	const most = 100
+	return version[:min(len(version), most)]
+}
