@@ -107,7 +107,7 @@ func (t *teller) letThrough(o *memory.Outcome) []Hint {
 	author := t.d.Author.String()
 	switch d.Reason {
 	case policy.ReasonSenderIP:
-		return about(author, "to let %s send for %s, add its network there:", "sender_ip_match: [{domain: %[2]s, networks: […]}]", t.client(), author)
+		return about(author, "to let %s send for %s, add its network there:", "sender_ip_match", t.client(), author)
 	case policy.ReasonSPF:
 		sender := t.v.SPF.Domain.String()
 		return about(sender, "to take %s out of the standalone SPF check:", "spf.ignored_peers: [%s]", sender)
@@ -137,7 +137,7 @@ func about(name, text, setting string, args ...any) []Hint {
 	if !isName(name) {
 		return nil
 	}
-	return []Hint{{Text: fmt.Sprintf(text, args...), Setting: fmt.Sprintf(setting, args...)}}
+	return []Hint{{Text: fmt.Sprintf(text, args...), Setting: fmt.Sprintf(setting, args[:strings.Count(setting, "%")]...)}}
 }
 
 // alignedSignature reports whether a signature verified that aligns.
@@ -178,7 +178,13 @@ func (t *teller) intercept(o *memory.Outcome) []Hint {
 	if d.Would != policy.Bypass || d.Reason != policy.ReasonPolicy || d.Status != dmarc.Fail {
 		return nil
 	}
-	return about(t.d.Author.String(), "to intercept such mail although %s does not ask for it:", "dmarc.enforced_peers: [%s]", t.d.Author)
+	switch d.Rule {
+	case "dmarc.actions.none":
+		return about(t.d.Author.String(), "to intercept such mail although %s does not ask for it:", "dmarc.enforced_peers: [%s]", t.d.Author)
+	case "dmarc.actions.quarantine", "dmarc.actions.reject":
+		return []Hint{{Text: "to do what " + clean(t.d.Author.String(), maxShort) + " asks:", Setting: fmt.Sprintf("%s: %s", d.Rule, t.d.Policy)}}
+	}
+	return nil
 }
 
 // lookInto names the command that shows what else such a sender meets.

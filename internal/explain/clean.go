@@ -66,7 +66,7 @@ func cleanAll(list []string, most int) []string {
 }
 
 // quoted is a text of others between quotes.
-func quoted(s string) string { return `"` + strings.ReplaceAll(s, `"`, `'`) + `"` }
+func quoted(s string) string { return `"` + strings.ReplaceAll(s, `"`, `\"`) + `"` }
 
 func errorText(err error) string {
 	if err == nil {

@@ -72,7 +72,7 @@ func (t *teller) because(o *memory.Outcome) string {
 	d := &o.Decision
 	if d.Enforced && d.Reason != policy.ReasonEnforcedPeer {
 		text += "; " + t.d.Author.String() + " is an enforced peer, from which more is asked"
-	} else if d.Status != "" && d.Status != t.d.Status && !d.Enforced && d.Reason != policy.ReasonSenderIP {
+	} else if d.Status != "" && d.Status != t.d.Status && !d.Enforced && d.Reason != policy.ReasonSenderIP && d.Reason != policy.ReasonPass {
 		text += fmt.Sprintf("; by the domain's criteria that is %s, by RFC 9989 %s", d.Status, t.d.Status)
 	}
 	return clean(text, maxField)
@@ -133,7 +133,7 @@ func (t *teller) whyPass() string {
 	if t.d.Status == dmarc.Pass {
 		return fmt.Sprintf("DMARC passed for %s by %s", t.d.Author, t.passedBy())
 	}
-	return "DMARC passed by the domain's criteria, although " + t.found()
+	return fmt.Sprintf("DMARC passed by the domain's own criteria (by RFC 9989 it is %s): %s", t.d.Status, t.found())
 }
 
 func (t *teller) whyPeer() string {
@@ -187,11 +187,17 @@ func (t *teller) spfFound() string {
 		return "SPF was not checked"
 	}
 	text := "SPF was " + string(s.Status)
+	switch s.Status {
+	case spf.Pass:
+		text = "SPF passed"
+	case spf.Fail:
+		text = "SPF failed"
+	}
 	if !s.Domain.IsZero() {
 		text += " for " + s.Domain.String()
 	}
 	if s.Status == spf.Pass && t.v.SPFAlignment == dmarc.Unaligned {
-		text += ", which is not aligned"
+		text += " (not aligned)"
 	}
 	return text
 }
@@ -219,7 +225,7 @@ func (t *teller) signatures() string {
 	case len(passed) > 0 && aligned:
 		return "the signature of " + listed(unique(passed)) + " verified"
 	case len(passed) > 0:
-		return "the signature of " + listed(unique(passed)) + " verified but is not aligned"
+		return "the signature of " + listed(unique(passed)) + " verified (not aligned)"
 	}
 	return "no signature verified: " + listed(unique(failed))
 }

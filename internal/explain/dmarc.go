@@ -77,7 +77,7 @@ func (t *teller) noAuthor() string {
 		return "the From field names several domains: " + listed(authors)
 	}
 	why := strings.TrimPrefix(errorText(t.d.Err), "no single author domain: ")
-	return "there is no From domain: " + strings.TrimPrefix(why, "message: ")
+	return "there is no single From domain: " + strings.TrimPrefix(why, "message: ")
 }
 
 // passedBy names what gave the aligned pass.

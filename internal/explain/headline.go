@@ -21,7 +21,7 @@ func (t *teller) headline() string {
 	}
 	o := &r.Outcomes[r.Chosen]
 	text := t.done(&r.Decision, o)
-	if who := t.who(o); who != "" {
+	if who := t.who(); who != "" {
 		text += " for " + who
 	}
 	if o.Decision.Would != o.Decision.Action {
@@ -37,14 +37,11 @@ func (t *teller) headline() string {
 	return clean(text+".", maxField)
 }
 
-// who names the domains whose decision was carried out: all, where they were one.
-func (t *teller) who(o *memory.Outcome) string {
-	list := names(o.Domains)
-	if t.settled() != "" {
-		list = nil
-		for i := range t.r.Outcomes {
-			list = append(list, names(t.r.Outcomes[i].Domains)...)
-		}
+// who names the recipients' domains.
+func (t *teller) who() string {
+	var list []string
+	for i := range t.r.Outcomes {
+		list = append(list, names(t.r.Outcomes[i].Domains)...)
 	}
 	return listed(list)
 }

@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"dmarcd/internal/policy"
 )
 
 // WriteText writes the story for people.
@@ -141,7 +143,7 @@ func (t *Term) text() string {
 		more = append(more, "that record says "+t.Result)
 	}
 	switch {
-	case t.Private:
+	case t.Private && t.Target == "":
 		more = append(more, "the name is made of the sender's local part, which is not kept")
 	case t.Target != "" && t.Target != t.Domain && !strings.Contains(strings.ToLower(t.Term), t.Target):
 		more = append(more, "asked for "+t.Target)
@@ -288,7 +290,7 @@ func (d *Domains) rule() string {
 
 // writeDone tells what became of the message.
 func (s *Story) writeDone(p *page) {
-	p.section("Done", "", s.Action)
+	p.section("Done", "", past(policy.Action(s.Action)))
 	p.row("reply", "%s", s.Reply)
 	if s.Reply == "" {
 		p.row("reply", "250, by the MTA")
