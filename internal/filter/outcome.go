@@ -81,6 +81,18 @@ func cleanMessageID(value []byte) string {
 	return printable(value, maxShown)
 }
 
+// printableText is printable for what nearly always is so already.
+func printableText(s string, most int) string {
+	clean := len(s) <= most
+	for i := 0; i < len(s) && clean; i++ {
+		clean = s[i] >= ' ' && s[i] <= '~'
+	}
+	if clean {
+		return s
+	}
+	return printable([]byte(s), most)
+}
+
 // printable keeps the first most octets of b, with "?" for all that is not
 // printable ASCII.
 func printable(b []byte, most int) string {

@@ -46,13 +46,13 @@ func (o *Outcome) Record(m Remember) *memory.Record {
 	addresses := m.Settings.Log.Addresses
 	*r = memory.Record{
 		At:            env.Received.UTC().Truncate(time.Microsecond),
-		QueueID:       printable([]byte(env.QueueID), maxShown),
+		QueueID:       printableText(env.QueueID, maxShown),
 		MessageID:     o.MessageID,
 		MTA:           m.MTA,
 		ClientIP:      env.ClientIP,
 		Helo:          env.Helo[:min(len(env.Helo), maxHelo)],
 		NullSender:    env.NullSender(),
-		Sender:        env.MailFrom.Host,
+		Sender:        env.MailFrom.Host[:min(len(env.MailFrom.Host), maxHelo)],
 		EnvelopeFrom:  env.MailFrom.Domain,
 		Verdict:       o.Verdict,
 		DeferLapsed:   o.DeferLapsed,

@@ -73,7 +73,7 @@ func (l *lookup) failure() string {
 	if text == "" {
 		return "temporary"
 	}
-	return "temporary: " + printable([]byte(text), maxTrouble)
+	return "temporary: " + printableText(text, maxTrouble)
 }
 
 // presented are the records as text, as far as the octets left go; cut tells that

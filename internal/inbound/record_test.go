@@ -1,9 +1,15 @@
 package inbound_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
+	"dmarcd/internal/auth/arc"
+	"dmarcd/internal/auth/arc/arctest"
+	"dmarcd/internal/auth/dkim"
+	"dmarcd/internal/auth/spf"
+	"dmarcd/internal/filter"
 	"dmarcd/internal/milter"
 	"dmarcd/internal/milter/miltertest"
 	"dmarcd/internal/policy"
@@ -173,4 +179,50 @@ func TestBounces(t *testing.T) {
 			t.Errorf("%d records, %d handed over", len(records), len(bounces))
 		}
 	})
+}
+
+// TestRecordIsImpersonal has every place in which a message brings local parts.
+func TestRecordIsImpersonal(t *testing.T) {
+	list := newSigner("list.example", "a1")
+	author := newSigner("reject.example", "s1")
+	author.identity = "ann.smith@sub.reject.example"
+	zone := behaviourZone + list.record() + author.record() + "hop.example. TXT \"v=spf1 exists:%{l}.users.hop.example -all exp=%{l}.why.hop.example\"\n" +
+		"ann.smith.why.hop.example. TXT \"%{s} may not\"\n"
+	signed := author.sign(t, "From: \"Ann Smith\" <ann.smith@reject.example>\nSubject: x\n\nbody\n")
+	chained := string(arctest.Seal([]byte(crlf(signed)), "mx.list.example; spf=pass (of ann.smith) smtp.mailfrom=ann.smith@reject.example", list.domain, list.selector, list.key, ""))
+	m := mail{client: "203.0.113.9", mailFrom: "ann.smith@hop.example", raw: strings.ReplaceAll(chained, "\r\n", "\n")}.to("bob.jones@example.org")
+	const rules = "{default: {dmarc: {arc: {enabled: true}, reject_text: \"5.7.1 {explanation}\", actions: {reject: quarantine}}, " +
+		"spf: {enabled: true, x_header: true, actions: {fail: bypass}}, dkim: {enabled: true, x_header: true}}}"
+	for _, addresses := range []string{"false", "true"} {
+		r := newRig(t, zone, rules, "log: {addresses: "+addresses+"}")
+		r.send(m)
+		records, _ := r.taken()
+		if len(records) != 1 {
+			t.Fatalf("%d records", len(records))
+		}
+		rec, wanted := records[0], addresses == "true"
+		rec.Trace = r.last().Record(filter.Remember{Settings: r.settings.Load(), Sampled: true}).Trace
+		b, err := rec.AppendBinary(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := string(b) + fmt.Sprintf("%+v", rec) + strings.Join(rec.Added, "\n")
+		for _, local := range []string{"smith", "jones"} {
+			if strings.Contains(text, local) != wanted {
+				t.Errorf("addresses: %s; %s in the record: %v\n%s", addresses, local, !wanted, text)
+			}
+		}
+		if len(rec.Verdict.DKIM) != 1 || rec.Verdict.DKIM[0].Status != dkim.Pass || rec.Verdict.ARC.Status != arc.Pass || rec.Verdict.SPF.Status != spf.Fail || len(rec.Added) != 4 {
+			t.Errorf("addresses: %s; remembered: %+v", addresses, rec)
+		}
+		if wanted {
+			continue
+		}
+		if got := rec.Verdict.DKIM[0].Identity; got != "@sub.reject.example" {
+			t.Errorf("identity %q", got)
+		}
+		if got, want := rec.Verdict.ARC.Hops[0].Results, "mx.list.example; spf=pass smtp.mailfrom=reject.example"; got != want {
+			t.Errorf("the hop's results %q, want %q", got, want)
+		}
+	}
 }

@@ -22,6 +22,7 @@ import (
 	"dmarcd/internal/memory"
 	"dmarcd/internal/milter"
 	"dmarcd/internal/milter/miltertest"
+	"dmarcd/internal/policy"
 	"dmarcd/internal/resolver"
 	"dmarcd/internal/settings"
 )
@@ -63,9 +64,38 @@ func (l *lockedBuffer) String() string {
 
 // Message makes the rig an observer.
 func (r *rig) Message(o *filter.Outcome, _ time.Duration) {
+	if _, bench := r.t.(*testing.B); !bench && o.Left == "" {
+		r.replay(o)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.outcomes = append(r.outcomes, o)
+}
+
+// replay holds what is remembered of every message of these tests, written and
+// read, to what was decided.
+func (r *rig) replay(o *filter.Outcome) {
+	rec := o.Record(filter.Remember{Settings: r.settings.Load(), Sampled: true})
+	b, err := rec.AppendBinary(nil)
+	if err != nil {
+		r.t.Errorf("record: %v", err)
+		return
+	}
+	read, err := memory.DecodeRecord(b)
+	if err != nil {
+		r.t.Errorf("record: %v\n%+v", err, rec)
+		return
+	}
+	for i, d := range o.Domains {
+		if d.Decision.Reason == policy.ReasonForged {
+			continue
+		}
+		want := d.Decision
+		want.Reply = rec.Outcomes[i].Decision.Reply // may quote what is left out
+		if got := policy.Decide(&read.Verdict, read.Facts(), d.Rules); got != want || read.Outcomes[i].Decision != want {
+			r.t.Errorf("replayed %+v\nremembered %+v\ndecided %+v", got, read.Outcomes[i].Decision, d.Decision)
+		}
+	}
 }
 
 // Record makes the rig a recorder.
