@@ -11,7 +11,7 @@ import (
 
 func policyCommand(s streams) *cobra.Command {
 	return group("policy", "Look at what happens to mail, and try it",
-		policyShowCommand(s), policyTestCommand(s), policyImportCommand(s), policyExportCommand(s))
+		policyShowCommand(s), policyTestCommand(s), policySimulateCommand(s), policyImportCommand(s), policyExportCommand(s))
 }
 
 // lookOrExplain reads the settings for a command that looks at the policy: its own

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"dmarcd/internal/simulate"
+)
+
+// progress is one line on a terminal that says how far long work is.
+type progress struct {
+	w     io.Writer
+	what  string // what is counted, such as "messages replayed"
+	total int64  // about; 0 where it is not known
+	began time.Time
+	last  time.Time
+}
+
+// newProgress gives nil where w is no terminal.
+func newProgress(w io.Writer, what string) *progress {
+	f, ok := w.(*os.File)
+	if !ok {
+		return nil
+	}
+	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return nil
+	}
+	return &progress{w: w, what: what}
+}
+
+func (p *progress) begin(total int64, now time.Time) { p.total, p.began, p.last = total, now, now }
+
+// show writes the line, but not more often than one can read it.
+func (p *progress) show(done int64, now time.Time) {
+	const often = 250 * time.Millisecond
+	if now.Sub(p.last) < often {
+		return
+	}
+	p.last = now
+	fmt.Fprintf(p.w, "\r\x1b[K%s", p.line(done, now))
+}
+
+// line says how much was done, how fast, and how long the rest takes.
+func (p *progress) line(done int64, now time.Time) string {
+	rate := float64(done) / max(now.Sub(p.began).Seconds(), 0.001)
+	text := simulate.Number(done) + " " + p.what
+	if p.total > 0 {
+		const all = 100
+		text = fmt.Sprintf("%3d%%  %s of %s %s", min(done*all/p.total, all), simulate.Number(done), simulate.Number(p.total), p.what)
+	}
+	text += fmt.Sprintf(", %s a second", simulate.Number(int64(rate)))
+	if left := p.total - done; left > 0 && rate > 0 {
+		text += fmt.Sprintf(", %s left", time.Duration(float64(left)/rate*float64(time.Second)).Round(time.Second))
+	}
+	return text
+}
+
+// clear takes the line away.
+func (p *progress) clear() { fmt.Fprint(p.w, "\r\x1b[K") }

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"dmarcd/internal/settings"
+)
+
+// span is the time that a command looks at: from since until before until.
+type span struct {
+	since, until time.Time // UTC
+	now          time.Time
+	back         string // how long since is before now, in words; "" where it was given otherwise
+	open         bool   // until is now
+}
+
+// newSpan reads --since and --until: durations back from now, dates, or times. An
+// empty until is now.
+func newSpan(since, until string, now time.Time) (span, error) {
+	// The store's times are in microseconds.
+	s := span{now: now.UTC().Truncate(time.Microsecond)}
+	var err error
+	var back time.Duration
+	if s.since, back, err = moment(since, s.now); err != nil {
+		return s, fmt.Errorf("--since: %w", err)
+	}
+	if back > 0 {
+		s.back = spelled(back, since)
+	}
+	if s.until = s.now; until == "" {
+		s.open = true
+	} else if s.until, _, err = moment(until, s.now); err != nil {
+		return s, fmt.Errorf("--until: %w", err)
+	}
+	if !s.since.Before(s.until) {
+		return s, fmt.Errorf("--since %s is not before --until %s", s.since.Format(time.RFC3339), s.until.Format(time.RFC3339))
+	}
+	return s, nil
+}
+
+// moment reads one time.
+func moment(text string, now time.Time) (at time.Time, back time.Duration, err error) {
+	for _, layout := range []string{time.DateOnly, time.RFC3339} {
+		if at, err := time.Parse(layout, text); err == nil {
+			return at.UTC(), 0, nil
+		}
+	}
+	back, err = settings.ParseDuration(text)
+	if err != nil {
+		return at, 0, fmt.Errorf("%w; a date such as 2026-11-20 or a time of RFC 3339 do as well", err)
+	}
+	return now.Add(-back), back, nil
+}
+
+// String says which messages, such as "of the last 7 days".
+func (s span) String() string {
+	switch {
+	case s.open && s.back != "":
+		return "of the last " + s.back
+	case s.open:
+		return "since " + shortTime(s.since)
+	}
+	return "from " + shortTime(s.since) + " until " + shortTime(s.until)
+}
+
+// shortTime is a time, as a date where it is the beginning of a day.
+func shortTime(t time.Time) string {
+	if t.Equal(t.Truncate(24 * time.Hour)) {
+		return t.Format(time.DateOnly)
+	}
+	return t.Format(time.RFC3339)
+}
+
+// spelled is a duration in words where it is a number of days or hours, else as it
+// was written.
+func spelled(d time.Duration, written string) string {
+	const day = 24 * time.Hour
+	unit, of := "hour", time.Hour
+	switch {
+	case d%day == 0:
+		unit, of = "day", day
+	case d%time.Hour != 0:
+		return written
+	}
+	if d == of {
+		return unit
+	}
+	return fmt.Sprintf("%d %ss", d/of, unit)
+}
