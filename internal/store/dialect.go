@@ -11,6 +11,9 @@ type dialect struct {
 	shared   bool   // several daemons may use it at once
 	prepares bool   // statements of writes are kept by us
 	maxRows  int    // of one VALUES list; a power of two
+	// anonymous: arguments of long lists are written "?". SQLite looks a named one
+	// up among all others each time that it is given.
+	anonymous bool
 
 	forUpdate string // at the end of a SELECT whose rows are about to be changed
 	forShare  string // … whose rows must stay as they are until the transaction ends

@@ -84,10 +84,10 @@ func (s *Store) untilNone(ctx context.Context, total *int64, slice func(context.
 	for {
 		start := time.Now()
 		n, err := slice(ctx)
-		*total += n
 		if err != nil || n == 0 {
 			return err
 		}
+		*total += n
 		if err := pause(ctx, max(s.timing.slicePause, min(time.Since(start), time.Second))); err != nil {
 			return err
 		}
@@ -165,10 +165,11 @@ func (s *Store) dropMessages(ctx context.Context, end int64, traces *int64) (n i
 		}
 		return t.addDays(ctx, days)
 	})
-	if err == nil {
-		*traces += gone
+	if err != nil {
+		return 0, err
 	}
-	return n, err
+	*traces += gone
+	return n, nil
 }
 
 // dropDomains removes rows of message_domains by their keys.
@@ -176,7 +177,7 @@ func (t *tx) dropDomains(ctx context.Context, keys [][]any) error {
 	slices.SortFunc(keys, func(a, b []any) int {
 		return cmp.Or(cmp.Compare(a[0].(int64), b[0].(int64)), cmp.Compare(a[1].(string), b[1].(string)), cmp.Compare(a[2].(int64), b[2].(int64)))
 	})
-	return t.insertMany(ctx, `DELETE FROM message_domains WHERE (day, domain, message) IN (`, keys, `)`, nil)
+	return t.many(ctx, `DELETE FROM message_domains WHERE (day, domain, message) IN (`, []string{"INTEGER", "TEXT", "BIGINT"}, keys, `)`, nil)
 }
 
 // dropStrays removes the rows of days that have no messages any more: domains of

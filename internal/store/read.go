@@ -37,6 +37,9 @@ func (s *Store) decode(ctx context.Context, id int64, blob []byte) *memory.Recor
 func (s *Store) Find(ctx context.Context, id string, limit int) ([]memory.Record, error) {
 	id = strings.TrimSpace(id)
 	bare := unbracketed(id)
+	if bare == "" {
+		return nil, nil
+	}
 	byQueue, err := s.Search(ctx, Query{QueueID: id, Limit: limit})
 	if err != nil {
 		return nil, err

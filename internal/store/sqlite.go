@@ -31,7 +31,7 @@ func newSQLite(cfg Config, path string) (*dialect, error) {
 	}
 	path = absolute(cfg.Dir, path)
 	return &dialect{
-		name: "sqlite", prepares: true, maxRows: sqliteMaxRows,
+		name: "sqlite", prepares: true, maxRows: sqliteMaxRows, anonymous: true,
 		open:       func(ctx context.Context) (*sql.DB, *sql.DB, error) { return openSQLite(ctx, path) },
 		lockSchema: func(context.Context, *sql.Tx) error { return nil }, // writes begin immediate
 		guard:      func(ctx context.Context, s *Store, t *tx) error { return s.refuseNewer(ctx, t.sql) },
@@ -65,7 +65,7 @@ func openSQLite(ctx context.Context, path string) (writer, reader *sql.DB, err e
 		"auto_vacuum(incremental)", // before the file has its first table
 		"journal_mode(wal)",
 		"synchronous(full)",
-		"wal_autocheckpoint(4000)",     // pages: 16 MB, some batches
+		"wal_autocheckpoint(8000)",     // pages: 32 MB, many batches
 		"journal_size_limit(67108864)", // what the log keeps after a burst
 		"temp_store(memory)",           // nothing of mail in other folders
 		"secure_delete(off)",           // retention is about the database, not the platter

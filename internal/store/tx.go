@@ -198,6 +198,12 @@ func (s *Store) prepare(ctx context.Context, queries []string) {
 // then VALUES lists, then tail. take, if not nil, gets the rows that tail returns.
 // The statements come in few sizes, so that they are planned once.
 func (t *tx) insertMany(ctx context.Context, head string, rows [][]any, tail string, take func(scan func(...any) error) error) error {
+	return t.many(ctx, head, nil, rows, tail, take)
+}
+
+// many is insertMany for other statements too, where the types of the columns, as
+// PostgreSQL names them, do not follow from the statement.
+func (t *tx) many(ctx context.Context, head string, types []string, rows [][]any, tail string, take func(scan func(...any) error) error) error {
 	for size := t.s.dialect.maxRows; len(rows) > 0; size /= 2 {
 		for ; len(rows) >= size; rows = rows[size:] {
 			width := len(rows[0])
@@ -205,7 +211,7 @@ func (t *tx) insertMany(ctx context.Context, head string, rows [][]any, tail str
 			for _, row := range rows[:size] {
 				args = append(args, row...)
 			}
-			query := head + valueLists(size, width) + tail
+			query := head + t.s.dialect.valueLists(size, width, types) + tail
 			if take == nil {
 				if _, err := t.exec(ctx, query, args...); err != nil {
 					return err
@@ -218,8 +224,9 @@ func (t *tx) insertMany(ctx context.Context, head string, rows [][]any, tail str
 	return nil
 }
 
-// valueLists is " VALUES ($1,$2),($3,$4) ".
-func valueLists(rows, width int) string {
+// valueLists is " VALUES ($1,$2),($3,$4) ", or the same with the dialect's own marks.
+// The first list bears the types, if there are any; the others follow it.
+func (d *dialect) valueLists(rows, width int, types []string) string {
 	var b strings.Builder
 	b.WriteString(" VALUES ")
 	for i := range rows {
@@ -227,7 +234,16 @@ func valueLists(rows, width int) string {
 			b.WriteByte(',')
 		}
 		b.WriteByte('(')
-		writeArgs(&b, i*width+1, width)
+		switch {
+		case d.anonymous:
+			b.WriteString(strings.Repeat("?,", width-1) + "?")
+		case i == 0 && types != nil:
+			for n, name := range types {
+				fmt.Fprintf(&b, "%sCAST($%d AS %s)", strings.Repeat(",", min(n, 1)), n+1, name)
+			}
+		default:
+			writeArgs(&b, i*width+1, width)
+		}
 		b.WriteByte(')')
 	}
 	b.WriteByte(' ')

@@ -1,0 +1,249 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"dmarcd/internal/dns"
+	"dmarcd/internal/memory"
+	"dmarcd/internal/policy"
+)
+
+func TestFind(t *testing.T) {
+	eachDialect(t, func(t *testing.T, db database) {
+		s := db.open(t)
+		records := newTraffic(1, 50).batch(300, epoch0, 72*time.Hour)
+		records[250].QueueID = records[10].QueueID // used again, days later
+		records[200].MessageID = records[10].QueueID
+		traced := slices.IndexFunc(records, func(r memory.Record) bool { return r.Trace != nil })
+		load(t, s, "a", records)
+		for name, c := range map[string]struct {
+			id    string
+			limit int
+			want  []int
+		}{
+			"queue id and message-id, newest first": {records[10].QueueID, 10, []int{250, 200, 10}},
+			"as many as asked for":                  {records[10].QueueID, 2, []int{250, 200}},
+			"with brackets":                         {" <" + records[20].MessageID + "> ", 0, []int{20}},
+			"without":                               {records[20].MessageID, 0, []int{20}},
+			"with its trace":                        {records[traced].QueueID, 0, []int{traced}},
+			"part of an id":                         {records[20].MessageID[1:], 0, nil},
+			"nothing":                               {"", 5, nil},
+		} {
+			got, err := s.Find(t.Context(), c.id, c.limit)
+			if err != nil || len(got) != len(c.want) {
+				t.Errorf("%s: %d found, %v", name, len(got), err)
+				continue
+			}
+			for i, n := range c.want {
+				if !same(t, &got[i], &records[n]) {
+					t.Errorf("%s: number %d is another, or has another trace", name, i)
+				}
+			}
+		}
+	})
+}
+
+// meets says whether a record is one that q asks for.
+func meets(q Query, r *memory.Record) bool {
+	domains := domainsOf(r)
+	forOne := q.Recipients == nil || slices.ContainsFunc(q.Recipients, func(d dns.Name) bool { return domains[d.String()]&roleRecipient != 0 })
+	result := q.Result
+	if result == "-" {
+		result = ""
+	}
+	return forOne && (q.QueueID == "" || q.QueueID == r.QueueID) && (q.MessageID == "" || q.MessageID == r.MessageID) &&
+		(q.Domain.IsZero() || domains[q.Domain.String()] != 0) && (!q.Client.IsValid() || q.Client.Contains(r.ClientIP.Unmap())) &&
+		(q.Action == "" || q.Action == string(r.Decision.Action)) && (q.Result == "" || result == string(r.Verdict.DMARC.Status)) &&
+		(q.Since.IsZero() || !r.At.Before(q.Since)) && (q.Until.IsZero() || r.At.Before(q.Until))
+}
+
+func TestSearch(t *testing.T) {
+	eachDialect(t, func(t *testing.T, db database) {
+		s, d := db.open(t), newTraffic(2, 30)
+		records := d.batch(2000, epoch0, 96*time.Hour)
+		for i := range records {
+			switch i % 40 {
+			case 0:
+				records[i].ClientIP = netip.MustParseAddr("2001:db8:1::25")
+			case 1:
+				records[i].ClientIP = netip.Addr{}
+			case 2:
+				records[i].Verdict.DMARC.Status = ""
+			case 3:
+				records[i].ClientIP = netip.MustParseAddr("::ffff:192.0.3.9")
+			case 4:
+				records[i].Outcomes[0].Domains = append(records[i].Outcomes[0].Domains, d.ours[1], records[i].EnvelopeFrom)
+			}
+		}
+		for chunk := range slices.Chunk(records, 500) {
+			load(t, s, "a", chunk)
+		}
+		net := func(p string) netip.Prefix { return netip.MustParsePrefix(p) }
+		sender, ours := d.domains[2], d.ours[1]
+		day2 := epoch0.Add(30 * time.Hour)
+		for name, q := range map[string]Query{
+			"all":                   {},
+			"since":                 {Since: day2},
+			"until":                 {Until: day2},
+			"queue id":              {QueueID: records[700].QueueID},
+			"message-id":            {MessageID: records[700].MessageID},
+			"both, of one":          {QueueID: records[700].QueueID, MessageID: records[700].MessageID},
+			"both, of two":          {QueueID: records[700].QueueID, MessageID: records[701].MessageID},
+			"sender":                {Domain: sender},
+			"ours":                  {Domain: ours},
+			"ours and rejected":     {Domain: ours, Action: "reject"},
+			"ours and failed":       {Domain: ours, Result: "fail", Since: day2},
+			"ours, not evaluated":   {Domain: ours, Result: "-"},
+			"between":               {Domain: sender, Recipients: []dns.Name{ours}},
+			"for some":              {Recipients: []dns.Name{ours, d.ours[2]}},
+			"for a sender":          {Recipients: []dns.Name{sender}},
+			"for none":              {Recipients: []dns.Name{}},
+			"for some, rejected":    {Recipients: []dns.Name{ours, d.ours[2]}, Action: "reject"},
+			"for some, of a client": {Recipients: []dns.Name{ours}, Client: net("192.0.0.0/16")},
+			"client":                {Client: net("192.0.3.1/32")},
+			"mapped client":         {Client: net("192.0.3.9/32")},
+			"network":               {Client: net("192.0.2.0/23")},
+			"odd network":           {Client: net("192.0.2.7/29")},
+			"network and domain":    {Client: net("192.0.2.0/24"), Domain: ours},
+			"network and action":    {Client: net("192.0.0.0/22"), Action: "reject", Until: day2},
+			"all of IPv4":           {Client: net("0.0.0.0/0")},
+			"all of IPv6":           {Client: net("::/0")},
+			"IPv6":                  {Client: net("2001:db8:1::/48")},
+			"IPv6, other":           {Client: net("2001:db8:2::/48")},
+			"rejected":              {Action: "reject"},
+			"failed":                {Result: "fail"},
+			"not evaluated":         {Result: "-", Until: day2},
+			"rejected and passed":   {Action: "reject", Result: "pass"},
+			"unknown":               {Domain: dns.MustParse("unknown.example")},
+		} {
+			var want []string
+			for i := range slices.Backward(records) {
+				if meets(q, &records[i]) {
+					want = append(want, records[i].MessageID)
+				}
+			}
+			for _, limit := range []int{7, 10_000} {
+				if got := pages(t, s, q, limit, min(len(want), 5*limit)); !slices.Equal(got, want[:min(len(want), 5*limit)]) {
+					t.Errorf("%s, by %d: %d found, want %d", name, limit, len(got), len(want))
+				}
+			}
+		}
+	})
+}
+
+// pages searches page by page until it has n message-ids or there are no more.
+func pages(t *testing.T, s *Store, q Query, limit, n int) (ids []string) {
+	t.Helper()
+	for q.Limit = limit; ; {
+		found, err := s.Search(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range found {
+			ids = append(ids, f.Record.MessageID)
+		}
+		if len(found) < limit || len(ids) >= n {
+			return ids
+		}
+		q.Before = found[len(found)-1].Key
+	}
+}
+
+func TestHeldAndGet(t *testing.T) {
+	eachDialect(t, func(t *testing.T, db database) {
+		s := db.open(t)
+		records := newTraffic(3, 5).batch(100, epoch0, time.Hour)
+		for _, i := range []int{10, 50, 90} {
+			records[i].Hold, records[i].Decision.Action = "DMARC", policy.Quarantine
+		}
+		traced := slices.IndexFunc(records, func(r memory.Record) bool { return r.Trace != nil })
+		load(t, s, "a", records)
+		held, err := s.Held(t.Context(), 2)
+		if err != nil || len(held) != 2 || held[0].Record.QueueID != records[90].QueueID || held[1].Record.QueueID != records[50].QueueID {
+			t.Fatalf("%v, %v", held, err)
+		}
+		if r, err := s.Get(t.Context(), held[0].Key); err != nil || r.QueueID != records[90].QueueID {
+			t.Errorf("%v, %v", r, err)
+		}
+		if _, err := s.Get(t.Context(), 5); !errors.Is(err, ErrNotFound) {
+			t.Error(err)
+		}
+		found, err := s.Search(t.Context(), Query{QueueID: records[traced].QueueID})
+		if err != nil || len(found) != 1 || found[0].Record.Trace != nil {
+			t.Fatalf("%v, %v", found, err)
+		}
+		if r, err := s.Get(t.Context(), found[0].Key); err != nil || !same(t, r, &records[traced]) {
+			t.Errorf("%v, %v", r, err)
+		}
+	})
+}
+
+func TestUnreadableRecordHidesNoOther(t *testing.T) {
+	eachDialect(t, func(t *testing.T, db database) {
+		s := db.open(t)
+		records := newTraffic(4, 5).batch(20, epoch0, time.Hour)
+		load(t, s, "a", records)
+		err := s.write(t.Context(), "test", func(ctx context.Context, t *tx) error {
+			_, err := t.exec(ctx, `UPDATE messages SET record = $1 WHERE queue_key = $2`, []byte("\xffnonsense"), hashKey(queueKind, records[7].QueueID))
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(all(t, s)); n != 19 || s.Undecodable() != 1 {
+			t.Errorf("%d records, %d counted", n, s.Undecodable())
+		}
+		if _, err := s.Prune(t.Context(), Retention{Messages: time.Hour}, epoch0.Add(1000*time.Hour)); err != nil {
+			t.Error(err)
+		}
+		if n := rowCount(t, s, "message_domains"); n != 0 {
+			t.Errorf("%d domains stay", n)
+		}
+	})
+}
+
+func rowCount(t testing.TB, s *Store, table string) (n int64) {
+	t.Helper()
+	err := s.read(t.Context(), "count", func(ctx context.Context, t *tx) error {
+		return t.row(ctx, `SELECT count(*) FROM `+table).Scan(&n)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// Records goes on while batches are loaded, and holds nobody up.
+func TestRecordsWhileLoading(t *testing.T) {
+	eachDialect(t, func(t *testing.T, db database) {
+		s, d := db.open(t), newTraffic(5, 20)
+		for i := range 6 {
+			load(t, s, "a", d.batch(500, epoch0.Add(time.Duration(i)*time.Hour), time.Hour))
+		}
+		n, loaded := 0, 6
+		var last time.Time
+		err := s.Records(t.Context(), epoch0, time.Time{}, func(r *memory.Record) error {
+			if n++; n%500 == 250 && loaded < 9 { // in the middle of a page
+				load(t, s, "a", d.batch(500, epoch0.Add(time.Duration(loaded)*time.Hour), time.Hour))
+				loaded++
+			}
+			if r.At.Before(last) {
+				t.Errorf("%v after %v", r.At, last)
+			}
+			last = r.At
+			return nil
+		})
+		if err != nil || n != 9*500 {
+			t.Errorf("%d records, %v", n, err)
+		}
+		stop := errors.New("stop")
+		if err := s.Records(t.Context(), time.Time{}, time.Time{}, func(*memory.Record) error { return stop }); err != stop {
+			t.Error(err)
+		}
+	})
+}
