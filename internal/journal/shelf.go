@@ -197,7 +197,7 @@ func (s *shelf) claim(number uint64) *segment {
 		if seg.busy {
 			return nil
 		}
-		s.hand = seg.number
+		s.hand = max(s.hand, seg.number) // what it was is no less loaded than before
 		return seg
 	}
 	return nil
