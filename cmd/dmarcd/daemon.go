@@ -50,6 +50,7 @@ type daemonProcess struct {
 	resolver *resolver.Client
 	milter   *milter.Server
 	notifier *notify.Notifier
+	keeper   *keeper
 	mail     []door
 	web      []webServer
 	stopping atomic.Bool
@@ -89,11 +90,16 @@ func newDaemon(source configuration, config *settings.Settings, log *slog.Logger
 	if err := d.openWeb(config, registry); err != nil {
 		return nil, startError(err)
 	}
+	if d.keeper, err = newKeeper(d); err != nil {
+		return nil, err
+	}
 	d.notifier = notify.New(d.notifyConfig(config))
 	door := &inbound.Config{
 		Filter:   filter.New(d.resolver, time.Now),
 		Settings: d.settings.Load,
 		Observer: observer{Metrics: d.metrics, notifier: d.notifier},
+		Recorder: d.keeper,
+		Bounce:   d.keeper.bounced,
 		Log:      log,
 		Now:      time.Now,
 	}
@@ -192,6 +198,9 @@ func (d *daemonProcess) closeDoors() {
 	for _, w := range d.web {
 		_ = w.door.Close() // it was never used
 	}
+	if d.keeper != nil {
+		d.keeper.close(context.Background())
+	}
 	if d.resolver != nil {
 		d.resolver.Close()
 	}
@@ -230,6 +239,7 @@ func (d *daemonProcess) run(ctx context.Context, hangup <-chan os.Signal) error 
 		})
 		d.log.Info("serving http", "address", w.door.Addr().String())
 	}
+	d.keeper.run()
 	d.tellSystemd(daemon.SdNotifyReady)
 	d.log.Info("ready", "version", version, "mode", string(d.settings.Load().Policy.Mode),
 		"managed_domains", len(d.settings.Load().Policy.Domains))
@@ -284,6 +294,7 @@ func (d *daemonProcess) stop() {
 		}
 	}
 	d.closeNotifier(ctx)
+	d.keeper.close(ctx)
 	d.resolver.Close()
 	d.log.Info("stopped")
 }

@@ -31,6 +31,7 @@ func (d *daemonProcess) registerCounts(registry *prometheus.Registry) {
 	}
 	d.registerCache(registry)
 	d.registerNotifications(registry)
+	d.keeper.register(registry)
 }
 
 func (d *daemonProcess) registerNotifications(registry *prometheus.Registry) {

@@ -26,20 +26,35 @@ func (d *daemonProcess) reload(load func() (*settings.Settings, settings.Faults,
 		d.logFaults(err)
 		return
 	}
-	old := d.settings.Load()
-	for _, w := range warnings {
-		d.log.Warn("configuration", "warning", w.String())
+	reports, more, err := reportsConfig(next)
+	if err != nil {
+		d.metrics.Reload(false, began)
+		d.logFaults(err)
+		return
 	}
+	old := d.settings.Load()
+	d.warnConfiguration(warnings, more)
 	for _, key := range settings.RestartKeys(old, next) {
 		d.log.Warn("this key changed, but takes effect only after a restart", "key", key)
 	}
 	d.settings.Store(next)
 	d.notifier.Update(d.notifyConfig(next))
+	d.keeper.reports.Update(reports)
 	d.watch.loaded(policyFiles(next), before)
 	setLevel(d.level, next.Log.Level)
 	d.metrics.Reload(true, time.Now())
 	d.log.Info("configuration reloaded", "mode", string(next.Policy.Mode),
 		"managed_domains", len(next.Policy.Domains), "ms", time.Since(began).Milliseconds())
+}
+
+// warnConfiguration logs the warnings of a configuration that was taken.
+func (d *daemonProcess) warnConfiguration(warnings settings.Faults, more []string) {
+	for _, w := range warnings {
+		more = append(more, w.String())
+	}
+	for _, w := range more {
+		d.log.Warn("configuration", "warning", w)
+	}
 }
 
 // loadPolicy reads the policy alone: a change of its files says nothing of

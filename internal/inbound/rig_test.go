@@ -20,6 +20,7 @@ import (
 	"dmarcd/internal/filter"
 	"dmarcd/internal/inbound"
 	"dmarcd/internal/memory"
+	"dmarcd/internal/message"
 	"dmarcd/internal/milter"
 	"dmarcd/internal/milter/miltertest"
 	"dmarcd/internal/policy"
@@ -99,7 +100,7 @@ func (r *rig) replay(o *filter.Outcome) {
 }
 
 // Record makes the rig a recorder.
-func (r *rig) Record(rec *memory.Record) {
+func (r *rig) Record(rec *memory.Record, _ *message.Header) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.broken {

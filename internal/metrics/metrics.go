@@ -17,6 +17,7 @@ type Metrics struct {
 	messages  *prometheus.CounterVec
 	answered  prometheus.Histogram
 	forged    prometheus.Counter
+	held      prometheus.Counter
 	parted    prometheus.Counter
 	unknown   prometheus.Counter
 	queries   *prometheus.CounterVec
@@ -40,6 +41,10 @@ func New(reg prometheus.Registerer) *Metrics {
 		forged: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "dmarcd_forged_fields_total",
 			Help: "Header fields that claimed to be ours and were removed.",
+		}),
+		held: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "dmarcd_held_messages_total",
+			Help: "Messages put into the MTA's hold queue (quarantine by method hold).",
 		}),
 		parted: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "dmarcd_parted_recipients_total",
@@ -67,7 +72,7 @@ func New(reg prometheus.Registerer) *Metrics {
 			Help: "When the configuration in force was loaded, Unix time.",
 		}),
 	}
-	reg.MustRegister(m.messages, m.answered, m.forged, m.parted, m.unknown, m.queries, m.queryTime, m.reloadOK, m.reloaded)
+	reg.MustRegister(m.messages, m.answered, m.forged, m.held, m.parted, m.unknown, m.queries, m.queryTime, m.reloadOK, m.reloaded)
 	return m
 }
 
@@ -79,6 +84,9 @@ func (m *Metrics) Message(o *filter.Outcome, took time.Duration) {
 	}
 	m.messages.WithLabelValues(result, string(o.Decision.Action), string(o.Decision.Reason)).Inc()
 	m.answered.Observe(took.Seconds())
+	if o.QuarantineReason() != "" {
+		m.held.Inc()
+	}
 	if o.Unrecovered {
 		m.unknown.Inc()
 	}

@@ -42,6 +42,9 @@ func TestMessage(t *testing.T) {
 	if got := testutil.ToFloat64(m.forged); got != 4 {
 		t.Errorf("forged fields: %v, want 4: those of refused mail are not removed", got)
 	}
+	if got := testutil.ToFloat64(m.held); got != 2 {
+		t.Errorf("held: %v, want 2", got)
+	}
 }
 
 func TestReload(t *testing.T) {
@@ -61,7 +64,7 @@ func TestDocumented(t *testing.T) {
 	}
 	var inCode []string
 	name := regexp.MustCompile(`"(dmarcd_[a-z_]+)"`)
-	for _, file := range []string{"metrics.go", "../../cmd/dmarcd/gauges.go"} {
+	for _, file := range []string{"metrics.go", "../../cmd/dmarcd/gauges.go", "../../cmd/dmarcd/keepergauges.go"} {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

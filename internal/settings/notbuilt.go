@@ -6,11 +6,7 @@ package settings
 // with "rules".
 func notBuilt() map[string]bool {
 	keys := []string{
-		"store",
-		"store_password_file",
 		"http.proxy",
-		"retention",
-		"reports.enabled",
 		"analysis",
 	}
 	m := make(map[string]bool, len(keys))

@@ -55,6 +55,7 @@ func (s *Store) migrate(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, migrateTime)
 	defer cancel()
 	var done []migration
+	fresh := false
 	err = s.transact(ctx, s.writer, &sql.TxOptions{}, false, func(ctx context.Context, t *tx) error {
 		done = nil
 		if err := s.dialect.lockSchema(ctx, t.sql); err != nil {
@@ -67,6 +68,7 @@ func (s *Store) migrate(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		fresh = at == 0
 		if at > len(steps) {
 			return newer(at, len(steps))
 		}
@@ -82,6 +84,9 @@ func (s *Store) migrate(ctx context.Context) error {
 		return wrap(ctx, "migrate", err)
 	}
 	s.version = len(steps)
+	if fresh {
+		return nil // made, and not changed
+	}
 	for _, step := range done {
 		s.log.InfoContext(ctx, "the store's schema was brought up to date", "migration", step.name)
 	}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"dmarcd/internal/journal"
+	"dmarcd/internal/metrics"
+	"dmarcd/internal/report/outgoing"
+)
+
+// register shows what the keeper counts.
+func (k *keeper) register(registry *prometheus.Registry) {
+	k.registerJournal(registry)
+	k.registerStore(registry)
+	k.registerReports(registry)
+}
+
+func (k *keeper) registerJournal(registry *prometheus.Registry) {
+	stats := k.journal.Stats
+	for _, c := range []struct {
+		name, help string
+		read       func(journal.Stats) uint64
+	}{
+		{"dmarcd_journal_records_total", "Records of judged messages given to the journal.", func(s journal.Stats) uint64 { return s.Appended }},
+		{"dmarcd_journal_dropped_detail_total", "Records turned into counts for reports because the journal was full.", func(s journal.Stats) uint64 { return s.DetailDropped }},
+		{"dmarcd_journal_late_total", "Records written only after their message was answered, because the disk was slow.", func(s journal.Stats) uint64 { return s.Late }},
+		{"dmarcd_store_loaded_records_total", "Records that the store took.", func(s journal.Stats) uint64 { return s.Loaded }},
+		{"dmarcd_store_load_errors_total", "Attempts to load records that the store did not take.", func(s journal.Stats) uint64 { return s.LoadErrors }},
+	} {
+		metrics.Counter(registry, c.name, c.help, func() float64 { return float64(c.read(stats())) })
+	}
+	metrics.Counters(registry, "dmarcd_journal_lost_records_total", "Judged messages of which nothing is remembered, by cause.", "cause",
+		[]string{"full", "queue", "size", "unreadable"}, func() map[string]float64 {
+			l := stats().Lost
+			return map[string]float64{
+				"full": float64(l.Disk + l.Dropped), "queue": float64(l.Queue), "size": float64(l.Large), "unreadable": float64(l.Unreadable + l.Refused),
+			}
+		})
+	metrics.Gauge(registry, "dmarcd_journal_bytes", "Size of the journal on disk.", func() float64 { return float64(stats().Bytes) })
+	metrics.Gauge(registry, "dmarcd_journal_unloaded_records", "Records in the journal that the store does not have, roughly.",
+		func() float64 { return float64(stats().Unloaded) })
+	metrics.Gauge(registry, "dmarcd_store_lag_seconds", "Age of the oldest record that the store does not have; 0 if there is none.",
+		func() float64 { return stats().Lag.Seconds() })
+}
+
+// storePing is how long a scrape waits for the store.
+const storePing = time.Second
+
+func (k *keeper) registerStore(registry *prometheus.Registry) {
+	metrics.Gauge(registry, "dmarcd_store_up", "1 if the store answers.", func() float64 {
+		ctx, cancel := context.WithTimeout(context.Background(), storePing)
+		defer cancel()
+		return truth(k.store.Ping(ctx) == nil)
+	})
+	metrics.Gauge(registry, "dmarcd_leader", "1 if this daemon makes the reports and prunes the store.",
+		func() float64 { return truth(k.leads.Load()) })
+	metrics.Gauge(registry, "dmarcd_store_bytes", "Size of the store when this daemon last pruned it.",
+		func() float64 { return float64(k.pruned.bytes.Load()) })
+	metrics.Counters(registry, "dmarcd_store_pruned_total", "What retention removed from the store.", "what",
+		[]string{"aggregates", "messages", "traces"}, func() map[string]float64 {
+			p := &k.pruned
+			return map[string]float64{
+				"aggregates": float64(p.tallies.Load()), "messages": float64(p.messages.Load()), "traces": float64(p.traces.Load()),
+			}
+		})
+}
+
+func truth(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+func (k *keeper) registerReports(registry *prometheus.Registry) {
+	stats := k.reports.Stats
+	for _, c := range []struct {
+		name, help string
+		read       func(outgoing.Stats) uint64
+	}{
+		{"dmarcd_reports_built_total", "Aggregate reports made.", func(s outgoing.Stats) uint64 { return s.Built }},
+		{"dmarcd_reports_sent_total", "Mails with reports that the mail server took.", func(s outgoing.Stats) uint64 { return s.Sent }},
+	} {
+		metrics.Counter(registry, c.name, c.help, func() float64 { return float64(c.read(stats())) })
+	}
+	metrics.Counters(registry, "dmarcd_reports_failed_total", "Deliveries of reports given up, by cause.", "cause",
+		[]string{"bounced", "expired", "refused", "size", "unverified"}, func() map[string]float64 {
+			n := map[string]float64{}
+			for cause, count := range stats().Failed {
+				n[failureWord(cause)] += float64(count)
+			}
+			return n
+		})
+	metrics.Counters(registry, "dmarcd_failure_reports_total", "Failure reports (RFC 9991): queued, counted in the report on another message, or dropped.", "result",
+		[]string{"collapsed", "dropped", "queued"}, func() map[string]float64 {
+			s := stats()
+			return map[string]float64{"queued": float64(s.FailuresSent), "collapsed": float64(s.FailuresCollapsed), "dropped": float64(s.FailuresDropped)}
+		})
+	states := make([]string, 0, len(outgoing.States()))
+	for _, s := range outgoing.States() {
+		states = append(states, string(s))
+	}
+	metrics.Gauges(registry, "dmarcd_reports_queue", "Deliveries of reports by state; 0 on daemons that do not lead.", "state",
+		states, func() map[string]float64 {
+			n := map[string]float64{}
+			if g := stats().Gauges; g != nil {
+				for state, count := range g.Deliveries {
+					n[string(state)] = float64(count)
+				}
+			}
+			return n
+		})
+	metrics.Gauge(registry, "dmarcd_report_suppressed_destinations", "Destinations that get no reports for now; 0 on daemons that do not lead.",
+		func() float64 {
+			if g := stats().Gauges; g != nil {
+				return float64(g.Suppressed)
+			}
+			return 0
+		})
+}
+
+// failureWord is why a delivery was given up, in the words of the metric.
+func failureWord(c outgoing.Cause) string {
+	switch c {
+	case outgoing.CauseBounced:
+		return "bounced"
+	case outgoing.CauseTooLarge:
+		return "size"
+	case outgoing.CauseUnverified:
+		return "unverified"
+	case outgoing.CauseRefused, outgoing.CauseContent, outgoing.CausePolicy, outgoing.CauseMail:
+		return "refused"
+	}
+	return "expired"
+}
