@@ -93,7 +93,9 @@ func (b *builder) build(ctx context.Context, domain dns.Name) (NewReport, error)
 func (b *builder) fill(ctx context.Context, r *NewReport, domain dns.Name, p *published) error {
 	err := b.file(ctx, r, domain, p, false)
 	if errors.Is(err, report.ErrIncomplete) || errors.Is(err, report.ErrBadWord) || errors.Is(err, report.ErrBadKey) {
-		err = b.file(ctx, r, domain, p, true)
+		if err = b.file(ctx, r, domain, p, true); errors.Is(err, report.ErrNoRows) {
+			err = fmt.Errorf("%w: none of the rows can be read", errRows)
+		}
 	}
 	switch {
 	case errors.Is(err, report.ErrNoRows):

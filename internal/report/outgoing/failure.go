@@ -335,13 +335,18 @@ func spfRecords(r *memory.Record) []report.SPFRecord {
 			continue
 		}
 		for _, text := range a.Texts {
-			text = strings.Trim(text, `"`)
+			text = joined(text)
 			if strings.HasPrefix(strings.ToLower(text), "v=spf1") {
 				out = append(out, report.SPFRecord{Domain: name, Record: text})
 			}
 		}
 	}
 	return out
+}
+
+// joined is a TXT record without the quotes of its presentation form.
+func joined(s string) string {
+	return strings.NewReplacer(`" "`, "", `\"`, `"`, `\\`, `\`).Replace(strings.Trim(s, `"`))
 }
 
 func deliveryResult(a policy.Action) report.Delivery {

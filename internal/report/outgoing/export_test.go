@@ -1,0 +1,50 @@
+package outgoing
+
+import "context"
+
+// Plan is the leader's look at the calendar.
+func (p *Pipeline) Plan(ctx context.Context, epoch int64) error { return p.plan(ctx, epoch) }
+
+// DrainNow delivers what is due.
+func (p *Pipeline) DrainNow(ctx context.Context, epoch int64) (int, error) {
+	return p.drain(ctx, epoch)
+}
+
+// ClaimNow claims what is due.
+func (p *Pipeline) ClaimNow(ctx context.Context, epoch int64, room int) ([]Task, error) {
+	return p.claim(ctx, epoch, room)
+}
+
+// Deliver makes one attempt.
+func (p *Pipeline) Deliver(ctx context.Context, t *Task) { p.deliver(ctx, t) }
+
+// PruneNow forgets what is old.
+func (p *Pipeline) PruneNow(ctx context.Context) error { return p.prune(ctx) }
+
+// Collect takes the messages that wait for the collector, and what is ripe.
+func (p *Pipeline) Collect(ctx context.Context) {
+	for {
+		select {
+		case m := <-p.failures.pending:
+			p.failures.take(ctx, m)
+			continue
+		default:
+		}
+		p.failures.ripen(ctx)
+		return
+	}
+}
+
+// Verify asks an outside host.
+func Verify(ctx context.Context, r Resolver, kind Kind, domain, host string) (confirmed bool, replace []string, refused string, err error) {
+	d, _ := hostOf(domain)
+	h, _ := hostOf(host)
+	s := verifier{resolver: r}.verify(ctx, kind, d, h)
+	return s.confirmed, s.replace, s.refused, s.err
+}
+
+// Judge is judge.
+func Judge(err error) (cause Cause, final, suppress, all bool) {
+	a := judge(err)
+	return a.cause, a.final, a.suppress, a.all
+}
