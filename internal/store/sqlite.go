@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,7 +22,7 @@ const (
 	sqliteMaxRows  = 64              // of one INSERT: more gain nothing
 	vacuumPages    = 500             // given back at once; 2 MB
 	vacuumSpare    = 8               // one page in so many may stay free for what comes next
-	vacuumMinSpare = 4096            // pages; 16 MB
+	vacuumMinSpare = 4096            // pages, 16 MB, that always may
 )
 
 // newSQLite describes the file at path.
@@ -62,17 +63,18 @@ func openSQLite(ctx context.Context, path string) (writer, reader *sql.DB, err e
 	}
 	pragmas := []string{
 		fmt.Sprintf("busy_timeout(%d)", sqliteBusy.Milliseconds()),
+		"temp_store(memory)",  // nothing of mail in other folders
+		"trusted_schema(off)", // the file is data, not code
+		"cell_size_check(on)", // damage is found before it spreads
+	}
+	writing := append(slices.Clone(pragmas),
 		"auto_vacuum(incremental)", // before the file has its first table
 		"journal_mode(wal)",
 		"synchronous(full)",
 		"wal_autocheckpoint(8000)",     // pages: 32 MB, many batches
 		"journal_size_limit(67108864)", // what the log keeps after a burst
-		"temp_store(memory)",           // nothing of mail in other folders
-		"secure_delete(off)",           // retention is about the database, not the platter
-		"trusted_schema(off)",          // the file is data, not code
-		"cell_size_check(on)",          // damage is found before it spreads
-	}
-	writer, err = sqliteHandle(path, append(pragmas, "cache_size(-32768)"), "immediate")
+		"cache_size(-32768)")
+	writer, err = sqliteHandle(path, writing, "immediate")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -116,7 +118,7 @@ func sqliteGiveBack(ctx context.Context, s *Store) error {
 				t.row(ctx, `PRAGMA page_count`).Scan(&pages),
 				t.row(ctx, `PRAGMA freelist_count`).Scan(&free))
 		})
-		if err != nil || free <= max(pages/vacuumSpare, vacuumMinSpare) {
+		if err != nil || free <= max(pages/vacuumSpare, s.timing.sparePages) {
 			return err
 		}
 		err = s.write(ctx, "give space back", func(ctx context.Context, t *tx) error {

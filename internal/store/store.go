@@ -88,6 +88,7 @@ type Store struct {
 type timing struct {
 	attempt    time.Duration // of one transaction
 	slicePause time.Duration // between slices of Prune, at least
+	sparePages int64         // of SQLite, that are not given back
 	lead       leadTiming
 }
 
@@ -128,7 +129,7 @@ func newStore(cfg Config) (*Store, error) {
 	}
 	s := &Store{
 		cfg: cfg, log: cfg.Log, now: cfg.Now,
-		timing: timing{attempt: time.Minute, slicePause: 20 * time.Millisecond, lead: defaultLeadTiming},
+		timing: timing{attempt: time.Minute, slicePause: 20 * time.Millisecond, sparePages: vacuumMinSpare, lead: defaultLeadTiming},
 	}
 	var err error
 	switch scheme, rest, _ := strings.Cut(cfg.URL, ":"); scheme {

@@ -1,0 +1,188 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// quick shortens what leadership waits for.
+func quick(s *Store) {
+	s.timing.lead = leadTiming{poll: 50 * time.Millisecond, probe: 50 * time.Millisecond, answer: 2 * time.Second, grace: 300 * time.Millisecond}
+}
+
+// leader is a daemon that wants to lead.
+type leader struct {
+	s       *Store
+	epoch   atomic.Int64 // while it leads; 0 otherwise
+	stopped chan error
+	stop    context.CancelFunc
+}
+
+func startLeader(t *testing.T, s *Store) *leader {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	l := &leader{s: s, stop: stop, stopped: make(chan error, 1)}
+	go func() {
+		l.stopped <- s.Lead(ctx, func(ctx context.Context, epoch int64) error {
+			l.epoch.Store(epoch)
+			<-ctx.Done()
+			l.epoch.Store(0)
+			return nil
+		})
+	}()
+	t.Cleanup(func() {
+		stop()
+		select {
+		case <-l.stopped:
+		case <-time.After(20 * time.Second):
+			t.Error("does not stop leading")
+		}
+		l.stopped <- nil
+	})
+	return l
+}
+
+func (l *leader) leads() error {
+	if l.epoch.Load() == 0 {
+		return errors.New("does not lead")
+	}
+	return nil
+}
+
+// fenced tries a write that only the leader of the epoch may do.
+func fenced(t *testing.T, s *Store, epoch int64) error {
+	t.Helper()
+	return s.write(t.Context(), "test", func(ctx context.Context, t *tx) error { return t.fence(ctx, epoch) })
+}
+
+func TestLead(t *testing.T) {
+	eachDialect(t, func(t *testing.T, db database) {
+		s := db.open(t, quick)
+		if err := fenced(t, s, 0); !errors.Is(err, ErrFenced) {
+			t.Errorf("before anybody led: %v", err)
+		}
+		var epochs []int64
+		mine := errors.New("mine")
+		for range 2 {
+			err := s.Lead(t.Context(), func(ctx context.Context, epoch int64) error {
+				epochs = append(epochs, epoch)
+				if err := fenced(t, s, epoch); err != nil {
+					t.Error(err)
+				}
+				if l, err := s.Leader(t.Context()); err != nil || l.Epoch != epoch || l.Ended || l.Holder == "" {
+					t.Errorf("%+v, %v", l, err)
+				}
+				return mine
+			})
+			if !errors.Is(err, mine) {
+				t.Error(err)
+			}
+		}
+		if len(epochs) != 2 || epochs[1] <= epochs[0] {
+			t.Errorf("epochs %v", epochs)
+		}
+		if l, err := s.Leader(t.Context()); err != nil || !l.Ended {
+			t.Errorf("%+v, %v", l, err)
+		}
+		for _, epoch := range epochs {
+			if err := fenced(t, s, epoch); !errors.Is(err, ErrFenced) {
+				t.Errorf("epoch %d: %v", epoch, err)
+			}
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		err := s.Lead(ctx, func(ctx context.Context, _ int64) error { stop(); <-ctx.Done(); return ctx.Err() })
+		if !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+}
+
+func TestLeadershipPassesOn(t *testing.T) {
+	db := postgresDatabase(t)
+	a, b := startLeader(t, db.open(t, quick)), (*leader)(nil)
+	eventually(t, 10*time.Second, a.leads)
+	b = startLeader(t, db.open(t, quick))
+	time.Sleep(500 * time.Millisecond)
+	if b.leads() == nil {
+		t.Fatal("two lead")
+	}
+
+	// In order.
+	a.stop()
+	start := time.Now()
+	eventually(t, 10*time.Second, b.leads)
+	t.Logf("in order: after %v", time.Since(start))
+
+	// The server ends the leader's connection; the same one, or the other, leads next.
+	c := startLeader(t, db.open(t, quick))
+	epoch := b.epoch.Load()
+	var both atomic.Bool
+	watch, stop := context.WithCancel(t.Context())
+	defer stop()
+	go func() {
+		for watch.Err() == nil {
+			if b.leads() == nil && c.leads() == nil {
+				both.Store(true)
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	start = time.Now()
+	rawChange(t, b.s, `SELECT pg_terminate_backend(l.pid) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+		WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND a.datname = current_database()
+		AND (l.classid::bigint << 32 | l.objid::bigint) = `+leaderKey)
+	eventually(t, 10*time.Second, func() error {
+		if now := max(b.epoch.Load(), c.epoch.Load()); now <= epoch {
+			return errors.New("nobody leads anew")
+		}
+		return nil
+	})
+	t.Logf("after the connection: %v", time.Since(start))
+	if both.Load() {
+		t.Error("two led at once")
+	}
+	if err := fenced(t, b.s, epoch); !errors.Is(err, ErrFenced) {
+		t.Errorf("the old epoch may write: %v", err)
+	}
+}
+
+// A daemon is killed: the next one leads within a minute, by the times that are
+// used in earnest.
+func TestLeaderIsKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes as long as the real thing")
+	}
+	db := postgresDatabase(t)
+	cmd, lines := startChild(t, db, "lead")
+	if !lines.Scan() {
+		t.Fatal("the other daemon does not lead")
+	}
+	l := startLeader(t, db.open(t))
+	time.Sleep(500 * time.Millisecond)
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	eventually(t, time.Minute, l.leads)
+	t.Logf("leads after %v", time.Since(start))
+}
+
+// A leader whose server hangs stops by itself, before another could take over.
+func TestLeaderIsCutOff(t *testing.T) {
+	ctl := postgresCtl(t)
+	db := postgresDatabase(t)
+	l := startLeader(t, db.open(t, quick, func(s *Store) { s.timing.attempt = time.Second; s.timing.lead.answer = 500 * time.Millisecond }))
+	eventually(t, 10*time.Second, l.leads)
+	ctl("pause")
+	eventually(t, 5*time.Second, func() error {
+		if l.leads() == nil {
+			return errors.New("still leads")
+		}
+		return nil
+	})
+	ctl("start")
+	eventually(t, 20*time.Second, l.leads)
+}
