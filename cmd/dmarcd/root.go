@@ -91,6 +91,7 @@ Exit codes: 0 fine, 1 the answer is no, 2 wrong usage or configuration, 3 troubl
 	root.AddCommand(
 		serveCommand(s),
 		checkCommand(s),
+		explainCommand(s),
 		pingCommand(s),
 		configCommand(s),
 		policyCommand(s),

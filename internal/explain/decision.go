@@ -303,7 +303,7 @@ func (t *teller) whyNoTrace() string {
 	const older = "they are older than retention.traces"
 	switch {
 	case t.o.Traces > 0 && !t.o.Now.IsZero() && t.o.Now.Sub(t.r.At) >= t.o.Traces:
-		return fmt.Sprintf("%s (%s)", older, span(t.o.Traces))
+		return fmt.Sprintf("%s (%s)", older, Span(t.o.Traces))
 	case t.passed():
 		return "of messages that pass they are kept of one in a hundred only"
 	}

@@ -106,8 +106,8 @@ func (t *teller) wishes() string {
 	return listed(list)
 }
 
-// span is a duration in days, where it is whole ones.
-func span(d time.Duration) string {
+// Span writes a duration as the configuration does: in days, where it is whole ones.
+func Span(d time.Duration) string {
 	const day = 24 * time.Hour
 	if d%day == 0 {
 		return fmt.Sprintf("%dd", d/day)
