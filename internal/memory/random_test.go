@@ -88,7 +88,12 @@ func (d dice) verdict() policy.Verdict {
 		SPF: spf.Result{
 			Status: pick(d, spf.Pass, spf.Fail, spf.None, ""), Domain: d.name(), Scope: pick(d, spf.MailFrom, spf.Helo),
 			Mechanism: d.text(), Chain: list(d, d.text), Terms: list(d, d.text), Lookups: d.IntN(11), Voids: d.IntN(3),
-			Explanation: d.text(), Err: d.err(), ClientIP: d.addr(),
+			Explanation: d.text(), Err: d.err(), ClientIP: d.addr(), WalkCut: d.yes(), Walk: list(d, func() spf.Step {
+				return spf.Step{
+					Domain: d.name(), Term: d.text(), Depth: d.IntN(10), Outcome: pick(d, spf.Match, spf.NoMatch, spf.Broken),
+					Result: pick(d, "", spf.Fail), Target: d.name(), Personal: d.yes(),
+				}
+			}),
 		},
 		DMARC: dmarc.Result{
 			Status: pick(d, dmarc.Pass, dmarc.Fail, dmarc.None, dmarc.TempError), Author: d.name(), OrgDomain: d.name(),

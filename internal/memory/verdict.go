@@ -5,6 +5,7 @@ import (
 	"dmarcd/internal/auth/dkim"
 	"dmarcd/internal/auth/dmarc"
 	"dmarcd/internal/auth/spf"
+	"dmarcd/internal/dns"
 	"dmarcd/internal/policy"
 )
 
@@ -45,6 +46,53 @@ func (w *writer) spf(s *spf.Result) {
 	w.text(s.Explanation)
 	w.error(s.Err)
 	w.addr(s.ClientIP)
+	w.walk(s.Walk)
+	w.flags(s.WalkCut)
+}
+
+// walk writes the terms that were evaluated. Most stand in the same record as the
+// one before, which is told by a bit.
+func (w *writer) walk(steps []spf.Step) {
+	w.uint(uint64(len(steps)))
+	var domain dns.Name
+	for i := range steps {
+		s := &steps[i]
+		w.flags(s.Domain != domain, s.Personal, s.Result != "", !s.Target.IsZero())
+		if s.Domain != domain {
+			domain = s.Domain
+			w.name(domain)
+		}
+		w.text(s.Term)
+		w.uint(uint64(s.Depth))
+		writeWord(w, s.Outcome)
+		if s.Result != "" {
+			writeWord(w, s.Result)
+		}
+		if !s.Target.IsZero() {
+			w.name(s.Target)
+		}
+	}
+}
+
+func (r *reader) walk() []spf.Step {
+	var domain dns.Name
+	return readList(r, func() spf.Step {
+		var s spf.Step
+		var other, led, aimed bool
+		r.flags(&other, &s.Personal, &led, &aimed)
+		if other {
+			domain = r.name()
+		}
+		s.Domain, s.Term, s.Depth = domain, r.text(), int(r.uint())
+		readInto(r, &s.Outcome)
+		if led {
+			readInto(r, &s.Result)
+		}
+		if aimed {
+			s.Target = r.name()
+		}
+		return s
+	})
 }
 
 func (r *reader) spf() spf.Result {
@@ -57,6 +105,8 @@ func (r *reader) spf() spf.Result {
 	s.Explanation = r.text()
 	s.Err = r.error()
 	s.ClientIP = r.addr()
+	s.Walk = r.walk()
+	r.flags(&s.WalkCut)
 	return s
 }
 
