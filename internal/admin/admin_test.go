@@ -7,9 +7,11 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -320,6 +322,51 @@ func abandon(t *testing.T, path string) {
 	}
 }
 
+// TestNotAllowed asks as somebody else, who is told which group may.
+func TestNotAllowed(t *testing.T) {
+	if path := os.Getenv("DMARCD_TEST_SOCKET"); path != "" {
+		_, err := Dial(t.Context(), path, "")
+		if !errors.Is(err, ErrNotAllowed) || !strings.Contains(err.Error(), "the group root") {
+			t.Errorf("asked by another user: %v", err)
+		}
+		return
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	dir, err := os.MkdirTemp("", "admin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	program := filepath.Join(dir, "test")
+	binary, err := os.ReadFile(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	hidden := filepath.Join(dir, "hidden")
+	if err := errors.Join(os.WriteFile(program, binary, 0o600), os.Chmod(program, 0o755), os.Chmod(dir, 0o755), os.Mkdir(hidden, 0o750)); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{filepath.Join(dir, SocketName), filepath.Join(hidden, SocketName)} {
+		l, err := Listen(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const nobody = 65534
+		cmd := exec.CommandContext(t.Context(), program, "-test.run=^TestNotAllowed$")
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "DMARCD_TEST_SOCKET="+path)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", path, err, out)
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestListen(t *testing.T) {
 	path := filepath.Join(t.TempDir(), SocketName)
 	abandon(t, path)
@@ -332,6 +379,9 @@ func TestListen(t *testing.T) {
 	}
 	if _, err := Listen(path); err == nil || !strings.Contains(err.Error(), "another dmarcd") {
 		t.Errorf("twice: %v", err)
+	}
+	if _, err := Listen(filepath.Join("/tmp", strings.Repeat("x", maxPath))); err == nil || !strings.Contains(err.Error(), "shorter state_dir") {
+		t.Errorf("a long path: %v", err)
 	}
 	link := path + ".link"
 	if err := os.Symlink(path, link); err != nil {

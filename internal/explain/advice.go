@@ -8,6 +8,7 @@ import (
 	"dmarcd/internal/auth/dkim"
 	"dmarcd/internal/auth/dmarc"
 	"dmarcd/internal/auth/spf"
+	"dmarcd/internal/dns"
 	"dmarcd/internal/memory"
 	"dmarcd/internal/policy"
 )
@@ -150,12 +151,12 @@ func (t *teller) alignedSignature() bool {
 func (t *teller) vouchers() []Hint {
 	var out []Hint
 	for i := range t.v.DKIM {
-		if s := &t.v.DKIM[i]; s.Status == dkim.Pass {
+		if s := &t.v.DKIM[i]; s.Status == dkim.Pass && !t.kin(s.Domain) {
 			out = about(s.Domain.String(), "if %s forwards mail for you, trust what it signs:", "dmarc.trusted_forwarders: [{dkim: %s}]", s.Domain)
 			break
 		}
 	}
-	if s := &t.v.SPF; s.Status == spf.Pass && len(out) == 0 {
+	if s := &t.v.SPF; s.Status == spf.Pass && len(out) == 0 && !t.kin(s.Domain) {
 		out = about(s.Domain.String(), "if %s forwards mail for you, trust what its hosts send:", "dmarc.trusted_forwarders: [{spf: %s}]", s.Domain)
 	}
 	if hops := t.v.ARC.Hops; t.v.ARC.Status == arc.Pass && len(hops) > 0 {
@@ -163,6 +164,16 @@ func (t *teller) vouchers() []Hint {
 		out = append(out, about(sealer.String(), "if you trust what %s says it saw:", "dmarc.arc.trusted_sealers: [%s]", sealer)...)
 	}
 	return out
+}
+
+// kin reports whether a domain belongs to the author's organization: it does not
+// forward the author's mail, it sends it.
+func (t *teller) kin(n dns.Name) bool {
+	org := t.d.OrgDomain
+	if org.IsZero() {
+		org = t.d.Author
+	}
+	return n == org || n.IsBelow(org)
 }
 
 func (t *teller) exception() []Hint {

@@ -121,7 +121,7 @@ type testCase struct {
 	age      time.Duration
 }
 
-func readCase(t *testing.T, file string) *testCase {
+func readCase(t testing.TB, file string) *testCase {
 	t.Helper()
 	archive, err := txtar.ParseFile(file)
 	if err != nil {
@@ -223,7 +223,7 @@ func chunks(s string) (out []string) {
 }
 
 // run judges the message and gives what is remembered of it, encoded and decoded.
-func (c *testCase) run(t *testing.T) *memory.Record {
+func (c *testCase) run(t testing.TB) *memory.Record {
 	t.Helper()
 	now := testNow.Add(-c.again)
 	f := filter.New(c.zone, func() time.Time { return now })
@@ -261,7 +261,7 @@ func (c *testCase) run(t *testing.T) *memory.Record {
 	return decoded
 }
 
-func (c *testCase) judge(t *testing.T, f *filter.Filter) *filter.Outcome {
+func (c *testCase) judge(t testing.TB, f *filter.Filter) *filter.Outcome {
 	t.Helper()
 	tx := f.Begin(context.Background(), c.settings, c.env)
 	tx.ShowWholeWalk()
