@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"dmarcd/internal/dns/dnstest"
+	"dmarcd/internal/milter/miltertest"
 )
 
 // readmeZone is what example.com publishes.
@@ -78,6 +79,31 @@ func TestREADMEShowsWhatIsPrinted(t *testing.T) {
 		millis := regexp.MustCompile(`in [0-9.]+ ms`)
 		got := millis.ReplaceAllString(strings.Replace(out, "inet:"+port+"@", "inet:8893@", 1), "in N ms")
 		if want := millis.ReplaceAllString(shownOutput(t, "ping"), "in N ms"); got != want {
+			t.Errorf("printed:\n%s\nREADME.md shows:\n%s", got, want)
+		}
+	})
+
+	t.Run("explain", func(t *testing.T) {
+		startDaemon(t, "serve", "-c", config)
+		mta, err := miltertest.Open("tcp", "127.0.0.1:"+port, miltertest.Postfix())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer mta.Quit()
+		const id = "4XyZ1w5Qk2z1"
+		if _, err := mta.Greet(miltertest.Peer{Addr: "192.0.2.10"}); err != nil {
+			t.Fatal(err)
+		}
+		res, err := mta.Send(&miltertest.Message{
+			From: "<support@example.com>", Rcpts: []string{"<user@example.org>"}, Macros: map[byte][]string{miltertest.CmdEnd: {"i", id}},
+			Raw: []byte("From: Support <support@example.com>\r\nSubject: your account\r\n\r\nPlease log in.\r\n"),
+		})
+		if err != nil || res.Code != 550 {
+			t.Fatalf("%+v, %v", res, err)
+		}
+		got, _, _ := strings.Cut(output(t, exitFine, "explain", "-c", config, id), "\n")
+		place := regexp.MustCompile(`rule dmarc.actions.reject .*`) // the README's policy is the built-in one
+		if want := strings.TrimSpace(shownOutput(t, "explain")); place.ReplaceAllString(got, "") != place.ReplaceAllString(want, "") {
 			t.Errorf("printed:\n%s\nREADME.md shows:\n%s", got, want)
 		}
 	})
