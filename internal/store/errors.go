@@ -21,7 +21,7 @@ var (
 	// ErrUnavailable: the database cannot be reached or cannot write now: down,
 	// refused, locked, full, read-only. The same call may succeed later.
 	ErrUnavailable = errors.New("store: database unavailable")
-	// ErrDamaged: the file is no database of ours or is damaged. An operator has
+	// ErrDamaged: the database is none of ours, or is damaged. An operator has
 	// to act; until then it is as good as unavailable, and wraps that too.
 	ErrDamaged = errors.New("store: database damaged")
 	// ErrSchema: the database belongs to a newer version of dmarcd, or a
@@ -120,9 +120,11 @@ func classifySQLite(code int) fault {
 // (PostgreSQL documentation, appendix A).
 func classifyPostgres(state string) fault {
 	switch state {
-	case "40001", "40P01", "55P03", "0A000": // serialization, deadlock, lock time-out, a plan from before a migration
+	case "40001", "40P01", "0A000": // serialization, deadlock, a plan from before a migration
 		return faultRetry
-	case "25006", "25P03", "28000", "28P01", "3D000", "42501", "57014": // read-only, idle too long, login, no such database, rights, statement time-out
+	case "XX001", "XX002": // damaged data, damaged index
+		return faultDamaged
+	case "25006", "25P03", "55P03", "28000", "28P01", "3D000", "42501", "57014": // read-only, idle too long, lock time-out, login, no such database, rights, statement time-out
 		return faultUnavailable
 	case "54000": // a limit of the server, such as an index row's size
 		return faultData
@@ -135,8 +137,6 @@ func classifyPostgres(state string) fault {
 		return faultUnavailable
 	case "22", "23": // data, constraints
 		return faultData
-	case "XX":
-		return faultDamaged
 	}
 	return faultOther
 }

@@ -49,12 +49,13 @@ func (s *Store) Lead(ctx context.Context, do func(ctx context.Context, epoch int
 
 // leadAlone is Lead without others.
 func leadAlone(ctx context.Context, s *Store, do func(context.Context, int64) error) error {
-	for {
+	for said := ""; ; {
 		epoch, _, err := s.claim(ctx)
 		if err == nil {
-			return errors.Join(do(ctx, epoch), s.resign(ctx, epoch))
+			defer s.resign(ctx, epoch)
+			return do(ctx, epoch)
 		}
-		s.log.WarnContext(ctx, "cannot lead: the store is not to be had", "error", err)
+		s.notLeading(ctx, err, &said)
 		if err := pause(ctx, s.timing.lead.poll); err != nil {
 			return err
 		}
@@ -63,7 +64,7 @@ func leadAlone(ctx context.Context, s *Store, do func(context.Context, int64) er
 
 // leadShared is Lead among daemons.
 func (s *Store) leadShared(ctx context.Context, conf *pgx.ConnConfig, do func(context.Context, int64) error) error {
-	for {
+	for said := ""; ; {
 		finished, err := s.leadOnce(ctx, conf, do)
 		if finished {
 			return err
@@ -71,10 +72,18 @@ func (s *Store) leadShared(ctx context.Context, conf *pgx.ConnConfig, do func(co
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		s.log.WarnContext(ctx, "not leading", "error", err)
+		s.notLeading(ctx, err, &said)
 		if err := pause(ctx, s.timing.lead.poll); err != nil {
 			return err
 		}
+	}
+}
+
+// notLeading logs why, unless it was said the last time.
+func (s *Store) notLeading(ctx context.Context, err error, said *string) {
+	if text := err.Error(); text != *said {
+		*said = text
+		s.log.WarnContext(ctx, "not leading", "error", err)
 	}
 }
 
@@ -121,7 +130,8 @@ func (s *Store) leadOnce(ctx context.Context, conf *pgx.ConnConfig, do func(cont
 	if !ended {
 		return false, wrap(ctx, "lead", lost)
 	}
-	return true, errors.Join(err, s.resign(ctx, epoch))
+	s.resign(ctx, epoch)
+	return true, err
 }
 
 // errEnded is why the leader's context ends when its work has.
@@ -243,7 +253,7 @@ func (s *Store) claim(ctx context.Context) (epoch int64, orderly bool, err error
 
 // resign tells the next leader that it need not wait. It is a courtesy: an error
 // costs the next one its grace.
-func (s *Store) resign(ctx context.Context, epoch int64) error {
+func (s *Store) resign(ctx context.Context, epoch int64) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timing.lead.answer)
 	defer cancel()
 	err := s.write(ctx, "resign", func(ctx context.Context, t *tx) error {
@@ -253,7 +263,6 @@ func (s *Store) resign(ctx context.Context, epoch int64) error {
 	if err != nil {
 		s.log.WarnContext(ctx, "leadership ends without notice", "error", err)
 	}
-	return nil
 }
 
 // fence fails with ErrFenced unless epoch is that of the present leader, and keeps

@@ -138,7 +138,7 @@ func newStore(cfg Config) (*Store, error) {
 	case "postgres", "postgresql":
 		s.dialect, err = newPostgres(cfg)
 	default:
-		err = fmt.Errorf("%w: %q begins with neither sqlite: nor postgres:", ErrConfig, shown(cfg.URL))
+		err = fmt.Errorf("%w: %q is neither sqlite:PATH nor postgres://HOST/DATABASE", ErrConfig, shown(cfg.URL))
 	}
 	if err != nil {
 		return nil, err
