@@ -193,7 +193,7 @@ func (t *teller) intercept(o *memory.Outcome) []Hint {
 	case "dmarc.actions.none":
 		return about(t.d.Author.String(), "to intercept such mail although %s does not ask for it:", "dmarc.enforced_peers: [%s]", t.d.Author)
 	case "dmarc.actions.quarantine", "dmarc.actions.reject":
-		return []Hint{{Text: "to do what " + clean(t.d.Author.String(), maxShort) + " asks:", Setting: fmt.Sprintf("%s: %s", d.Rule, t.d.Policy)}}
+		return []Hint{{Text: "to do what " + clean(t.d.Author.String(), maxShort) + " asks:", Setting: d.Rule + ": " + word(t.d.Policy)}}
 	}
 	return nil
 }

@@ -255,9 +255,6 @@ func (c *testCase) run(t testing.TB) *memory.Record {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if decoded.Verdict.SPF.Walk == nil {
-		decoded.Verdict.SPF.Walk, decoded.Verdict.SPF.WalkCut = r.Verdict.SPF.Walk, r.Verdict.SPF.WalkCut
-	}
 	return decoded
 }
 

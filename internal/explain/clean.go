@@ -94,3 +94,6 @@ func listed(names []string) string {
 		return strings.Join(names[:n-1], ", ") + " and " + names[n-1]
 	}
 }
+
+// word is a word of a closed list, as far as the record keeps to it.
+func word[T ~string](w T) string { return clean(string(w), maxShort) }

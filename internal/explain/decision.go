@@ -46,8 +46,8 @@ func (t *teller) domains() []Domains {
 		o := &t.r.Outcomes[i]
 		d := &o.Decision
 		out = append(out, Domains{
-			Domains: cleanAll(names(o.Domains), maxShort), Action: string(d.Action), Would: string(d.Would), Mode: string(o.Mode),
-			Result: string(d.Status), Reason: string(d.Reason), Rule: d.Rule, File: clean(o.File, maxShort), Line: o.Line,
+			Domains: cleanAll(names(o.Domains), maxShort), Action: word(d.Action), Would: word(d.Would), Mode: word(o.Mode),
+			Result: word(d.Status), Reason: word(d.Reason), Rule: word(d.Rule), File: clean(o.File, maxShort), Line: o.Line,
 			Enforced: d.Enforced, Override: clean(d.Comment, maxField), CarriedIt: i == t.r.Chosen, Text: t.because(o),
 		})
 	}
@@ -119,7 +119,7 @@ func (t *teller) reason(o *memory.Outcome) string {
 	case policy.ReasonForged:
 		return fmt.Sprintf("it bears %d forged results of this host, more than an MTA can be made to remove", t.r.Forged)
 	}
-	return string(d.Reason)
+	return word(d.Reason)
 }
 
 func (t *teller) authors() string {
@@ -167,7 +167,7 @@ func (t *teller) published() string {
 	d := t.d
 	text := fmt.Sprintf("%s=%s", d.Source, d.Requested)
 	if d.Source == "" {
-		text = "p=" + string(d.Policy)
+		text = "p=" + word(d.Policy)
 	}
 	if d.PolicyDomain != d.Author && !d.PolicyDomain.IsZero() {
 		text += " (at " + d.PolicyDomain.String() + ")"
@@ -186,7 +186,7 @@ func (t *teller) spfFound() string {
 	if s.Status == "" {
 		return "SPF was not checked"
 	}
-	text := "SPF was " + string(s.Status)
+	text := "SPF was " + word(s.Status)
 	switch s.Status {
 	case spf.Pass:
 		text = "SPF passed"
@@ -216,7 +216,7 @@ func (t *teller) signatures() string {
 			passed = append(passed, who)
 			aligned = aligned || i < len(t.v.DKIMAlignments) && t.v.DKIMAlignments[i] == dmarc.Aligned
 		} else {
-			failed = append(failed, who+" ("+string(s.Status)+")")
+			failed = append(failed, who+" ("+word(s.Status)+")")
 		}
 	}
 	switch {

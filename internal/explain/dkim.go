@@ -15,7 +15,7 @@ func (t *teller) dkim() []DKIM {
 	for i := range t.v.DKIM {
 		s := &t.v.DKIM[i]
 		one := DKIM{
-			Result: string(s.Status), Domain: clean(s.Domain.String(), maxShort), Selector: clean(s.Selector, maxShort),
+			Result: word(s.Status), Domain: clean(s.Domain.String(), maxShort), Selector: clean(s.Selector, maxShort),
 			Identity: clean(s.Identity, maxShort), Algorithm: clean(s.Algorithm, maxShort), KeyBits: s.KeyBits,
 			Header: clean(s.Header, maxShort), Body: clean(s.Body, maxShort), Signature: clean(s.SigPrefix, maxShort),
 			Partial: s.Partial, Testing: s.Testing, Error: errorText(s.Err), Means: dkimMeans(s),
@@ -24,7 +24,7 @@ func (t *teller) dkim() []DKIM {
 			one.KeyAt = clean(s.Selector+"._domainkey."+s.Domain.String(), maxShort)
 		}
 		if i < len(t.v.DKIMAlignments) && !s.Domain.IsZero() {
-			one.Alignment = string(t.v.DKIMAlignments[i])
+			one.Alignment = word(t.v.DKIMAlignments[i])
 			one.Aligns = t.alignment(s.Domain, t.v.DKIMAlignments[i], func(r *dmarc.Record) dmarc.Mode { return r.ADKIM })
 		}
 		one.unassessed = errors.Is(s.Err, dkim.ErrLimit)
@@ -84,7 +84,7 @@ func (t *teller) arc() *ARC {
 	if a.Status == "" {
 		return nil
 	}
-	out := &ARC{Result: string(a.Status), Hops: []Hop{}, OldestPass: a.OldestPass, Temporary: a.Temporary, Error: errorText(a.Err), Means: t.arcMeans()}
+	out := &ARC{Result: word(a.Status), Hops: []Hop{}, OldestPass: a.OldestPass, Temporary: a.Temporary, Error: errorText(a.Err), Means: t.arcMeans()}
 	for i := range a.Hops {
 		h := &a.Hops[i]
 		out.Hops = append(out.Hops, Hop{

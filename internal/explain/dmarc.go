@@ -11,8 +11,8 @@ import (
 func (t *teller) dmarc() DMARC {
 	d := t.d
 	out := DMARC{
-		Result: string(d.Status), Domain: clean(d.Author.String(), maxShort), OrgDomain: clean(d.OrgDomain.String(), maxShort),
-		PolicyDomain: clean(d.PolicyDomain.String(), maxShort), Tag: d.Source, Requested: string(d.Requested), Policy: string(d.Policy),
+		Result: word(d.Status), Domain: clean(d.Author.String(), maxShort), OrgDomain: clean(d.OrgDomain.String(), maxShort),
+		PolicyDomain: clean(d.PolicyDomain.String(), maxShort), Tag: word(d.Source), Requested: word(d.Requested), Policy: word(d.Policy),
 		NonExistent: d.NonExistent, PSL: t.r.PSL, SPFAligned: d.SPFAligned, DKIMAligned: d.DKIMAligned, Error: errorText(d.Err),
 		Means: clean(t.dmarcMeans(), maxField), PolicyMeans: clean(t.policyMeans(), maxField),
 	}

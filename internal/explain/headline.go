@@ -89,9 +89,9 @@ func (t *teller) wishes() string {
 	var list []string
 	for i := range t.r.Outcomes {
 		o := &t.r.Outcomes[i]
-		want := string(o.Decision.Action)
+		want := word(o.Decision.Action)
 		if o.Decision.Action == policy.Quarantine {
-			want += " by " + string(o.Quarantine)
+			want += " by " + word(o.Quarantine)
 		}
 		who := listed(names(o.Domains))
 		if who == "" {

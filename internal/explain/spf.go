@@ -18,20 +18,20 @@ const (
 func (t *teller) spf() SPF {
 	s := &t.v.SPF
 	out := SPF{
-		Result: string(s.Status), Domain: clean(s.Domain.String(), maxShort), Identity: string(s.Scope),
+		Result: word(s.Status), Domain: clean(s.Domain.String(), maxShort), Identity: word(s.Scope),
 		Mechanism: clean(s.Mechanism, maxShort), WalkCut: s.WalkCut, Lookups: s.Lookups, Voids: s.Voids,
-		Explanation: clean(s.Explanation, maxShort), Alignment: string(t.v.SPFAlignment), Error: errorText(s.Err),
+		Explanation: clean(s.Explanation, maxShort), Alignment: word(t.v.SPFAlignment), Error: errorText(s.Err),
 		Means: clean(t.spfMeans(), maxField),
 	}
 	for i := range s.Walk {
 		w := &s.Walk[i]
 		out.Walk = append(out.Walk, Term{
 			Domain: clean(w.Domain.String(), maxShort), Term: clean(w.Term, maxShort), Depth: w.Depth,
-			Outcome: string(w.Outcome), Result: string(w.Result), Target: clean(w.Target.String(), maxShort), Private: w.Personal,
+			Outcome: word(w.Outcome), Result: word(w.Result), Target: clean(w.Target.String(), maxShort), Private: w.Personal,
 		})
 	}
 	if out.Result == "" {
-		out.Result = string(spf.None)
+		out.Result = word(spf.None)
 	}
 	out.Aligns = t.alignment(s.Domain, t.v.SPFAlignment, func(r *dmarc.Record) dmarc.Mode { return r.ASPF })
 	if s.Domain.IsZero() {

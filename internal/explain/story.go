@@ -223,9 +223,9 @@ type Options struct {
 func New(r *memory.Record, o Options) *Story {
 	t := &teller{r: r, v: &r.Verdict, d: &r.Verdict.DMARC, o: o}
 	s := &Story{
-		Action:  string(r.Decision.Action),
-		Would:   string(r.Decision.Would),
-		Reason:  string(r.Decision.Reason),
+		Action:  word(r.Decision.Action),
+		Would:   word(r.Decision.Would),
+		Reason:  word(r.Decision.Reason),
 		Message: t.message(),
 		SPF:     t.spf(),
 		DKIM:    t.dkim(),
