@@ -96,6 +96,7 @@ Exit codes: 0 fine, 1 the answer is no, 2 wrong usage or configuration, 3 troubl
 		configCommand(s),
 		policyCommand(s),
 		recordCommand(s),
+		reportCommand(s),
 		versionCommand(s),
 		manCommand(),
 	)

@@ -226,7 +226,7 @@ func (r Reports) Requeue(ctx context.Context, q outgoing.Requeue) (int, error) {
 			if d.own {
 				state = outgoing.StateQueued
 			}
-			n, err := t.exec(ctx, `UPDATE deliveries SET state = $2, due = $3, expires = $4, attempts = 0, claimed = 0, verified = $5
+			n, err := t.exec(ctx, `UPDATE deliveries SET state = $2, due = $3, expires = $4, attempts = 0, claimed = 0, cause = '', error = '', verified = $5
 				WHERE id = $1 AND (claimed = 0 OR due <= $3)`, d.id, string(state), q.Now.UnixMilli(), q.Expires.UnixMilli(), truth(d.own))
 			if err != nil {
 				return err

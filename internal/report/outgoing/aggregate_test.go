@@ -1,6 +1,7 @@
 package outgoing_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -365,7 +366,11 @@ func TestDesk(t *testing.T) {
 			t.Errorf("%d mails, the same: %t", len(mails), len(mails) == 2 && mails[0].data == mails[1].data)
 		}
 		shown, err := desk.Show(ctx, outgoing.ShowRequest{ReportID: sent.Report.ReportID, Content: true})
-		if err != nil || parse(t, []byte(shown.Content)).Rows[0].Count != 3 {
+		if err != nil {
+			t.Fatal(err)
+		}
+		var content bytes.Buffer
+		if err := shown.Content(&content); err != nil || parse(t, content.Bytes()).Rows[0].Count != 3 {
 			t.Errorf("show: %v", err)
 		}
 		if _, err := desk.Show(ctx, outgoing.ShowRequest{ID: 999}); !errors.Is(err, outgoing.ErrNotFound) {

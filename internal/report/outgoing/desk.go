@@ -62,11 +62,11 @@ type (
 		Day      *Day   `json:"day,omitempty"`
 		Content  bool   `json:"content,omitempty"`
 	}
-	// Shown is a report and its content: the XML, or the mail of a failure report
-	// with stand-ins for its destination.
+	// Shown is a report and its file: compressed by gzip or, of a failure report, the
+	// mail with stand-ins for its destination.
 	Shown struct {
-		Report  Report `json:"report"`
-		Content string `json:"content,omitempty"`
+		Report Report `json:"report"`
+		File   []byte `json:"file,omitempty"`
 	}
 	// SendRequest names a domain and day; nil for yesterday.
 	SendRequest struct {
@@ -177,31 +177,28 @@ func (d desk) Show(ctx context.Context, r ShowRequest) (Shown, error) {
 		}
 	}
 	report, err := d.p.store.Report(ctx, id)
-	if err != nil || !r.Content {
+	switch {
+	case err != nil || !r.Content:
 		return Shown{Report: report}, err
+	case !report.Stored:
+		return Shown{Report: report}, fmt.Errorf("%w: the file of report %d is not kept any more", ErrNotFound, id)
 	}
-	content, err := d.content(ctx, &report)
-	return Shown{Report: report, Content: content}, err
+	file, err := d.p.store.File(ctx, id)
+	return Shown{Report: report, File: file}, err
 }
 
-func (d desk) content(ctx context.Context, r *Report) (string, error) {
-	if !r.Stored {
-		return "", fmt.Errorf("%w: the file of report %d is not kept any more", ErrNotFound, r.ID)
+// Content writes out what the file holds: XML or, of a failure report, a mail.
+func (s *Shown) Content(w io.Writer) error {
+	if s.Report.Kind == KindFailure {
+		_, err := w.Write(s.File)
+		return err
 	}
-	file, err := d.p.store.File(ctx, r.ID)
-	if err != nil || r.Kind == KindFailure {
-		return string(file), err
-	}
-	z, err := gzip.NewReader(bytes.NewReader(file))
+	z, err := gzip.NewReader(bytes.NewReader(s.File))
 	if err != nil {
-		return "", fmt.Errorf("outgoing: report %d: %w", r.ID, err)
+		return fmt.Errorf("outgoing: report %d: %w", s.Report.ID, err)
 	}
-	const most = 512 << 20 // what maxFile may hold in practice; it is our own file
-	content, err := io.ReadAll(io.LimitReader(z, most))
-	if err != nil {
-		return "", fmt.Errorf("outgoing: report %d: %w", r.ID, err)
-	}
-	return string(content), nil
+	_, err = io.Copy(w, z)
+	return err
 }
 
 // Send is Desk's.
@@ -225,11 +222,15 @@ func (d desk) Send(ctx context.Context, r SendRequest) (Sending, error) {
 	case !errors.Is(err, ErrNotFound):
 		return Sending{}, err
 	}
-	if err := d.make(ctx, domain, day, now); err != nil {
+	fresh, err := d.make(ctx, domain, day, now)
+	if err != nil {
 		return Sending{}, err
 	}
 	if id, err = d.p.store.Find(ctx, domain.String(), day, ""); err != nil {
 		return Sending{}, err
+	}
+	if !fresh { // the leader was faster, and has put it off
+		return d.again(ctx, id, now)
 	}
 	report, err := d.p.store.Report(ctx, id)
 	queued := 0
@@ -265,22 +266,22 @@ func (d desk) again(ctx context.Context, id int64, now time.Time) (Sending, erro
 	return Sending{Report: report, Again: true, Queued: n}, err
 }
 
-// make closes the day and makes one report.
-func (d desk) make(ctx context.Context, domain dns.Name, day Day, now time.Time) error {
+// make closes the day and makes one report; false if somebody else just did.
+func (d desk) make(ctx context.Context, domain dns.Name, day Day, now time.Time) (bool, error) {
 	b, err := d.p.newBuilder(ctx, d.p.current(), day)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrRequest, err)
+		return false, fmt.Errorf("%w: %w", ErrRequest, err)
 	}
 	if _, err := d.p.store.CloseDays(ctx, ByHand, day, DayOf(now)); err != nil {
-		return err
+		return false, err
 	}
 	r, err := b.build(ctx, domain)
 	if err != nil {
-		return err
+		return false, err
 	}
 	n, err := d.p.store.Add(ctx, ByHand, []NewReport{r})
 	d.p.stats.add(func(s *Stats) { s.Built += uint64(n) })
-	return err
+	return n > 0, err
 }
 
 // Retry is Desk's.

@@ -1,0 +1,240 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"dmarcd/internal/admin"
+	"dmarcd/internal/report/outgoing"
+)
+
+func reportCommand(s streams) *cobra.Command {
+	c := group("report", "The reports that we send: list, show, send, retry, suppress",
+		reportListCommand(s), reportShowCommand(s), reportSendCommand(s), reportRetryCommand(s), reportSuppressCommand(s))
+	c.Long = `The reports that we send to the domains that ask for them: one aggregate report for each
+policy domain and UTC day (RFC 9990) and, if they are switched on, failure reports (RFC
+9991). Each goes to the addresses that the domain's DMARC record names.
+
+A delivery is
+  queued        waiting for its first or next attempt
+  unconfirmed   likewise; whether the outside host takes reports on the domain is asked first
+  sent          taken by the mail server
+  failed        refused for good, or bounced
+  expired       tried for two days
+  suppressed    not sent: the destination is suppressed
+  unverified    not sent: the outside host does not ask for reports on the domain
+  replaced      the outside host named other addresses, listed beside it
+
+The running daemon is asked on its admin socket; where none runs, the store is opened,
+which only the user that owns state_dir may do.`
+	return c
+}
+
+// sendWait is how long a command waits to lead, where no daemon runs on this host.
+const sendWait = 20 * time.Second
+
+// openedDesk is the desk that a command works at.
+type openedDesk struct {
+	outgoing.Desk
+	pipeline *outgoing.Pipeline // nil where a daemon runs
+	close    func() error
+}
+
+// openDesk finds the running daemon or opens the store in its place. The caller
+// closes it.
+func openDesk(ctx context.Context, path string, s streams) (*openedDesk, error) {
+	config, err := findConfiguration(path).lookOrExplain(s.err)
+	if err != nil {
+		return nil, err
+	}
+	m, err := openMemory(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	if m.daemon != nil {
+		return &openedDesk{Desk: daemonDesk{m.daemon}, close: m.Close}, nil
+	}
+	c, _, err := reportsConfig(config)
+	if err != nil {
+		return nil, errors.Join(usageError(err), m.Close())
+	}
+	resolver, err := newResolver(config)
+	if err != nil {
+		return nil, errors.Join(usageError(err), m.Close())
+	}
+	p := outgoing.New(outgoing.Options{
+		Store: m.store.Reports(), Resolver: resolver, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+	}, c)
+	return &openedDesk{Desk: p.Desk(), pipeline: p, close: func() error {
+		resolver.Close()
+		return m.Close()
+	}}, nil
+}
+
+// deliver sends what is due, where no daemon does it. It says what else there is to
+// know.
+func (d *openedDesk) deliver(ctx context.Context, s streams) error {
+	if d.pipeline == nil {
+		return nil
+	}
+	_, led, err := d.pipeline.Drain(ctx, sendWait)
+	switch {
+	case err != nil:
+		return deskError(err)
+	case !led:
+		fmt.Fprintln(s.err, "another daemon that shares the store sends it")
+	}
+	return nil
+}
+
+// atDesk opens the desk, has work done there, and closes it.
+func atDesk(ctx context.Context, path string, s streams, work func(*openedDesk) error) error {
+	d, err := openDesk(ctx, path, s)
+	if err != nil {
+		return err
+	}
+	err = work(d)
+	if closeErr := d.close(); err == nil && closeErr != nil {
+		err = troubleError(closeErr)
+	}
+	return err
+}
+
+// deskError gives an error of a desk its exit code.
+func deskError(err error) error {
+	var told *admin.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &told) && told.Kind == admin.KindNotFound, errors.Is(err, outgoing.ErrNotFound), errors.Is(err, outgoing.ErrNothing):
+		return &exitError{code: exitNo, err: err}
+	case errors.As(err, &told) && told.Kind == admin.KindRequest, errors.Is(err, outgoing.ErrRequest):
+		return usageError(err)
+	}
+	var coded *exitError
+	if errors.As(err, &coded) {
+		return err
+	}
+	return troubleError(err)
+}
+
+// writeJSONLine writes one object on one line.
+func writeJSONLine(s streams, v any) error {
+	if err := json.NewEncoder(s.out).Encode(v); err != nil {
+		return troubleError(err)
+	}
+	return nil
+}
+
+// printReport tells of one report and its deliveries.
+func printReport(s streams, r *outgoing.Report) {
+	fmt.Fprintf(s.out, "%d  %s  %s  %s  %d messages, %d rows\n", r.ID, r.Day, r.Domain, r.Kind, r.Messages, r.Rows)
+	if r.Problem != "" {
+		fmt.Fprintf(s.out, "    no report could be made: %s\n", shownText(r.Problem))
+	}
+	for i := range r.Delivered {
+		printDelivery(s, &r.Delivered[i])
+	}
+	if len(r.Delivered) == 0 && r.Problem == "" {
+		fmt.Fprintln(s.out, "    nowhere to go: the record names no mail address")
+	}
+}
+
+func printDelivery(s streams, d *outgoing.Delivery) {
+	const stamp = "2006-01-02 15:04:05 MST"
+	fmt.Fprintf(s.out, "    %-11s  %s", d.State, shownText(d.To))
+	switch {
+	case d.State == outgoing.StateSent:
+		fmt.Fprintf(s.out, "  on %s", d.Sent.UTC().Format(stamp))
+	case d.State.Waiting():
+		fmt.Fprintf(s.out, "  next attempt %s, until %s", d.Due.UTC().Format(stamp), d.Expires.UTC().Format(stamp))
+	}
+	if d.Attempts > 0 {
+		fmt.Fprintf(s.out, "  attempts %d", d.Attempts)
+	}
+	fmt.Fprintf(s.out, "  (delivery %d)\n", d.ID)
+	if d.Cause != "" || d.Error != "" {
+		fmt.Fprintf(s.out, "                 %s\n", shownText(strings.Trim(string(d.Cause)+": "+d.Error, ": ")))
+	}
+}
+
+// shownText is text of others, fit for a terminal.
+func shownText(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || 0x7f <= r && r <= 0x9f {
+			return '?'
+		}
+		return r
+	}, text)
+}
+
+// filterFlags are the flags that choose reports.
+type filterFlags struct {
+	domain, day, since, until, state, kind, to string
+}
+
+func (f *filterFlags) add(c *cobra.Command) {
+	flags := c.Flags()
+	flags.StringVar(&f.domain, "domain", "", "the policy domain that they are about")
+	flags.StringVar(&f.day, "day", "", "the UTC day that they are about, such as 2026-11-24, today or yesterday")
+	flags.StringVar(&f.since, "since", "", "that day and later ones")
+	flags.StringVar(&f.until, "until", "", "that day and earlier ones")
+	flags.StringVar(&f.state, "state", "", "with a delivery in that state, such as failed")
+	flags.StringVar(&f.kind, "kind", "", "aggregate or failure")
+	flags.StringVar(&f.to, "to", "", "with a delivery to that address")
+}
+
+func (f *filterFlags) filter(now time.Time) (outgoing.Filter, error) {
+	out := outgoing.Filter{Kind: outgoing.Kind(f.kind), State: outgoing.State(f.state), To: f.to}
+	if f.domain != "" {
+		name, err := outgoing.ParseTarget(f.domain)
+		if err != nil || strings.Contains(name, "@") {
+			return out, fmt.Errorf("--domain %q is no domain", f.domain)
+		}
+		out.Domain = name
+	}
+	if f.kind != "" && out.Kind != outgoing.KindAggregate && out.Kind != outgoing.KindFailure {
+		return out, fmt.Errorf("--kind is %s or %s, not %q", outgoing.KindAggregate, outgoing.KindFailure, f.kind)
+	}
+	if f.day != "" && (f.since != "" || f.until != "") {
+		return out, errors.New("--day and --since or --until do not go together")
+	}
+	for _, d := range []struct {
+		name, text string
+		into       []**outgoing.Day
+	}{
+		{"--day", f.day, []**outgoing.Day{&out.Since, &out.Until}},
+		{"--since", f.since, []**outgoing.Day{&out.Since}},
+		{"--until", f.until, []**outgoing.Day{&out.Until}},
+	} {
+		if d.text == "" {
+			continue
+		}
+		day, err := parseDay(d.text, now)
+		if err != nil {
+			return out, fmt.Errorf("%s: %w", d.name, err)
+		}
+		for _, into := range d.into {
+			*into = &day
+		}
+	}
+	return out, nil
+}
+
+// parseDay reads a day, or a word for one.
+func parseDay(text string, now time.Time) (outgoing.Day, error) {
+	switch text {
+	case "today":
+		return outgoing.DayOf(now), nil
+	case "yesterday":
+		return outgoing.DayOf(now) - 1, nil
+	}
+	return outgoing.ParseDay(text)
+}

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"dmarcd/internal/report/outgoing"
+)
+
+// reportListOptions are the flags of `dmarcd report list`.
+type reportListOptions struct {
+	config string
+	filter filterFlags
+	limit  int
+	asJSON bool
+}
+
+func reportListCommand(s streams) *cobra.Command {
+	o := &reportListOptions{}
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List reports and where their deliveries stand, the newest first",
+		Long: `List reports with their deliveries, the newest first, and what waits in the queue.
+
+Exit code 0: there are some; 1: there are none; 3: the store cannot be read.`,
+		Example: `  dmarcd report list --day yesterday
+  dmarcd report list --state failed --json
+  dmarcd report list --domain example.com --since 2026-11-01`,
+		Args: cobra.NoArgs,
+	}
+	path := configFlag(c)
+	o.filter.add(c)
+	c.Flags().IntVar(&o.limit, "limit", 100, "how many reports at most; 0 for all")
+	c.Flags().BoolVar(&o.asJSON, "json", false, "one JSON object a line for each report")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		o.config = *path
+		return reportList(c.Context(), o, s)
+	}
+	return c
+}
+
+func reportList(ctx context.Context, o *reportListOptions, s streams) error {
+	filter, err := o.filter.filter(time.Now())
+	if err != nil {
+		return usageError(err)
+	}
+	if o.limit < 0 {
+		return usageError(fmt.Errorf("--limit %d is less than nothing", o.limit))
+	}
+	return atDesk(ctx, o.config, s, func(d *openedDesk) error {
+		shown, more, err := eachReport(ctx, d, filter, o.limit, func(r *outgoing.Report) error {
+			if o.asJSON {
+				return writeJSONLine(s, r)
+			}
+			printReport(s, r)
+			return nil
+		})
+		if err != nil {
+			return deskError(err)
+		}
+		if !o.asJSON {
+			if more {
+				fmt.Fprintf(s.out, "There are more; --limit 0 shows all.\n")
+			}
+			if err := printState(ctx, d, s); err != nil {
+				return deskError(err)
+			}
+		}
+		if shown == 0 {
+			return answerNo()
+		}
+		return nil
+	})
+}
+
+// eachReport gives reports page by page, limit of them at most, 0 for all.
+func eachReport(ctx context.Context, d outgoing.Desk, f outgoing.Filter, limit int, yield func(*outgoing.Report) error) (shown int, more bool, err error) {
+	const page = 200
+	for {
+		f.Limit = page
+		if limit > 0 {
+			f.Limit = min(page, limit-shown)
+		}
+		listed, err := d.List(ctx, f)
+		if err != nil {
+			return shown, false, err
+		}
+		for i := range listed.Reports {
+			if err := yield(&listed.Reports[i]); err != nil {
+				return shown, false, err
+			}
+			shown++
+		}
+		if f.Before = listed.Next; f.Before == 0 || limit > 0 && shown >= limit {
+			return shown, f.Before != 0, nil
+		}
+	}
+}
+
+// printState tells what waits.
+func printState(ctx context.Context, d outgoing.Desk, s streams) error {
+	o, err := d.State(ctx, outgoing.StateRequest{})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.out, "Waiting: %d. In the last week %d sent, %d failed, %d expired. Suppressed destinations: %d.\n",
+		o.Deliveries[outgoing.StateQueued]+o.Deliveries[outgoing.StateUnconfirmed], o.Deliveries[outgoing.StateSent],
+		o.Deliveries[outgoing.StateFailed], o.Deliveries[outgoing.StateExpired], o.Suppressed)
+	if o.Paused {
+		fmt.Fprintln(s.out, "The queue is paused: reports.smtp does not take mail; the deliveries in the queue say why.")
+	}
+	return nil
+}
+
+// reportShowOptions are the flags of `dmarcd report show`.
+type reportShowOptions struct {
+	config, day, output string
+	content, asJSON     bool
+}
+
+func reportShowCommand(s streams) *cobra.Command {
+	o := &reportShowOptions{}
+	c := &cobra.Command{
+		Use:   "show ID|REPORT-ID|DOMAIN",
+		Short: "Show one report, with its XML if asked for",
+		Long: `Show one report: by the number that "report list" gives it, by its Report-ID, or by the
+policy domain and --day.
+
+--xml prints the report itself as it was sent (of a failure report: the mail, with
+stand-ins for its destination); -o writes the compressed file as it was attached.
+
+Exit code 0: found; 1: there is no such report; 3: the store cannot be read.`,
+		Example: `  dmarcd report show 17
+  dmarcd report show example.com --day 2026-11-24 --xml
+  dmarcd report show 17 -o report.xml.gz`,
+		Args: cobra.ExactArgs(1),
+	}
+	path := configFlag(c)
+	f := c.Flags()
+	f.StringVar(&o.day, "day", "yesterday", "with a domain: the day of the report")
+	f.BoolVar(&o.content, "xml", false, "print the report itself instead of what is known of it")
+	f.StringVarP(&o.output, "output", "o", "", "write the compressed file there; - for standard output")
+	f.BoolVar(&o.asJSON, "json", false, "one JSON object")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		o.config = *path
+		return reportShow(c.Context(), o, args[0], s)
+	}
+	return c
+}
+
+func reportShow(ctx context.Context, o *reportShowOptions, name string, s streams) error {
+	request, err := nameReport(name, o.day, time.Now())
+	if err != nil {
+		return usageError(err)
+	}
+	if o.asJSON && (o.content || o.output != "") {
+		return usageError(fmt.Errorf("--json and --xml or -o do not go together"))
+	}
+	request.Content = o.content || o.output != ""
+	return atDesk(ctx, o.config, s, func(d *openedDesk) error {
+		shown, err := d.Show(ctx, request)
+		switch {
+		case err != nil:
+			return deskError(err)
+		case o.asJSON:
+			return writeJSONLine(s, shown.Report)
+		case o.output != "":
+			return writeOut(s.out, o.output, shown.File)
+		case o.content:
+			if err := shown.Content(s.out); err != nil {
+				return troubleError(err)
+			}
+			return nil
+		}
+		printReport(s, &shown.Report)
+		r := &shown.Report
+		fmt.Fprintf(s.out, "    Report-ID    %s\n", r.ReportID)
+		if r.FileName != "" {
+			fmt.Fprintf(s.out, "    file         %s (%d octets%s)\n", r.FileName, r.Octets, map[bool]string{false: ", not kept any more"}[r.Stored])
+		}
+		fmt.Fprintf(s.out, "    subject      %s\n    made         %s\n", r.Subject, r.Made.Format(time.RFC3339))
+		if r.Note != "" {
+			fmt.Fprintf(s.out, "    note         %s\n", shownText(r.Note))
+		}
+		return nil
+	})
+}
+
+// nameReport reads what names a report.
+func nameReport(name, day string, now time.Time) (outgoing.ShowRequest, error) {
+	if id, err := strconv.ParseInt(name, 10, 64); err == nil && id > 0 {
+		return outgoing.ShowRequest{ID: id}, nil
+	}
+	target, err := outgoing.ParseTarget(name)
+	if err != nil {
+		return outgoing.ShowRequest{}, err
+	}
+	for _, c := range target {
+		if c == '.' {
+			d, err := parseDay(day, now)
+			return outgoing.ShowRequest{Domain: target, Day: &d}, err
+		}
+	}
+	return outgoing.ShowRequest{ReportID: target}, nil
+}
+
+// writeOut writes a file that is not there yet, or to standard output.
+func writeOut(out io.Writer, path string, data []byte) error {
+	if path == "-" {
+		if _, err := out.Write(data); err != nil {
+			return troubleError(err)
+		}
+		return nil
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
+	if err != nil {
+		return usageError(fmt.Errorf("%w; give -o another name", err))
+	}
+	_, err = f.Write(data)
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return troubleError(err)
+	}
+	return nil
+}

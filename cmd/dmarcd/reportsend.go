@@ -1,0 +1,345 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"dmarcd/internal/report/outgoing"
+	"dmarcd/internal/settings"
+)
+
+// reportSendOptions are the flags of `dmarcd report send`.
+type reportSendOptions struct {
+	config string
+	wait   time.Duration
+	asJSON bool
+}
+
+func reportSendCommand(s streams) *cobra.Command {
+	o := &reportSendOptions{}
+	c := &cobra.Command{
+		Use:   "send DOMAIN [DAY]",
+		Short: "Send the report on a domain and day now, or once more",
+		Long: `Send the aggregate report on a policy domain and UTC day (yesterday) now. One that was
+made before goes out again as it is, with the same file and Report-ID. Otherwise the
+day, which must be over, is closed and the report made, whatever reports.enabled,
+min_messages and exclude say.
+
+Outside hosts are asked whether they take the report, and suppressed destinations are
+left out, as always.
+
+Exit code 0: sent, or on its way; 1: there is nothing to report, or a destination did
+not get it; 2: the day is not over; 3: trouble.`,
+		Example: `  dmarcd report send example.com
+  dmarcd report send example.com 2026-11-24`,
+		Args: cobra.RangeArgs(1, 2),
+	}
+	path := configFlag(c)
+	c.Flags().DurationVar(&o.wait, "wait", 30*time.Second, "how long to wait for the mail server's answer; 0 not at all")
+	c.Flags().BoolVar(&o.asJSON, "json", false, "one JSON object")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		o.config = *path
+		return reportSend(c.Context(), o, args, s)
+	}
+	return c
+}
+
+func reportSend(ctx context.Context, o *reportSendOptions, args []string, s streams) error {
+	request := outgoing.SendRequest{Domain: args[0]}
+	if len(args) > 1 {
+		day, err := parseDay(args[1], time.Now())
+		if err != nil {
+			return usageError(err)
+		}
+		request.Day = &day
+	}
+	return atDesk(ctx, o.config, s, func(d *openedDesk) error {
+		sending, err := d.Send(ctx, request)
+		if err != nil {
+			return deskError(err)
+		}
+		if err := d.deliver(ctx, s); err != nil {
+			return err
+		}
+		r, err := awaitReport(ctx, d, sending.Report.ID, o.wait, s)
+		if err != nil {
+			return deskError(err)
+		}
+		sending.Report = *r
+		if o.asJSON {
+			err = writeJSONLine(s, sending)
+		} else {
+			printReport(s, r)
+			if sending.Again {
+				fmt.Fprintln(s.out, "It had been made before; the same file goes out again under the same Report-ID.")
+			}
+		}
+		if err == nil && !wellDelivered(r) {
+			err = answerNo()
+		}
+		return err
+	})
+}
+
+// awaitReport waits until nothing of a report waits for its first attempt any more.
+func awaitReport(ctx context.Context, d outgoing.Desk, id int64, wait time.Duration, s streams) (*outgoing.Report, error) {
+	const look = 300 * time.Millisecond
+	line := newProgress(s.err, "")
+	end := time.Now().Add(wait)
+	for {
+		shown, err := d.Show(ctx, outgoing.ShowRequest{ID: id})
+		if err != nil {
+			return nil, err
+		}
+		waiting := 0
+		for i := range shown.Report.Delivered {
+			if d := &shown.Report.Delivered[i]; d.State.Waiting() && d.Cause == "" {
+				waiting++
+			}
+		}
+		if waiting == 0 || !time.Now().Before(end) {
+			if line != nil {
+				line.clear()
+			}
+			return &shown.Report, nil
+		}
+		if line != nil {
+			fmt.Fprintf(s.err, "\r\x1b[K%d of %d addresses wait for the mail server", waiting, len(shown.Report.Delivered))
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(look):
+		}
+	}
+}
+
+// wellDelivered tells whether every destination has the report or may still get it.
+func wellDelivered(r *outgoing.Report) bool {
+	for i := range r.Delivered {
+		switch d := &r.Delivered[i]; d.State {
+		case outgoing.StateFailed, outgoing.StateExpired, outgoing.StateSuppressed, outgoing.StateUnverified:
+			return false
+		}
+	}
+	return len(r.Delivered) > 0
+}
+
+// reportRetryOptions are the flags of `dmarcd report retry`.
+type reportRetryOptions struct {
+	config   string
+	filter   filterFlags
+	delivery int64
+	failed   bool
+	asJSON   bool
+}
+
+func reportRetryCommand(s streams) *cobra.Command {
+	o := &reportRetryOptions{}
+	c := &cobra.Command{
+		Use:   "retry [ID]",
+		Short: "Try deliveries again that failed, or that wait for later",
+		Long: `Make deliveries due now, with two days before them: those of one report (ID), one
+delivery (--delivery), or with --failed all that failed or expired, which the other
+flags narrow down. --state chooses another state, such as suppressed or unverified.
+
+What was sent is sent again by "dmarcd report send".
+
+Exit code 0: some are tried again; 1: there are none; 3: trouble.`,
+		Example: `  dmarcd report retry 17
+  dmarcd report retry --failed --day yesterday
+  dmarcd report retry --state suppressed --to dmarc@example.com`,
+		Args: cobra.MaximumNArgs(1),
+	}
+	path := configFlag(c)
+	o.filter.add(c)
+	c.Flags().Int64Var(&o.delivery, "delivery", 0, "the delivery of that number alone")
+	c.Flags().BoolVar(&o.failed, "failed", false, "all that failed or expired")
+	c.Flags().BoolVar(&o.asJSON, "json", false, "one JSON object")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		o.config = *path
+		return reportRetry(c.Context(), o, args, s)
+	}
+	return c
+}
+
+func (o *reportRetryOptions) request(args []string, now time.Time) (outgoing.RetryRequest, error) {
+	filter, err := o.filter.filter(now)
+	r := outgoing.RetryRequest{Delivery: o.delivery, Filter: filter}
+	if err != nil {
+		return r, err
+	}
+	if len(args) == 1 {
+		if r.Report, err = strconv.ParseInt(args[0], 10, 64); err != nil || r.Report <= 0 {
+			return r, fmt.Errorf("%q is not the number of a report; \"dmarcd report list\" shows them", args[0])
+		}
+	}
+	chosen := 0
+	for _, yes := range []bool{r.Report != 0, r.Delivery != 0, o.failed || r.Filter.State != ""} {
+		if yes {
+			chosen++
+		}
+	}
+	if chosen != 1 {
+		return r, errors.New("what is to be tried again? Give the number of a report, --delivery, --failed or --state, and one of them only")
+	}
+	if o.failed && r.Filter.State != "" && r.Filter.State != outgoing.StateFailed {
+		return r, errors.New("--failed and --state do not go together")
+	}
+	return r, nil
+}
+
+func reportRetry(ctx context.Context, o *reportRetryOptions, args []string, s streams) error {
+	request, err := o.request(args, time.Now())
+	if err != nil {
+		return usageError(err)
+	}
+	return atDesk(ctx, o.config, s, func(d *openedDesk) error {
+		retried, err := d.Retry(ctx, request)
+		if err != nil {
+			return deskError(err)
+		}
+		if retried.Queued > 0 {
+			if err := d.deliver(ctx, s); err != nil {
+				return err
+			}
+		}
+		if o.asJSON {
+			err = writeJSONLine(s, retried)
+		} else {
+			fmt.Fprintf(s.out, "deliveries tried again: %d\n", retried.Queued)
+		}
+		if err == nil && retried.Queued == 0 {
+			err = answerNo()
+		}
+		return err
+	})
+}
+
+// reportSuppressOptions are the flags of `dmarcd report suppress`.
+type reportSuppressOptions struct {
+	config, span, reason      string
+	remove, list, all, asJSON bool
+}
+
+func reportSuppressCommand(s streams) *cobra.Command {
+	o := &reportSuppressOptions{}
+	c := &cobra.Command{
+		Use:   "suppress [ADDRESS|HOST]",
+		Short: "Send no reports to an address or host; list and end suppressions",
+		Long: `Send no more reports to an address, or to any address of a host: the part right of the
+"@" where reports go, not the domain that they are about, for which there is
+reports.exclude.
+
+Destinations that are refused or bounce are suppressed by themselves: for a week, and
+longer each time, up to 60 days. Without an argument, or with --list, those in force
+are listed.
+
+Exit code 0: done; 1: with --remove, it was not suppressed; with --list, none is;
+3: trouble.`,
+		Example: `  dmarcd report suppress
+  dmarcd report suppress dmarc@example.com --for 30d --reason 'asked us to stop'
+  dmarcd report suppress --remove example.com`,
+		Args: cobra.MaximumNArgs(1),
+	}
+	path := configFlag(c)
+	f := c.Flags()
+	f.StringVar(&o.span, "for", "", "for how long, such as 30d; without it for ever")
+	f.StringVar(&o.reason, "reason", "", "why, for those who look at the list")
+	f.BoolVar(&o.remove, "remove", false, "send reports there again")
+	f.BoolVar(&o.list, "list", false, "list those in force")
+	f.BoolVar(&o.all, "all", false, "with the list: also those that have ended")
+	f.BoolVar(&o.asJSON, "json", false, "one JSON object, of the list one a line")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		o.config = *path
+		return reportSuppress(c.Context(), o, args, s)
+	}
+	return c
+}
+
+func reportSuppress(ctx context.Context, o *reportSuppressOptions, args []string, s streams) error {
+	if len(args) == 0 || o.list {
+		if len(args) > 0 || o.remove || o.span != "" || o.reason != "" {
+			return usageError(errors.New("the list takes neither a destination nor --remove, --for or --reason"))
+		}
+		return suppressionList(ctx, o, s)
+	}
+	var until time.Time
+	if o.span != "" {
+		span, err := settings.ParseDuration(o.span)
+		if err != nil || o.remove {
+			return usageError(errors.Join(err, fmt.Errorf("--for %s: expected a duration such as 30d, and not with --remove", o.span)))
+		}
+		until = time.Now().Add(span)
+	}
+	return atDesk(ctx, o.config, s, func(d *openedDesk) error {
+		if o.remove {
+			return unsuppress(ctx, d, o, args[0], s)
+		}
+		done, err := d.Suppress(ctx, outgoing.SuppressRequest{Target: args[0], Reason: o.reason, Until: until})
+		if err != nil {
+			return deskError(err)
+		}
+		if o.asJSON {
+			return writeJSONLine(s, done)
+		}
+		printSuppression(s, &done)
+		return nil
+	})
+}
+
+func unsuppress(ctx context.Context, d *openedDesk, o *reportSuppressOptions, target string, s streams) error {
+	done, err := d.Unsuppress(ctx, outgoing.UnsuppressRequest{Target: target})
+	if err != nil {
+		return deskError(err)
+	}
+	if o.asJSON {
+		err = writeJSONLine(s, done)
+	} else if done.Found {
+		fmt.Fprintf(s.out, "%s gets reports again; what was suppressed meanwhile: dmarcd report retry --state suppressed\n", target)
+	} else {
+		fmt.Fprintf(s.out, "%s was not suppressed\n", target)
+	}
+	if err == nil && !done.Found {
+		err = answerNo()
+	}
+	return err
+}
+
+func suppressionList(ctx context.Context, o *reportSuppressOptions, s streams) error {
+	return atDesk(ctx, o.config, s, func(d *openedDesk) error {
+		silent, err := d.Suppressions(ctx, outgoing.SuppressionsRequest{All: o.all})
+		if err != nil {
+			return deskError(err)
+		}
+		for i := range silent.Suppressions {
+			if o.asJSON {
+				if err := writeJSONLine(s, silent.Suppressions[i]); err != nil {
+					return err
+				}
+				continue
+			}
+			printSuppression(s, &silent.Suppressions[i])
+		}
+		if len(silent.Suppressions) == 0 {
+			return answerNo()
+		}
+		return nil
+	})
+}
+
+func printSuppression(s streams, x *outgoing.Suppression) {
+	end := "for ever"
+	if !x.Until.IsZero() {
+		end = "until " + x.Until.UTC().Format("2006-01-02 15:04 MST")
+	}
+	if !x.Active {
+		end += " (over)"
+	}
+	fmt.Fprintf(s.out, "%-40s  %s, since %s: %s\n", x.Target, end, x.Since.UTC().Format(time.DateOnly), shownText(x.Reason))
+}
