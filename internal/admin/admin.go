@@ -53,8 +53,8 @@ type Memory interface {
 	// id, newest first, at most MaxFound; none is no error.
 	Find(ctx context.Context, id string) ([]*memory.Record, error)
 	// Records gives the records from since until before until, oldest first and
-	// without their traces; a zero
-	// time is no bound. It ends with the first error of yield, and returns that.
+	// without their traces; a zero time is no bound. It ends with the first error of
+	// yield, and returns that.
 	Records(ctx context.Context, since, until time.Time, yield func(*memory.Record) error) error
 	// Count says how many records Records would give, as nearly as is known quickly.
 	Count(ctx context.Context, since, until time.Time) (int64, error)
