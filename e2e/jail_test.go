@@ -90,9 +90,30 @@ func newJail(mta string) (*jail, error) {
 			return nil, err
 		}
 	}
+	if err := j.addTools("sh", "cat", "rm"); err != nil {
+		return nil, err
+	}
 	var err error
 	j.log, err = j.syslog(mta)
 	return j, err
+}
+
+// addTools lends the jail programs of this machine, which need no more than the C
+// library that the jail has anyway. An administrator has them everywhere.
+func (j *jail) addTools(names ...string) error {
+	for _, name := range names {
+		program, err := exec.LookPath(name)
+		if err != nil {
+			return err
+		}
+		if err := j.write("opt/bin/"+name, ""); err != nil {
+			return err
+		}
+		if err := bind(program, j.path("opt/bin/"+name)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func bind(from, to string) error {
@@ -127,7 +148,7 @@ func (j *jail) mkdir(name string, mode os.FileMode, uid, gid int) error {
 func (j *jail) command(program string, args ...string) *exec.Cmd {
 	cmd := exec.Command(program, args...)
 	cmd.Dir = "/"
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin", "LANG=C"}
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/opt/bin", "LANG=C"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: j.dir}
 	return cmd
 }
@@ -143,6 +164,9 @@ func (j *jail) output(program string, args ...string) (string, error) {
 	}
 	return string(out), nil
 }
+
+// shell runs a line as an administrator would type it in the jail.
+func (j *jail) shell(line string) (string, error) { return j.output("/opt/bin/sh", "-c", line) }
 
 // logbook collects lines and writes them to a file.
 type logbook struct {

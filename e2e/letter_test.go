@@ -66,13 +66,18 @@ func (l letter) text(rcpt string) string {
 	fmt.Fprintf(&b, "To: <%s>\r\n", rcpt)
 	fmt.Fprintf(&b, "Subject:%s\r\n", subject)
 	b.WriteString("Date: Sat, 22 Nov 2025 10:00:00 +0000\r\n")
-	fmt.Fprintf(&b, "Message-ID: <%s.%s>\r\n", strings.ReplaceAll(rcpt, "@", "."), "id@"+l.from)
+	fmt.Fprintf(&b, "Message-ID: %s\r\n", l.messageID(rcpt))
 	b.WriteString("MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n")
 	b.WriteString(body)
 	if l.signer == "" {
 		return b.String()
 	}
 	return sign(b.String(), l.signer, l.simple)
+}
+
+// messageID is that of the message for one recipient.
+func (l letter) messageID(rcpt string) string {
+	return fmt.Sprintf("<%s.id@%s>", strings.ReplaceAll(rcpt, "@", "."), l.from)
 }
 
 func sign(text, domain string, simple bool) string {

@@ -74,12 +74,13 @@ func (p *postfix) makeQueue() error {
 	return nil
 }
 
-func (p *postfix) name() string     { return "postfix" }
-func (p *postfix) addr() string     { return "192.0.2.25:25" }
-func (p *postfix) addrV6() string   { return "[2001:db8::25]:25" }
-func (p *postfix) addrUnix() string { return "192.0.2.25:2525" }
-func (p *postfix) socket() string   { return p.jail.path("var/spool/postfix/dmarcd/milter.sock") }
-func (p *postfix) log() *logbook    { return p.jail.log }
+func (p *postfix) name() string                      { return "postfix" }
+func (p *postfix) addr() string                      { return "192.0.2.25:25" }
+func (p *postfix) addrV6() string                    { return "[2001:db8::25]:25" }
+func (p *postfix) addrUnix() string                  { return "192.0.2.25:2525" }
+func (p *postfix) socket() string                    { return p.jail.path("var/spool/postfix/dmarcd/milter.sock") }
+func (p *postfix) log() *logbook                     { return p.jail.log }
+func (p *postfix) shell(line string) (string, error) { return p.jail.shell(line) }
 func (p *postfix) program() *process {
 	return &process{name: "postfix", cmd: p.jail.command("/usr/lib/postfix/sbin/master", "-c", "/etc/postfix", "-d")}
 }

@@ -5,12 +5,7 @@ package e2e
 import (
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
-	"path/filepath"
-	"slices"
-	"strings"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -62,6 +57,12 @@ func (p *process) stop() error {
 	}
 }
 
+// kill ends the process as a crash would.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
+}
+
 // awaitPort waits until something accepts connections at addr.
 func (p *process) awaitPort(addr string) error {
 	deadline := time.Now().Add(startLimit)
@@ -78,69 +79,5 @@ func (p *process) awaitPort(addr string) error {
 			return fmt.Errorf("%s ended at once (%w); see build/e2e/%s.log", p.name, p.err, p.name)
 		case <-time.After(20 * time.Millisecond):
 		}
-	}
-}
-
-// startDaemon starts dmarcd with testdata/dmarcd and waits until it says that it
-// is ready, as systemd would.
-func startDaemon(sockets ...string) (*process, error) {
-	dir := filepath.Join(scratch, "dmarcd")
-	if err := os.MkdirAll(filepath.Join(dir, "state"), 0o750); err != nil {
-		return nil, err
-	}
-	for _, name := range []string{"dmarcd.yaml", "policy.yaml"} {
-		text, err := os.ReadFile(filepath.Join("testdata/dmarcd", name))
-		if err != nil {
-			return nil, err
-		}
-		listen := ""
-		for _, s := range sockets {
-			listen += fmt.Sprintf("\n  - {socket: %q, mode: \"0666\"}", "unix:"+s)
-		}
-		config := strings.NewReplacer("@SOCKETS@", listen, "@STATE@", filepath.Join(dir, "state")).Replace(string(text))
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(config), 0o644); err != nil {
-			return nil, err
-		}
-	}
-	book, err := newLogbook("dmarcd")
-	if err != nil {
-		return nil, err
-	}
-	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: filepath.Join(dir, "notify")})
-	if err != nil {
-		return nil, err
-	}
-	p := &process{name: "dmarcd", clean: true, cmd: exec.Command(os.Getenv(envDaemon), "serve", "-c", filepath.Join(dir, "dmarcd.yaml"))}
-	p.cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify.LocalAddr().String())
-	if err := p.start(book); err != nil {
-		return nil, err
-	}
-	return p, p.awaitReady(notify)
-}
-
-// awaitReady waits for READY=1, the word of sd_notify(3). It listens on after
-// that, for the daemon also tells of reloads and of its end.
-func (p *process) awaitReady(notify *net.UnixConn) error {
-	ready := make(chan struct{})
-	go func() {
-		tell := sync.OnceFunc(func() { close(ready) })
-		buf := make([]byte, 4096)
-		for {
-			n, err := notify.Read(buf)
-			if err != nil {
-				return
-			}
-			if slices.Contains(strings.Split(string(buf[:n]), "\n"), "READY=1") {
-				tell()
-			}
-		}
-	}()
-	select {
-	case <-ready:
-		return nil
-	case <-p.done:
-		return fmt.Errorf("%s ended before it said READY=1 (%w); see build/e2e/%s.log", p.name, p.err, p.name)
-	case <-time.After(startLimit):
-		return fmt.Errorf("%s did not say READY=1 within %v; see build/e2e/%s.log", p.name, startLimit, p.name)
 	}
 }

@@ -29,6 +29,12 @@ func newSendmail() (*sendmail, error) {
 			return nil, err
 		}
 	}
+	// Debian's installation makes such links in /usr, which is read-only here.
+	for _, name := range []string{"sendmail", "mailq"} {
+		if err := os.Symlink(sendmailProgram, jail.path("opt/bin/"+name)); err != nil {
+			return nil, err
+		}
+	}
 	return s, s.configure()
 }
 
@@ -55,12 +61,13 @@ func (s *sendmail) configure() error {
 	return s.jail.write("etc/mail/sendmail.cf", cf)
 }
 
-func (s *sendmail) name() string     { return "sendmail" }
-func (s *sendmail) addr() string     { return "192.0.2.26:25" }
-func (s *sendmail) addrV6() string   { return "[2001:db8::26]:25" }
-func (s *sendmail) addrUnix() string { return "192.0.2.26:2525" }
-func (s *sendmail) socket() string   { return s.jail.path("run/dmarcd/milter.sock") }
-func (s *sendmail) log() *logbook    { return s.jail.log }
+func (s *sendmail) name() string                      { return "sendmail" }
+func (s *sendmail) addr() string                      { return "192.0.2.26:25" }
+func (s *sendmail) addrV6() string                    { return "[2001:db8::26]:25" }
+func (s *sendmail) addrUnix() string                  { return "192.0.2.26:2525" }
+func (s *sendmail) socket() string                    { return s.jail.path("run/dmarcd/milter.sock") }
+func (s *sendmail) log() *logbook                     { return s.jail.log }
+func (s *sendmail) shell(line string) (string, error) { return s.jail.shell(line) }
 func (s *sendmail) program() *process {
 	return &process{name: "sendmail", cmd: s.jail.command(sendmailProgram, "-bD")}
 }

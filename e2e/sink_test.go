@@ -14,20 +14,34 @@ import (
 	"time"
 )
 
-// sink is the mail server behind the gateway: it takes every message and keeps
-// it, exactly as it came, under its recipient.
+// sink is the mail server behind the gateway, and those of the senders: it takes
+// every message that its script has nothing against, and keeps it, exactly as it
+// came, under its recipient.
 type sink struct {
+	script  script
 	mu      sync.Mutex
 	mails   map[string][]mail // by recipient
 	arrived chan struct{}     // closed and replaced at each arrival
 }
 
-func startSink(addr string) (*sink, error) {
+// script is what a sink says at a step, "RCPT" or "DATA" (after the message), for a
+// recipient, or at "EHLO" of itself; "" for what it says by itself.
+type script func(step, rcpt string) string
+
+const hang = "hang" // says nothing, and waits for the client to go
+
+func takeAll(_, _ string) string { return "" }
+
+func newSink(answer script) *sink {
+	return &sink{script: answer, mails: map[string][]mail{}, arrived: make(chan struct{})}
+}
+
+// listen takes mail at an address until the test ends.
+func (s *sink) listen(addr string) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s := &sink{mails: map[string][]mail{}, arrived: make(chan struct{})}
 	go func() {
 		for {
 			conn, err := l.Accept()
@@ -37,7 +51,7 @@ func startSink(addr string) (*sink, error) {
 			go s.serve(conn)
 		}
 	}()
-	return s, nil
+	return nil
 }
 
 func (s *sink) serve(conn net.Conn) {
@@ -57,22 +71,42 @@ func (s *sink) serve(conn net.Conn) {
 			say("250 2.1.0 fine")
 		case "RCPT TO":
 			to, _, _ := strings.Cut(rest, ">")
-			rcpts = append(rcpts, strings.TrimLeft(to, " <"))
-			say("250 2.1.5 fine")
+			to = strings.TrimLeft(to, " <")
+			switch answer := s.script("RCPT", to); answer {
+			case "":
+				rcpts = append(rcpts, to)
+				say("250 2.1.5 fine")
+			case hang:
+				_, _ = io.Copy(io.Discard, r)
+				return
+			default:
+				say(answer)
+			}
 		case "DATA":
 			say("354 go on")
 			text, err := readData(r)
 			if err != nil {
 				return
 			}
-			s.keep(rcpts, parseMail(text))
-			say("250 2.0.0 kept")
+			switch answer := s.script("DATA", strings.Join(rcpts, " ")); answer {
+			case "":
+				s.keep(rcpts, parseMail(text))
+				say("250 2.0.0 kept")
+			case hang:
+				_, _ = io.Copy(io.Discard, r)
+				return
+			default:
+				say(answer)
+			}
 		case "QUIT":
 			say("221 2.0.0 bye")
 			return
 		default:
 			if strings.HasPrefix(strings.ToUpper(verb), "EHLO") {
 				say("250-sink.example")
+				if keyword := s.script("EHLO", ""); keyword != "" {
+					say("250-" + keyword)
+				}
 				say("250 8BITMIME")
 			} else {
 				say("250 2.0.0 fine")

@@ -4,9 +4,11 @@ package e2e
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +20,10 @@ const (
 	addrDNS    = "127.0.0.1:53"
 	addrDaemon = "127.0.0.1:8893"
 	addrSink   = "192.0.2.99:25"
+	addrMX     = mxClient + ":25"
 )
+
+const mxClient = "198.51.100.80" // the mail server of the domains that ask for reports
 
 // mta is a mail server under test.
 type mta interface {
@@ -32,12 +37,14 @@ type mta interface {
 	queueID(reply string) string        // from the answer to a message that it took
 	held(id string) (mail, bool, error) // the header of a message on hold; false if it is not
 	release(id string) error            // sends a held message on its way
+	shell(line string) (string, error)  // runs a line in its jail
 }
 
 // site is all that runs: one DNS server, one sink, one dmarcd, two MTAs.
 type site struct {
 	zone     *dnstest.Zone
 	sink     *sink
+	dmarcd   *daemon
 	mtas     []mta
 	unwanted unwantedMail
 }
@@ -50,10 +57,10 @@ func runTests(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	started := time.Now()
-	processes, err := here.start()
+	running, err := here.start()
 	defer func() {
-		for i := len(processes) - 1; i >= 0; i-- {
-			err = errors.Join(err, processes[i].stop())
+		for _, r := range slices.Backward(running) {
+			err = errors.Join(err, r.stop())
 		}
 		if err == nil {
 			err = here.verdict()
@@ -67,11 +74,16 @@ func runTests(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	fmt.Printf("e2e: dmarcd, Postfix and Sendmail are up after %v\n", time.Since(started).Round(time.Millisecond))
+	// Tests that run at once wait for the most part, and for other programs.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		return 1, err
+	}
 	return m.Run(), nil
 }
 
-// start starts everything in the order of need and gives the processes.
-func (s *site) start() (processes []*process, err error) {
+// start starts everything in the order of need and gives what is to be stopped.
+func (s *site) start() (running []interface{ stop() error }, err error) {
 	zone, err := os.ReadFile("testdata/zone")
 	if err != nil {
 		return nil, err
@@ -79,7 +91,7 @@ func (s *site) start() (processes []*process, err error) {
 	if s.zone, err = dnstest.ParseZone(string(zone)); err != nil {
 		return nil, err
 	}
-	keys, err := keyRecords("good.example", "news.example", "partner.example", "silent.example")
+	keys, err := keyRecords("good.example", "news.example", "partner.example", "silent.example", "plain.example", "example.org")
 	if err != nil {
 		return nil, err
 	}
@@ -89,8 +101,16 @@ func (s *site) start() (processes []*process, err error) {
 	if _, err := dnstest.Start(addrDNS, s.zone); err != nil {
 		return nil, err
 	}
-	if s.sink, err = startSink(addrSink); err != nil {
-		return nil, err
+	s.sink = newSink(func(step, rcpt string) string {
+		if step == "RCPT" && strings.HasPrefix(rcpt, "gone@") {
+			return "550 5.1.1 nobody of that name"
+		}
+		return ""
+	})
+	for _, addr := range []string{addrSink, addrMX} {
+		if err := s.sink.listen(addr); err != nil {
+			return nil, err
+		}
 	}
 	postfix, err := newPostfix()
 	if err != nil {
@@ -102,24 +122,28 @@ func (s *site) start() (processes []*process, err error) {
 	}
 	s.mtas = []mta{postfix, sendmail}
 
-	daemon, err := startDaemon(postfix.socket(), sendmail.socket())
-	if daemon != nil {
-		processes = append(processes, daemon)
+	sockets := ""
+	for _, m := range s.mtas {
+		sockets += fmt.Sprintf("\n  - {socket: %q, mode: \"0666\"}", "unix:"+m.socket())
 	}
-	if err != nil {
-		return processes, err
+	if s.dmarcd, err = newDaemon("dmarcd", "dmarcd.yaml", "@SOCKETS@", sockets); err != nil {
+		return nil, err
+	}
+	running = append(running, s.dmarcd)
+	if err := s.dmarcd.start(); err != nil {
+		return running, err
 	}
 	for _, m := range s.mtas {
 		p := m.program()
 		if err := p.start(m.log()); err != nil {
-			return processes, err
+			return running, err
 		}
-		processes = append(processes, p)
+		running = append(running, p)
 		if err := p.awaitPort(m.addr()); err != nil {
-			return processes, err
+			return running, err
 		}
 	}
-	return processes, nil
+	return running, nil
 }
 
 // verdict tells what can be told only when all is over.
