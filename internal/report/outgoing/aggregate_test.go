@@ -9,13 +9,16 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"dmarcd/internal/dns"
+	"dmarcd/internal/memory"
 	"dmarcd/internal/report"
 	"dmarcd/internal/report/outgoing"
 	"dmarcd/internal/settings"
+	"dmarcd/internal/store"
 )
 
 const reject = "v=DMARC1; p=reject; rua=mailto:rua@sender.example"
@@ -182,6 +185,49 @@ func TestLate(t *testing.T) {
 		if len(got.Rows) != 1 || got.Rows[0].Count != 3210 {
 			t.Errorf("rows %+v", got.Rows)
 		}
+	})
+}
+
+// TestClosingWhileLoading closes days while several daemons load: every message is in
+// one report, and in one only.
+func TestClosingWhileLoading(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		const loaders, batches = 4, 40
+		stores := make([]*store.Store, loaders)
+		for i := range stores {
+			stores[i] = r.open()
+		}
+		var loading sync.WaitGroup
+		for i, s := range stores {
+			loading.Go(func() {
+				for n := range int64(batches) {
+					from := memory.Position{Segment: uint64(min(n, 1)), Offset: n}
+					err := s.Load(t.Context(), memory.Batch{
+						Journal: fmt.Sprint(i), From: from, To: memory.Position{Segment: 1, Offset: n + 1},
+						Tallies: []memory.Tally{tally(yesterday, "sender.example", reject, failed(1)), tally(yesterday, "sender.example", reject, passed(1))},
+					})
+					if err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		time.Sleep(30 * time.Millisecond)
+		r.plan()
+		loading.Wait()
+		r.clock.add(24 * time.Hour)
+		r.plan()
+		var counts []int64
+		all := int64(0)
+		for _, report := range r.reports(outgoing.Filter{}) {
+			counts = append(counts, report.Messages)
+			all += report.Messages
+		}
+		if all != loaders*batches*2 {
+			t.Errorf("%v messages reported, %d in all, want %d", counts, all, loaders*batches*2)
+		}
+		t.Logf("reported %v", counts)
 	})
 }
 

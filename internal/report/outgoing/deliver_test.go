@@ -2,6 +2,7 @@ package outgoing_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"dmarcd/internal/mailer"
 	"dmarcd/internal/report/outgoing"
 )
 
@@ -459,4 +461,32 @@ func TestRun(t *testing.T) {
 			t.Errorf("%d mails, want %d", n, len(all))
 		}
 	})
+}
+
+// TestJudge reads the errors of a mailer that a whole server cannot act out here.
+func TestJudge(t *testing.T) {
+	timeout := &mailer.Error{Stage: mailer.StageContent, Err: fmt.Errorf("%w (no answer)", context.DeadlineExceeded)}
+	for name, c := range map[string]struct {
+		err                  error
+		cause                outgoing.Cause
+		final, suppress, all bool
+	}{
+		"taken":            {nil, "", false, false, false},
+		"login refused":    {&mailer.Error{Stage: mailer.StageAuth, Code: 535, Enhanced: "5.7.8"}, outgoing.CauseServer, false, false, true},
+		"no login":         {&mailer.Error{Stage: mailer.StageAuth, Err: mailer.ErrNoLogin}, outgoing.CauseServer, false, false, true},
+		"no TLS":           {&mailer.Error{Stage: mailer.StageStartTLS, Err: mailer.ErrNoTLS}, outgoing.CauseServer, false, false, true},
+		"bad certificate":  {&mailer.Error{Stage: mailer.StageHandshake, Err: errors.New("x509")}, outgoing.CauseServer, false, false, true},
+		"not an address":   {&mailer.Error{Stage: mailer.StageMail, Err: mailer.ErrAddress}, outgoing.CauseMail, true, false, false},
+		"MAIL FROM, large": {&mailer.Error{Stage: mailer.StageMailFrom, Code: 552, Enhanced: "5.3.4"}, outgoing.CauseTooLarge, true, false, false},
+		"MAIL FROM, later": {&mailer.Error{Stage: mailer.StageMailFrom, Code: 451}, outgoing.CauseServer, false, false, true},
+		"login wanted":     {&mailer.Error{Stage: mailer.StageRcpt, Code: 530}, outgoing.CausePolicy, false, false, false},
+		"no answer":        {timeout, outgoing.CauseTimeout, false, false, false},
+		"of one recipient": {&mailer.RecipientsError{Refused: []mailer.Refusal{{To: "x@a.example", Error: &mailer.Error{Stage: mailer.StageRcpt, Code: 550, Enhanced: "5.1.10"}}}}, outgoing.CauseRefused, true, true, false},
+		"of the network":   {errors.New("reset"), outgoing.CauseTemporary, false, false, false},
+	} {
+		cause, final, suppress, all := outgoing.Judge(c.err)
+		if cause != c.cause || final != c.final || suppress != c.suppress || all != c.all {
+			t.Errorf("%s: %q final %t, suppress %t, all %t", name, cause, final, suppress, all)
+		}
+	}
 }

@@ -32,6 +32,13 @@
 // suppressed: for a week, then for two, up to sixty days. A report that is too large
 // fails and suppresses nothing. The rest is in answer.go.
 //
+// # Bounces
+//
+// The envelope sender of aggregate reports is reports.email itself, so mail to that
+// address has to be shown to Pipeline.Bounce. Which mail came back tells its
+// Message-ID, which holds a token of 130 bits and is another for each destination.
+// Failure reports have the null reverse-path, and nothing of them comes back.
+//
 // # Divergences
 //
 //   - Of the URIs of a record the first MaxDestinations mail addresses are used.
