@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"dmarcd/internal/admin"
+	"dmarcd/internal/filter"
 	"dmarcd/internal/journal"
 	"dmarcd/internal/memory"
-	"dmarcd/internal/message"
 	"dmarcd/internal/report/outgoing"
 	"dmarcd/internal/settings"
 	"dmarcd/internal/store"
@@ -111,12 +111,12 @@ func openKeptJournal(config *settings.Settings, s *store.Store, log *slog.Logger
 
 // Record puts a judged message into the journal, before it is answered. What
 // becomes of it there is counted, and no concern of the message.
-func (k *keeper) Record(r *memory.Record, h *message.Header) {
+func (k *keeper) Record(r *memory.Record, out *filter.Outcome) {
 	buf := k.buffers.Get().(*[]byte)
 	defer k.buffers.Put(buf)
 	*buf, _ = r.AppendBinary((*buf)[:0]) // never fails
 	_ = k.journal.Append(*buf)           // counted by the journal
-	k.failureReport(r, h)
+	k.failureReport(r, out)
 }
 
 // run works until close.

@@ -9,9 +9,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"dmarcd/internal/filter"
 	"dmarcd/internal/mailer"
 	"dmarcd/internal/memory"
-	"dmarcd/internal/message"
 	"dmarcd/internal/report/outgoing"
 	"dmarcd/internal/settings"
 	"dmarcd/internal/store"
@@ -68,14 +68,15 @@ func (d *daemonProcess) newReports(config *settings.Settings, k *keeper) (*outgo
 	}, c), nil
 }
 
-// authResultsName begins the field of ours that a failure report quotes.
-const authResultsName = "Authentication-Results: "
+// authResultsName is the field of ours that a failure report quotes.
+const authResultsName = "Authentication-Results"
 
 // failureReport hands a message to those who report on single failures (RFC 9991).
-func (k *keeper) failureReport(r *memory.Record, h *message.Header) {
-	for _, field := range r.Added {
-		if results, ok := strings.CutPrefix(field, authResultsName); ok {
-			k.reports.Fail(outgoing.Message{Record: r, Header: h, AuthenticationResults: results})
+// One that was refused has its results too, though nobody was sent them.
+func (k *keeper) failureReport(r *memory.Record, out *filter.Outcome) {
+	for _, f := range out.Insert {
+		if f.Name == authResultsName {
+			k.reports.Fail(outgoing.Message{Record: r, Header: out.Header, AuthenticationResults: strings.TrimSpace(unfold(f.Value))})
 			return
 		}
 	}

@@ -46,7 +46,7 @@ func (t *teller) domains() []Domains {
 		o := &t.r.Outcomes[i]
 		d := &o.Decision
 		out = append(out, Domains{
-			Domains: cleanAll(names(o.Domains), maxShort), Action: word(d.Action), Would: word(d.Would), Mode: word(o.Mode),
+			Domains: cleanAll(names(o.Domains), maxShort), Action: word(d.Action), Would: word(d.Would), Mode: word(o.Mode), Criteria: word(o.Criteria),
 			Result: word(d.Status), Reason: word(d.Reason), Rule: word(d.Rule), File: clean(o.File, maxShort), Line: o.Line,
 			Enforced: d.Enforced, Override: clean(d.Comment, maxField), CarriedIt: i == t.r.Chosen, Text: t.because(o),
 		})
@@ -261,11 +261,7 @@ func (t *teller) settled() string {
 	if !policy.Conflict(ds) || r.Chosen < 0 {
 		return ""
 	}
-	how := "the mildest decision"
-	if r.Chosen == policy.Strictest(ds) {
-		how = "the strictest decision"
-	}
-	return how + " of the recipients' domains was carried out for all of them (mixed_recipients)"
+	return "the " + word(r.Mixed) + " decision of the recipients' domains was carried out for all of them (mixed_recipients)"
 }
 
 func reply(r *policy.Reply) string {

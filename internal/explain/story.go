@@ -36,9 +36,10 @@ type Story struct {
 	Removed  []string `json:"removed"` // forged ones, as NAME[INDEX]
 	Forged   int      `json:"forged"`  // fields that claimed to be ours
 	Reply    string   `json:"reply,omitempty"`
-	Hold     string   `json:"hold,omitempty"`     // what the MTA's queue shows of held mail
-	Redirect string   `json:"redirect,omitempty"` // where it went instead
-	Commands []Held   `json:"commands,omitempty"` // for held mail, by MTA
+	Hold     string   `json:"hold,omitempty"`        // what the MTA's queue shows of held mail
+	Redirect string   `json:"redirect,omitempty"`    // where it went instead
+	Tag      string   `json:"subject_tag,omitempty"` // what was put before its Subject
+	Commands []Held   `json:"commands,omitempty"`    // for held mail, by MTA
 	DNS      DNS      `json:"dns"`
 	Hints    []Hint   `json:"hints"`
 }
@@ -166,7 +167,8 @@ type Domains struct {
 	Action    string   `json:"action"`
 	Would     string   `json:"would"`
 	Mode      string   `json:"mode"`
-	Result    string   `json:"result,omitempty"` // of DMARC, by the domain's criteria; none where it did not run
+	Criteria  string   `json:"criteria,omitempty"` // rfc or hes
+	Result    string   `json:"result,omitempty"`   // of DMARC, by the domain's criteria; none where it did not run
 	Reason    string   `json:"reason"`
 	Rule      string   `json:"rule,omitempty"`
 	File      string   `json:"file,omitempty"`
@@ -238,6 +240,7 @@ func New(r *memory.Record, o Options) *Story {
 		Forged:  r.Forged,
 		Reply:   reply(&r.Decision.Reply),
 		Hold:    clean(r.Hold, maxShort),
+		Tag:     clean(r.Tag, maxShort),
 		DNS:     t.dns(),
 	}
 	s.Redirect = clean(r.Redirect, maxShort)

@@ -3,6 +3,7 @@ package explain
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -256,7 +257,7 @@ func (s *Story) writeDecisions(p *page) {
 		p.row("because", "%s", d.Text)
 		p.row("rule", "%s", d.rule())
 		if d.Result != "" {
-			p.row("DMARC", "%s by the criteria of this domain", d.Result)
+			p.row("DMARC", "%s by the criteria of this domain (%s)", d.Result, d.Criteria)
 		} else {
 			p.row("DMARC", "not applied")
 		}
@@ -297,11 +298,20 @@ func (s *Story) writeDone(p *page) {
 	}
 	p.row("hold", "%s", s.Hold)
 	p.row("redirect", "%s", s.Redirect)
+	p.row("Subject", "%s", s.tagged())
 	p.rows("removed", s.Removed)
 	if s.Forged > 0 {
 		p.row("forged", "fields that claimed to be ours: %d", s.Forged)
 	}
 	p.rows("added", s.Added)
+}
+
+// tagged tells of the tag before the Subject.
+func (s *Story) tagged() string {
+	if s.Tag == "" {
+		return ""
+	}
+	return strconv.Quote(s.Tag) + " was put before it"
 }
 
 func (d *DNS) write(p *page) {

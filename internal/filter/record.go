@@ -79,7 +79,13 @@ func (o *Outcome) Record(m Remember) *memory.Record {
 	if o.Chosen >= 0 {
 		r.Decision = r.Outcomes[o.Chosen].Decision
 	}
+	if len(o.Domains) > 1 {
+		r.Mixed = string(m.Settings.Policy.MixedRecipients)
+	}
 	if o.carriedOut() {
+		if len(o.Change) > 0 { // a tag is all that changes a field
+			r.Tag = o.Rules.DMARC.TagSubject
+		}
 		r.Added, r.Removed = o.added(room.added[:0], addresses), o.removed()
 	}
 	if m.Sampled || o.Amiss() {
@@ -93,7 +99,7 @@ func (o *Outcome) Record(m Remember) *memory.Record {
 func (o *Outcome) outcome(d *DomainDecision, v *policy.Verdict, s *settings.Settings) memory.Outcome {
 	out := memory.Outcome{
 		Domains: d.Domains, Decision: d.Decision, Mode: d.Rules.Mode, Quarantine: d.Rules.Quarantine.Method,
-		DailyReports: d.Rules.DMARC.DailyReports,
+		DailyReports: d.Rules.DMARC.DailyReports, Criteria: d.Rules.DMARC.Criteria,
 	}
 	if v.SPF.Explanation != o.Verdict.SPF.Explanation && d.Decision.Reply != (policy.Reply{}) && d.Decision.Reason != policy.ReasonForged {
 		// The reply may quote what was taken out.

@@ -16,7 +16,7 @@ func (s *session) record(o *filter.Outcome) {
 		return
 	}
 	defer s.unharmed("record", o)
-	s.config.Recorder.Record(o.Record(filter.Remember{Settings: s.settings, MTA: s.mta, Sampled: o.Sampled()}), o.Header)
+	s.config.Recorder.Record(o.Record(filter.Remember{Settings: s.settings, MTA: s.mta, Sampled: o.Sampled()}), o)
 }
 
 // unharmed ends a panic of work beside the message's own; to be deferred.

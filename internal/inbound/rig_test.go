@@ -20,7 +20,6 @@ import (
 	"dmarcd/internal/filter"
 	"dmarcd/internal/inbound"
 	"dmarcd/internal/memory"
-	"dmarcd/internal/message"
 	"dmarcd/internal/milter"
 	"dmarcd/internal/milter/miltertest"
 	"dmarcd/internal/policy"
@@ -100,7 +99,7 @@ func (r *rig) replay(o *filter.Outcome) {
 }
 
 // Record makes the rig a recorder.
-func (r *rig) Record(rec *memory.Record, _ *message.Header) {
+func (r *rig) Record(rec *memory.Record, _ *filter.Outcome) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.broken {

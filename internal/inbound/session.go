@@ -30,8 +30,9 @@ type Observer interface {
 // to do before the MTA gets its answer is done when it returns.
 type Recorder interface {
 	// Record takes a message that was judged, once; not one that was left alone and
-	// no test. The record is the callee's; the header, as it came, is only to be read.
-	Record(r *memory.Record, header *message.Header)
+	// no test. The record is the callee's; o, which it was made of, is only to be
+	// read.
+	Record(r *memory.Record, o *filter.Outcome)
 }
 
 // Config is what sessions need. All fields are required but those said to be nil.

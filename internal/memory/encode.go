@@ -42,6 +42,8 @@ func (r *Record) AppendBinary(b []byte) ([]byte, error) {
 	w.texts(r.Removed)
 	w.text(r.Hold)
 	w.text(r.Redirect)
+	w.text(r.Tag)
+	w.text(r.Mixed)
 	if r.Trace != nil {
 		w.trace(r.Trace)
 	}
@@ -73,6 +75,8 @@ func DecodeRecord(b []byte) (*Record, error) {
 	r.Removed = in.texts()
 	r.Hold = in.text()
 	r.Redirect = in.text()
+	r.Tag = in.text()
+	r.Mixed = in.text()
 	if traced {
 		r.Trace = in.trace()
 	}
@@ -119,6 +123,7 @@ func (w *writer) outcome(o *Outcome) {
 	w.names(o.Domains)
 	w.decision(&o.Decision)
 	writeWord(w, o.Mode)
+	writeWord(w, o.Criteria)
 	writeWord(w, o.Quarantine)
 	w.flags(o.DailyReports)
 	w.text(o.File)
@@ -128,6 +133,7 @@ func (w *writer) outcome(o *Outcome) {
 func (r *reader) outcome() Outcome {
 	o := Outcome{Domains: r.names(), Decision: r.decision()}
 	readInto(r, &o.Mode)
+	readInto(r, &o.Criteria)
 	readInto(r, &o.Quarantine)
 	r.flags(&o.DailyReports)
 	o.File = r.text()

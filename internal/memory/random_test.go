@@ -153,10 +153,10 @@ func (d dice) record() *Record {
 		QueueID: d.text(), MessageID: d.text(), MTA: d.text(), ClientIP: d.addr(), Helo: d.text(), NullSender: d.yes(),
 		Sender: d.text(), EnvelopeFrom: d.name(), Recipients: list(d, d.text), Verdict: d.verdict(), DeferLapsed: d.yes(),
 		Forged: d.IntN(3), Decision: d.decision(), Added: list(d, d.text), Removed: list(d, d.text), Hold: d.text(),
-		Redirect: d.text(), CarriesReport: d.yes(), PSL: d.yes(), Trace: d.trace(), Chosen: -1,
+		Redirect: d.text(), Tag: d.text(), Mixed: d.text(), CarriesReport: d.yes(), PSL: d.yes(), Trace: d.trace(), Chosen: -1,
 		Outcomes: list(d, func() Outcome {
 			return Outcome{
-				Domains: list(d, d.name), Decision: d.decision(), Mode: pick(d, policy.Enforce, policy.Monitor),
+				Domains: list(d, d.name), Decision: d.decision(), Mode: pick(d, policy.Enforce, policy.Monitor), Criteria: pick(d, "", policy.CriteriaRFC, policy.CriteriaHES),
 				Quarantine: policy.QuarantineHold, DailyReports: d.yes(), File: d.text(), Line: d.IntN(100),
 			}
 		}),

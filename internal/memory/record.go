@@ -41,6 +41,8 @@ type Record struct {
 	Removed  []string        // forged ones, as NAME[INDEX], in the order removed
 	Hold     string          // what the MTA's queue shows of held mail; "" if it is not held
 	Redirect string          // where quarantined mail went instead; "" if nowhere
+	Tag      string          // what was put before the Subject; "" if nothing was
+	Mixed    string          // mixed_recipients, where there are several Outcomes; "" otherwise
 
 	// CarriesReport tells that the message is a report, or goes only to an
 	// address that takes reports: it never calls for a report in return.
@@ -57,6 +59,7 @@ type Outcome struct {
 	Domains      []dns.Name // a zero Name stands for a recipient without a domain; empty for none told
 	Decision     policy.Decision
 	Mode         policy.Mode
+	Criteria     policy.Criteria
 	Quarantine   policy.QuarantineMethod
 	DailyReports bool   // the domains' mail is counted in reports
 	File         string // the file whose line holds the rule that decided; "" for a built-in one

@@ -31,7 +31,7 @@ func words() []string {
 		"enforce", "monitor", "hold", "header", "redirect",
 		"TXT", "A", "AAAA", "MX", "PTR", "nxdomain", "nodata", "temporary",
 		"5.7.1", "5.7.23", "5.7.20", "4.5.3", "4.7.0",
-		"match", "no match", "error",
+		"match", "no match", "error", "rfc", "hes",
 	}
 }
 
