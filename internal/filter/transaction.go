@@ -292,40 +292,46 @@ func dkimOutcome(s dkim.Status) dmarc.Outcome {
 // decide applies the rules of each recipient domain and makes one answer.
 func (t *Transaction) decide(out *Outcome) {
 	facts := policy.Facts{ClientIP: t.env.ClientIP, NullSender: t.env.NullSender(), QueueID: t.env.QueueID}
-	decisions := t.decideAll(&out.Verdict, facts)
+	rules := t.rules()
+	decisions := t.decideAll(&out.Verdict, facts, rules)
 	if t.deferExpired(decisions) {
 		facts.DeferExpired, out.DeferLapsed = true, true
-		decisions = t.decideAll(&out.Verdict, facts)
+		decisions = t.decideAll(&out.Verdict, facts, rules)
 	}
 	for i, g := range t.rcpts.groups {
 		out.Domains = append(out.Domains, DomainDecision{Domains: g.domains, Rules: g.rules, Decision: decisions[i]})
 	}
-	chosen := 0
-	if t.conflict(decisions) {
-		switch t.settings.Policy.MixedRecipients {
-		case settings.Mildest:
-			chosen = policy.Mildest(decisions)
-		case settings.Strictest:
-			chosen = policy.Strictest(decisions)
-		default:
-			t.filter.conflicts.remember(t.peer, t.env.MailFrom, t.rcpts.ours, t.filter.now())
-			out.Decision, out.Chosen = policy.ConflictDecision(), -1
-			return
-		}
+	out.Decision, out.Chosen = policy.Settle(decisions, rules, t.choose())
+	if out.Chosen < 0 {
+		t.filter.conflicts.remember(t.peer, t.env.MailFrom, t.rcpts.ours, t.filter.now())
+		return
 	}
-	out.Decision, out.Chosen, out.Rules = decisions[chosen], chosen, t.rcpts.groups[chosen].rules
+	out.Rules = rules[out.Chosen]
+}
+
+// choose picks one of several decisions that conflict; nil to defer the message.
+func (t *Transaction) choose() func([]policy.Decision) int {
+	switch t.settings.Policy.MixedRecipients {
+	case settings.Mildest:
+		return policy.Mildest
+	case settings.Strictest:
+		return policy.Strictest
+	}
+	return nil
+}
+
+// rules are the distinct rules of the recipients.
+func (t *Transaction) rules() []*policy.Rules {
+	rules := make([]*policy.Rules, len(t.rcpts.groups))
+	for i, g := range t.rcpts.groups {
+		rules[i] = g.rules
+	}
+	return rules
 }
 
 // decideAll decides for each set of rules among the recipients.
-func (t *Transaction) decideAll(v *policy.Verdict, facts policy.Facts) []policy.Decision {
-	decisions := make([]policy.Decision, len(t.rcpts.groups))
-	for i, g := range t.rcpts.groups {
-		decisions[i] = policy.Decide(v, facts, g.rules)
-		if t.forged.Found() > policy.MaxForged && g.rules.Mode == policy.Enforce {
-			decisions[i] = policy.ForgedDecision()
-		}
-	}
-	return decisions
+func (t *Transaction) decideAll(v *policy.Verdict, facts policy.Facts, rules []*policy.Rules) []policy.Decision {
+	return policy.DecideEach(make([]policy.Decision, 0, len(rules)), v, facts, rules, t.forged.Found() > policy.MaxForged)
 }
 
 // deferExpired reports whether DNS trouble has deferred this envelope for as long
@@ -337,22 +343,6 @@ func (t *Transaction) deferExpired(decisions []policy.Decision) bool {
 		if d.Action == policy.Defer {
 			since := t.filter.deferred.remember(t.peer, t.env.MailFrom, t.rcpts.ours, now)
 			return now.Sub(since) >= t.settings.Policy.DeferLimit
-		}
-	}
-	return false
-}
-
-// conflict reports whether the recipients' domains want different things done.
-func (t *Transaction) conflict(decisions []policy.Decision) bool {
-	if policy.Conflict(decisions) {
-		return true
-	}
-	if decisions[0].Action != policy.Quarantine {
-		return false
-	}
-	for _, g := range t.rcpts.groups[1:] {
-		if g.rules.Quarantine != t.rcpts.groups[0].rules.Quarantine {
-			return true
 		}
 	}
 	return false
