@@ -17,9 +17,12 @@ type keeper struct {
 	counts *counts
 	wake   chan struct{}
 
-	mu      sync.Mutex
-	spare   *made // nil while there is none
-	failing bool
+	mu    sync.Mutex
+	spare *made // nil while there is none
+
+	// Of the goroutine.
+	noSegment bool // the last segment could not be made
+	noRoom    bool // the last try to make room failed
 }
 
 // made is a new segment that is ready to be written to.
@@ -42,11 +45,16 @@ func (k *keeper) take() *made {
 	defer k.mu.Unlock()
 	m := k.spare
 	k.spare = nil
+	k.ring()
+	return m
+}
+
+// ring wakes the keeper.
+func (k *keeper) ring() {
 	select {
 	case k.wake <- struct{}{}:
 	default:
 	}
-	return m
 }
 
 // ready reports whether take would return a segment.
@@ -62,18 +70,14 @@ func (k *keeper) supply() bool {
 		return true
 	}
 	m, err := k.create()
+	if err != nil && !k.noSegment {
+		k.cfg.Log.Error("journal: no segment can be made", "error", err)
+	}
+	k.noSegment = err != nil
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if err != nil {
-		if !k.failing {
-			k.cfg.Log.Error("journal: no segment can be made", "error", err)
-		}
-		k.failing = true
-		return false
-	}
-	k.failing = false
 	k.spare = m
-	return true
+	return err == nil
 }
 
 // create makes a segment that is there after a power cut.
@@ -101,20 +105,21 @@ func (k *keeper) create() (*made, error) {
 	return m, nil
 }
 
-// run works until ctx is done: whenever a segment was taken, and again soon where
-// something failed.
+// run works until ctx is done: whenever a segment was taken or there is too little
+// room, and again a while
+// after something failed.
 func (k *keeper) run(ctx context.Context) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
 	for {
+		wake := k.wake
+		var retry <-chan time.Time
+		if supplied, shrunk := k.supply(), k.shrink(ctx); !supplied || !shrunk {
+			wake, retry = nil, time.After(retryKeeper)
+		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-k.wake:
-		case <-timer.C:
-		}
-		if !k.supply() || !k.shrink(ctx) {
-			timer.Reset(retryKeeper)
+		case <-wake:
+		case <-retry:
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"strconv"
 	"sync"
 	"testing"
@@ -228,7 +229,17 @@ func closeNow(t testing.TB, j *Journal) {
 	}
 }
 
-// until waits for the segments to become such that ok.
+// paced is fill at the keeper's pace, so that segments have the size they should
+// have and nothing is lost for want of room.
+func paced(t testing.TB, j *Journal, make func(int) *memory.Record, from, to int) {
+	t.Helper()
+	for n := from; n < to; n++ {
+		until(t, j, "room", func(st Stats) bool { return st.Bytes <= j.cfg.MaxBytes+j.cfg.MaxBytes/8 && j.keeper.ready() })
+		fill(t, j, make, n, n+1)
+	}
+}
+
+// until waits for the journal to become such that ok.
 func until(t testing.TB, j *Journal, what string, ok func(Stats) bool) {
 	t.Helper()
 	limit := time.After(30 * time.Second)
@@ -239,8 +250,33 @@ func until(t testing.TB, j *Journal, what string, ok func(Stats) bool) {
 		}
 		select {
 		case <-moved:
+		case <-time.After(time.Millisecond): // not all that may change stirs the shelf
 		case <-limit:
 			t.Fatalf("never: %s; %+v", what, j.Stats())
 		}
+	}
+}
+
+// contextDone is a context that is done.
+func contextDone(t testing.TB) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx, cancel
+}
+
+// closeDone closes a journal without loading what is left.
+func closeDone(t testing.TB, j *Journal) {
+	t.Helper()
+	ctx, cancel := contextDone(t)
+	defer cancel()
+	if err := j.Close(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		t.Fatalf("Close: %v", err)
+	}
+}
+
+func truncate(t testing.TB, path string, size int64) {
+	t.Helper()
+	if err := os.Truncate(path, size); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -129,12 +129,14 @@ func (s *shelf) bytes() int64 {
 	return n
 }
 
-// full reports whether the journal has outgrown its bound, because the keeper
-// cannot keep up or cannot write either.
-func (s *shelf) full() bool {
+// room reports whether the journal has outgrown its bound, and whether it has by
+// so much that nothing more may be written: the keeper cannot keep up, or cannot
+// write either.
+func (s *shelf) room() (over, full bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.bytes() > s.cfg.MaxBytes+s.cfg.MaxBytes/4
+	n := s.bytes()
+	return n > s.cfg.MaxBytes, n > s.cfg.MaxBytes+s.cfg.MaxBytes/4
 }
 
 // remove takes a segment off the list; its file is the caller's business.

@@ -35,9 +35,13 @@ func (k *keeper) shrink(ctx context.Context) bool {
 		k.shelf.release(j)
 		if err != nil {
 			k.counts.digestErrors.Add(1)
-			k.cfg.Log.Error("journal: room cannot be made", "segment", j.segs[0].name(), "error", err)
+			if !k.noRoom {
+				k.cfg.Log.Error("journal: room cannot be made", "segment", j.segs[0].number, "error", err)
+			}
+			k.noRoom = true
 			return false
 		}
+		k.noRoom = false
 	}
 	return true
 }

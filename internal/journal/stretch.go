@@ -39,6 +39,9 @@ func (l *loader) read(part segment) stretch {
 		s.damaged = uint64(max(1, part.frames))
 		return s
 	}
+	if part.ext == recordExt {
+		s.records = make([]memory.Record, 0, max(1, min(int64(l.limit), part.frames-int64(l.number))))
+	}
 	octets := 0
 	l.scan.reset(l.file, l.seed, l.off, part.size, l.number, part.total())
 	for s.entries() < l.limit && octets < l.cfg.BatchBytes {

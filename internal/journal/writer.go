@@ -94,14 +94,20 @@ func (w *writer) write(g *group) {
 // error it may not be called again for the same frames.
 func (w *writer) some(b []byte) (int, error) {
 	if w.failing && w.cfg.Now().Before(w.retry) {
-		return 0, errFull
+		return 0, ErrLost
 	}
 	w.roll()
+	over, full := w.shelf.room()
+	if over {
+		w.keeper.ring()
+	}
 	switch {
 	case w.current == nil:
 		return 0, w.failed(errNoSegment)
-	case w.shelf.full():
-		return 0, w.failed(errFull)
+	case full:
+		err := w.failed(errFull)
+		w.retry = time.Time{} // to look again costs nothing
+		return 0, err
 	}
 	n, frames := 0, uint32(0)
 	for n < len(b) && (n == 0 || n+frameLen(b[n:]) <= maxWrite) {
@@ -131,6 +137,7 @@ func (w *writer) commit(b []byte, n int, frames uint32) {
 // cut keeps the whole frames of a write that failed after wrote octets, and takes
 // the rest off the segment.
 func (w *writer) cut(b []byte, wrote int, err error) (int, error) {
+	w.counts.writeErrors.Add(1)
 	n, frames := 0, uint32(0)
 	for n < wrote && n+frameLen(b[n:]) <= wrote {
 		n += frameLen(b[n:])
@@ -145,7 +152,6 @@ func (w *writer) cut(b []byte, wrote int, err error) (int, error) {
 		w.broken = true // who knows what it holds; what it should hold is known
 	}
 	if first && !full && w.keeper.ready() {
-		w.counts.writeErrors.Add(1)
 		w.cfg.Log.Error("journal: a segment cannot be written; a new one is begun", "segment", w.segment.number, "error", err)
 		w.failing, w.retry = true, time.Time{}
 		return n, nil
@@ -155,7 +161,6 @@ func (w *writer) cut(b []byte, wrote int, err error) (int, error) {
 
 // failed notes an error: nothing is written for a while.
 func (w *writer) failed(err error) error {
-	w.counts.writeErrors.Add(1)
 	w.retry = w.cfg.Now().Add(retryWrite)
 	if !w.failing {
 		w.failing = true
