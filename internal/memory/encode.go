@@ -53,7 +53,7 @@ func (r *Record) AppendBinary(b []byte) ([]byte, error) {
 // DecodeRecord reads what AppendBinary wrote, all of b, of which it keeps
 // nothing. Its error wraps ErrEncoding.
 func DecodeRecord(b []byte) (*Record, error) {
-	in := reader{b: b}
+	in := reader{s: string(b)}
 	if v := in.byte(); v != recordVersion {
 		in.fail("version %d; this dmarcd reads %d", v, recordVersion)
 	}

@@ -44,7 +44,7 @@ func asReported(r *Record) {
 	turn := func(err *error) {
 		w := writer{}
 		w.error(*err)
-		in := reader{b: w.b}
+		in := reader{s: string(w.b)}
 		*err = in.error()
 	}
 	v := &r.Verdict

@@ -33,7 +33,7 @@ func (t *Trace) AppendBinary(b []byte) ([]byte, error) {
 
 // DecodeTrace reads what AppendBinary wrote, all of b. Its error wraps ErrEncoding.
 func DecodeTrace(b []byte) (*Trace, error) {
-	r := reader{b: b}
+	r := reader{s: string(b)}
 	if v := r.byte(); v != traceVersion {
 		r.fail("version %d of a trace; this dmarcd reads %d", v, traceVersion)
 	}

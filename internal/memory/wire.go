@@ -38,9 +38,8 @@ func (w *writer) flags(bits ...bool) {
 
 // addr writes an address by its length and octets; none has length 0.
 func (w *writer) addr(a netip.Addr) {
-	raw := a.AsSlice()
-	w.byte(byte(len(raw)))
-	w.b = append(w.b, raw...)
+	w.byte(byte(a.BitLen() / 8))
+	w.b, _ = a.WithZone("").AppendBinary(w.b) // never fails
 }
 
 // word writes text that is most often one of a closed list: as one byte then.
@@ -61,9 +60,10 @@ func writeList[T any](w *writer, list []T, each func(T)) {
 	}
 }
 
-// reader reads what writer wrote. The first fault sticks; after it everything is zero.
+// reader reads what writer wrote. Text that it gives is part of s, so that a whole
+// record costs one copy. The first fault sticks; after it everything is zero.
 type reader struct {
-	b   []byte
+	s   string
 	err error
 }
 
@@ -71,59 +71,63 @@ func (r *reader) fail(format string, args ...any) {
 	if r.err == nil {
 		r.err = fmt.Errorf("%w: %s", ErrEncoding, fmt.Sprintf(format, args...))
 	}
-	r.b = nil
+	r.s = ""
 }
 
 // end is the fault, if any, or that something is left over.
 func (r *reader) end() error {
-	if r.err == nil && len(r.b) > 0 {
-		r.fail("%d octets too many", len(r.b))
+	if r.err == nil && len(r.s) > 0 {
+		r.fail("%d octets too many", len(r.s))
 	}
 	return r.err
 }
 
 func (r *reader) byte() byte {
-	if len(r.b) == 0 {
+	if len(r.s) == 0 {
 		r.fail("cut off")
 		return 0
 	}
-	c := r.b[0]
-	r.b = r.b[1:]
+	c := r.s[0]
+	r.s = r.s[1:]
 	return c
 }
 
+// uint reads a number as binary.AppendUvarint writes it.
 func (r *reader) uint() uint64 {
-	n, size := binary.Uvarint(r.b)
-	if size <= 0 {
-		r.fail("not a number")
-		return 0
+	var n uint64
+	for i := 0; i < len(r.s) && i < binary.MaxVarintLen64; i++ {
+		c := r.s[i]
+		n |= uint64(c&0x7f) << (7 * i)
+		if c < 0x80 {
+			if i == binary.MaxVarintLen64-1 && c > 1 {
+				break // over 64 bits
+			}
+			r.s = r.s[i+1:]
+			return n
+		}
 	}
-	r.b = r.b[size:]
-	return n
+	r.fail("not a number")
+	return 0
 }
 
+// int reads a number as binary.AppendVarint writes it.
 func (r *reader) int() int64 {
-	n, size := binary.Varint(r.b)
-	if size <= 0 {
-		r.fail("not a number")
-		return 0
-	}
-	r.b = r.b[size:]
-	return n
+	n := r.uint()
+	return int64(n>>1) ^ -int64(n&1)
 }
 
-// take gives the next n octets; they are the input's.
-func (r *reader) take(n uint64) []byte {
-	if n > uint64(len(r.b)) {
+// take gives the next n octets.
+func (r *reader) take(n uint64) string {
+	if n > uint64(len(r.s)) {
 		r.fail("cut off")
-		return nil
+		return ""
 	}
-	out := r.b[:n]
-	r.b = r.b[n:]
+	out := r.s[:n]
+	r.s = r.s[n:]
 	return out
 }
 
-func (r *reader) text() string    { return string(r.take(r.uint())) }
+func (r *reader) text() string    { return r.take(r.uint()) }
 func (r *reader) time() time.Time { return time.UnixMicro(r.int()).UTC() }
 func (r *reader) texts() []string { return readList(r, r.text) }
 func (r *reader) names() []dns.Name {
@@ -151,8 +155,7 @@ func (r *reader) flags(bits ...*bool) {
 
 func (r *reader) addr() netip.Addr {
 	n := r.byte()
-	raw := r.take(uint64(n))
-	a, ok := netip.AddrFromSlice(raw)
+	a, ok := netip.AddrFromSlice([]byte(r.take(uint64(n))))
 	if n != 0 && !ok {
 		r.fail("not an address")
 	}
@@ -175,7 +178,7 @@ func readWord[T ~string](r *reader) T {
 // a fault before memory is taken for it.
 func readList[T any](r *reader, each func() T) []T {
 	n := r.uint()
-	if n > uint64(len(r.b)) {
+	if n > uint64(len(r.s)) {
 		r.fail("cut off")
 	}
 	if n == 0 || r.err != nil {

@@ -128,7 +128,7 @@ func (r *reader) error() error {
 	if n == 0 || r.err != nil {
 		return nil
 	}
-	text := string(r.take(n - 1))
+	text := r.take(n - 1)
 	e := &Reported{Text: text, causes: r.uint()}
 	if r.err != nil {
 		return nil
