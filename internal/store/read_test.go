@@ -136,6 +136,34 @@ func TestSearch(t *testing.T) {
 	})
 }
 
+// A search that runs out of time says where to go on, and misses nothing.
+func TestSearchWithin(t *testing.T) {
+	eachDialect(t, func(t *testing.T, db database) {
+		s, d := db.open(t), newTraffic(6, 5)
+		load(t, s, "a", d.batch(500, epoch0, 120*time.Hour))
+		q := Query{Domain: d.ours[1], Limit: 1000}
+		want, err := s.Search(t.Context(), q)
+		if err != nil || len(want) < 5 {
+			t.Fatal(len(want), err)
+		}
+		var got []Found
+		rounds := 0
+		for ; ; rounds++ {
+			some, rest, err := s.SearchWithin(t.Context(), q, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, some...)
+			if q.Before = rest; rest == 0 {
+				break
+			}
+		}
+		if len(got) != len(want) || rounds != 4 {
+			t.Errorf("%d found in %d rounds, want %d", len(got), rounds, len(want))
+		}
+	})
+}
+
 // pages searches page by page until it has n message-ids or there are no more.
 func pages(t *testing.T, s *Store, q Query, limit, n int) (ids []string) {
 	t.Helper()

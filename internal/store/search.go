@@ -63,22 +63,29 @@ func (w *where) and(condition string, args ...any) {
 // Search gives messages, newest first, without their traces. It walks the index
 // that narrows most, from day to day backwards, until it has enough.
 func (s *Store) Search(ctx context.Context, q Query) ([]Found, error) {
+	found, _, err := s.SearchWithin(ctx, q, 0)
+	return found, err
+}
+
+// SearchWithin is Search that stops looking after some time, at the end of a day;
+// 0 is no bound. rest is then where it stopped: Query.Before for who wants to look
+// further back. It is 0 if there are q.Limit messages or everything was looked at.
+func (s *Store) SearchWithin(ctx context.Context, q Query, limit time.Duration) (found []Found, rest int64, err error) {
 	q.MessageID = unbracketed(strings.TrimSpace(q.MessageID))
 	q.Limit = searchLimit(q.Limit)
 	if q.Recipients != nil && len(q.Recipients) == 0 {
-		return nil, nil
+		return nil, 0, nil
 	}
 	first, end := idRange(q.Since, q.Until)
 	if q.Before != 0 {
 		end = min(end, q.Before)
 	}
 	if first >= end {
-		return nil, nil
+		return nil, 0, nil
 	}
 	var keys []int64
-	var err error
 	if plan, byDay := q.plan(); byDay {
-		keys, err = s.searchDays(ctx, plan, first, end, q.Limit)
+		keys, rest, err = s.searchDays(ctx, plan, first, end, q.Limit, limit)
 	} else {
 		err = s.read(ctx, "search", func(ctx context.Context, t *tx) error {
 			keys, err = t.keys(ctx, `SELECT m.id FROM messages m WHERE m.id >= $1 AND m.id < $2 ORDER BY m.id DESC LIMIT $3`, first, end, q.Limit)
@@ -86,13 +93,12 @@ func (s *Store) Search(ctx context.Context, q Query) ([]Found, error) {
 		})
 	}
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	found, err := s.fetch(ctx, keys)
-	if err != nil {
-		return nil, err
+	if found, err = s.fetch(ctx, keys); err != nil {
+		return nil, 0, err
 	}
-	return q.confirm(found), nil
+	return q.confirm(found), rest, nil
 }
 
 // confirm leaves out what only shares a hash with what was searched for.
@@ -199,19 +205,21 @@ func (q *Query) outcome(w *where, byDomain bool) {
 const actionWords = `'bypass', 'quarantine', 'reject', 'defer', 'discard', ''`
 
 // searchDays runs the plan for the days that have messages, the last one first,
-// until there are enough.
-func (s *Store) searchDays(ctx context.Context, p searchPlan, first, end int64, limit int) ([]int64, error) {
+// until there are enough or the time is over.
+func (s *Store) searchDays(ctx context.Context, p searchPlan, first, end int64, limit int, within time.Duration) (keys []int64, rest int64, err error) {
 	var days []int64
-	err := s.read(ctx, "search", func(ctx context.Context, t *tx) error {
-		var err error
-		days, err = t.keys(ctx, `SELECT day FROM days WHERE day >= $1 AND day <= $2 AND messages > 0 ORDER BY day DESC`, dayOfID(first), dayOfID(end))
+	start := time.Now()
+	err = s.read(ctx, "search", func(ctx context.Context, t *tx) error {
+		days, err = t.keys(ctx, `SELECT day FROM days WHERE day >= $1 AND day <= $2 AND messages > 0 ORDER BY day DESC`, dayOfID(first), dayOfID(end-1))
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	var keys []int64
-	for _, day := range days {
+	for i, day := range days {
+		if i > 0 && within > 0 && time.Since(start) > within {
+			return keys, (day + 1) * idsPerDay, nil
+		}
 		// A transaction for each day: none stays open for long. Its ids are spelled
 		// out, so that no plan can wander into other days.
 		var more []int64
@@ -222,12 +230,12 @@ func (s *Store) searchDays(ctx context.Context, p searchPlan, first, end int64, 
 			return err
 		})
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		keys = append(keys, more...)
 		if len(keys) >= limit {
 			break
 		}
 	}
-	return keys, nil
+	return keys, 0, nil
 }

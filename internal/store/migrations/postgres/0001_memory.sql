@@ -17,7 +17,7 @@ CREATE TABLE messages (
 );
 CREATE INDEX messages_by_queue_key ON messages (day, queue_key, id) WHERE queue_key IS NOT NULL;
 CREATE INDEX messages_by_message_key ON messages (day, message_key, id) WHERE message_key IS NOT NULL;
-CREATE INDEX messages_by_client ON messages (day, client, id) WHERE client IS NOT NULL;
+CREATE INDEX messages_by_client ON messages (day, client, id, action, result) WHERE client IS NOT NULL;
 CREATE INDEX messages_by_action ON messages (day, action, result, id);
 CREATE INDEX messages_held ON messages (id) WHERE held = 1;
 
