@@ -58,7 +58,7 @@ type Config struct {
 	Now  func() time.Time // nil for time.Now
 	Log  *slog.Logger     // nil for none
 
-	MaxBytes     int64         // of all that is not loaded; 1 GiB
+	MaxBytes     int64         // of all that is not loaded, a quarter more for a while; 1 GiB
 	SegmentBytes int64         // about the size of a segment; 16 MiB, never more than an eighth of MaxBytes
 	QueueBytes   int           // of records that wait for a slow disk; 32 MiB
 	Patience     time.Duration // for how long Append waits for its write; 100 ms

@@ -45,8 +45,9 @@ type loader struct {
 		segment uint64
 		number  uint32
 	} // the frame that the store will never take
-	delay time.Duration // before the next try; 0 if all is well
-	since time.Time     // of the trouble
+	refusals int           // of frames, since the store took one
+	delay    time.Duration // before the next try; 0 if all is well
+	since    time.Time     // of the trouble
 }
 
 func newLoader(cfg *Config, s *shelf, c *counts, n *note, id string) *loader {
@@ -128,11 +129,15 @@ func (l *loader) step(ctx context.Context) error {
 	return nil
 }
 
+// maxRefusals is how many records in a row may be refused before it is the store
+// that looks wrong, and not they: then each waits, so that there is time to look.
+const maxRefusals = 10
+
 // rest waits after an error, longer each time. A refused record needs no wait: it
 // is left out next.
 func (l *loader) rest(ctx context.Context, err error) {
 	if l.delay == 0 {
-		if errors.Is(err, ErrRecord) && l.strikes == 0 {
+		if errors.Is(err, ErrRecord) && l.strikes == 0 && l.refusals <= maxRefusals {
 			return
 		}
 		l.delay, l.since = l.cfg.RetryMin, l.cfg.Now()
@@ -230,6 +235,9 @@ func (l *loader) seek(now segment, off int64) {
 		}
 	}
 	l.off, l.number = l.scan.off, l.scan.next
+	if now.exact && l.off >= now.size {
+		l.number = uint32(now.frames)
+	}
 }
 
 // finish deletes the segment in hand, all of which the store has.

@@ -204,6 +204,31 @@ func TestRefusedRecords(t *testing.T) {
 	}
 }
 
+// A store that refuses all is not believed: most of the records are kept.
+func TestRefusesAll(t *testing.T) {
+	s := newStore()
+	s.before = func(_ context.Context, b memory.Batch) error {
+		if len(b.Records) > 0 {
+			return ErrRecord
+		}
+		return nil
+	}
+	dir := t.TempDir()
+	j := open(t, dir, nil, nil)
+	fill(t, j, newRecord, 0, 50)
+	closeNow(t, j)
+	j = open(t, dir, s, func(c *Config) { c.RetryMin, c.RetryMax = time.Hour, time.Hour })
+	until(t, j, "some are refused", func(st Stats) bool { return st.Lost.Refused >= maxRefusals })
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := j.Sync(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Sync: %v", err)
+	}
+	if st := j.Stats(); st.Lost.Refused != maxRefusals || st.Unloaded != 50-maxRefusals {
+		t.Errorf("Stats: %+v", st)
+	}
+}
+
 // A store that cannot be reached for reasons of its own costs no record, however
 // long it lasts, though smaller and smaller batches are tried.
 func TestFailuresRefuseNothing(t *testing.T) {

@@ -178,11 +178,12 @@ func (s *shelf) advance(cursor memory.Position, read int64) (left bool) {
 	return left
 }
 
-// came tells when the first record behind the cursor came; 0 leaves it as it is.
+// came tells when the first record behind the cursor came, where there is one; 0
+// leaves it as it is.
 func (s *shelf) came(at int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.oldest != 0 && at != 0 {
+	if at != 0 {
 		s.oldest = at
 	}
 }

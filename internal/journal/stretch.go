@@ -135,6 +135,7 @@ func (l *loader) narrow(s *stretch, err error) {
 		return
 	}
 	l.limit = 1
+	l.refusals++
 	l.refused.segment, l.refused.number = s.to.Segment, s.sole
 	l.cfg.Log.Error("journal: the store refuses a record, which is left out", "segment", s.to.Segment, "number", s.sole, "error", err)
 }
@@ -152,7 +153,10 @@ func (l *loader) loaded(s stretch) {
 		l.cfg.Log.Error("journal: records cannot be read", "segment", s.to.Segment, "records", s.damaged)
 	}
 	l.advance(s)
-	l.well()
+	if s.refused == 0 {
+		l.refusals = 0
+		l.well()
+	}
 }
 
 // advance moves on to the end of s.
