@@ -163,15 +163,15 @@ func TestReportCommands(t *testing.T) {
 	})
 }
 
-func reportCommands(t *testing.T, path string, sink *mailTaker) {
-	yesterday := (outgoing.DayOf(time.Now()) - 1).String()
-	file := filepath.Join(t.TempDir(), "r.xml.gz")
+// reportCommandCase is a command line and what comes of it.
+type reportCommandCase struct {
+	args string
+	code int
+	want []string // in the output
+}
 
-	for _, c := range []struct {
-		args string
-		code int
-		want []string // in the output
-	}{
+func reportCommandCases(yesterday, file string) []reportCommandCase {
+	return []reportCommandCase{
 		{"report", exitUsage, []string{"which one?"}},
 		{"report send nonsense..example", exitUsage, []string{"nonsense"}},
 		{"report send good.example tomorrow", exitUsage, []string{"2026-11-24"}},
@@ -201,7 +201,14 @@ func reportCommands(t *testing.T, path string, sink *mailTaker) {
 		{"report retry --state suppressed --json", exitFine, []string{`"queued":1`}},
 		{"report retry --state sent", exitUsage, []string{"by name"}},
 		{"report retry x", exitUsage, []string{"report list"}},
-	} {
+	}
+}
+
+func reportCommands(t *testing.T, path string, sink *mailTaker) {
+	yesterday := (outgoing.DayOf(time.Now()) - 1).String()
+	file := filepath.Join(t.TempDir(), "r.xml.gz")
+
+	for _, c := range reportCommandCases(yesterday, file) {
 		var out, errs bytes.Buffer
 		args := strings.Fields(c.args)
 		if len(args) > 1 {

@@ -54,6 +54,7 @@ func judge(err error) answer {
 	if !errors.As(err, &r) {
 		return a.timedOut(err)
 	}
+	a.text = shorten(r.Error(), maxErrorText) // without the address, which the log does not show
 	step, code, enhanced := r.Reply()
 	switch {
 	case r.TooLarge():

@@ -171,7 +171,8 @@ func (p *Pipeline) attempt(ctx context.Context, t *Task) Outcome {
 		o.State, o.Cause, o.Error = StateSuppressed, CauseSuppressed, t.Silenced
 		return o
 	}
-	if !p.now().Before(t.Delivery.Expires) {
+	// What never was tried, because nothing ran, is tried once.
+	if t.Delivery.Attempts > 1 && !p.now().Before(t.Delivery.Expires) {
 		o.State, o.Cause, o.Error = StateExpired, t.Delivery.Cause, t.Delivery.Error
 		if o.Cause == "" {
 			o.Cause, o.Error = CauseServer, "nothing could be sent in time"
@@ -252,8 +253,12 @@ func (p *Pipeline) hand(ctx context.Context, c *Config, t *Task, o Outcome, mail
 		o.Cause, o.Error, o.Due, o.Uncounted = a.cause, a.text, p.now(), true
 		return o
 	case a.all:
+		until, began := p.gate.trouble(p.now())
+		if began {
+			p.log.WarnContext(ctx, "reports wait: the mail server of reports.smtp does not take them", "until", until.UTC().Format(time.RFC3339), "error", a.text)
+		}
 		o.Cause, o.Error, o.Uncounted = a.cause, a.text, true
-		o.Due = p.gate.trouble(p.now()).Add(rand.N(p.timing.PauseFirst))
+		o.Due = until.Add(rand.N(p.timing.PauseFirst))
 		return o
 	case a.final:
 		p.gate.open()
@@ -348,11 +353,11 @@ func (g *gate) room(now time.Time, running, most int) int {
 }
 
 // trouble begins a pause, or joins the one that is, and gives its end.
-func (g *gate) trouble(now time.Time) time.Time {
+func (g *gate) trouble(now time.Time) (until time.Time, began bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if now.Before(g.until) {
-		return g.until
+	if now.Before(g.until) && g.until.Sub(now) <= g.most {
+		return g.until, false
 	}
 	pause := g.most
 	if g.failed < 16 {
@@ -360,7 +365,7 @@ func (g *gate) trouble(now time.Time) time.Time {
 	}
 	g.failed++
 	g.until = now.Add(pause)
-	return g.until
+	return g.until, true
 }
 
 // open ends the trouble.

@@ -463,6 +463,20 @@ func TestRun(t *testing.T) {
 	})
 }
 
+// TestLongSilence comes back after more than two days: what was made and never tried is
+// tried once.
+func TestLongSilence(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		r.to("x@a.example", "y@b.example")
+		r.server.refuse("y@b.example", reply(451, smtp.EnhancedCode{4, 2, 0}, "later"))
+		r.plan()
+		r.clock.add(80 * time.Hour)
+		r.drain()
+		r.wantState("x@a.example", "sent")
+		r.wantState("y@b.example", "expired temporary")
+	})
+}
+
 // TestJudge reads the errors of a mailer that a whole server cannot act out here.
 func TestJudge(t *testing.T) {
 	timeout := &mailer.Error{Stage: mailer.StageContent, Err: fmt.Errorf("%w (no answer)", context.DeadlineExceeded)}

@@ -36,9 +36,11 @@ func New(o Options, c Config) *Pipeline {
 	return p
 }
 
-// Update makes c the settings of everything that begins from now on.
+// Update makes c the settings of everything that begins from now on. A queue that
+// waits for the mail server tries it at once: it may be another.
 func (p *Pipeline) Update(c Config) {
 	p.config.Store(&c)
+	p.gate.open()
 	p.wakeSender()
 }
 

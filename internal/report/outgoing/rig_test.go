@@ -369,7 +369,6 @@ type mta struct {
 	answer map[string]error         // by recipient, at RCPT; "MAIL" and "DATA to" likewise
 	hang   map[string]chan struct{} // by recipient: after the mail
 	taken  func(received)           // after a mail was taken, before the answer
-	most   int64
 }
 
 func newMTA(t testing.TB) *mta {
