@@ -49,6 +49,7 @@ const halfLoad = 3550 * time.Microsecond
 func BenchmarkWarmLatency(b *testing.B) {
 	key, zone := benchKey(b)
 	r := newRig(b, zone, "{}")
+	r.journaled(b)
 	raw := benchMessage(b, key, 4<<10)
 	var mu sync.Mutex
 	var took []time.Duration

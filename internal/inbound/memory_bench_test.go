@@ -23,6 +23,7 @@ func BenchmarkMemory(b *testing.B) {
 		}
 	}
 	r := newRig(b, zone, "{}")
+	r.journaled(b)
 	for range b.N {
 		debug.FreeOSMemory()
 		idle := residentMiB(b, "VmRSS")

@@ -19,6 +19,7 @@ import (
 	"dmarcd/internal/dns/dnstest"
 	"dmarcd/internal/filter"
 	"dmarcd/internal/inbound"
+	"dmarcd/internal/journal"
 	"dmarcd/internal/memory"
 	"dmarcd/internal/milter"
 	"dmarcd/internal/milter/miltertest"
@@ -41,7 +42,8 @@ type rig struct {
 	outcomes []*filter.Outcome
 	records  []*memory.Record
 	bounces  []string
-	broken   bool // whatever takes records and bounces panics
+	broken   bool             // whatever takes records and bounces panics
+	journal  *journal.Journal // takes the records instead, where there is one
 }
 
 // lockedBuffer is a log that several goroutines write.
@@ -100,6 +102,16 @@ func (r *rig) replay(o *filter.Outcome) {
 
 // Record makes the rig a recorder.
 func (r *rig) Record(rec *memory.Record, _ *filter.Outcome) {
+	if r.journal != nil {
+		payload, err := rec.AppendBinary(nil)
+		if err == nil {
+			err = r.journal.Append(payload)
+		}
+		if err != nil {
+			r.t.Errorf("journal: %v", err)
+		}
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.broken {
