@@ -48,7 +48,6 @@ func postgresSize(ctx context.Context, s *Store) (int64, error) {
 
 // squeeze removes the oldest detail while the store is larger than most.
 func (s *Store) squeeze(ctx context.Context, most int64, p *Pruned) error {
-	before := p.Oversize + p.OversizeTraces
 	while := func(drop func(context.Context) (int64, error)) func(context.Context) (int64, error) {
 		return func(ctx context.Context) (int64, error) {
 			if size, err := s.Size(ctx); err != nil || size <= most {
@@ -68,10 +67,6 @@ func (s *Store) squeeze(ctx context.Context, most int64, p *Pruned) error {
 	}))
 	if err != nil {
 		return err
-	}
-	if p.Oversize+p.OversizeTraces > before {
-		s.log.WarnContext(ctx, "the store is larger than retention.max_bytes; the oldest detail was removed before its time",
-			"max_bytes", most, "messages", p.Oversize, "traces", p.OversizeTraces)
 	}
 	if size, err := s.Size(ctx); err != nil || size <= most {
 		return err

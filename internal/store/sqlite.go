@@ -73,13 +73,13 @@ func openSQLite(ctx context.Context, path string) (writer, reader *sql.DB, err e
 		"synchronous(full)",
 		"wal_autocheckpoint(8000)",     // pages: 32 MB, many batches
 		"journal_size_limit(67108864)", // what the log keeps after a burst
-		"cache_size(-32768)")
+		"cache_size(-16384)")
 	writer, err = sqliteHandle(path, writing, "immediate")
 	if err != nil {
 		return nil, nil, err
 	}
 	writer.SetMaxOpenConns(1)
-	reader, err = sqliteHandle(path, append(pragmas, "cache_size(-8192)", "query_only(on)"), "deferred")
+	reader, err = sqliteHandle(path, append(pragmas, "cache_size(-4096)", "query_only(on)"), "deferred")
 	if err != nil {
 		return nil, nil, errors.Join(err, writer.Close())
 	}

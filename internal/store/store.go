@@ -68,14 +68,16 @@ type Store struct {
 	now     func() time.Time
 	dialect *dialect
 	steps   fs.FS // migrations
-	version int   // of the schema that we know; set before readied
+	version int   // of the schema that we know; the attempt's too
 
-	readied atomic.Bool // connected once, with the schema in order
-	opening sync.Mutex
-	writer  *sql.DB // never nil after a successful openPools
-	reader  *sql.DB // the same as writer for PostgreSQL
-	pools   atomic.Bool
-	closed  atomic.Bool
+	readied atomic.Bool     // connected once, with the schema in order
+	life    context.Context // ends with Close
+	end     context.CancelFunc
+	opening sync.Mutex // of attempt
+	attempt *attempt   // to become ready; nil if none is under way
+	// These belong to the attempt until readied, and are read by all afterwards.
+	writer *sql.DB
+	reader *sql.DB // the same as writer for PostgreSQL
 
 	prepared sync.Map // query → *sql.Stmt of the writer; SQLite only
 	texts    textCache
@@ -131,6 +133,7 @@ func newStore(cfg Config) (*Store, error) {
 		cfg: cfg, log: cfg.Log, now: cfg.Now,
 		timing: timing{attempt: time.Minute, slicePause: 20 * time.Millisecond, sparePages: vacuumMinSpare, lead: defaultLeadTiming},
 	}
+	s.life, s.end = context.WithCancel(context.Background())
 	var err error
 	switch scheme, rest, _ := strings.Cut(cfg.URL, ":"); scheme {
 	case "sqlite":
@@ -141,6 +144,7 @@ func newStore(cfg Config) (*Store, error) {
 		err = fmt.Errorf("%w: %q is neither sqlite:PATH nor postgres://HOST/DATABASE", ErrConfig, shown(cfg.URL))
 	}
 	if err != nil {
+		s.end()
 		return nil, err
 	}
 	s.steps, err = fs.Sub(migrationFiles, "migrations/"+s.dialect.name)
@@ -159,27 +163,55 @@ func shown(s string) string {
 // Shared tells whether several daemons may use the database at once.
 func (s *Store) Shared() bool { return s.dialect.shared }
 
+// attempt is one attempt to become ready. It outlives who began it: a migration
+// may take longer than a single call wants to wait.
+type attempt struct {
+	done chan struct{}
+	err  error // once done is closed
+}
+
 // Ready connects and brings the schema up to date, if that is not done yet, and
-// says why it could not: ErrUnavailable, ErrDamaged or ErrSchema.
+// says why it could not: ErrUnavailable, ErrDamaged or ErrSchema. When ctx ends
+// it says ErrUnavailable, and what was begun goes on.
 func (s *Store) Ready(ctx context.Context) error {
 	if s.readied.Load() {
 		return nil
 	}
 	s.opening.Lock()
-	defer s.opening.Unlock()
-	switch {
-	case s.closed.Load():
-		return fmt.Errorf("%w: closed", ErrUnavailable)
-	case s.readied.Load():
-		return nil
+	a := s.attempt
+	if a == nil {
+		a = &attempt{done: make(chan struct{})}
+		s.attempt = a
+		go func() {
+			a.err = s.makeReady(s.life)
+			s.opening.Lock()
+			s.attempt = nil
+			s.opening.Unlock()
+			close(a.done)
+		}()
 	}
-	if !s.pools.Load() {
+	s.opening.Unlock()
+	select {
+	case <-a.done:
+		return a.err
+	case <-ctx.Done():
+		return fmt.Errorf("%w: it does not answer, or is still being brought up to date: %w", ErrUnavailable, context.Cause(ctx))
+	}
+}
+
+func (s *Store) makeReady(ctx context.Context) error {
+	switch {
+	case s.readied.Load(): // by the attempt before
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("%w: closed", ErrUnavailable)
+	}
+	if s.writer == nil {
 		writer, reader, err := s.dialect.open(ctx)
 		if err != nil {
 			return wrap(ctx, "open", err)
 		}
 		s.writer, s.reader = writer, reader
-		s.pools.Store(true)
 	}
 	if err := s.migrate(ctx); err != nil {
 		return err
@@ -200,13 +232,20 @@ func (s *Store) Ping(ctx context.Context) error {
 // left out of what was asked for.
 func (s *Store) Undecodable() uint64 { return s.undecodable.Load() }
 
-// Close waits for what is under way and lets the database go.
+// Close waits for what is under way and lets the database go. No other method may
+// be called any more.
 func (s *Store) Close() error {
-	s.closed.Store(true)
-	s.opening.Lock()
-	defer s.opening.Unlock()
-	s.readied.Store(false)
-	if !s.pools.Swap(false) {
+	s.end()
+	for { // no attempt after this one gets far
+		s.opening.Lock()
+		a := s.attempt
+		s.opening.Unlock()
+		if a == nil {
+			break
+		}
+		<-a.done
+	}
+	if s.readied.Store(false); s.writer == nil {
 		return nil
 	}
 	s.prepared.Range(func(query, stmt any) bool {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -80,12 +79,21 @@ func TestSilentServer(t *testing.T) {
 	defer l.Close()
 	s := openAnyway(t, Config{URL: "postgres://dmarcd@" + l.Addr().String() + "/dmarcd?sslmode=disable&connect_timeout=1"})
 	unusable(t, s)
+	// Nor does a start wait longer than it wants to.
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	patient, err := Open(ctx, Config{URL: "postgres://dmarcd@" + l.Addr().String() + "/dmarcd?sslmode=disable"})
+	if err != nil || time.Since(start) > 3*time.Second {
+		t.Fatalf("after %v: %v", time.Since(start), err)
+	}
+	if err := patient.Close(); err != nil { // which ends the attempt
+		t.Error(err)
+	}
 }
 
 func TestPasswordIsReadAtEachConnection(t *testing.T) {
 	db := postgresDatabase(t)
-	u := must(url.Parse(db.url))
-	name := "user" + strings.TrimPrefix(u.Query().Get("search_path"), "test")
 	file := filepath.Join(db.dir, "password")
 	if err := os.WriteFile(file, []byte("one\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -94,7 +102,7 @@ func TestPasswordIsReadAtEachConnection(t *testing.T) {
 	cfg.PasswordFile = "password"
 	s := openAnyway(t, cfg)
 	if err := s.Ping(t.Context()); err != nil {
-		t.Errorf("%s: %v", name, err)
+		t.Error(err)
 	}
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
@@ -103,6 +111,33 @@ func TestPasswordIsReadAtEachConnection(t *testing.T) {
 	if err := s.Ping(t.Context()); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("without the file: %v", err)
 	}
+}
+
+// A migration that takes longer than anybody waits is finished all the same.
+func TestLongMigration(t *testing.T) {
+	eachDialect(t, func(t *testing.T, db database) {
+		s := db.prepare(t)
+		count := len(must(migrations(s.steps)))
+		slow := map[string]string{
+			"sqlite":   `CREATE TABLE slow AS WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c WHERE x < 400000) SELECT count(*) AS n FROM c`,
+			"postgres": `CREATE TABLE slow AS SELECT 1 AS n FROM pg_sleep(1)`,
+		}
+		s.steps = upTo(t, s, count, slow[db.kind])
+		waits := 0
+		eventually(t, 30*time.Second, func() error {
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			err := s.Ping(ctx)
+			if err != nil && !errors.Is(err, ErrUnavailable) {
+				t.Error(err)
+			}
+			waits++
+			return err
+		})
+		if waits < 2 {
+			t.Errorf("it took %d waits only", waits)
+		}
+	})
 }
 
 func TestSQLiteFileLater(t *testing.T) {
