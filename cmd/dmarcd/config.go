@@ -45,9 +45,12 @@ Exit code 0: no fault; 2: a fault.`,
 
 // checkFiles checks files of either kind and tells every fault and warning.
 func checkFiles(s streams, paths []string) error {
-	warnings, err := settings.Check(hostName(), paths...)
+	loaded, warnings, err := settings.Check(hostName(), paths...)
 	for _, w := range warnings {
 		fmt.Fprintf(s.out, "warning: %s\n", w)
+	}
+	if err == nil {
+		err = checkReports(s, loaded)
 	}
 	if err == nil {
 		fmt.Fprintf(s.out, "%s: no faults\n", strings.Join(paths, ", "))
@@ -61,6 +64,20 @@ func checkFiles(s streams, paths []string) error {
 		fmt.Fprintf(s.err, "%s\n", f)
 	}
 	return &exitError{code: exitUsage}
+}
+
+// checkReports looks at what the keys below reports name: a key, a password.
+func checkReports(s streams, loaded []*settings.Settings) error {
+	for _, l := range loaded {
+		_, warnings, err := reportsConfig(l)
+		for _, w := range warnings {
+			fmt.Fprintf(s.out, "warning: %s: %s\n", l.File, w)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", l.File, err)
+		}
+	}
+	return nil
 }
 
 func configShowCommand(s streams) *cobra.Command {

@@ -211,9 +211,9 @@ func topKeys(keys []string) map[string]bool {
 }
 
 // Check reads files of either kind: a dmarcd.yaml with the policy file that it
-// names, or a policy file alone. It gives every warning and fault once; the error
-// is Faults.
-func Check(hostname string, paths ...string) (warnings []Fault, err error) {
+// names, or a policy file alone. It gives the settings of each dmarcd.yaml without a
+// fault, and every warning and fault once; the error is Faults.
+func Check(hostname string, paths ...string) (loaded []*Settings, warnings []Fault, err error) {
 	var faults Faults
 	for _, path := range paths {
 		var warned []Fault
@@ -221,7 +221,10 @@ func Check(hostname string, paths ...string) (warnings []Fault, err error) {
 		if isPolicyFile(path) {
 			_, warned, err = LoadPolicy(path)
 		} else {
-			_, warned, err = Load(path, hostname)
+			var s *Settings
+			if s, warned, err = Load(path, hostname); err == nil {
+				loaded = append(loaded, s)
+			}
 		}
 		warnings = appendNew(warnings, warned)
 		if more := (Faults)(nil); errors.As(err, &more) {
@@ -229,9 +232,9 @@ func Check(hostname string, paths ...string) (warnings []Fault, err error) {
 		}
 	}
 	if len(faults) > 0 {
-		return warnings, faults
+		return loaded, warnings, faults
 	}
-	return warnings, nil
+	return loaded, warnings, nil
 }
 
 func appendNew(list, more []Fault) []Fault {

@@ -376,7 +376,7 @@ func TestCheckTellsFilesApart(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := Check(testHost, c.paths...)
+			_, _, err := Check(testHost, c.paths...)
 			faults, _ := err.(Faults)
 			var got []string
 			for _, f := range faults {
