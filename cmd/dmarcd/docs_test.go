@@ -6,10 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
-
-	"github.com/spf13/pflag"
 )
 
 // shownCommand is a command line of ours in a text: behind a prompt, or in code.
@@ -59,8 +58,5 @@ func parses(args []string) error {
 	if c == root {
 		return errors.New("no such command")
 	}
-	if err := c.ParseFlags(rest); !errors.Is(err, pflag.ErrHelp) {
-		return err
-	}
-	return nil
+	return c.ParseFlags(slices.DeleteFunc(rest, func(arg string) bool { return arg == "--help" }))
 }
