@@ -357,7 +357,7 @@ func TestKilledWithTroubledStore(t *testing.T) {
 // The bound is small, so that records are being turned into counts while the
 // process is killed and the store comes and goes.
 func TestKilledWhileDigesting(t *testing.T) {
-	crash(t, plan{Trouble: true, MaxBytes: 4 << 20}, func(p *plan, r *rand.Rand) { p.Down = r.IntN(10) > 0 })
+	crash(t, plan{Trouble: true, MaxBytes: int64(*crashes) * 200 << 10}, func(p *plan, r *rand.Rand) { p.Down = r.IntN(10) > 0 })
 }
 
 // Here there is no room even for counts.

@@ -116,8 +116,9 @@ func TestDigestsWhileLoading(t *testing.T) {
 		for n := round * each; n < (round+1)*each; n++ {
 			r := newRecord(n)
 			r.Helo = strings.Repeat("detail", 100)
-			if err := j.Append(encode(t, r)); err != nil {
-				t.Fatal(err)
+			if errors.Is(j.Append(encode(t, r)), ErrLost) {
+				until(t, j, "room", func(st Stats) bool { return st.Bytes < j.cfg.MaxBytes })
+				n--
 			}
 		}
 		if round%2 == 0 {
@@ -438,4 +439,38 @@ func FuzzDigest(f *testing.F) {
 			t.Errorf("%v, then %v", d, again)
 		}
 	})
+}
+
+// Where no digest can be written, new records are lost in the end, and nothing that
+// is there; and it is not tried at every write.
+func TestRoomCannotBeMade(t *testing.T) {
+	dir, s := t.TempDir(), newStore()
+	j := open(t, dir, nil, small)
+	paced(t, j, bulky, 0, 50)
+	oldest := strings.TrimSuffix(glob(t, dir, recordExt)[0], recordExt)
+	obstacle := oldest + digestExt + tmpExt
+	if err := os.Mkdir(obstacle, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	n := 50
+	for j.Append(encode(t, bulky(n))) == nil {
+		n++
+	}
+	if st := j.Stats(); st.Bytes > 2*64<<10 || st.Lost.Disk != 1 || st.DigestErrors > 5 {
+		t.Errorf("Stats: %+v", st)
+	}
+	if err := os.Remove(obstacle); err != nil {
+		t.Fatal(err)
+	}
+	until(t, j, "room", func(st Stats) bool { return st.Bytes < 64<<10 })
+	if err := j.Append(encode(t, bulky(n))); err != nil {
+		t.Error(err)
+	}
+	closeNow(t, j)
+	j = open(t, dir, s, small)
+	syncNow(t, j)
+	want, _ := sums(n+1, bulky)
+	if got := s.total(); !maps.Equal(got, want) || s.lost != 0 {
+		t.Errorf("%d lost; rows:\n got %v\nwant %v", s.lost, got, want)
+	}
 }

@@ -411,3 +411,66 @@ func TestPositionBehindEnd(t *testing.T) {
 		t.Errorf("ids: %v", s.position)
 	}
 }
+
+// A position in the middle of a frame, which no sound store has, loses that frame
+// and no other.
+func TestPositionInFrame(t *testing.T) {
+	dir := t.TempDir()
+	s := newStore()
+	j := open(t, dir, nil, nil)
+	fill(t, j, newRecord, 0, 5)
+	_, _, end := j.shelf.bounds()
+	closeNow(t, j)
+	s.position[mustID(t, dir)] = memory.Position{Segment: end.Segment, Offset: segmentHead + 10}
+	j = open(t, dir, s, nil)
+	syncNow(t, j)
+	for n, want := range []int{0, 1, 1, 1, 1} {
+		if got := s.times(n); got != want {
+			t.Errorf("record %d: %d times, want %d", n, got, want)
+		}
+	}
+	if s.lost != 0 || len(s.problems) > 0 {
+		t.Errorf("%d lost; %v", s.lost, s.problems)
+	}
+}
+
+// The end of a segment that is being written was damaged and counted; the store,
+// put back by a batch, is given the rest as before.
+func TestSeekToDamagedEnd(t *testing.T) {
+	dir := t.TempDir()
+	s := newStore()
+	j := open(t, dir, s, nil)
+	fill(t, j, newRecord, 0, 3)
+	syncNow(t, j)
+	s.mu.Lock()
+	fill(t, j, newRecord, 3, 6)
+	_, _, end := j.shelf.bounds()
+	truncate(t, filepath.Join(dir, segmentName(end.Segment, recordExt)), end.Offset-5)
+	s.mu.Unlock()
+	syncNow(t, j)
+	failed := false
+	s.after = func(_ context.Context, b memory.Batch) error {
+		if failed {
+			return nil
+		}
+		failed = true
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.position[mustID(t, dir)] = end // as before the batch
+		for i := range b.Records {
+			delete(s.records, b.Records[i].QueueID)
+		}
+		return errors.New("restored")
+	}
+	fill(t, j, newRecord, 6, 9)
+	syncNow(t, j)
+	fill(t, j, newRecord, 9, 12)
+	syncNow(t, j)
+	kept := 0
+	for n := range 12 {
+		kept += s.times(n)
+	}
+	if kept+int(s.lost) != 12 || s.lost != 1 {
+		t.Errorf("%d loaded, %d lost; %v", kept, s.lost, s.problems)
+	}
+}
