@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -142,14 +143,22 @@ func BenchmarkRead(b *testing.B) {
 		run("Search/no-such-result", search(Query{Result: "temperror"}))
 		run("Count", func(int) error { _, err := s.Count(ctx, time.Time{}, time.Time{}); return err })
 		run("PolicyDomains", func(int) error { _, err := s.PolicyDomains(ctx, memory.DayOf(epoch0)+15); return err })
-		b.Run("Records", func(b *testing.B) {
+		b.Run("Records", func(b *testing.B) { // of the first hundred thousand
+			enough := errors.New("enough")
+			most := min(n, 100_000)
 			for range b.N {
 				got := 0
-				if err := s.Records(ctx, time.Time{}, time.Time{}, func(*memory.Record) error { got++; return nil }); err != nil || got != n {
+				err := s.Records(ctx, time.Time{}, time.Time{}, func(*memory.Record) error {
+					if got++; got == most {
+						return enough
+					}
+					return nil
+				})
+				if err != enough {
 					b.Fatal(got, err)
 				}
 			}
-			b.ReportMetric(float64(b.N)*float64(n)/b.Elapsed().Seconds(), "records/s")
+			b.ReportMetric(float64(b.N)*float64(most)/b.Elapsed().Seconds(), "records/s")
 		})
 	})
 }

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // quick shortens what leadership waits for.
@@ -185,4 +187,23 @@ func TestLeaderIsCutOff(t *testing.T) {
 	})
 	ctl("start")
 	eventually(t, 20*time.Second, l.leads)
+}
+
+// The server is told to find out soon that the leader's host has vanished.
+func TestLeaderIsWatchedByTheServer(t *testing.T) {
+	db := postgresDatabase(t)
+	s := db.open(t)
+	conn, err := s.connectLeader(t.Context(), must(pgx.ParseConfig(db.url)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	for name, want := range map[string]string{
+		"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3", "tcp_user_timeout": "20s",
+	} {
+		var got string
+		if err := conn.QueryRow(t.Context(), `SHOW `+name).Scan(&got); err != nil || got != want {
+			t.Errorf("%s = %q, want %q (%v)", name, got, want, err)
+		}
+	}
 }
