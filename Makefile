@@ -26,7 +26,8 @@ FUZZ       ?= .
 FUZZTIME   ?= 10m
 BENCH      ?= .
 BENCHTIME  ?= 2s
-BENCH_PKGS ?= ./internal/inbound ./internal/milter ./internal/auth/... ./internal/resolver ./internal/settings
+BENCH_PKGS ?= ./internal/inbound ./internal/milter ./internal/auth/... ./internal/resolver ./internal/settings ./internal/memory \
+	./internal/journal ./internal/store ./internal/report ./internal/report/outgoing ./internal/simulate
 RUN        ?= .
 SOAK       ?= TestKilledUnderLoad|TestStoreAway
 
@@ -64,7 +65,7 @@ fetch: ## unpack PostgreSQL, promtool and readers of reports below build/ (as ro
 	@echo "== programs to test with"
 	@scripts/fetch-postgres
 	@scripts/fetch-promtool
-	@[ ! -x scripts/fetch-readers ] || scripts/fetch-readers
+	@scripts/fetch-readers
 
 .PHONY: lint
 lint: $(STATICCHECK) ## gofmt, go vet and staticcheck
