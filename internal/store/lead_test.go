@@ -199,7 +199,7 @@ func TestLeaderIsWatchedByTheServer(t *testing.T) {
 	}
 	defer conn.Close(context.Background())
 	for name, want := range map[string]string{
-		"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3", "tcp_user_timeout": "20s",
+		"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3", "tcp_user_timeout": "20000",
 	} {
 		var got string
 		if err := conn.QueryRow(t.Context(), `SHOW `+name).Scan(&got); err != nil || got != want {

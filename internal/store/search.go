@@ -141,12 +141,17 @@ func (q *Query) plan() (p searchPlan, byDay bool) {
 		id = "m.message"
 		w.b.WriteString("m.day = $1 AND m.message >= $2 AND m.message < $3")
 	case q.Action != "", q.Result != "":
-		w.b.WriteString("m.day = $1 AND m.id >= $2 AND m.id < $3")
+		return q.planByOutcome(), true
 	default:
 		return p, false
 	}
 	q.domains(w, id, byDomain)
-	q.outcome(w, byDomain)
+	if q.Action != "" {
+		w.and("m.action = %s", q.Action)
+	}
+	if q.Result != "" {
+		w.and("m.result = %s", q.result())
+	}
 	table := "messages m"
 	if byDomain {
 		table = "message_domains m"
@@ -184,25 +189,44 @@ func (q *Query) domains(w *where, id string, byDomain bool) {
 	w.and("EXISTS (SELECT 1 FROM message_domains d WHERE d.day = m.day AND d.message = "+id+" AND d.roles >= 4 AND d.domain IN ("+list+"))", names...)
 }
 
-// outcome adds the conditions on action and result.
-func (q *Query) outcome(w *where, byDomain bool) {
-	result := q.Result
-	if result == "-" {
-		result = ""
+// result is the word of the database.
+func (q *Query) result() string {
+	if q.Result == "-" {
+		return ""
 	}
-	if q.Action != "" {
-		w.and("m.action = %s", q.Action)
-	} else if q.Result != "" && !byDomain {
-		// All there are, so that the index on action and result serves.
-		w.and("m.action IN (" + actionWords + ")")
-	}
-	if q.Result != "" {
-		w.and("m.result = %s", result)
-	}
+	return q.Result
 }
 
-// actionWords are the actions that a message may have met.
-const actionWords = `'bypass', 'quarantine', 'reject', 'defer', 'discard', ''`
+// Words that a message may have for action and result.
+var (
+	actionWords = []string{"bypass", "quarantine", "reject", "defer", "discard", ""}
+	resultWords = []string{"none", "pass", "fail", "temperror", "permerror", ""}
+)
+
+// planByOutcome searches by action and result alone. Each pair of them is read
+// from the index in the order of time, and as far as the limit only; then the
+// newest of all are taken. Told as one condition, the databases would rather look
+// at every message of the day.
+func (q *Query) planByOutcome() searchPlan {
+	actions, results := actionWords, resultWords
+	if q.Action != "" {
+		actions = []string{q.Action}
+	}
+	if q.Result != "" {
+		results = []string{q.result()}
+	}
+	p := searchPlan{}
+	var parts []string
+	for _, action := range actions {
+		for _, result := range results {
+			parts = append(parts, fmt.Sprintf(`SELECT id FROM (SELECT id FROM messages
+				WHERE day = $1 AND action = $%d AND result = $%d AND id >= $2 AND id < $3 ORDER BY id DESC LIMIT $4) m`, len(p.args)+5, len(p.args)+6))
+			p.args = append(p.args, action, result)
+		}
+	}
+	p.sql = strings.Join(parts, ` UNION ALL `) + ` ORDER BY id DESC LIMIT $4`
+	return p
+}
 
 // searchDays runs the plan for the days that have messages, the last one first,
 // until there are enough or the time is over.
