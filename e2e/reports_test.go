@@ -130,7 +130,7 @@ func yesterday() (name string, begin, end int64) {
 // TestReports has mail of several domains judged, lets the day end, and follows the
 // reports: by Postfix to the domains' mail server, and back, where they bounce.
 func TestReports(t *testing.T) {
-	reported := []string{"plain.example", "outside.example", "unasked.example", "gone.example", "late.example"}
+	reported := []string{"plain.example", "outside.example", "unasked.example", "gone.example", "down.example", "late.example"}
 	awaitNoon(t)
 	sendReported(t, reported)
 	endDay(t, here.dmarcd, reported)
@@ -164,6 +164,14 @@ func TestReports(t *testing.T) {
 		if _, arrived := here.sink.awaitWhere(reportsFrom, deliveryLimit, bounce); !arrived {
 			t.Errorf("the bounce itself did not come to %s", reportsFrom)
 		}
+	})
+	t.Run("host down", func(t *testing.T) { // Postfix gives it up after days, with a status of class 4
+		const to = "dmarc@down.example"
+		got := here.dmarcd.awaitDelivery(t, "down.example", to, "failed", "bounced", deliveryLimit)
+		if !strings.Contains(got.Error, "Connection refused") {
+			t.Errorf("the error does not say why: %+v", got)
+		}
+		here.dmarcd.checkSuppressed(t, to)
 	})
 	t.Run("bounce from outside", func(t *testing.T) { eachMTA(t, checkLateBounce) })
 	t.Run("by hand", checkByHand)

@@ -42,10 +42,11 @@ type BounceRecipient struct {
 	RemoteMTA  string // "" if not told
 }
 
-// Failed tells a permanent failure, the only kind that counts against an
-// address: Action failed with a Status of class 5 (RFC 3463 section 2).
+// Failed tells that the mail was given up, which alone counts against an address:
+// Action failed (RFC 3464 section 2.3.3) with a Status of class 5 or, where an MTA
+// tried in vain for as long as it keeps mail, of class 4 (RFC 3463 section 2).
 func (r *BounceRecipient) Failed() bool {
-	return r.Action == "failed" && strings.HasPrefix(r.Status, "5.")
+	return r.Action == "failed" && (strings.HasPrefix(r.Status, "5.") || strings.HasPrefix(r.Status, "4."))
 }
 
 // Address is the recipient as we knew it, if it was told, else as the MTA did.

@@ -44,8 +44,10 @@ func TestBounceFailed(t *testing.T) {
 		want           bool
 	}{
 		{"failed", "5.1.1", true},
-		{"failed", "4.4.7", false},
+		{"failed", "4.4.7", true},
+		{"failed", "2.0.0", false},
 		{"failed", "", false},
+		{"delayed", "4.4.1", false},
 		{"delayed", "5.1.1", false},
 	} {
 		r := BounceRecipient{Action: c.action, Status: c.status}
