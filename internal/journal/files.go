@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"dmarcd/internal/memory"
 )
 
 // file is what is written of a segment.
@@ -23,8 +25,9 @@ type file interface {
 }
 
 const (
-	lockName = "lock"
-	idName   = "id"
+	lockName    = "lock"
+	idName      = "id"
+	versionName = "version"
 )
 
 // makeDir makes the directory, and sees to it that it stays after a power cut.
@@ -94,6 +97,32 @@ func readID(dir string) (string, error) {
 func writeID(dir, id string) error {
 	return writeFile(filepath.Join(dir, idName), func(w io.Writer) error {
 		_, err := io.WriteString(w, id+"\n")
+		return err
+	})
+}
+
+// checkVersion refuses a journal that holds records of a newer dmarcd, which this
+// one could only throw away, and notes that it holds ours from now on.
+func checkVersion(dir string) error {
+	path := filepath.Join(dir, versionName)
+	b, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	has := 0
+	if err == nil {
+		if has, err = strconv.Atoi(strings.TrimSpace(string(b))); err != nil {
+			return fmt.Errorf("%s does not hold a number; write 1 into it if no newer dmarcd ran here", path)
+		}
+	}
+	switch {
+	case has > memory.Version:
+		return fmt.Errorf("%w: %s may hold records of version %d, this dmarcd reads %d; let the newer one load them, or move the folder away", ErrNewer, dir, has, memory.Version)
+	case has == memory.Version:
+		return nil
+	}
+	return writeFile(path, func(w io.Writer) error {
+		_, err := fmt.Fprintln(w, memory.Version)
 		return err
 	})
 }

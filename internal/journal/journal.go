@@ -23,6 +23,8 @@ import (
 var (
 	// ErrLocked says that another process has the journal.
 	ErrLocked = errors.New("journal: in use by another process")
+	// ErrNewer says that the journal holds records of a newer version of dmarcd.
+	ErrNewer = errors.New("journal: of a newer dmarcd")
 	// ErrRecord is wrapped by an error of Sink.Load which says that the batch holds
 	// something that the store will never take, whatever is tried.
 	ErrRecord = errors.New("journal: the store refuses a record")
@@ -151,6 +153,9 @@ func Open(cfg Config) (*Journal, error) {
 
 // open reads what the directory holds and makes the parts, not yet running.
 func (j *Journal) open() error {
+	if err := checkVersion(j.cfg.Dir); err != nil {
+		return err
+	}
 	id, err := readID(j.cfg.Dir)
 	if err != nil {
 		return err

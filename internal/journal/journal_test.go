@@ -269,3 +269,29 @@ func TestCloseHangingStore(t *testing.T) {
 	close(release)
 	j.workers.Wait()
 }
+
+// TestNewerJournalIsLeftAlone refuses a journal with records that this version
+// cannot read, and keeps them.
+func TestNewerJournalIsLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	j := open(t, dir, nil, nil)
+	fill(t, j, newRecord, 0, 5)
+	closeNow(t, j)
+	path := filepath.Join(dir, versionName)
+	if err := os.WriteFile(path, []byte(strconv.Itoa(memory.Version+1)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(Config{Dir: dir}); !errors.Is(err, ErrNewer) || !strings.Contains(err.Error(), "version 2") {
+		t.Errorf("a newer journal: %v", err)
+	}
+	if err := os.WriteFile(path, []byte("0\n"), 0o600); err != nil { // an older one
+		t.Fatal(err)
+	}
+	s := newStore()
+	j = open(t, dir, s, nil)
+	syncNow(t, j)
+	s.check(t, 5)
+	if b, err := os.ReadFile(path); err != nil || strings.TrimSpace(string(b)) != strconv.Itoa(memory.Version) {
+		t.Errorf("the version is noted as %q, %v", b, err)
+	}
+}

@@ -28,7 +28,7 @@ func openShelf(cfg *Config, n *note) (*shelf, error) {
 			s.last = max(s.last, number)
 		case strings.HasSuffix(e.Name(), tmpExt):
 			s.unlink(e.Name())
-		case e.Name() != lockName && e.Name() != idName && e.Name() != noteName:
+		case e.Name() != lockName && e.Name() != idName && e.Name() != versionName && e.Name() != noteName:
 			cfg.Log.Warn("journal: a file that is none of ours is left alone", "file", filepath.Join(cfg.Dir, e.Name()))
 		}
 	}

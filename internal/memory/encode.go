@@ -9,7 +9,13 @@ import (
 // ErrEncoding says that bytes are no record that this version can read.
 var ErrEncoding = errors.New("memory: not a record")
 
-// Versions of the encodings, their first byte.
+// Version is the newest of the encodings that this program writes and reads: each
+// begins with the octet of its own version. Whoever adds a field, a word or a cause
+// raises the version of what holds it and Version with it, and goes on reading the
+// older ones.
+const Version = 1
+
+// Versions of the encodings.
 const (
 	recordVersion = 1
 	tallyVersion  = 1

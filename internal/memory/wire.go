@@ -11,7 +11,7 @@ import (
 
 // The encoding of what is remembered: fields one after the other, without names.
 // Numbers are varints, text has its length before it, lists their count. A first
-// byte tells the version; a later one may only add fields at the end.
+// byte tells the version; see Version.
 
 // writer appends to a slice.
 type writer struct{ b []byte }

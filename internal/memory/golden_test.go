@@ -1,0 +1,119 @@
+package memory
+
+import (
+	"encoding/hex"
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"dmarcd/internal/auth/arc"
+	"dmarcd/internal/auth/dkim"
+	"dmarcd/internal/auth/dmarc"
+	"dmarcd/internal/auth/spf"
+	"dmarcd/internal/dns"
+	"dmarcd/internal/policy"
+)
+
+// storedRecord is what testdata/record-1.hex holds: something else in every field.
+func storedRecord(t *testing.T) *Record {
+	t.Helper()
+	rec, err := dmarc.ParseRecord("v=DMARC1; p=reject; rua=mailto:d@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := dns.MustParse
+	d := policy.Decision{
+		Action: policy.Quarantine, Would: policy.Reject, Reason: policy.ReasonPolicy, Rule: "dmarc.actions.reject",
+		Reply: policy.Reply{Code: 550, Enhanced: "5.7.1", Text: "no"}, Comment: "a comment",
+		Evaluated: true, Ran: policy.Checks{DKIM: true}, Status: dmarc.Fail,
+	}
+	return &Record{
+		At: time.Date(2026, 11, 25, 1, 2, 3, 4000, time.UTC), QueueID: "queue", MessageID: "id@example.com", MTA: "Postfix 3.7.11",
+		ClientIP: netip.MustParseAddr("2001:db8::1"), Helo: "helo.example", Sender: "a@sender.example", EnvelopeFrom: name("sender.example"),
+		Recipients: []string{"b@example.org"},
+		Verdict: policy.Verdict{
+			Authors: []dns.Name{name("example.com")},
+			SPF: spf.Result{
+				Status: spf.Softfail, Domain: name("sender.example"), Scope: spf.MailFrom, Mechanism: "~all", Chain: []string{"sender.example"},
+				Terms: []string{"~all"}, Lookups: 1, Voids: 2, Explanation: "why", ClientIP: netip.MustParseAddr("192.0.2.1"), WalkCut: true,
+				Walk: []spf.Step{{Domain: name("sender.example"), Term: "a", Depth: 1, Outcome: spf.NoMatch, Result: spf.Fail, Target: name("t.example"), Personal: true}},
+			},
+			DKIM: []dkim.Result{{
+				Status: dkim.Fail, Domain: name("example.com"), Selector: "s1", Identity: "@example.com", Algorithm: "rsa-sha256", Header: "relaxed",
+				Body: "simple", KeyBits: 2048, Partial: true, Processed: true, SigPrefix: "abcd1234", Err: &Reported{Text: "wrong", causes: 1 << 15},
+			}},
+			DMARC: dmarc.Result{
+				Status: dmarc.Fail, Author: name("example.com"), OrgDomain: name("org.example"), PolicyDomain: name("policy.example"), Record: rec,
+				Source: "p", Requested: dmarc.PolicyReject, Policy: dmarc.PolicyQuarantine, NonExistent: true, DKIMAligned: true,
+				Walk:       []dmarc.Step{{Name: name("example.com"), Record: rec, Text: rec.Text}},
+				Alignments: []dmarc.Alignment{dmarc.Unaligned, dmarc.Aligned}, Err: &Reported{Text: "trouble", causes: 1 << 2},
+			},
+			SPFAlignment: dmarc.Unaligned, DKIMAlignments: []dmarc.Alignment{dmarc.Aligned},
+			ARC: arc.Result{
+				Status: arc.Pass, OldestPass: 1, Temporary: true,
+				Hops: []arc.Hop{{Instance: 1, SealDomain: name("seal.example"), SealSelector: "x", AMSDomain: name("ams.example"), AMSSelector: "y", FromSigned: true, Results: "dmarc=pass"}},
+			},
+		},
+		DeferLapsed: true, Forged: 3, Decision: d, Chosen: 0,
+		Outcomes: []Outcome{{
+			Domains: []dns.Name{name("example.org")}, Decision: d, Mode: policy.Monitor, Criteria: policy.CriteriaHES,
+			Quarantine: policy.QuarantineHold, DailyReports: true, File: "policy.yaml", Line: 12,
+		}},
+		Added: []string{"X: y"}, Removed: []string{"Z[1]"}, Hold: "held", Redirect: "r@example.org", Tag: "[FAIL]", Mixed: "mildest", PSL: true,
+		Trace: storedTrace(),
+	}
+}
+
+func storedTrace() *Trace {
+	return &Trace{Cut: true, Answers: []Answer{
+		{Name: "_dmarc.example.com", Type: "TXT", Texts: []string{`"v=DMARC1; p=reject"`}, Took: 12 * time.Millisecond},
+		{Name: "x.example", Type: "A", Error: "temporary: time-out"},
+	}}
+}
+
+func storedTally() Tally {
+	return Tally{Day: 20782, PolicyDomain: dns.MustParse("example.com"), Record: "v=DMARC1; p=none", PSL: true, Row: "key", Failed: true, Count: 7, Last: 1795600000}
+}
+
+// stored reads the octets of a file.
+func stored(t *testing.T, name string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", name+".hex"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := hex.DecodeString(strings.Join(strings.Fields(string(text)), ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestStoredIsRead reads what was stored by version 1 and must be readable for as
+// long as anybody has it. These files never change; a new version gets new ones.
+func TestStoredIsRead(t *testing.T) {
+	r, err := DecodeRecord(stored(t, "record-1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := storedRecord(t); !reflect.DeepEqual(r, want) {
+		t.Errorf("record:\n got %+v\nwant %+v", r, want)
+	}
+	if e := r.Verdict.DKIM[0].Err; !errors.Is(e, dkim.ErrBodyHash) {
+		t.Errorf("the cause of %v moved", e)
+	}
+	if e := r.Verdict.DMARC.Err; !errors.Is(e, dns.ErrTemporary) {
+		t.Errorf("the cause of %v moved", e)
+	}
+	if trace, err := DecodeTrace(stored(t, "trace-1")); err != nil || !reflect.DeepEqual(trace, storedTrace()) {
+		t.Errorf("trace: %+v, %v", trace, err)
+	}
+	if tally, err := DecodeTally(stored(t, "tally-1")); err != nil || tally != storedTally() {
+		t.Errorf("tally: %+v, %v", tally, err)
+	}
+}
