@@ -31,7 +31,7 @@ type daemon struct {
 // what stands for each of the words, and the policy that all share.
 func newDaemon(name, config string, words ...string) (*daemon, error) {
 	d := &daemon{name: name}
-	if err := os.MkdirAll(d.state(), 0o750); err != nil {
+	if err := errors.Join(os.MkdirAll(d.path(""), 0o755), os.MkdirAll(d.state(), 0o750)); err != nil {
 		return nil, err
 	}
 	key, err := x509.MarshalPKCS8PrivateKey(signingKey())

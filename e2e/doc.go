@@ -6,6 +6,11 @@
 //	       ─SMTP→ Sendmail ─milter→    "    │
 //	                  └──────SMTP→ sink     └─ reject, hold, deliver
 //
+// What dmarcd remembers of that mail is then asked for, and its reports are
+// followed: by Postfix to the senders' mail servers, which are the sink again, and
+// back by the milter, where they bounce. A day is made to end by putting the
+// records of its mail a day back while dmarcd is down.
+//
 // The tests are behind the build tag e2e and are run by "make e2e", which first
 // has scripts/fetch-mtas unpack both MTAs below build/. They need root: the test
 // binary runs itself again in namespaces of its own (network, mounts,
@@ -18,7 +23,8 @@
 //
 //   - testdata/postfix and deploy/postfix: what Postfix is told
 //   - testdata/sendmail and deploy/sendmail: what Sendmail is told
-//   - testdata/dmarcd: the daemon's two files
+//   - testdata/dmarcd: the daemon's two files, and those of one whose reports meet
+//     trouble
 //   - testdata/zone: who publishes what
 //   - cases_test.go: who sends what, and what must come of it
 package e2e

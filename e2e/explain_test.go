@@ -4,9 +4,13 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -166,4 +170,35 @@ func TestHeldCommands(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestWhoMayAsk has a user ask the running daemon: in the group of its socket, and not.
+func TestWhoMayAsk(t *testing.T) {
+	const nobody, nogroup = 65534, 65534
+	// Where the program was built others may have no access.
+	program := filepath.Join(scratch, "bin", "dmarcd")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(program), 0o755), os.WriteFile(program, nil, 0o755), bind(os.Getenv(envDaemon), program)); err != nil {
+		t.Fatal(err)
+	}
+	for name, who := range map[string]struct {
+		gid  uint32
+		code int
+		says string
+	}{
+		"in the group": {gid: uint32(os.Getgid()), code: 1, says: "is remembered"},
+		"stranger":     {gid: nogroup, code: 2, says: "admin.sock is for the user root, the group root and root"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd := exec.Command(program, "explain", "0NOTHING0", "-c", here.dmarcd.config())
+			cmd.Dir = "/"
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: who.gid}}
+			out, err := cmd.CombinedOutput()
+			if cmd.ProcessState == nil {
+				t.Fatal(err)
+			}
+			if code := cmd.ProcessState.ExitCode(); code != who.code || !strings.Contains(string(out), who.says) {
+				t.Errorf("ended with status %d, want %d and %q:\n%s", code, who.code, who.says, out)
+			}
+		})
+	}
 }

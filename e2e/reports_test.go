@@ -131,7 +131,7 @@ func yesterday() (name string, begin, end int64) {
 // reports: by Postfix to the domains' mail server, and back, where they bounce.
 func TestReports(t *testing.T) {
 	reported := []string{"plain.example", "outside.example", "unasked.example", "gone.example", "down.example", "late.example"}
-	awaitNoon(t)
+	passMidnight(t)
 	sendReported(t, reported)
 	endDay(t, here.dmarcd, reported)
 	for _, domain := range reported {
@@ -177,8 +177,8 @@ func TestReports(t *testing.T) {
 	t.Run("by hand", checkByHand)
 }
 
-// awaitNoon lets midnight (UTC) pass, if it is near: the test is about a day that ends.
-func awaitNoon(t *testing.T) {
+// passMidnight waits for midnight (UTC), if it is near: yesterday must stay yesterday.
+func passMidnight(t *testing.T) {
 	const near = 2 * time.Minute
 	if left := time.Until(time.Now().UTC().Truncate(24 * time.Hour).Add(24 * time.Hour)); left < near {
 		t.Logf("waiting %v for midnight", left)
