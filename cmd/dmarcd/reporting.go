@@ -74,6 +74,9 @@ const authResultsName = "Authentication-Results"
 // failureReport hands a message to those who report on single failures (RFC 9991).
 // One that was refused has its results too, though nobody was sent them.
 func (k *keeper) failureReport(r *memory.Record, out *filter.Outcome) {
+	if s := &k.settings().Reports; !s.Enabled || !s.Failure.Enabled {
+		return
+	}
 	for _, f := range out.Insert {
 		if f.Name == authResultsName {
 			k.reports.Fail(outgoing.Message{Record: r, Header: out.Header, AuthenticationResults: strings.TrimSpace(unfold(f.Value))})
@@ -105,14 +108,24 @@ func (k *keeper) readBounces(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case raw := <-k.bounces:
-			for _, err := k.reports.Bounce(ctx, raw); errors.Is(err, store.ErrUnavailable); _, err = k.reports.Bounce(ctx, raw) {
-				select {
-				case <-ctx.Done():
-					return
-				case <-time.After(again):
-				}
+			_, err := k.reports.Bounce(ctx, raw)
+			for errors.Is(err, store.ErrUnavailable) && rest(ctx, again) {
+				_, err = k.reports.Bounce(ctx, raw)
+			}
+			if err != nil {
+				k.log.Warn("a bounce of a report was not looked at", "error", err.Error())
 			}
 		}
+	}
+}
+
+// rest waits; it returns false if ctx ended first.
+func rest(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
 	}
 }
 

@@ -9,12 +9,6 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// Limits of RFC 7208 section 4.6.4, for people.
-const (
-	maxLookups = 10
-	maxVoids   = 2
-)
-
 func (t *teller) spf() SPF {
 	s := &t.v.SPF
 	out := SPF{

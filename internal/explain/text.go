@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"dmarcd/internal/auth/spf"
 	"dmarcd/internal/policy"
 )
 
@@ -126,7 +127,7 @@ func (s *SPF) write(p *page) {
 		p.row("", "... and more terms than are kept")
 	}
 	if s.Lookups > 0 || s.Voids > 0 {
-		p.row("look-ups", "%d of %d, found nothing: %d of %d", s.Lookups, maxLookups, s.Voids, maxVoids)
+		p.row("look-ups", "%d of %d, found nothing: %d of %d", s.Lookups, spf.MaxLookups, s.Voids, spf.MaxVoids)
 	}
 	if s.Explanation != "" {
 		p.row("explanation", "%s", quoted(s.Explanation))
@@ -134,7 +135,7 @@ func (s *SPF) write(p *page) {
 	p.row("error", "%s", s.Error)
 }
 
-func indent(depth int) string { return strings.Repeat("  ", min(max(depth, 0), maxLookups)) }
+func indent(depth int) string { return strings.Repeat("  ", min(max(depth, 0), spf.MaxLookups)) }
 
 // text is a term with what came of it.
 func (t *Term) text() string {

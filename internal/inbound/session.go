@@ -135,12 +135,14 @@ func (s *session) EndOfMessage(_ context.Context, queueID string) milter.Outcome
 	began := s.config.Now()
 	o := s.tx.EndOfMessage(queueID)
 	s.tx = nil
+	if !s.test {
+		s.record(&o)
+		s.deliverBounce(&o)
+	}
 	took := s.config.Now().Sub(began)
 	s.log(&o, took)
 	if !s.test {
 		s.config.Observer.Message(&o, took)
-		s.record(&o)
-		s.deliverBounce(&o)
 	}
 	return answer(&o)
 }

@@ -63,7 +63,7 @@ func (p *ahead) stop() {
 // ahead and look-ups spent stay within ten together: what is asked ahead in vain
 // is at most what the check had left (RFC 7208 section 4.6.4).
 func (p *ahead) plan(e *evaluation, rec *record, domain dns.Name) {
-	room := maxLookups - p.planned - (e.lookups - p.used)
+	room := MaxLookups - p.planned - (e.lookups - p.used)
 	first := true // is about to be asked by the evaluation itself
 	for i := range rec.mechanisms {
 		t := &rec.mechanisms[i]

@@ -10,10 +10,11 @@ import (
 
 // Processing limits, RFC 7208 section 4.6.4.
 const (
-	maxLookups = 10 // terms with look-ups, in one check with all its includes
-	maxVoids   = 2  // terms whose look-ups found nothing
-	maxMX      = 10 // hosts of one mx mechanism
-	maxPTR     = 10 // names of the client's address
+	MaxLookups = 10 // terms with look-ups, in one check with all its includes
+	MaxVoids   = 2  // terms whose look-ups found nothing
+
+	maxMX  = 10 // hosts of one mx mechanism
+	maxPTR = 10 // names of the client's address
 )
 
 // evaluation is the state of one check.
@@ -36,7 +37,7 @@ type evaluation struct {
 	ahead      *ahead // nil without Prefetch
 
 	// The way to the record at work. Every record but the first costs a look-up.
-	way   [maxLookups + 1]station
+	way   [MaxLookups + 1]station
 	depth int
 	walk  walk
 	// madePersonal tells whether the target made last is of the local part.
@@ -255,7 +256,7 @@ func (e *evaluation) spend(t *term, domain dns.Name) *Error {
 	if err := e.ctx.Err(); err != nil {
 		return tempError(domain, t.text, ended(err))
 	}
-	if e.lookups == maxLookups {
+	if e.lookups == MaxLookups {
 		return permError(domain, t.text, ErrLookupLimit)
 	}
 	e.lookups++
@@ -284,7 +285,7 @@ func (e *evaluation) found(t *term, domain dns.Name, err error) *Error {
 		return nil
 	}
 	e.voided = true
-	if e.voids++; e.voids > maxVoids {
+	if e.voids++; e.voids > MaxVoids {
 		return permError(domain, t.text, fmt.Errorf("%w: %w", ErrVoidLimit, err))
 	}
 	return nil
