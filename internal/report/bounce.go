@@ -49,14 +49,6 @@ func (r *BounceRecipient) Failed() bool {
 	return r.Action == "failed" && (strings.HasPrefix(r.Status, "5.") || strings.HasPrefix(r.Status, "4."))
 }
 
-// Address is the recipient as we knew it, if it was told, else as the MTA did.
-func (r *BounceRecipient) Address() string {
-	if r.Original != "" {
-		return r.Original
-	}
-	return r.Final
-}
-
 // ParseBounce reads a whole mail, or the first 256 KiB of it. A mail that tells
 // of no recipient gives ErrNotBounce; other errors are those of r.
 func ParseBounce(r io.Reader) (Bounce, error) {

@@ -95,7 +95,7 @@ func FuzzParseBounce(f *testing.F) {
 			t.Errorf("%d recipients", n)
 		}
 		for _, r := range b.Recipients {
-			for _, s := range []string{r.Address(), r.Action, r.Status, r.Diagnostic, r.RemoteMTA, b.MessageID, b.Subject, b.ReportingMTA} {
+			for _, s := range []string{r.Original, r.Final, r.Action, r.Status, r.Diagnostic, r.RemoteMTA, b.MessageID, b.Subject, b.ReportingMTA} {
 				if s != tidy(s, maxComment) {
 					t.Errorf("%q is not tidy", s)
 				}
@@ -106,29 +106,29 @@ func FuzzParseBounce(f *testing.F) {
 
 func TestRecognise(t *testing.T) {
 	for _, c := range []struct {
-		name, header              string
-		report, bounce, automatic bool
+		name, header      string
+		report, automatic bool
 	}{
-		{"plain", "Subject: Report on the domain: submitter: x\n", false, false, false},
-		{"of the RFC", "Subject: Report Domain: example.com\n    Submitter: mail.receiver.example\n    Report-ID: <x@example.com>\n", true, false, false},
-		{"lower case", "Subject: Report domain: example.com Submitter: google.com Report-ID: 123\n", true, false, false},
-		{"around", "Subject: [Preview] Report Domain:example.com Submitter:x.example\n", true, false, false},
-		{"encoded", "Subject: =?utf-8?B?UmVwb3J0IERvbWFpbjogZXhhbXBsZS5jb20gU3VibWl0dGVyOiB4LmV4YW1wbGU=?=\n", true, false, false},
-		{"second subject", "Subject: x\nsubject: Report Domain: a.example Submitter: b.example\n", true, false, false},
-		{"failure report", "Content-Type: Multipart/Report; boundary=x;\n report-type=\"Feedback-Report\"\n", true, false, true},
-		{"bounce", "Content-Type: multipart/report; report-type=delivery-status; boundary=x\n", false, true, true},
-		{"receipt", "Content-Type: multipart/report; report-type=disposition-notification\n", false, false, true},
-		{"report without type", "Content-Type: multipart/report\n", false, false, true},
-		{"holiday", "Auto-Submitted: auto-replied; x=y\n", false, false, true},
-		{"no holiday", "Auto-Submitted: no\n", false, false, false},
-		{"null sender", "Return-Path: <>\n", false, false, true},
-		{"sender", "Return-Path: <a@example.com>\nPrecedence: bulk\n", false, false, false},
-		{"auto reply", "Precedence: auto_reply\n", false, false, true},
+		{"plain", "Subject: Report on the domain: submitter: x\n", false, false},
+		{"of the RFC", "Subject: Report Domain: example.com\n    Submitter: mail.receiver.example\n    Report-ID: <x@example.com>\n", true, false},
+		{"lower case", "Subject: Report domain: example.com Submitter: google.com Report-ID: 123\n", true, false},
+		{"around", "Subject: [Preview] Report Domain:example.com Submitter:x.example\n", true, false},
+		{"encoded", "Subject: =?utf-8?B?UmVwb3J0IERvbWFpbjogZXhhbXBsZS5jb20gU3VibWl0dGVyOiB4LmV4YW1wbGU=?=\n", true, false},
+		{"second subject", "Subject: x\nsubject: Report Domain: a.example Submitter: b.example\n", true, false},
+		{"failure report", "Content-Type: Multipart/Report; boundary=x;\n report-type=\"Feedback-Report\"\n", true, true},
+		{"bounce", "Content-Type: multipart/report; report-type=delivery-status; boundary=x\n", false, true},
+		{"receipt", "Content-Type: multipart/report; report-type=disposition-notification\n", false, true},
+		{"report without type", "Content-Type: multipart/report\n", false, true},
+		{"holiday", "Auto-Submitted: auto-replied; x=y\n", false, true},
+		{"no holiday", "Auto-Submitted: no\n", false, false},
+		{"null sender", "Return-Path: <>\n", false, true},
+		{"sender", "Return-Path: <a@example.com>\nPrecedence: bulk\n", false, false},
+		{"auto reply", "Precedence: auto_reply\n", false, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := header(c.header)
-			if IsReportMail(h) != c.report || IsBounce(h) != c.bounce || IsAutomatic(h) != c.automatic {
-				t.Errorf("report %v, bounce %v, automatic %v", IsReportMail(h), IsBounce(h), IsAutomatic(h))
+			if IsReportMail(h) != c.report || IsAutomatic(h) != c.automatic {
+				t.Errorf("report %v, automatic %v", IsReportMail(h), IsAutomatic(h))
 			}
 		})
 	}

@@ -31,7 +31,6 @@ const (
 	DeliverySpam      Delivery = "spam"
 	DeliveryPolicy    Delivery = "policy"
 	DeliveryReject    Delivery = "reject"
-	DeliveryOther     Delivery = "other"
 )
 
 // Failure is a failure report on one message, or on several that failed alike

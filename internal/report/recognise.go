@@ -28,10 +28,6 @@ func IsReportMail(h *message.Header) bool {
 	return reportType(h) == "feedback-report"
 }
 
-// IsBounce tells whether a header is that of a delivery status notification (RFC
-// 3464 section 2), which ParseBounce reads.
-func IsBounce(h *message.Header) bool { return reportType(h) == "delivery-status" }
-
 // IsAutomatic tells whether a program wrote the mail in answer to another or by
 // itself: a bounce, a receipt, an auto-reply (RFC 3834 section 5), or one that
 // came from the null reverse-path.
