@@ -96,7 +96,9 @@ func TestSingleImporters(t *testing.T) {
 		"github.com/miekg/dns":           "resolver",
 		"database/sql":                   "store",
 		"modernc.org/sqlite":             "store",
+		"modernc.org/sqlite/lib":         "store",
 		"github.com/jackc/pgx/v5":        "store",
+		"github.com/jackc/pgx/v5/pgconn": "store",
 		"github.com/jackc/pgx/v5/stdlib": "store",
 	}
 	for path, imports := range sources(t, "..") {
