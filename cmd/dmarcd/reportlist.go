@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -182,7 +183,11 @@ func reportShow(ctx context.Context, o *reportShowOptions, name string, s stream
 		r := &shown.Report
 		fmt.Fprintf(s.out, "    Report-ID    %s\n", r.ReportID)
 		if r.FileName != "" {
-			fmt.Fprintf(s.out, "    file         %s (%d octets%s)\n", r.FileName, r.Octets, map[bool]string{false: ", not kept any more"}[r.Stored])
+			kept := ""
+			if !r.Stored {
+				kept = ", not kept any more"
+			}
+			fmt.Fprintf(s.out, "    file         %s (%d octets%s)\n", r.FileName, r.Octets, kept)
 		}
 		fmt.Fprintf(s.out, "    subject      %s\n    made         %s\n", r.Subject, r.Made.Format(time.RFC3339))
 		if r.Note != "" {
@@ -201,13 +206,11 @@ func nameReport(name, day string, now time.Time) (outgoing.ShowRequest, error) {
 	if err != nil {
 		return outgoing.ShowRequest{}, err
 	}
-	for _, c := range target {
-		if c == '.' {
-			d, err := parseDay(day, now)
-			return outgoing.ShowRequest{Domain: target, Day: &d}, err
-		}
+	if !strings.Contains(target, ".") {
+		return outgoing.ShowRequest{ReportID: target}, nil
 	}
-	return outgoing.ShowRequest{ReportID: target}, nil
+	d, err := parseDay(day, now)
+	return outgoing.ShowRequest{Domain: target, Day: &d}, err
 }
 
 // writeOut writes a file that is not there yet, or to standard output.
