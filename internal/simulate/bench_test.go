@@ -212,3 +212,22 @@ func TestTop(t *testing.T) {
 		}
 	}
 }
+
+// TestTopSpare takes room that is to spare before it becomes inexact, and shares it.
+func TestTopSpare(t *testing.T) {
+	spare := 30
+	a, b := newTop[int, nothing](8), newTop[int, nothing](8)
+	a.spare, b.spare = &spare, &spare
+	for k := range 28 {
+		a.add(k)
+	}
+	for k := range 18 {
+		b.add(k)
+	}
+	if a.evicted || b.evicted || spare != 0 || len(a.heap) != 28 || len(b.heap) != 18 {
+		t.Errorf("%d and %d keys, inexact %v and %v, %d to spare", len(a.heap), len(b.heap), a.evicted, b.evicted, spare)
+	}
+	if a.add(100); !a.evicted || len(a.heap) != 28 {
+		t.Errorf("%d keys, inexact %v, without room to spare", len(a.heap), a.evicted)
+	}
+}

@@ -10,13 +10,14 @@ import (
 
 // Bounds on what is kept, whatever is replayed: some 150 MB where all of them are met.
 const (
-	maxDomains       = 20000 // recipient domains that something changes for, each counted exactly
-	maxChanges       = 8000  // changes with details, of all recipient domains together
-	maxKeys          = 16    // From domains, and networks, counted of each change
-	overviewKeys     = 2000  // From domains, and networks, counted over all changes
-	overviewPairs    = 8     // kinds of change counted of each of these
-	overviewAddrs    = 8     // addresses counted of each network
-	overviewExamples = 3     // messages shown of each
+	maxDomains       = 20000   // recipient domains that something changes for, each counted exactly
+	maxChanges       = 8000    // changes with details, of all recipient domains together
+	maxKeys          = 16      // From domains, and networks, counted of each change,
+	spareKeys        = 200_000 // and so many more of all changes together, for those that come first
+	overviewKeys     = 2000    // From domains, and networks, counted over all changes
+	overviewPairs    = 8       // kinds of change counted of each of these
+	overviewAddrs    = 8       // addresses counted of each network
+	overviewExamples = 3       // messages shown of each
 )
 
 // Example is one message that would be treated otherwise.
@@ -109,10 +110,11 @@ type domainTally struct {
 	domains  map[dns.Name]*ofDomain
 	details  int   // of all domains
 	others   int64 // changes for domains beyond maxDomains
+	spare    int   // of spareKeys
 }
 
 func newDomainTally(examples int) domainTally {
-	return domainTally{examples: examples, domains: map[dns.Name]*ofDomain{}}
+	return domainTally{examples: examples, domains: map[dns.Name]*ofDomain{}, spare: spareKeys}
 }
 
 func (t *domainTally) add(rec *memory.Record, c *change, k kind) {
@@ -156,6 +158,7 @@ func (t *domainTally) alike(d *ofDomain, c *change) *alike {
 		was: c.was.Treatment, is: c.is.Treatment, cause: c.is.Cause,
 		authors: newTop[string, nothing](maxKeys), sources: newTop[netip.Prefix, nothing](maxKeys),
 	}
+	a.authors.spare, a.sources.spare = &t.spare, &t.spare
 	d.changes = append(d.changes, a)
 	return a
 }
@@ -164,6 +167,7 @@ func (t *domainTally) alike(d *ofDomain, c *change) *alike {
 type overview[K comparable] struct {
 	examples int
 	keys     top[K, ofKey]
+	spare    int // addresses beyond overviewAddrs that networks may still take
 }
 
 // ofKey is what changes for one sender.
@@ -181,7 +185,7 @@ type pairCount struct {
 }
 
 func newOverview[K comparable](examples int) *overview[K] {
-	return &overview[K]{examples: examples, keys: newTop[K, ofKey](overviewKeys)}
+	return &overview[K]{examples: examples, keys: newTop[K, ofKey](overviewKeys), spare: spareKeys}
 }
 
 func (o *overview[K]) add(key K, rec *memory.Record, c *change) {
@@ -194,6 +198,7 @@ func (o *overview[K]) add(key K, rec *memory.Record, c *change) {
 	if _, network := any(key).(netip.Prefix); network {
 		if k.addrs == nil {
 			addrs := newTop[netip.Addr, nothing](overviewAddrs)
+			addrs.spare = &o.spare
 			k.addrs = &addrs
 		}
 		k.addrs.add(rec.ClientIP.Unmap())

@@ -9,10 +9,11 @@ import (
 // "space-saving" method: where there is no room for a new key, it takes the place of
 // the rarest, and its count as well. So a key's count may be too high, by what is
 // known of each, and never too low; a key with more than its share of 1/limit of all
-// is in there for certain. Below the limit all is exact. The same input gives the
-// same answer.
+// is in there for certain. Below the limit all is exact. While there is room to
+// spare, which others share, the limit gives way. The same input gives the same answer.
 type top[K comparable, D any] struct {
 	limit   int
+	spare   *int // keys beyond the limit that may still be taken; nil for none
 	total   int64
 	evicted bool
 	heap    []*counted[K, D] // the rarest first
@@ -44,7 +45,7 @@ func (t *top[K, D]) add(k K) (detail *D, fresh bool) {
 	switch {
 	case c != nil:
 		c.count++
-	case len(t.heap) < t.limit:
+	case len(t.heap) < t.limit || t.widen():
 		c = &counted[K, D]{key: k, count: 1, at: len(t.heap)}
 		t.heap = append(t.heap, c)
 		t.remember(c)
@@ -63,6 +64,17 @@ func (t *top[K, D]) add(k K) (detail *D, fresh bool) {
 	}
 	t.down(c.at)
 	return &c.detail, fresh
+}
+
+// widen raises the limit by one, from what is to spare. A count that is inexact
+// already would not get better.
+func (t *top[K, D]) widen() bool {
+	if t.evicted || t.spare == nil || *t.spare == 0 {
+		return false
+	}
+	*t.spare--
+	t.limit++
+	return true
 }
 
 // clear forgets everything but its room.
