@@ -15,6 +15,7 @@ import (
 
 	"dmarcd/internal/dns"
 	"dmarcd/internal/memory"
+	"dmarcd/internal/report/outgoing"
 )
 
 // benchRowsEnv is how many messages the benchmarks of reads have: 200,000 if unset.
@@ -142,7 +143,10 @@ func BenchmarkRead(b *testing.B) {
 		run("Search/result", search(Query{Result: "fail"}))
 		run("Search/no-such-result", search(Query{Result: "temperror"}))
 		run("Count", func(int) error { _, err := s.Count(ctx, time.Time{}, time.Time{}); return err })
-		run("PolicyDomains", func(int) error { _, err := s.PolicyDomains(ctx, memory.DayOf(epoch0)+15); return err })
+		run("Domains", func(int) error {
+			_, err := s.Reports().Domains(ctx, outgoing.DayOf(epoch0)+15, dns.Name{}, 500)
+			return err
+		})
 		b.Run("Records", func(b *testing.B) { // of the first hundred thousand
 			enough := errors.New("enough")
 			most := min(n, 100_000)
@@ -187,12 +191,12 @@ func BenchmarkTallyDay(b *testing.B) {
 				at = batch.To
 			}
 			wrote := b.Elapsed()
-			domains, err := s.PolicyDomains(ctx, day)
+			domains, err := s.Reports().Domains(ctx, outgoing.Day(day), dns.Name{}, 3000)
 			if err != nil || len(domains) != 2000 {
 				b.Fatal(len(domains), err)
 			}
 			for _, d := range domains {
-				if err := s.Tallies(ctx, day, d.Domain, func(*memory.Tally) error { return nil }); err != nil {
+				if _, err := s.Reports().Rows(ctx, outgoing.Day(day), d.Domain, false, 0, 4096); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -24,7 +24,10 @@ type leadTiming struct {
 	grace  time.Duration // from taking the lock to leading
 }
 
-var defaultLeadTiming = leadTiming{poll: 5 * time.Second, probe: 5 * time.Second, answer: 4 * time.Second, grace: 10 * time.Second}
+// defaultLeadTiming is for daemons.
+func defaultLeadTiming() leadTiming {
+	return leadTiming{poll: 5 * time.Second, probe: 5 * time.Second, answer: 4 * time.Second, grace: 10 * time.Second}
+}
 
 // leaderName is the row of leadership, and leaderKey the advisory lock.
 const (

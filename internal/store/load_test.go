@@ -13,6 +13,7 @@ import (
 
 	"dmarcd/internal/dns"
 	"dmarcd/internal/memory"
+	"dmarcd/internal/report/outgoing"
 )
 
 // next is the batch of records that follows the position p.
@@ -32,60 +33,128 @@ func load(t testing.TB, s *Store, journal string, records []memory.Record) {
 	}
 }
 
-// counted adds up the tallies of all days.
-func counted(t testing.TB, s *Store) map[memory.Tally]int64 {
+// sum is one of the sums that reports are made of.
+type sum struct {
+	day    int64
+	domain dns.Name
+	what   string // "messages", "row" or "record"
+	text   string // the key of the row, or the policy record
+	flag   bool   // of messages and a row: those that failed only; of a record: by the public suffix list
+}
+
+// sums are how many messages, or, of a record, when it was seen last.
+type sums map[sum]int64
+
+// messages counts those of all days.
+func (s sums) messages() (n int64) {
+	for key, count := range s {
+		if key.what == "messages" && !key.flag {
+			n += count
+		}
+	}
+	return n
+}
+
+// tallyDays are the days that have tallies.
+func tallyDays(t testing.TB, s *Store) (days []int64) {
 	t.Helper()
-	sums := make(map[memory.Tally]int64)
-	days, err := s.TallyDays(t.Context())
+	err := s.read(t.Context(), "test", func(ctx context.Context, t *tx) (err error) {
+		days, err = t.keys(ctx, `SELECT DISTINCT day FROM tallies ORDER BY day`)
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, day := range days {
-		domains, err := s.PolicyDomains(t.Context(), day)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, d := range domains {
-			var rows, messages, failed int64
-			err := s.Tallies(t.Context(), day, d.Domain, func(y *memory.Tally) error {
-				rows, messages = rows+1, messages+y.Count
-				if y.Failed {
-					failed += y.Count
-				}
-				key := *y
-				key.Count = 0
-				sums[key] += y.Count
-				return nil
-			})
+	return days
+}
+
+// counted reads what reports on all days would be made of.
+func counted(t testing.TB, s *Store) sums {
+	t.Helper()
+	out := sums{}
+	for _, day := range tallyDays(t, s) {
+		var after dns.Name
+		count := 0
+		for {
+			domains, err := s.Reports().Domains(t.Context(), outgoing.Day(day), after, 100)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if rows != d.Rows || messages != d.Messages || failed != d.Failed {
-				t.Errorf("%v: rows %d, messages %d, failed %d", d, rows, messages, failed)
+			for _, d := range domains {
+				out[sum{day: day, domain: d.Domain, what: "messages"}] = d.Messages
+				out.add(sum{day: day, domain: d.Domain, what: "messages", flag: true}, d.Failed)
+				out.addDomain(t, s, outgoing.Day(day), d.Domain)
+				after = d.Domain
+			}
+			if count += len(domains); len(domains) < 100 {
+				break
+			}
+		}
+		if n, err := s.Reports().CountDomains(t.Context(), outgoing.Day(day)); err != nil || n != count {
+			t.Errorf("%d domains on day %d, counted %d (%v)", count, day, n, err)
+		}
+	}
+	return out
+}
+
+// addDomain reads the policy records and the rows of one domain.
+func (s sums) addDomain(t testing.TB, from *Store, day outgoing.Day, domain dns.Name) {
+	t.Helper()
+	records, all, err := from.Reports().Policies(t.Context(), day, domain, 100)
+	if err != nil || all != len(records) {
+		t.Fatalf("%d of %d records, %v", len(records), all, err)
+	}
+	for _, r := range records {
+		s[sum{day: int64(day), domain: domain, what: "record", text: r.Record, flag: r.PSL}] = r.Last.Unix()
+	}
+	for _, failed := range []bool{false, true} {
+		for after := int64(0); ; {
+			rows, err := from.Reports().Rows(t.Context(), day, domain, failed, after, 100)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range rows {
+				s.add(sum{day: int64(day), domain: domain, what: "row", text: string(r.Key), flag: failed}, r.Messages)
+				after = r.Cursor
+			}
+			if len(rows) < 100 {
+				break
 			}
 		}
 	}
-	return sums
+}
+
+// add adds, and leaves out what is nothing.
+func (s sums) add(key sum, n int64) {
+	if n != 0 {
+		s[key] += n
+	}
 }
 
 // expected is what counted should give for records.
-func expected(records []memory.Record) map[memory.Tally]int64 {
-	sums, lasts := make(map[memory.Tally]int64), make(map[memory.Tally]int64)
+func expected(records []memory.Record) sums {
+	var tallies []memory.Tally
 	for i := range records {
-		y, ok := records[i].Tally()
-		if !ok {
-			continue
+		if y, ok := records[i].Tally(); ok {
+			tallies = append(tallies, y)
 		}
-		key := y
-		key.Count, key.Last = 0, 0
-		sums[key] += y.Count
-		lasts[key] = max(lasts[key], y.Last)
 	}
-	out := make(map[memory.Tally]int64)
-	for key, n := range sums {
-		full := key
-		full.Last = lasts[key]
-		out[full] = n
+	return summed(tallies...)
+}
+
+// summed is what counted should give for tallies.
+func summed(tallies ...memory.Tally) sums {
+	out := sums{}
+	for _, y := range tallies {
+		for _, failed := range []bool{false, true} {
+			if failed && !y.Failed {
+				continue
+			}
+			out.add(sum{day: y.Day, domain: y.PolicyDomain, what: "messages", flag: failed}, y.Count)
+			out.add(sum{day: y.Day, domain: y.PolicyDomain, what: "row", text: y.Row, flag: failed}, y.Count)
+		}
+		record := sum{day: y.Day, domain: y.PolicyDomain, what: "record", text: y.Record, flag: y.PSL}
+		out[record] = max(out[record], y.Last)
 	}
 	return out
 }
@@ -176,15 +245,31 @@ func TestLoadTalliesAndLosses(t *testing.T) {
 		if err := s.Load(t.Context(), batch); err != nil {
 			t.Fatal(err)
 		}
-		tally.Count, failed.Count = 0, 0
-		if got := counted(t, s); !maps.Equal(got, map[memory.Tally]int64{tally: 6, failed: 4}) {
+		if got := counted(t, s); !maps.Equal(got, summed(batch.Tallies...)) || got.messages() != 10 {
 			t.Errorf("%+v", got)
 		}
-		days, err := s.Days(t.Context(), day, day+5)
-		if want := []Day{{Day: day, DetailLost: 10}, {Day: day + 2, Lost: 5}}; err != nil || !slices.Equal(days, want) {
-			t.Errorf("%+v, %v", days, err)
+		if got, want := losses(t, s), [][3]int64{{day, 10, 0}, {day + 2, 0, 5}}; !slices.Equal(got, want) {
+			t.Errorf("losses %v, want %v", got, want)
 		}
 	})
+}
+
+// losses is what the books say, by day: messages that were only tallied, and records
+// that could not be read.
+func losses(t *testing.T, s *Store) (out [][3]int64) {
+	t.Helper()
+	err := s.read(t.Context(), "test", func(ctx context.Context, t *tx) error {
+		return t.rows(ctx, func(scan func(...any) error) error {
+			var d [3]int64
+			err := scan(&d[0], &d[1], &d[2])
+			out = append(out, d)
+			return err
+		}, `SELECT day, detail_lost, lost FROM days ORDER BY day`)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 // A clock that stands still gives all records one microsecond.

@@ -72,18 +72,6 @@ func unbracketed(id string) string {
 	return id
 }
 
-// Get gives one message with its trace; ErrNotFound if it is there no more.
-func (s *Store) Get(ctx context.Context, key int64) (*memory.Record, error) {
-	found, err := s.fetch(ctx, []int64{key})
-	if err != nil {
-		return nil, err
-	}
-	if len(found) == 0 {
-		return nil, ErrNotFound
-	}
-	return found[0].Record, s.addTraces(ctx, found)
-}
-
 // fetch gives the messages that are still there, in the order asked for.
 func (s *Store) fetch(ctx context.Context, keys []int64) ([]Found, error) {
 	blobs := make(map[int64][]byte, len(keys))
@@ -254,30 +242,6 @@ func (t *tx) keys(ctx context.Context, query string, args ...any) ([]int64, erro
 		return err
 	}, query, args...)
 	return keys, err
-}
-
-// Day is what the store holds, and lacks, of one UTC day.
-type Day struct {
-	Day        int64 // as memory.DayOf counts
-	Messages   int64 // found by Records
-	DetailLost int64 // messages that were only tallied
-	Lost       int64 // records that could not be read, counted on the day of loading
-}
-
-// Days lists the days from since to until, both included, that anything is known
-// of, oldest first.
-func (s *Store) Days(ctx context.Context, since, until int64) ([]Day, error) {
-	var out []Day
-	err := s.read(ctx, "days", func(ctx context.Context, t *tx) error {
-		out = nil
-		return t.rows(ctx, func(scan func(...any) error) error {
-			var d Day
-			err := scan(&d.Day, &d.Messages, &d.DetailLost, &d.Lost)
-			out = append(out, d)
-			return err
-		}, `SELECT day, messages, detail_lost, lost FROM days WHERE day >= $1 AND day <= $2 ORDER BY day`, bounded(since), bounded(until))
-	})
-	return out, err
 }
 
 // bounded keeps a day within what a column of days holds.

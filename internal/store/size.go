@@ -6,12 +6,14 @@ import (
 	"math"
 )
 
-// ownTables are the tables whose size counts towards Retention.MaxBytes.
-var ownTables = []string{"messages", "message_domains", "traces", "texts", "tallies",
-	"reports", "report_files", "deliveries"}
+// detailTables are the tables that a store that is too large is made smaller by. Like
+// otherTables they count towards Retention.MaxBytes.
+func detailTables() []string { return []string{"messages", "message_domains", "traces"} }
 
-// detailTables are those of them that a store that is too large is made smaller by.
-const detailTables = 3
+// otherTables are the tables of which only age makes less.
+func otherTables() []string {
+	return []string{"texts", "tallies", "reports", "report_files", "deliveries"}
+}
 
 // Size is what the store takes up, in bytes. For SQLite it is the pages in use. For
 // PostgreSQL it is its tables with their indexes, without the space that removed
@@ -24,26 +26,36 @@ func (s *Store) Size(ctx context.Context) (int64, error) { return s.dialect.size
 func postgresSize(ctx context.Context, s *Store) (int64, error) {
 	var total int64
 	err := s.read(ctx, "size", func(ctx context.Context, t *tx) error {
-		var booked, detail, rest int64
+		var booked int64
 		err := t.row(ctx, `SELECT CAST(coalesce(sum(message_bytes + trace_bytes), 0) AS BIGINT) FROM days`).Scan(&booked)
 		if err != nil {
 			return err
 		}
-		for i, table := range ownTables {
-			var n int64
-			if err := t.row(ctx, `SELECT pg_total_relation_size($1::regclass)`, table).Scan(&n); err != nil {
-				return err
-			}
-			if i < detailTables {
-				detail += n
-			} else {
-				rest += n
-			}
+		detail, err := t.relationSizes(ctx, detailTables())
+		if err != nil {
+			return err
+		}
+		rest, err := t.relationSizes(ctx, otherTables())
+		if err != nil {
+			return err
 		}
 		total = min(booked, detail) + rest
 		return nil
 	})
 	return total, err
+}
+
+// relationSizes adds up tables of PostgreSQL.
+func (t *tx) relationSizes(ctx context.Context, tables []string) (int64, error) {
+	var sum int64
+	for _, table := range tables {
+		var n int64
+		if err := t.row(ctx, `SELECT pg_total_relation_size($1::regclass)`, table).Scan(&n); err != nil {
+			return 0, err
+		}
+		sum += n
+	}
+	return sum, nil
 }
 
 // squeeze removes the oldest detail while the store is larger than most.

@@ -10,7 +10,7 @@
 // once released. Both make the same tables and columns; in them INTEGER, BIGINT,
 // TEXT and BLOB/BYTEA are enough: times are integers, truths 0 or 1, and text that
 // others wrote may as well be a BLOB, which takes any octets. Add the table to
-// ownTables if it counts towards the size of the store.
+// otherTables, or detailTables, if it counts towards the size of the store.
 //
 // A query is written once, with $1, $2 for its arguments, in the SQL that both
 // understand: ON CONFLICT, RETURNING and row values they share; CASE serves for
@@ -131,7 +131,7 @@ func newStore(cfg Config) (*Store, error) {
 	}
 	s := &Store{
 		cfg: cfg, log: cfg.Log, now: cfg.Now,
-		timing: timing{attempt: time.Minute, slicePause: 20 * time.Millisecond, sparePages: vacuumMinSpare, lead: defaultLeadTiming},
+		timing: timing{attempt: time.Minute, slicePause: 20 * time.Millisecond, sparePages: vacuumMinSpare, lead: defaultLeadTiming()},
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	var err error
@@ -159,9 +159,6 @@ func shown(s string) string {
 	}
 	return u.Redacted()
 }
-
-// Shared tells whether several daemons may use the database at once.
-func (s *Store) Shared() bool { return s.dialect.shared }
 
 // attempt is one attempt to become ready. It outlives who began it: a migration
 // may take longer than a single call wants to wait.

@@ -384,11 +384,7 @@ func TestCrash(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var sum int64
-			records := all(t, s)
-			for _, n := range counted(t, s) {
-				sum += n
-			}
+			records, sum := all(t, s), counted(t, s).messages()
 			if want := p.Offset / 1000 * 200; want == 0 || int64(len(records)) != want || sum != want {
 				t.Errorf("position %v, %d records, %d tallied", p, len(records), sum)
 			}
