@@ -219,8 +219,13 @@ func (q *Query) planByOutcome() searchPlan {
 	var parts []string
 	for _, action := range actions {
 		for _, result := range results {
+			notable := " AND notable = 1"
+			if action == commonAction && result == commonResult {
+				notable = "" // it will be met soon
+			}
 			parts = append(parts, fmt.Sprintf(`SELECT id FROM (SELECT id FROM messages
-				WHERE day = $1 AND action = $%d AND result = $%d AND id >= $2 AND id < $3 ORDER BY id DESC LIMIT $4) m`, len(p.args)+5, len(p.args)+6))
+				WHERE day = $1 AND action = $%d AND result = $%d%s AND id >= $2 AND id < $3 ORDER BY id DESC LIMIT $4) m`,
+				len(p.args)+5, len(p.args)+6, notable))
 			p.args = append(p.args, action, result)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"modernc.org/sqlite"
 )
 
 // Settings of an SQLite file.
@@ -31,6 +31,10 @@ func newSQLite(cfg Config, path string) (*dialect, error) {
 		return nil, fmt.Errorf("%w: %q is no file name for SQLite", ErrConfig, path)
 	}
 	path = absolute(cfg.Dir, path)
+	// As durable as fsync, but the file's times are not written each time. It is for
+	// the whole process, in which nobody else uses SQLite; where it cannot be had,
+	// fsync stays.
+	_, _ = sqlite.Fdatasync(true)
 	return &dialect{
 		name: "sqlite", prepares: true, maxRows: sqliteMaxRows, anonymous: true,
 		open:       func(ctx context.Context) (*sql.DB, *sql.DB, error) { return openSQLite(ctx, path) },

@@ -79,6 +79,7 @@ type Store struct {
 	writer *sql.DB
 	reader *sql.DB // the same as writer for PostgreSQL
 
+	lists    sync.Map // listKey → query
 	prepared sync.Map // query → *sql.Stmt of the writer; SQLite only
 	texts    textCache
 	timing   timing

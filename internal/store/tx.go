@@ -211,7 +211,7 @@ func (t *tx) many(ctx context.Context, head string, types []string, rows [][]any
 			for _, row := range rows[:size] {
 				args = append(args, row...)
 			}
-			query := head + t.s.dialect.valueLists(size, width, types) + tail
+			query := t.s.listQuery(head, size, width, types, tail)
 			if take == nil {
 				if _, err := t.exec(ctx, query, args...); err != nil {
 					return err
@@ -222,6 +222,23 @@ func (t *tx) many(ctx context.Context, head string, types []string, rows [][]any
 		}
 	}
 	return nil
+}
+
+// listKey names a statement of many rows.
+type listKey struct {
+	head, tail string
+	size       int
+}
+
+// listQuery is the statement of so many rows, put together once.
+func (s *Store) listQuery(head string, size, width int, types []string, tail string) string {
+	key := listKey{head: head, tail: tail, size: size}
+	if kept, ok := s.lists.Load(key); ok {
+		return kept.(string)
+	}
+	query := head + s.dialect.valueLists(size, width, types) + tail
+	s.lists.Store(key, query)
+	return query
 }
 
 // valueLists is " VALUES ($1,$2),($3,$4) ", or the same with the dialect's own marks.

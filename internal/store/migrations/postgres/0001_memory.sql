@@ -10,6 +10,7 @@ CREATE TABLE messages (
 	message_key   BIGINT,            -- hash of the message-id; null if there is none
 	day           INTEGER NOT NULL,
 	held          INTEGER NOT NULL,  -- 1: in the MTA's hold queue
+	notable       INTEGER NOT NULL,  -- 0: passed and let through, as most mail
 	client        BYTEA,             -- 4 or 6, then the octets of the address; null if not known
 	action        TEXT    COLLATE "C" NOT NULL,  -- what was done
 	result        TEXT    COLLATE "C" NOT NULL,  -- what DMARC found; '' where it did not run
@@ -18,7 +19,7 @@ CREATE TABLE messages (
 CREATE INDEX messages_by_queue_key ON messages (day, queue_key, id) WHERE queue_key IS NOT NULL;
 CREATE INDEX messages_by_message_key ON messages (day, message_key, id) WHERE message_key IS NOT NULL;
 CREATE INDEX messages_by_client ON messages (day, client, id, action, result) WHERE client IS NOT NULL;
-CREATE INDEX messages_by_action ON messages (day, action, result, id);
+CREATE INDEX messages_by_action ON messages (day, action, result, id) WHERE notable = 1;
 CREATE INDEX messages_held ON messages (id) WHERE held = 1;
 
 -- The domains that a message is found by. roles adds up 1 (author), 2 (envelope

@@ -13,12 +13,13 @@ CREATE TABLE messages (
 	action        TEXT    NOT NULL,  -- what was done
 	result        TEXT    NOT NULL,  -- what DMARC found; '' where it did not run
 	held          INTEGER NOT NULL,  -- 1: in the MTA's hold queue
+	notable       INTEGER NOT NULL,  -- 0: passed and let through, as most mail
 	record        BLOB    NOT NULL   -- all of it but the trace
 ) STRICT;
 CREATE INDEX messages_by_queue_key ON messages (day, queue_key, id) WHERE queue_key IS NOT NULL;
 CREATE INDEX messages_by_message_key ON messages (day, message_key, id) WHERE message_key IS NOT NULL;
 CREATE INDEX messages_by_client ON messages (day, client, id, action, result) WHERE client IS NOT NULL;
-CREATE INDEX messages_by_action ON messages (day, action, result, id);
+CREATE INDEX messages_by_action ON messages (day, action, result, id) WHERE notable = 1;
 CREATE INDEX messages_held ON messages (id) WHERE held = 1;
 
 -- The domains that a message is found by. roles adds up 1 (author), 2 (envelope
