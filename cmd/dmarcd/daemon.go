@@ -242,7 +242,7 @@ func (d *daemonProcess) run(ctx context.Context, hangup <-chan os.Signal) error 
 	d.keeper.run()
 	d.tellSystemd(daemon.SdNotifyReady)
 	d.log.Info("ready", "version", version, "mode", string(d.settings.Load().Policy.Mode),
-		"managed_domains", len(d.settings.Load().Policy.Domains))
+		"managed_domains", d.settings.Load().Policy.ManagedDomains())
 	err := d.wait(ctx, hangup, failed)
 	d.stop()
 	serving.Wait()

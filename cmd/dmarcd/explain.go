@@ -98,6 +98,7 @@ func notRemembered(id string, config *settings.Settings) error {
   - older than retention.messages (%s), or dropped earlier for want of room (retention.max_bytes)
   - left alone: from a trusted network or a client that logged in, or for no recipient of ours
   - never judged: the MTA did not ask dmarcd, or refused the message before its end
+  - lost for want of room on the disk, or because it was too slow (dmarcd_journal_lost_records_total counts them)
   - judged on another host, whose daemon has a store of its own: ask there
   - named otherwise: queue ids tell upper from lower case, and a Message-ID is kept up to 200 characters`,
 		id, explain.Span(config.Retention.Messages))

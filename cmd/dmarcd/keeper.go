@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"sync"
@@ -103,6 +104,8 @@ func openKeptJournal(config *settings.Settings, s *store.Store, log *slog.Logger
 	switch {
 	case errors.Is(err, journal.ErrLocked):
 		return nil, usageError(fmt.Errorf("%w (each dmarcd needs a state_dir of its own)", err))
+	case errors.Is(err, fs.ErrPermission):
+		return nil, usageError(fmt.Errorf("%w; state_dir must belong to the user that dmarcd runs as", err))
 	case err != nil:
 		return nil, usageError(err)
 	}
@@ -137,17 +140,11 @@ func (k *keeper) run() {
 	k.running.Go(func() { k.prune(ctx) })
 }
 
-// prune forgets what retention no longer wants. Of several daemons with one store
-// the leader does it.
+// prune forgets what retention no longer wants: soon after the start, and then every
+// so often. Of several daemons with one store the leader does it.
 func (k *keeper) prune(ctx context.Context) {
-	every := time.NewTicker(pruneEvery)
-	defer every.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-every.C:
-		}
+	const first = 30 * time.Second
+	for wait := first; rest(ctx, wait); wait = pruneEvery {
 		if k.leads.Load() {
 			k.pruneNow(ctx)
 		}

@@ -27,8 +27,9 @@ func (k *keeper) registerJournal(registry *prometheus.Registry) {
 		{"dmarcd_journal_records_total", "Records of judged messages given to the journal.", func(s journal.Stats) uint64 { return s.Appended }},
 		{"dmarcd_journal_dropped_detail_total", "Records turned into counts for reports because the journal was full.", func(s journal.Stats) uint64 { return s.DetailDropped }},
 		{"dmarcd_journal_late_total", "Records written only after their message was answered, because the disk was slow.", func(s journal.Stats) uint64 { return s.Late }},
+		{"dmarcd_journal_sync_errors_total", "Times that the journal could not be synced to the disk: a power cut may cost more than the last moment.", func(s journal.Stats) uint64 { return s.SyncErrors }},
 		{"dmarcd_store_loaded_records_total", "Records that the store took.", func(s journal.Stats) uint64 { return s.Loaded }},
-		{"dmarcd_store_load_errors_total", "Attempts to load records that the store did not take.", func(s journal.Stats) uint64 { return s.LoadErrors }},
+		{"dmarcd_store_load_errors_total", "Attempts to ask or load the store that failed.", func(s journal.Stats) uint64 { return s.LoadErrors }},
 	} {
 		metrics.Counter(registry, c.name, c.help, func() float64 { return float64(c.read(stats())) })
 	}
@@ -57,6 +58,8 @@ func (k *keeper) registerStore(registry *prometheus.Registry) {
 	})
 	metrics.Gauge(registry, "dmarcd_leader", "1 if this daemon makes the reports and prunes the store.",
 		func() float64 { return truth(k.leads.Load()) })
+	metrics.Counter(registry, "dmarcd_store_undecodable_records_total", "Records read from the store that this version could not read.",
+		func() float64 { return float64(k.store.Undecodable()) })
 	metrics.Gauge(registry, "dmarcd_store_bytes", "Size of the store when this daemon last pruned it.",
 		func() float64 { return float64(k.pruned.bytes.Load()) })
 	metrics.Counters(registry, "dmarcd_store_pruned_total", "What retention removed from the store.", "what",

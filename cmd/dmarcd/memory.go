@@ -200,7 +200,7 @@ func openStore(ctx context.Context, config *settings.Settings) (*openedMemory, e
 
 // storeError gives an error of the store its exit code.
 func storeError(err error) error {
-	if errors.Is(err, store.ErrConfig) {
+	if errors.Is(err, store.ErrConfig) || errors.Is(err, store.ErrSchema) {
 		return usageError(err)
 	}
 	return troubleError(err)

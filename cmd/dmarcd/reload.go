@@ -44,7 +44,7 @@ func (d *daemonProcess) reload(load func() (*settings.Settings, settings.Faults,
 	setLevel(d.level, next.Log.Level)
 	d.metrics.Reload(true, time.Now())
 	d.log.Info("configuration reloaded", "mode", string(next.Policy.Mode),
-		"managed_domains", len(next.Policy.Domains), "ms", time.Since(began).Milliseconds())
+		"managed_domains", next.Policy.ManagedDomains(), "ms", time.Since(began).Milliseconds())
 }
 
 // warnConfiguration logs the warnings of a configuration that was taken.

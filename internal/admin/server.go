@@ -23,7 +23,7 @@ import (
 const (
 	defaultClients = 16
 	maxCallBody    = 4 << 20
-	headTimeout    = 10 * time.Second
+	headTimeout    = 3 * time.Second
 	idleTimeout    = 30 * time.Second
 	writeTimeout   = time.Minute // for a client to take what is written at once
 	aliveEvery     = 10 * time.Second

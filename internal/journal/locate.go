@@ -13,6 +13,7 @@ func (l *loader) ask(ctx context.Context) error {
 	defer cancel()
 	pos, err := l.cfg.Sink.Position(ctx, l.id)
 	if err != nil {
+		l.counts.loadErrors.Add(1)
 		l.strikes = 0 // it is not the batch
 		return fmt.Errorf("journal: the store's position: %w", err)
 	}

@@ -80,6 +80,18 @@ func (p *Policy) PlaceOf(domain dns.Name) Place {
 // Distinct reports whether two recipients of ours can have different rules.
 func (p *Policy) Distinct() bool { return p.distinct }
 
+// ManagedDomains counts the recipient domains that the file names, in entries of
+// their own or in Managed; 0 where every recipient is ours and none has an entry.
+func (p *Policy) ManagedDomains() int {
+	n := len(p.Domains)
+	for _, pattern := range p.Managed.Patterns() {
+		if name, err := dns.Parse(pattern); err != nil || p.Domains[name] == nil {
+			n++
+		}
+	}
+	return n
+}
+
 // usesDefault reports whether a recipient of ours can be without an entry of its own.
 func (p *Policy) usesDefault() bool {
 	if p.Managed.Empty() {
