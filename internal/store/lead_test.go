@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/url"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -52,6 +54,41 @@ func (l *leader) leads() error {
 		return errors.New("does not lead")
 	}
 	return nil
+}
+
+// named has the server know the database's connections by the test's name for them.
+func (db database) named(t *testing.T, name string) database {
+	t.Helper()
+	u := must(url.Parse(db.url))
+	q := u.Query()
+	q.Set("application_name", name+" of "+q.Get("search_path"))
+	u.RawQuery = q.Encode()
+	db.url = u.String()
+	return db
+}
+
+// refused waits until the daemon has asked for the lock that often. All times but the
+// last it was told no, and that time too if another leads all the while.
+func refused(t *testing.T, db database, times int) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), db.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	asked := map[time.Time]bool{}
+	eventually(t, 20*time.Second, func() error {
+		var at time.Time
+		err := conn.QueryRow(t.Context(), `SELECT query_start FROM pg_stat_activity
+			WHERE application_name = current_setting('application_name') AND state = 'idle' AND query LIKE 'SELECT pg_try_advisory_lock%'`).Scan(&at)
+		if err != nil {
+			return fmt.Errorf("the lock was not asked for: %w", err)
+		}
+		if asked[at] = true; len(asked) < times {
+			return fmt.Errorf("the lock was asked for %d times", len(asked))
+		}
+		return nil
+	})
 }
 
 // fenced tries a write that only the leader of the epoch may do.
@@ -106,8 +143,9 @@ func TestLeadershipPassesOn(t *testing.T) {
 	db := postgresDatabase(t)
 	a, b := startLeader(t, db.open(t, quick)), (*leader)(nil)
 	eventually(t, 10*time.Second, a.leads)
-	b = startLeader(t, db.open(t, quick))
-	time.Sleep(500 * time.Millisecond)
+	second := db.named(t, "second")
+	b = startLeader(t, second.open(t, quick))
+	refused(t, second, 2)
 	if b.leads() == nil {
 		t.Fatal("two lead")
 	}
@@ -162,8 +200,9 @@ func TestLeaderIsKilled(t *testing.T) {
 	if !lines.Scan() {
 		t.Fatal("the other daemon does not lead")
 	}
-	l := startLeader(t, db.open(t))
-	time.Sleep(500 * time.Millisecond)
+	second := db.named(t, "second")
+	l := startLeader(t, second.open(t))
+	refused(t, second, 1)
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
