@@ -121,12 +121,7 @@ func triggered(v *policy.Verdict) bool {
 // automatic tells a message that no one wrote, an answer or a report among them: a
 // report on it may make another one (RFC 3834 section 5, RFC 6522).
 func automatic(h *message.Header) bool {
-	if h == nil {
-		return false
-	}
-	f, ok := h.First("Content-Type")
-	return ok && bytes.HasPrefix(bytes.ToLower(bytes.TrimSpace(f.Value())), []byte("multipart/report")) ||
-		report.IsAutomatic(h) || report.IsReportMail(h)
+	return h != nil && (report.IsAutomatic(h) || report.IsReportMail(h))
 }
 
 // cutHeader keeps the beginning of a header.

@@ -146,6 +146,11 @@ func TestFailureWanted(t *testing.T) {
 		{"a feedback report", wantsRUF, func(m *outgoing.Message) {
 			m.Header = header("Content-Type: multipart/report; report-type=feedback-report")
 		}, false},
+		{"a report of no type", wantsRUF, func(m *outgoing.Message) { m.Header = header("Content-Type: Multipart/Report; boundary=x") }, false},
+		{"a report by its subject", wantsRUF, func(m *outgoing.Message) {
+			m.Header = header("Subject: Report Domain: a.example Submitter: b.example Report-ID: 1")
+		}, false},
+		{"no header", wantsRUF, func(m *outgoing.Message) { m.Header = nil }, true},
 		{"temperror", wantsRUF, func(m *outgoing.Message) { m.Record.Verdict.DMARC.Status = dmarc.TempError }, false},
 		{"a tenant that keeps out", wantsRUF, func(m *outgoing.Message) { m.Record.Outcomes[0].DailyReports = false }, false},
 	} {
