@@ -143,32 +143,58 @@ func (r Reports) CountDomains(ctx context.Context, day outgoing.Day) (n int, err
 	return n, err
 }
 
-// Domains is outgoing.Source's.
+// Domains is outgoing.Source's. A domain whose name cannot be read is logged, counted
+// and left out: it must not keep the others from their reports.
 func (r Reports) Domains(ctx context.Context, day outgoing.Day, after dns.Name, limit int) ([]outgoing.DomainDay, error) {
 	var out []outgoing.DomainDay
-	err := r.s.read(ctx, "policy domains", func(ctx context.Context, t *tx) error {
-		out = nil
-		return t.rows(ctx, func(scan func(...any) error) error {
-			var d outgoing.DomainDay
-			var name string
-			var reported int64
-			if err := scan(&name, &d.Messages, &d.Failed, &reported); err != nil {
-				return err
+	for last := after.String(); len(out) < limit; {
+		page, err := r.domainPage(ctx, day, last, limit-len(out))
+		if err != nil {
+			return nil, err
+		}
+		end := len(page) < limit-len(out)
+		for i := range page {
+			last = page[i].name
+			d := page[i].day
+			if d.Domain, err = dns.ParseQuery(last); err != nil {
+				r.s.undecodable.Add(1)
+				r.s.log.WarnContext(ctx, "a policy domain cannot be read and gets no report", "name", last, "day", day.String(), "error", err)
+				continue
 			}
-			var err error
-			if d.Domain, err = dns.ParseQuery(name); err != nil {
-				return fmt.Errorf("%w: policy domain %q of a tally: %w", ErrDamaged, name, err)
-			}
-			d.Reported = reported == 1
 			out = append(out, d)
-			return nil
+		}
+		if end {
+			break
+		}
+	}
+	return out, nil
+}
+
+// namedDay is a DomainDay with its name as it is stored.
+type namedDay struct {
+	name string
+	day  outgoing.DomainDay
+}
+
+// domainPage gives the domains after a name.
+func (r Reports) domainPage(ctx context.Context, day outgoing.Day, after string, limit int) ([]namedDay, error) {
+	var page []namedDay
+	err := r.s.read(ctx, "policy domains", func(ctx context.Context, t *tx) error {
+		page = nil
+		return t.rows(ctx, func(scan func(...any) error) error {
+			var d namedDay
+			var reported int64
+			err := scan(&d.name, &d.day.Messages, &d.day.Failed, &reported)
+			d.day.Reported = reported == 1
+			page = append(page, d)
+			return err
 		}, `SELECT y.policy_domain, CAST(sum(y.messages) AS BIGINT), CAST(sum(CASE y.failed WHEN 1 THEN y.messages ELSE 0 END) AS BIGINT),
 				CASE WHEN EXISTS (SELECT 1 FROM reports r WHERE r.kind = 'aggregate' AND r.policy_domain = y.policy_domain AND r.day = $1) THEN 1 ELSE 0 END
 			FROM tallies y WHERE y.day = $1 AND y.policy_domain > $2
 			GROUP BY y.policy_domain ORDER BY y.policy_domain LIMIT $3`,
-			bounded(int64(day)), after.String(), limit)
+			bounded(int64(day)), after, limit)
 	})
-	return out, err
+	return page, err
 }
 
 // Policies is outgoing.Source's.

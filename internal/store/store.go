@@ -226,8 +226,8 @@ func (s *Store) Ping(ctx context.Context) error {
 	})
 }
 
-// Undecodable counts the records read so far that could not be decoded and were
-// left out of what was asked for.
+// Undecodable counts what was read so far, could not be decoded and was left out of
+// what was asked for: records, traces, policy domains of tallies.
 func (s *Store) Undecodable() uint64 { return s.undecodable.Load() }
 
 // Close waits for what is under way and lets the database go. No other method may
