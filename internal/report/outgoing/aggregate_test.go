@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/netip"
 	"slices"
@@ -444,4 +445,42 @@ func TestDesk(t *testing.T) {
 			t.Errorf("after four days %+v", list)
 		}
 	})
+}
+
+// noSecret is a store that cannot be read just then.
+type noSecret struct{ outgoing.Store }
+
+var errNoSecret = errors.New("out of reach")
+
+// Secret is the store's.
+func (noSecret) Secret(context.Context) ([]byte, error) { return nil, errNoSecret }
+
+// TestSendTellsTroubleFromMistakes: only what the settings lack is the asker's to mend.
+func TestSendTellsTroubleFromMistakes(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		change  func(*outgoing.Config)
+		store   func(outgoing.Store) outgoing.Store
+		request bool
+	}{
+		{"no name", func(c *outgoing.Config) { c.OrgName = "" }, nil, true},
+		{"no address", func(c *outgoing.Config) { c.Email = "" }, nil, true},
+		{"no store", nil, func(s outgoing.Store) outgoing.Store { return noSecret{s} }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, "sqlite:test.db")
+			r.load(tally(yesterday, "sender.example", reject, failed(1)))
+			if c.change != nil {
+				c.change(&r.config)
+			}
+			o := outgoing.Options{Store: r.store.Reports(), Resolver: r.zone, Log: slog.New(slog.DiscardHandler), Now: r.clock.now}
+			if c.store != nil {
+				o.Store = c.store(o.Store)
+			}
+			_, err := outgoing.New(o, r.config).Desk().Send(t.Context(), outgoing.SendRequest{Domain: "sender.example"})
+			if err == nil || errors.Is(err, outgoing.ErrRequest) != c.request || errors.Is(err, errNoSecret) == c.request {
+				t.Errorf("%v", err)
+			}
+		})
+	}
 }

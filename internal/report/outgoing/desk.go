@@ -270,7 +270,7 @@ func (d desk) again(ctx context.Context, id int64, now time.Time) (Sending, erro
 func (d desk) make(ctx context.Context, domain dns.Name, day Day, now time.Time) (bool, error) {
 	b, err := d.p.newBuilder(ctx, d.p.current(), day)
 	if err != nil {
-		return false, fmt.Errorf("%w: %w", ErrRequest, err)
+		return false, err
 	}
 	if _, err := d.p.store.CloseDays(ctx, ByHand, day, DayOf(now)); err != nil {
 		return false, err

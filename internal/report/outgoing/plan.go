@@ -108,10 +108,15 @@ func (p *Pipeline) buildInto(ctx context.Context, b *builder, batch *batch, doma
 	return batch.add(ctx, r)
 }
 
+// newBuilder fails with ErrRequest where the settings do not say who reports; other
+// errors are the store's.
 func (p *Pipeline) newBuilder(ctx context.Context, c *Config, day Day) (*builder, error) {
 	receiver, err := c.receiver()
-	if err != nil || c.OrgName == "" {
-		return nil, fmt.Errorf("outgoing: reports.org_name and reports.email are needed: %w", errors.Join(err, errNoSender))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: reports.email is needed: %w", ErrRequest, err)
+	case c.OrgName == "":
+		return nil, fmt.Errorf("%w: reports.org_name is needed", ErrRequest)
 	}
 	secret, err := p.store.Secret(ctx)
 	if err != nil {
@@ -123,9 +128,6 @@ func (p *Pipeline) newBuilder(ctx context.Context, c *Config, day Day) (*builder
 		due: func() time.Time { return now }, day: day,
 	}, nil
 }
-
-// errNoSender tells that the settings name nobody who reports.
-var errNoSender = errors.New("outgoing: nobody to send reports is configured")
 
 // batch stores reports, several in a transaction.
 type batch struct {
