@@ -92,8 +92,10 @@ func (k *keeper) registerReports(registry *prometheus.Registry) {
 	metrics.Counters(registry, "dmarcd_reports_failed_total", "Deliveries of reports given up, by cause.", "cause",
 		[]string{"bounced", "expired", "refused", "size", "unverified"}, func() map[string]float64 {
 			n := map[string]float64{}
-			for cause, count := range stats().Failed {
-				n[failureWord(cause)] += float64(count)
+			for end, count := range stats().Failed {
+				if word := failureWord(end); word != "" {
+					n[word] += float64(count)
+				}
 			}
 			return n
 		})
@@ -125,17 +127,23 @@ func (k *keeper) registerReports(registry *prometheus.Registry) {
 		})
 }
 
-// failureWord is why a delivery was given up, in the words of the metric.
-func failureWord(c outgoing.Cause) string {
-	switch c {
+// failureWord is why a delivery was given up, in the words of the metric; "" for one
+// that was not: a suppressed one was not tried.
+func failureWord(end outgoing.Final) string {
+	switch end.State {
+	case outgoing.StateExpired:
+		return "expired"
+	case outgoing.StateUnverified:
+		return "unverified"
+	case outgoing.StateFailed:
+	default:
+		return ""
+	}
+	switch end.Cause {
 	case outgoing.CauseBounced:
 		return "bounced"
 	case outgoing.CauseTooLarge:
 		return "size"
-	case outgoing.CauseUnverified:
-		return "unverified"
-	case outgoing.CauseRefused, outgoing.CauseContent, outgoing.CausePolicy, outgoing.CauseMail:
-		return "refused"
 	}
-	return "expired"
+	return "refused"
 }

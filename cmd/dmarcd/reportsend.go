@@ -313,24 +313,42 @@ func unsuppress(ctx context.Context, d *openedDesk, o *reportSuppressOptions, ta
 
 func suppressionList(ctx context.Context, o *reportSuppressOptions, s streams) error {
 	return atDesk(ctx, o.config, s, func(d *openedDesk) error {
-		silent, err := d.Suppressions(ctx, outgoing.SuppressionsRequest{All: o.all})
+		shown := 0
+		err := eachSuppression(ctx, d, o.all, func(x *outgoing.Suppression) error {
+			shown++
+			if o.asJSON {
+				return writeJSONLine(s, x)
+			}
+			printSuppression(s, x)
+			return nil
+		})
 		if err != nil {
 			return deskError(err)
 		}
-		for i := range silent.Suppressions {
-			if o.asJSON {
-				if err := writeJSONLine(s, silent.Suppressions[i]); err != nil {
-					return err
-				}
-				continue
-			}
-			printSuppression(s, &silent.Suppressions[i])
-		}
-		if len(silent.Suppressions) == 0 {
+		if shown == 0 {
 			return answerNo()
 		}
 		return nil
 	})
+}
+
+// eachSuppression gives suppressions page by page.
+func eachSuppression(ctx context.Context, d outgoing.Desk, all bool, yield func(*outgoing.Suppression) error) error {
+	r := outgoing.SuppressionsRequest{All: all, Limit: 1000}
+	for {
+		silent, err := d.Suppressions(ctx, r)
+		if err != nil {
+			return err
+		}
+		for i := range silent.Suppressions {
+			if err := yield(&silent.Suppressions[i]); err != nil {
+				return err
+			}
+		}
+		if r.After = silent.Next; r.After == nil {
+			return nil
+		}
+	}
 }
 
 func printSuppression(s streams, x *outgoing.Suppression) {

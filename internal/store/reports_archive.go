@@ -3,7 +3,9 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -15,6 +17,9 @@ const (
 	pruneReports = 500
 	pruneFiles   = 100
 )
+
+// requeueSlice is how many deliveries one transaction of Requeue looks at.
+const requeueSlice = 200
 
 // gaugeWindow is how far back final deliveries are counted.
 const gaugeWindow = 7 * 24 * time.Hour
@@ -182,6 +187,65 @@ func (t *tx) addDeliveries(ctx context.Context, reports []outgoing.Report) error
 // Requeue is outgoing.Archive's. Whether an outside host wants the reports is asked
 // anew.
 func (r Reports) Requeue(ctx context.Context, q outgoing.Requeue) (int, error) {
+	queued := 0
+	for after := int64(0); ; {
+		slice, err := r.requeueSome(ctx, &q, after)
+		queued += slice.queued
+		if err != nil || slice.seen < requeueSlice {
+			return queued, err
+		}
+		after = slice.last
+	}
+}
+
+// requeued is what a slice of Requeue did.
+type requeued struct {
+	queued, seen int
+	last         int64 // the last delivery seen
+}
+
+// requeueSome is Requeue for the first deliveries after one.
+func (r Reports) requeueSome(ctx context.Context, q *outgoing.Requeue, after int64) (done requeued, err error) {
+	c := chosenBy(q)
+	c.add(`d.id > ?`, after)
+	c.add(`1 = 1 ORDER BY d.id LIMIT ?`, requeueSlice)
+	err = r.s.write(ctx, "queue again", func(ctx context.Context, t *tx) error {
+		done = requeued{}
+		type delivery struct {
+			id  int64
+			own bool
+		}
+		var chosen []delivery
+		err := t.rows(ctx, func(scan func(...any) error) error {
+			var d delivery
+			var host, domain string
+			err := scan(&d.id, &host, &domain)
+			d.own = host == domain
+			chosen = append(chosen, d)
+			return err
+		}, `SELECT d.id, d.host, r.policy_domain FROM deliveries d JOIN reports r ON r.id = d.report WHERE `+c.where(), c.args...)
+		if err != nil {
+			return err
+		}
+		for _, d := range chosen {
+			n, err := t.requeue(ctx, d.id, d.own, q)
+			if err != nil {
+				return err
+			}
+			done.queued += int(n)
+			done.last = d.id
+		}
+		done.seen = len(chosen)
+		return nil
+	})
+	if err != nil {
+		return requeued{}, err
+	}
+	return done, nil
+}
+
+// chosenBy is the deliveries, named d, of reports, named r, that q chooses.
+func chosenBy(q *outgoing.Requeue) condition {
 	var c condition
 	c.add(`(d.claimed = 0 OR d.due <= ?)`, q.Now.UnixMilli())
 	c.add(`r.stored = ?`, 1)
@@ -202,40 +266,18 @@ func (r Reports) Requeue(ctx context.Context, q outgoing.Requeue) (int, error) {
 		states[i] = fmt.Sprintf("$%d", len(c.args))
 	}
 	c.parts = append(c.parts, `d.state IN (`+strings.Join(states, ", ")+`)`)
-	queued := 0
-	err := r.s.write(ctx, "queue again", func(ctx context.Context, t *tx) error {
-		queued = 0
-		type delivery struct {
-			id  int64
-			own bool
-		}
-		var chosen []delivery
-		err := t.rows(ctx, func(scan func(...any) error) error {
-			var d delivery
-			var host, domain string
-			err := scan(&d.id, &host, &domain)
-			d.own = host == domain
-			chosen = append(chosen, d)
-			return err
-		}, `SELECT d.id, d.host, r.policy_domain FROM deliveries d JOIN reports r ON r.id = d.report WHERE `+c.where()+` ORDER BY d.id`, c.args...)
-		if err != nil {
-			return err
-		}
-		for _, d := range chosen {
-			state := outgoing.StateUnconfirmed
-			if d.own {
-				state = outgoing.StateQueued
-			}
-			n, err := t.exec(ctx, `UPDATE deliveries SET state = $2, due = $3, expires = $4, attempts = 0, claimed = 0, cause = '', error = '', verified = $5
-				WHERE id = $1 AND (claimed = 0 OR due <= $3)`, d.id, string(state), q.Now.UnixMilli(), q.Expires.UnixMilli(), truth(d.own))
-			if err != nil {
-				return err
-			}
-			queued += int(n)
-		}
-		return nil
-	})
-	return queued, err
+	return c
+}
+
+// requeue makes one delivery due now, unless it is under way; own says that its host
+// is the policy domain.
+func (t *tx) requeue(ctx context.Context, id int64, own bool, q *outgoing.Requeue) (int64, error) {
+	state := outgoing.StateUnconfirmed
+	if own {
+		state = outgoing.StateQueued
+	}
+	return t.exec(ctx, `UPDATE deliveries SET state = $2, due = $3, expires = $4, attempts = 0, claimed = 0, cause = '', error = '', verified = $5
+		WHERE id = $1 AND (claimed = 0 OR due <= $3)`, id, string(state), q.Now.UnixMilli(), q.Expires.UnixMilli(), truth(own))
 }
 
 // Suppress is outgoing.Archive's.
@@ -260,7 +302,11 @@ func (r Reports) Unsuppress(ctx context.Context, target string) (bool, error) {
 }
 
 // Suppressions is outgoing.Archive's.
-func (r Reports) Suppressions(ctx context.Context, now time.Time, all bool) ([]outgoing.Suppression, error) {
+func (r Reports) Suppressions(ctx context.Context, now time.Time, q outgoing.SuppressionsRequest) ([]outgoing.Suppression, error) {
+	since, target := int64(math.MaxInt64), ""
+	if q.After != nil {
+		since, target = q.After.Since.UnixMilli(), q.After.Target
+	}
 	out := []outgoing.Suppression{}
 	err := r.s.read(ctx, "suppressions", func(ctx context.Context, t *tx) error {
 		out = out[:0]
@@ -268,31 +314,29 @@ func (r Reports) Suppressions(ctx context.Context, now time.Time, all bool) ([]o
 			var s outgoing.Suppression
 			var since, byHand int64
 			var until sql.NullInt64
-			if err := scan(&s.Target, &s.Reason, &byHand, &since, &until, &s.Strikes); err != nil {
-				return err
-			}
+			err := scan(&s.Target, &s.Reason, &byHand, &since, &until, &s.Strikes)
 			s.ByHand, s.Since, s.Until = byHand == 1, time.UnixMilli(since).UTC(), fromMillis(until)
-			if s.Active = s.Until.IsZero() || s.Until.After(now); s.Active || all {
-				out = append(out, s)
-			}
-			return nil
-		}, `SELECT target, reason, by_hand, since, until, strikes FROM suppressions ORDER BY since DESC, target`)
+			s.Active = s.Until.IsZero() || s.Until.After(now)
+			out = append(out, s)
+			return err
+		}, `SELECT target, reason, by_hand, since, until, strikes FROM suppressions
+			WHERE ($1 = 1 OR until IS NULL OR until > $2) AND (since < $3 OR since = $3 AND target > $4)
+			ORDER BY since DESC, target LIMIT $5`, truth(q.All), now.UnixMilli(), since, target, q.Limit)
 	})
 	return out, err
 }
 
 // Gauges is outgoing.Archive's: all deliveries that wait, and of the others those of
 // the last week's reports.
-func (r Reports) Gauges(ctx context.Context, now time.Time) (outgoing.Gauges, error) {
+func (r Reports) Gauges(ctx context.Context, now time.Time, states []outgoing.State) (outgoing.Gauges, error) {
 	var g outgoing.Gauges
 	err := r.s.read(ctx, "count deliveries", func(ctx context.Context, t *tx) error {
 		g = outgoing.Gauges{Deliveries: map[outgoing.State]int64{}}
-		var first int64
-		err := t.row(ctx, `SELECT coalesce(min(id), 0) FROM reports WHERE made >= $1`, now.Add(-gaugeWindow).UnixMilli()).Scan(&first)
+		first, err := t.firstReport(ctx, now.Add(-gaugeWindow))
 		if err != nil {
 			return err
 		}
-		for _, state := range outgoing.States() {
+		for _, state := range states {
 			since := first
 			if state.Waiting() {
 				since = 0
@@ -306,6 +350,18 @@ func (r Reports) Gauges(ctx context.Context, now time.Time) (outgoing.Gauges, er
 		return t.row(ctx, `SELECT count(*) FROM suppressions WHERE until IS NULL OR until > $1`, now.UnixMilli()).Scan(&g.Suppressed)
 	})
 	return g, err
+}
+
+// firstReport is the first report made at a time or later, and beyond all where there
+// is none.
+func (t *tx) firstReport(ctx context.Context, since time.Time) (int64, error) {
+	var id int64
+	// In the order of the index: min(id) would have PostgreSQL walk along all ids.
+	err := t.row(ctx, `SELECT id FROM reports WHERE made >= $1 ORDER BY made, id LIMIT 1`, since.UnixMilli()).Scan(&id)
+	if errors.Is(err, ErrNotFound) {
+		return math.MaxInt64, nil
+	}
+	return id, err
 }
 
 // PruneReports is outgoing.Archive's.

@@ -198,10 +198,16 @@ func TestClosingWhileLoading(t *testing.T) {
 		for i := range stores {
 			stores[i] = r.open()
 		}
-		var loading sync.WaitGroup
+		var loading, begun sync.WaitGroup // begun: a quarter is loaded
+		begun.Add(loaders)
 		for i, s := range stores {
 			loading.Go(func() {
+				begin := sync.OnceFunc(begun.Done)
+				defer begin()
 				for n := range int64(batches) {
+					if n == batches/4 {
+						begin()
+					}
 					from := memory.Position{Segment: uint64(min(n, 1)), Offset: n}
 					err := s.Load(t.Context(), memory.Batch{
 						Journal: fmt.Sprint(i), From: from, To: memory.Position{Segment: 1, Offset: n + 1},
@@ -214,7 +220,7 @@ func TestClosingWhileLoading(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(30 * time.Millisecond)
+		begun.Wait()
 		r.plan()
 		loading.Wait()
 		r.clock.add(24 * time.Hour)
@@ -311,7 +317,7 @@ func TestCrashWhileMaking(t *testing.T) {
 		ctx, cancel := context.WithCancel(r.Context())
 		go func() {
 			for ctx.Err() == nil {
-				if n, err := r.store.Reports().Gauges(ctx, r.clock.now()); err == nil && n.Deliveries[outgoing.StateQueued] > 0 {
+				if n, err := r.store.Reports().Gauges(ctx, r.clock.now(), []outgoing.State{outgoing.StateQueued}); err == nil && n.Deliveries[outgoing.StateQueued] > 0 {
 					cancel()
 				}
 			}

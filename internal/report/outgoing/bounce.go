@@ -61,10 +61,7 @@ func (p *Pipeline) noteBounce(ctx context.Context, n *BounceNote, found bool) {
 			return
 		}
 		s.Bounces++
-		if s.Failed == nil {
-			s.Attempts, s.Failed = map[Cause]uint64{}, map[Cause]uint64{}
-		}
-		s.Failed[n.Cause]++
+		s.Failed[Final{State: StateFailed, Cause: n.Cause}]++
 		if n.Suppress {
 			s.Suppressed++
 		}

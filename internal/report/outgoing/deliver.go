@@ -14,8 +14,11 @@ import (
 	"dmarcd/internal/report"
 )
 
-// gaugesEvery is how often the leader counts what is in the store.
-const gaugesEvery = 15 * time.Second
+// How often the leader counts what is in the store.
+const (
+	gaugesEvery = 15 * time.Second
+	finalsEvery = 5 * time.Minute // what has ended, which is much more
+)
 
 // send hands over what is due until ctx ends.
 func (p *Pipeline) send(ctx context.Context, epoch int64) {
@@ -24,11 +27,10 @@ func (p *Pipeline) send(ctx context.Context, epoch int64) {
 	free := make(chan struct{}, p.timing.Workers)
 	tick := time.NewTicker(p.timing.Tick)
 	defer tick.Stop()
-	var counted time.Time
+	var last counted
 	for ctx.Err() == nil {
-		if time.Since(counted) >= gaugesEvery {
-			counted = time.Now()
-			p.gauge(ctx)
+		if states := last.due(time.Now()); len(states) > 0 && !p.gauge(ctx, states) {
+			last.finals = time.Time{}
 		}
 		more := false
 		if room := min(cap(free)-len(free), p.gate.room(p.now(), len(free), cap(free))); room > 0 {
@@ -85,13 +87,31 @@ func (p *Pipeline) claim(ctx context.Context, epoch int64, room int) ([]Task, er
 	return tasks, err
 }
 
-func (p *Pipeline) gauge(ctx context.Context) {
-	g, err := p.store.Gauges(ctx, p.now())
+// counted is when the leader counted what.
+type counted struct{ waiting, finals time.Time }
+
+// due is the states to be counted now.
+func (c *counted) due(now time.Time) []State {
+	switch {
+	case now.Sub(c.waiting) < gaugesEvery:
+		return nil
+	case now.Sub(c.finals) < finalsEvery:
+		c.waiting = now
+		return slices.DeleteFunc(States(), func(s State) bool { return !s.Waiting() })
+	}
+	c.waiting, c.finals = now, now
+	return States()
+}
+
+// gauge counts the deliveries in those states; false if it cannot.
+func (p *Pipeline) gauge(ctx context.Context, states []State) bool {
+	g, err := p.store.Gauges(ctx, p.now(), states)
 	if err != nil {
 		p.warn(ctx, "the queue of reports cannot be counted", err)
-		return
+		return false
 	}
-	p.stats.setGauges(&g)
+	p.stats.gauges(g)
+	return true
 }
 
 // settleTime is for noting the end of an attempt after ctx has ended.
@@ -136,7 +156,7 @@ func (p *Pipeline) told(ctx context.Context, t *Task, o *Outcome, ours bool, err
 		p.stats.add(func(s *Stats) { s.Sent++ })
 	case o.State == StateReplaced:
 	default:
-		p.stats.attempt(o.Cause, !o.State.Waiting())
+		p.stats.attempt(o.State, o.Cause)
 	}
 	if o.Suppress != "" {
 		p.stats.add(func(s *Stats) { s.Suppressed++ })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"strings"
 	"sync"
@@ -428,7 +429,68 @@ func TestBounce(t *testing.T) {
 		if s.Bounces != 2 || s.BouncesIgnored != 5 {
 			t.Errorf("counted %d bounces, %d ignored", s.Bounces, s.BouncesIgnored)
 		}
+		want := map[outgoing.Final]uint64{
+			{State: outgoing.StateFailed, Cause: outgoing.CauseBounced}: 1, {State: outgoing.StateFailed, Cause: outgoing.CauseTooLarge}: 1,
+		}
+		if !maps.Equal(s.Failed, want) {
+			t.Errorf("counted %v, want %v", s.Failed, want)
+		}
 	})
+}
+
+// TestFinals counts how deliveries end.
+func TestFinals(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		r.to("sent@a.example", "refused@b.example", "later@c.example", "silent@d.example")
+		r.server.refuse("refused@b.example", reply(550, smtp.EnhancedCode{5, 1, 1}, "unknown"))
+		r.server.refuse("later@c.example", reply(451, smtp.EnhancedCode{4, 2, 0}, "later"))
+		if _, err := r.p.Desk().Suppress(t.Context(), outgoing.SuppressRequest{Target: "d.example"}); err != nil {
+			t.Fatal(err)
+		}
+		r.plan()
+		r.clock.add(80 * time.Hour)
+		r.drain()
+		want := map[outgoing.Final]uint64{
+			{State: outgoing.StateFailed, Cause: outgoing.CauseRefused}:        1,
+			{State: outgoing.StateExpired, Cause: outgoing.CauseTemporary}:     1,
+			{State: outgoing.StateSuppressed, Cause: outgoing.CauseSuppressed}: 1,
+		}
+		if s := r.p.Stats(); s.Sent != 1 || !maps.Equal(s.Failed, want) {
+			t.Errorf("%d sent, %v, want %v", s.Sent, s.Failed, want)
+		}
+	})
+}
+
+// TestGaugesOfSomeStates keeps the older count of the others.
+func TestGaugesOfSomeStates(t *testing.T) {
+	r := newRig(t, "sqlite:test.db")
+	r.to("a@a.example", "b@b.example")
+	r.plan()
+	r.p.Gauge(t.Context(), outgoing.States())
+	r.clock.add(r.spread())
+	r.drain()
+	r.p.Gauge(t.Context(), []outgoing.State{outgoing.StateQueued})
+	if g := r.p.Stats().Gauges; g == nil || g.Deliveries[outgoing.StateQueued] != 0 || g.Deliveries[outgoing.StateSent] != 0 || len(g.Deliveries) != len(outgoing.States()) {
+		t.Errorf("counted %+v", g)
+	}
+	r.p.Gauge(t.Context(), outgoing.States())
+	if g := r.p.Stats().Gauges; g.Deliveries[outgoing.StateSent] != 2 {
+		t.Errorf("counted %+v", g)
+	}
+}
+
+// TestCountedStates counts what waits often, and what has ended seldom.
+func TestCountedStates(t *testing.T) {
+	waiting, all := 2, len(outgoing.States())
+	due := outgoing.CountedStates()
+	for _, c := range []struct {
+		at   time.Duration
+		want int
+	}{{0, all}, {5 * time.Second, 0}, {15 * time.Second, waiting}, {16 * time.Second, 0}, {4 * time.Minute, waiting}, {5 * time.Minute, all}, {6 * time.Minute, waiting}} {
+		if got := len(due(today.Add(c.at))); got != c.want {
+			t.Errorf("after %v: %d states, want %d", c.at, got, c.want)
+		}
+	}
 }
 
 // TestRun lets the pipeline work by itself, and stop.
@@ -444,13 +506,10 @@ func TestRun(t *testing.T) {
 		ctx, stop := context.WithCancel(r.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- r.p.Run(ctx) }()
-		for start := time.Now(); len(r.server.got("")) < len(all) && time.Since(start) < 30*time.Second; {
-			time.Sleep(10 * time.Millisecond)
-		}
-		time.Sleep(100 * time.Millisecond)
-		if s := r.p.Stats(); s.Sent != uint64(len(all)) || s.Built != uint64(len(all)) || s.Gauges == nil {
-			t.Errorf("counted %+v", s)
-		}
+		r.until("all reports are made and sent", func() bool {
+			s := r.p.Stats()
+			return s.Sent == uint64(len(all)) && s.Built == uint64(len(all)) && s.Gauges != nil
+		})
 		stop()
 		select {
 		case <-ended:

@@ -104,13 +104,22 @@ type (
 	Unsuppressed struct {
 		Found bool `json:"found"`
 	}
-	// SuppressionsRequest asks for those in force, or also for those that were.
+	// SuppressionsRequest asks for those in force, or also for those that were, the
+	// newest first.
 	SuppressionsRequest struct {
-		All bool `json:"all,omitempty"`
+		All   bool              `json:"all,omitempty"`
+		After *SuppressionPlace `json:"after,omitempty"` // Silent.Next of the page before; nil for the first
+		Limit int               `json:"limit,omitempty"` // 0 for 100, at most 1000
 	}
-	// Silent is who gets no reports.
+	// SuppressionPlace is a place in the list of suppressions.
+	SuppressionPlace struct {
+		Since  time.Time `json:"since"`
+		Target string    `json:"target"`
+	}
+	// Silent is a page of those who get no reports.
 	Silent struct {
-		Suppressions []Suppression `json:"suppressions"`
+		Suppressions []Suppression     `json:"suppressions"`
+		Next         *SuppressionPlace `json:"next,omitempty"` // nil if there are no more
 	}
 	// StateRequest asks for the state of the queue.
 	StateRequest struct{}
@@ -341,13 +350,18 @@ func (d desk) Unsuppress(ctx context.Context, r UnsuppressRequest) (Unsuppressed
 
 // Suppressions is Desk's.
 func (d desk) Suppressions(ctx context.Context, r SuppressionsRequest) (Silent, error) {
-	list, err := d.p.store.Suppressions(ctx, d.p.now(), r.All)
-	return Silent{Suppressions: list}, err
+	r.Limit = boundedLimit(r.Limit)
+	list, err := d.p.store.Suppressions(ctx, d.p.now(), r)
+	out := Silent{Suppressions: list}
+	if n := len(list); n == r.Limit {
+		out.Next = &SuppressionPlace{Since: list[n-1].Since, Target: list[n-1].Target}
+	}
+	return out, err
 }
 
 // State is Desk's.
 func (d desk) State(ctx context.Context, _ StateRequest) (Overview, error) {
-	g, err := d.p.store.Gauges(ctx, d.p.now())
+	g, err := d.p.store.Gauges(ctx, d.p.now(), States())
 	return Overview{Gauges: g, Paused: d.p.gate.paused()}, err
 }
 

@@ -1,6 +1,9 @@
 package outgoing
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Plan is the leader's look at the calendar.
 func (p *Pipeline) Plan(ctx context.Context, epoch int64) error { return p.plan(ctx, epoch) }
@@ -33,6 +36,15 @@ func (p *Pipeline) Collect(ctx context.Context) {
 		p.failures.ripen(ctx)
 		return
 	}
+}
+
+// Gauge counts the deliveries in those states.
+func (p *Pipeline) Gauge(ctx context.Context, states []State) { p.gauge(ctx, states) }
+
+// CountedStates tells which states the leader counts at a time.
+func CountedStates() func(now time.Time) []State {
+	var c counted
+	return c.due
 }
 
 // Verify asks an outside host.

@@ -153,16 +153,20 @@ type Filter struct {
 	Limit  int    `json:"limit,omitempty"`  // 0 for 100, at most 1000
 }
 
-// Most reports of one answer.
+// Most reports, or suppressions, of one answer.
 const (
 	defaultLimit = 100
 	maxLimit     = 1000
 )
 
 func (f Filter) bounded() Filter {
-	if f.Limit <= 0 {
-		f.Limit = defaultLimit
-	}
-	f.Limit = min(f.Limit, maxLimit)
+	f.Limit = boundedLimit(f.Limit)
 	return f
+}
+
+func boundedLimit(n int) int {
+	if n <= 0 {
+		return defaultLimit
+	}
+	return min(n, maxLimit)
 }

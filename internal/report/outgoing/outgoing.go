@@ -32,6 +32,7 @@ func New(o Options, c Config) *Pipeline {
 	}
 	p.gate = gate{first: p.timing.PauseFirst, most: p.timing.PauseMost}
 	p.config.Store(&c)
+	p.stats.begin()
 	p.failures = newCollector(p)
 	return p
 }
@@ -77,7 +78,7 @@ func (p *Pipeline) lead(ctx context.Context, epoch int64) error {
 	})
 	work.Go(func() { p.send(ctx, epoch) })
 	work.Wait()
-	p.stats.setGauges(nil)
+	p.stats.noGauges()
 	return context.Cause(ctx)
 }
 

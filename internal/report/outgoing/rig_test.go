@@ -290,6 +290,22 @@ func (r *rig) suppressed() map[string]outgoing.Suppression {
 	return out
 }
 
+// until waits for what other goroutines bring about.
+func (r *rig) until(what string, done func() bool) {
+	r.Helper()
+	limit := time.NewTimer(30 * time.Second)
+	defer limit.Stop()
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for !done() {
+		select {
+		case <-look.C:
+		case <-limit.C:
+			r.Fatalf("it does not come about: %s", what)
+		}
+	}
+}
+
 // received is a mail that the server took.
 type received struct {
 	from, to string

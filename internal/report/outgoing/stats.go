@@ -11,7 +11,7 @@ type Stats struct {
 	Unmade   uint64           // that no file could be made of
 	Sent     uint64           // mails that the server took
 	Attempts map[Cause]uint64 // that did not end so, by cause
-	Failed   map[Cause]uint64 // deliveries given up, by cause
+	Failed   map[Final]uint64 // deliveries that ended so, for any reason but a success
 
 	Suppressed uint64 // destinations that were suppressed by themselves
 
@@ -27,6 +27,12 @@ type Stats struct {
 	Paused bool    // the queue waits for our mail server
 }
 
+// Final is how a delivery ended that was not sent, or came back.
+type Final struct {
+	State State // failed, expired, suppressed or unverified
+	Cause Cause
+}
+
 // counters are Stats under a lock.
 type counters struct {
 	mu sync.Mutex
@@ -39,18 +45,34 @@ func (c *counters) add(change func(*Stats)) {
 	change(&c.s)
 }
 
-func (c *counters) attempt(cause Cause, final bool) {
+// begin makes what counts by words.
+func (c *counters) begin() {
+	c.add(func(s *Stats) { s.Attempts, s.Failed = map[Cause]uint64{}, map[Final]uint64{} })
+}
+
+// attempt counts one that did not end in success.
+func (c *counters) attempt(state State, cause Cause) {
 	c.add(func(s *Stats) {
-		if s.Attempts == nil {
-			s.Attempts, s.Failed = map[Cause]uint64{}, map[Cause]uint64{}
-		}
-		if s.Attempts[cause]++; final {
-			s.Failed[cause]++
+		if s.Attempts[cause]++; !state.Waiting() {
+			s.Failed[Final{State: state, Cause: cause}]++
 		}
 	})
 }
 
-func (c *counters) setGauges(g *Gauges) { c.add(func(s *Stats) { s.Gauges = g }) }
+// gauges takes a new count, of some states or all.
+func (c *counters) gauges(g Gauges) {
+	c.add(func(s *Stats) {
+		if s.Gauges != nil {
+			all := maps.Clone(s.Gauges.Deliveries)
+			maps.Copy(all, g.Deliveries)
+			g.Deliveries = all
+		}
+		s.Gauges = &g
+	})
+}
+
+// noGauges forgets what was counted: another daemon leads.
+func (c *counters) noGauges() { c.add(func(s *Stats) { s.Gauges = nil }) }
 
 func (c *counters) read() Stats {
 	c.mu.Lock()

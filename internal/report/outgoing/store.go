@@ -31,7 +31,8 @@ type Source interface {
 	Built(ctx context.Context, epoch int64, day Day) error
 	// CountDomains counts the policy domains with tallies of a day.
 	CountDomains(ctx context.Context, day Day) (int, error)
-	// Domains gives those that come after a name, in the order of names.
+	// Domains gives those that come after a name, in the order of names. There are
+	// fewer than limit only at the end.
 	Domains(ctx context.Context, day Day, after dns.Name, limit int) ([]DomainDay, error)
 	// Policies gives the policy records that a domain had on a day, the one seen
 	// last first, up to limit, and how many there were.
@@ -66,13 +67,15 @@ type Archive interface {
 	Report(ctx context.Context, id int64) (Report, error)
 	// Find gives the ID of the report of a domain and day, or with a Report-ID.
 	Find(ctx context.Context, domain string, day Day, reportID string) (int64, error)
-	// Requeue makes deliveries due now that are final, or due later.
+	// Requeue makes deliveries due now that are final, or due later. An error may
+	// come after some of them; the number tells how many.
 	Requeue(ctx context.Context, r Requeue) (int, error)
 	Suppress(ctx context.Context, s Suppression) error
 	Unsuppress(ctx context.Context, target string) (bool, error)
-	Suppressions(ctx context.Context, now time.Time, all bool) ([]Suppression, error)
-	// Gauges counts deliveries by state, and suppressions in force.
-	Gauges(ctx context.Context, now time.Time) (Gauges, error)
+	// Suppressions gives those that come after a place, the newest first.
+	Suppressions(ctx context.Context, now time.Time, r SuppressionsRequest) ([]Suppression, error)
+	// Gauges counts deliveries in those states, and suppressions in force.
+	Gauges(ctx context.Context, now time.Time, states []State) (Gauges, error)
 	// PruneReports forgets what is older, a slice at a time, and says whether there
 	// is more to forget.
 	PruneReports(ctx context.Context, reports, files time.Time) (more bool, err error)

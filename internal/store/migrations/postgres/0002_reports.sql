@@ -31,6 +31,7 @@ CREATE UNIQUE INDEX reports_of_days ON reports (policy_domain, day) WHERE kind =
 CREATE INDEX reports_by_domain ON reports (policy_domain, id);
 CREATE INDEX reports_by_day ON reports (day, id);
 CREATE INDEX reports_by_made ON reports (made, id);
+CREATE INDEX reports_of_failures ON reports (made, id) WHERE kind = 'failure';
 CREATE INDEX reports_with_file ON reports (made) WHERE stored = 1;
 
 CREATE TABLE report_files (
