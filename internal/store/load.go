@@ -349,14 +349,14 @@ func (t *tx) insertMessages(ctx context.Context, rows [][]any, drawn map[int64]*
 	})
 }
 
-// storeTallies adds up the tallies, those of closed days in the first that is open,
+// storeTallies adds up the tallies, those of closed days in the next that is open,
 // and tells which texts the database now has.
 func (l *loading) storeTallies(ctx context.Context, t *tx) (map[textHash]textRef, error) {
-	open, err := t.openDay(ctx)
+	fence, err := t.openDays(ctx, l.tallies)
 	if err != nil {
 		return nil, err
 	}
-	tallies, texts := l.since(open)
+	tallies, texts := l.within(&fence)
 	found, err := t.storeTexts(ctx, texts)
 	if err != nil {
 		return nil, err

@@ -6,6 +6,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"dmarcd/internal/dns"
@@ -33,34 +35,66 @@ func (t *tx) fenceLeader(ctx context.Context, epoch int64) error {
 	return t.fence(ctx, epoch)
 }
 
-// openDay is the first day that is counted into. A transaction that has asked keeps
-// it open until its end.
-func (t *tx) openDay(ctx context.Context) (int64, error) {
-	var closed sql.NullInt64
-	err := t.row(ctx, `SELECT closed FROM report_progress WHERE id = 1`+t.s.dialect.forShare).Scan(&closed)
-	if err != nil || !closed.Valid {
-		return bounded(-1 << 62), err
-	}
-	return closed.Int64 + 1, nil
+// fence says which day a tally is counted into.
+type fence struct {
+	open     int64              // the first day that is counted into
+	reported map[string][]int64 // days from open on that have a report, by policy domain
 }
 
-// since moves tallies of days before day to day, and wants their texts for it.
-func (l *loading) since(day int64) ([]tallyRow, map[textHash]textUse) {
+// first is the day that what belongs to day is counted into: that one, unless it is
+// closed or reported.
+func (f *fence) first(domain string, day int64) int64 {
+	day = max(day, f.open)
+	for slices.Contains(f.reported[domain], day) {
+		day++
+	}
+	return day
+}
+
+// openDays keeps what is open now so until the end of the transaction. Open days have
+// reports only where a clock was ahead; then it looks the tallies up.
+func (t *tx) openDays(ctx context.Context, tallies []tallyRow) (fence, error) {
+	var closed, reopened sql.NullInt64
+	err := t.row(ctx, `SELECT closed, reopened FROM report_progress WHERE id = 1`+t.s.dialect.forShare).Scan(&closed, &reopened)
+	if err != nil || !closed.Valid {
+		return fence{open: bounded(-1 << 62)}, err
+	}
+	f := fence{open: closed.Int64 + 1, reported: map[string][]int64{}}
+	if reopened.Int64 < f.open {
+		return f, nil
+	}
+	for i := range tallies {
+		domain := tallies[i].domain
+		if _, known := f.reported[domain]; known || tallies[i].day > reopened.Int64 {
+			continue
+		}
+		f.reported[domain], err = t.keys(ctx, `SELECT day FROM reports WHERE kind = 'aggregate' AND policy_domain = $1 AND day >= $2`, domain, f.open)
+		if err != nil {
+			return f, err
+		}
+	}
+	return f, nil
+}
+
+// within moves tallies of days that are closed or reported to the next one that is
+// not, and wants their texts for it.
+func (l *loading) within(f *fence) ([]tallyRow, map[textHash]textUse) {
 	late := false
 	for i := range l.tallies {
-		late = late || l.tallies[i].day < day
+		y := &l.tallies[i]
+		late = late || y.day != f.first(y.domain, y.day)
 	}
 	if !late {
 		return l.tallies, l.texts
 	}
-	texts := make(map[textHash]textUse, len(l.texts))
-	for h, use := range l.texts {
-		texts[h] = textUse{body: use.body, day: max(use.day, day)}
-	}
+	texts := maps.Clone(l.texts)
 	place := make(map[tallyKey]int, len(l.tallies))
 	moved := make([]tallyRow, 0, len(l.tallies))
 	for _, y := range l.tallies { // in order, so that what is moved comes first
-		y.day = max(y.day, day)
+		y.day = f.first(y.domain, y.day)
+		for _, h := range []textHash{y.record, y.row} {
+			texts[h] = textUse{body: texts[h].body, day: max(texts[h].day, y.day)}
+		}
 		if i, ok := place[y.tallyKey]; ok {
 			moved[i].count += y.count
 			moved[i].last = max(moved[i].last, y.last)
@@ -80,36 +114,47 @@ func (r Reports) CloseDays(ctx context.Context, epoch int64, through, today outg
 		if err := t.fenceLeader(ctx, epoch); err != nil {
 			return err
 		}
-		var closed, built sql.NullInt64
-		err := t.row(ctx, `SELECT closed, built FROM report_progress WHERE id = 1`+t.s.dialect.forUpdate).Scan(&closed, &built)
+		var closed, built, reopened sql.NullInt64
+		err := t.row(ctx, `SELECT closed, built, reopened FROM report_progress WHERE id = 1`+t.s.dialect.forUpdate).Scan(&closed, &built, &reopened)
 		if err != nil {
 			return err
 		}
 		p = outgoing.Progress{Closed: outgoing.Day(closed.Int64), Built: outgoing.Day(built.Int64)}
+		before := p
 		switch {
 		case !closed.Valid:
 			p = outgoing.Progress{Closed: through, Built: through - 1}
 		case p.Closed < through:
 			p.Closed = through
 		case p.Closed >= today && epoch != outgoing.ByHand:
-			if err := t.reopen(ctx, &p, through); err != nil {
+			if err := t.reopen(ctx, &p, through, today); err != nil {
 				return err
 			}
-		default:
+			if p.Reopened != 0 {
+				reopened = sql.NullInt64{Int64: max(reopened.Int64, int64(p.Reopened)), Valid: true}
+			}
+		}
+		if p.Built > p.Closed { // a clock was ahead while reports were off
+			p.Built = p.Closed - 1
+		}
+		if closed.Valid && p == before {
 			return nil
 		}
-		_, err = t.exec(ctx, `UPDATE report_progress SET closed = $1, built = $2 WHERE id = 1`, bounded(int64(p.Closed)), bounded(int64(p.Built)))
+		_, err = t.exec(ctx, `UPDATE report_progress SET closed = $1, built = $2, reopened = $3 WHERE id = 1`,
+			bounded(int64(p.Closed)), bounded(int64(p.Built)), reopened)
 		return err
 	})
 	return p, err
 }
 
 // reopen takes back the closing of days that are yet to end: a clock was wrong. A day
-// that was reported stays closed.
-func (t *tx) reopen(ctx context.Context, p *outgoing.Progress, through outgoing.Day) error {
+// that has ended and was reported stays closed. Reports on days that have not do not
+// hold the fence: it would stand until then. What is counted of their domains goes to
+// the next day without one.
+func (t *tx) reopen(ctx context.Context, p *outgoing.Progress, through, today outgoing.Day) error {
 	const again = 7 // days looked at once more; those with a report have it
 	var last sql.NullInt64
-	err := t.row(ctx, `SELECT max(day) FROM reports WHERE kind = 'aggregate'`).Scan(&last)
+	err := t.row(ctx, `SELECT max(day) FROM reports WHERE kind = 'aggregate' AND day < $1`, bounded(int64(today))).Scan(&last)
 	if err != nil {
 		return err
 	}
@@ -118,7 +163,7 @@ func (t *tx) reopen(ctx context.Context, p *outgoing.Progress, through outgoing.
 		closed = max(closed, outgoing.Day(last.Int64))
 	}
 	if closed < p.Closed {
-		p.Closed = closed
+		p.Reopened, p.Closed = p.Closed, closed
 		p.Built = min(p.Built, closed-again)
 	}
 	return nil

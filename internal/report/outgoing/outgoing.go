@@ -22,6 +22,7 @@ type Pipeline struct {
 	running  running
 	failures *collector
 	wake     chan struct{} // holds one word: look at the queue
+	passed   Day           // the last that went by while reports are off; of plan alone
 }
 
 // New makes a Pipeline; Run makes it work.

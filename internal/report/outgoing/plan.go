@@ -25,21 +25,32 @@ const (
 // anywhere and begins again where it was.
 func (p *Pipeline) plan(ctx context.Context, epoch int64) error {
 	c := p.current()
-	if !c.Enabled {
-		return nil
-	}
 	now := p.now().UTC()
 	today := DayOf(now)
 	through := today - 1
 	if now.Sub(today.Begin()) < c.At {
 		through--
 	}
+	if !c.Enabled {
+		return p.pass(ctx, epoch, through-1)
+	}
+	p.passed = 0
 	progress, err := p.store.CloseDays(ctx, epoch, through, today)
 	if err != nil {
 		return fmt.Errorf("outgoing: close %s: %w", through, err)
 	}
-	for day := max(progress.Built+1, through-catchUp+1); day <= min(progress.Closed, through); day++ {
-		if err := p.buildDay(ctx, epoch, c, day); err != nil {
+	if progress.Reopened != 0 {
+		p.log.WarnContext(ctx, "days were closed that are not over: a clock was ahead; they are open again, and what was counted into them is reported when they come",
+			"from", max(progress.Closed+1, today).String(), "through", progress.Reopened.String())
+	}
+	first, last := max(progress.Built+1, through-catchUp+1), min(progress.Closed, through)
+	totals, due, err := p.spread(ctx, first, last)
+	if err != nil {
+		return fmt.Errorf("outgoing: %w", err)
+	}
+	for i, total := range totals {
+		day := first + Day(i)
+		if err := p.buildDay(ctx, epoch, c, day, total, due); err != nil {
 			return fmt.Errorf("outgoing: reports on %s: %w", day, err)
 		}
 		if err := p.store.Built(ctx, epoch, day); err != nil {
@@ -50,18 +61,46 @@ func (p *Pipeline) plan(ctx context.Context, epoch int64) error {
 	return nil
 }
 
+// pass has days go by without reports while they are off, so that they are not made
+// up for later.
+func (p *Pipeline) pass(ctx context.Context, epoch int64, day Day) error {
+	if p.passed == day {
+		return nil
+	}
+	if err := p.store.Built(ctx, epoch, day); err != nil {
+		return fmt.Errorf("outgoing: pass by %s: %w", day, err)
+	}
+	p.passed = day
+	return nil
+}
+
+// spread counts the domains of each day and gives their reports, all together, one
+// stretch of time to leave in.
+func (p *Pipeline) spread(ctx context.Context, first, last Day) (totals []int, due func() time.Time, err error) {
+	all := 0
+	for day := first; day <= last; day++ {
+		n, err := p.store.CountDomains(ctx, day)
+		if err != nil {
+			return nil, nil, err
+		}
+		totals = append(totals, n)
+		all += n
+	}
+	began, window := p.now(), min(time.Duration(all)*p.timing.SpreadEach, p.timing.SpreadMost)
+	return totals, func() time.Time { return began.Add(rand.N(window + 1)) }, nil
+}
+
 // buildDay makes and stores the reports on one day that are not made yet.
-func (p *Pipeline) buildDay(ctx context.Context, epoch int64, c *Config, day Day) error {
-	total, err := p.store.CountDomains(ctx, day)
-	if err != nil || total == 0 {
-		return err
+func (p *Pipeline) buildDay(ctx context.Context, epoch int64, c *Config, day Day, total int, due func() time.Time) error {
+	if total == 0 {
+		return nil
 	}
 	b, err := p.newBuilder(ctx, c, day)
 	if err != nil {
 		return err
 	}
-	began, window := p.now(), min(time.Duration(total)*p.timing.SpreadEach, p.timing.SpreadMost)
-	b.due = func() time.Time { return began.Add(rand.N(window + 1)) }
+	began := p.now()
+	b.due = due
 	batch := batch{store: p.store, epoch: epoch}
 	var after dns.Name
 	for {

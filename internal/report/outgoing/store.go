@@ -25,9 +25,11 @@ type Leader interface {
 type Source interface {
 	// CloseDays closes all days up to through: what is counted later goes into the
 	// next open day. A day that is closed although it has not ended by now's day,
-	// because a clock was wrong, is opened again unless a report on it was made.
+	// because a clock was wrong, is opened again. A report that was made on it stays
+	// the only one: what is counted of its domain goes into the next day without.
 	CloseDays(ctx context.Context, epoch int64, through, today Day) (Progress, error)
-	// Built notes that all reports up to day have been made.
+	// Built notes that all reports up to day have been made, or are not to be. Before
+	// the first closing of days it does nothing.
 	Built(ctx context.Context, epoch int64, day Day) error
 	// CountDomains counts the policy domains with tallies of a day.
 	CountDomains(ctx context.Context, day Day) (int, error)
@@ -95,6 +97,8 @@ type Store interface {
 type Progress struct {
 	Closed Day // nothing is counted into this day and those before it
 	Built  Day // the reports on this day and those before it were made
+
+	Reopened Day // the last of the days that were just opened again; 0 if none were
 }
 
 // DomainDay is a policy domain with tallies of a day.

@@ -5,6 +5,7 @@ CREATE TABLE report_progress (
 	id            INTEGER PRIMARY KEY,
 	closed        INTEGER,           -- null while no day ever was
 	built         INTEGER,           -- likewise
+	reopened      INTEGER,           -- days up to this one may have reports though they are open; null for none
 	secret        BYTEA              -- what Report-IDs are made of; null until it is wanted
 );
 INSERT INTO report_progress (id) VALUES (1);
