@@ -130,6 +130,9 @@ func (b *builder) file(ctx context.Context, r *NewReport, domain dns.Name, p *pu
 		for i := range page {
 			row, err := report.ParseKey(page[i].Key)
 			row.Count = page[i].Messages
+			if p.changed {
+				p.explain(&row)
+			}
 			if picky && (err != nil || !printable(&row, &meta, &p.policy)) {
 				continue
 			}

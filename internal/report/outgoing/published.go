@@ -1,6 +1,7 @@
 package outgoing
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -25,6 +26,8 @@ type published struct {
 	policy report.Published
 	record *dmarc.Record
 	note   string // of trouble with it; "" for none
+
+	changed bool // other records were in force that day, too
 }
 
 // publish chooses the policy of a report. seen begins with the record seen last;
@@ -35,7 +38,7 @@ func publish(domain dns.Name, seen []PolicySeen, all int) (published, error) {
 		if err != nil || len(record.RUA) == 0 || record.Unusable {
 			continue // a tally has a record that asks for reports; whatever else is damage
 		}
-		p := published{record: record, policy: report.Published{
+		p := published{record: record, changed: all > 1, policy: report.Published{
 			Domain: domain.String(), Discovery: report.DiscoveryTreeWalk,
 			P: report.Policy(record.P), SP: report.Policy(record.SP), NP: report.Policy(record.NP),
 			ADKIM: report.Alignment(record.ADKIM), ASPF: report.Alignment(record.ASPF), Testing: record.Testing,
@@ -50,6 +53,33 @@ func publish(domain dns.Name, seen []PolicySeen, all int) (published, error) {
 		return p, nil
 	}
 	return published{}, fmt.Errorf("outgoing: no policy record of %s can be read", domain)
+}
+
+// explain gives a row its reason where the message was judged by another record than
+// the one published, or may have been, and what was done does not follow from this
+// one (RFC 9990 section 3.1.1.9). The comment is given here alone, so that rows that
+// differ still do.
+func (p *published) explain(row *report.Row) {
+	if row.DKIM != report.VerdictFail || row.SPF != report.VerdictFail || len(row.Reasons) > 0 || p.follows(row) {
+		return
+	}
+	row.Reasons = []report.Reason{{Type: report.ReasonLocalPolicy, Comment: "judged by the policy record of that hour, which changed during the day"}}
+}
+
+// follows tells that what was done with a message that failed is surely what the
+// record asks for. Whether a subdomain exists is not known any more.
+func (p *published) follows(row *report.Row) bool {
+	asked := []dmarc.Policy{p.record.P}
+	if row.HeaderFrom != p.policy.Domain {
+		existing := cmp.Or(p.record.SP, p.record.P)
+		asked = []dmarc.Policy{existing, cmp.Or(p.record.NP, existing)}
+	}
+	for _, policy := range asked {
+		if string(row.Disposition) != string(policy) || p.record.Testing && policy != dmarc.PolicyNone {
+			return false
+		}
+	}
+	return true
 }
 
 // note is what the owner of a record ought to know of it.
