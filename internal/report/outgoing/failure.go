@@ -306,6 +306,9 @@ func failureOf(c *Config, m *Message, incidents int, now time.Time) report.Failu
 	}
 	for i := range v.DKIM {
 		s := &v.DKIM[i]
+		if s.Selector == "" || s.Domain.IsZero() {
+			continue // it could not be read; the fields are nothing without (RFC 6591 section 3.2.3)
+		}
 		if s.Status != dkim.Pass && i < len(v.DKIMAlignments) && v.DKIMAlignments[i] == dmarc.Aligned {
 			f.DKIM = &report.DKIMFailure{Domain: s.Domain, Identity: s.Identity, Selector: s.Selector}
 			break

@@ -111,6 +111,35 @@ func TestFailure(t *testing.T) {
 	})
 }
 
+// TestFailureSelector leaves the fields of DKIM to a signature that could be read.
+func TestFailureSelector(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		r.change(func(c *outgoing.Config) { c.Failures = true })
+		for _, client := range []string{"203.0.113.10", "203.0.113.11"} {
+			m := failing(t, wantsRUF)
+			m.Record.ClientIP = netip.MustParseAddr(client)
+			v := &m.Record.Verdict
+			v.DKIM[0].Selector = ""
+			if client == "203.0.113.11" {
+				v.DKIM = append(v.DKIM, dkim.Result{Status: dkim.Fail, Domain: v.DMARC.Author, Selector: "s2"})
+				v.DKIMAlignments = append(v.DKIMAlignments, dmarc.Aligned)
+			}
+			r.p.Fail(m)
+		}
+		r.p.Collect(t.Context())
+		r.drain()
+		for _, m := range r.server.got("ruf@sender.example") {
+			second := strings.Contains(m.data, "203.0.113.11")
+			if strings.Contains(m.data, "DKIM-Domain:") != second || strings.Contains(m.data, "DKIM-Selector: s2") != second {
+				t.Errorf("second signature: %t\n%s", second, m.data)
+			}
+		}
+		if n := len(r.server.got("")); n != 2 {
+			t.Errorf("%d mails", n)
+		}
+	})
+}
+
 // TestFailureWanted heeds fo, ruf, psd and what makes no report.
 func TestFailureWanted(t *testing.T) {
 	aligned := func(dkimToo bool) func(*outgoing.Message) {
