@@ -328,12 +328,12 @@ func (p *Pipeline) mail(ctx context.Context, c *Config, t *Task) ([]byte, error)
 	return c.Signer.sign(mail)
 }
 
-// compose makes the mail of an aggregate report. The file and its names are those
-// that were stored; who sends it is by the settings of now.
+// compose makes the mail of an aggregate report. The file, its names and who made it
+// are those that were stored; From is by the settings of now, as the signature is.
 func compose(c *Config, r *Report, d *Delivery, file []byte) ([]byte, error) {
-	receiver, err := c.receiver()
+	receiver, err := hostOf(r.Email)
 	if err != nil {
-		return nil, fmt.Errorf("%w: reports.email: %w", report.ErrBadMail, err)
+		return nil, fmt.Errorf("%w: the address in the report: %w", report.ErrBadMail, err)
 	}
 	domain, err := dns.ParseQuery(r.Domain)
 	if err != nil {
