@@ -41,7 +41,8 @@ type answer struct {
 //	before MAIL FROM                 our server or login: all wait, nothing is blamed
 //	MAIL FROM, 4xx or 5xx            our server does not take our sender: likewise
 //	RCPT 5.1.x, 5.2.x, no enhanced   the destination is suppressed
-//	RCPT 5.7.x, 530, 535             we may not relay, or not yet: tried again
+//	RCPT 5.7.x, 530, 535             we may not relay, or not yet: tried again; when it
+//	                                 expires while mail elsewhere was taken, suppressed
 //	552, 5.3.4, 5.2.3, SIZE          too large; the destination is not to blame
 //	DATA, content, 5xx               this mail is refused, not the destination
 //	4xx, no reply                    tried again

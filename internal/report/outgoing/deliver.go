@@ -127,10 +127,20 @@ func (p *Pipeline) deliver(ctx context.Context, t *Task) {
 	if o.State.Waiting() && !o.Due.Before(t.Delivery.Expires) {
 		o.State, o.Due = StateExpired, time.Time{}
 	}
+	if o.State == StateExpired && o.Cause == CausePolicy && p.relays(t) {
+		o.Suppress = t.Delivery.To
+	}
 	noting, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
 	ours, err := p.store.Settle(noting, t, &o)
 	p.told(ctx, t, &o, ours, err)
+}
+
+// relays tells that our server took mail for other hosts since a delivery began: what
+// it does not relay there it will not relay tomorrow.
+func (p *Pipeline) relays(t *Task) bool {
+	host, err := hostOf(t.Delivery.To)
+	return err == nil && p.taken.elsewhere(host).After(t.Delivery.Expires.Add(-p.timing.GiveUp))
 }
 
 // attemptContext bounds one attempt. The end of ctx leaves it a moment, so that a mail
@@ -263,6 +273,9 @@ func (p *Pipeline) hand(ctx context.Context, c *Config, t *Task, o Outcome, mail
 	err := c.Sender.Send(ctx, from, []string{t.Delivery.To}, mail)
 	if err == nil {
 		p.gate.open()
+		if host, err := hostOf(t.Delivery.To); err == nil {
+			p.taken.note(host, p.now())
+		}
 		o.State, o.Cause, o.Error = StateSent, "", ""
 		return o
 	}
@@ -399,6 +412,34 @@ func (g *gate) paused() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.failed > 0
+}
+
+// taken remembers when our server last took mail, for the latest host and for any
+// other.
+type taken struct {
+	mu     sync.Mutex
+	host   dns.Name
+	latest time.Time
+	other  time.Time
+}
+
+func (t *taken) note(host dns.Name, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if host != t.host {
+		t.other, t.host = t.latest, host
+	}
+	t.latest = now
+}
+
+// elsewhere is when mail for another host was last taken; zero if none was.
+func (t *taken) elsewhere(host dns.Name) time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if host == t.host {
+		return t.other
+	}
+	return t.latest
 }
 
 // running are the deliveries under way here: a clock that is set forward must not

@@ -20,6 +20,7 @@ type Pipeline struct {
 	stats    counters
 	gate     gate
 	running  running
+	taken    taken
 	failures *collector
 	wake     chan struct{} // holds one word: look at the queue
 	passed   Day           // the last that went by while reports are off; of plan alone
