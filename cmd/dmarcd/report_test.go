@@ -176,7 +176,7 @@ func reportCommandCases(yesterday, file string) []reportCommandCase {
 		{"report send nonsense..example", exitUsage, []string{"nonsense"}},
 		{"report send good.example tomorrow", exitUsage, []string{"2026-11-24"}},
 		{"report send good.example 2999-01-01", exitUsage, []string{"is not over"}},
-		{"report send none.example", exitNo, []string{"nothing to report"}},
+		{"report send none.example", exitNo, []string{"no mail from none.example was counted on"}},
 		{"report send good.example " + yesterday, exitFine, []string{yesterday, "good.example", "3 messages, 1 rows", "sent", "rua@good.example"}},
 		{"report send good.example", exitFine, []string{"made before"}},
 		{"report send bad.example --json", exitNo, []string{`"state":"failed"`, `"cause":"refused"`}},
@@ -189,7 +189,10 @@ func reportCommandCases(yesterday, file string) []reportCommandCase {
 		{"report show good.example --xml", exitFine, []string{"<feedback", "<count>3</count>"}},
 		{"report show good.example -o " + file, exitFine, nil},
 		{"report show good.example -o " + file, exitUsage, []string{"exists"}},
-		{"report show 99", exitNo, []string{"not found"}},
+		{"report show 99", exitNo, []string{"no report with the number 99"}},
+		{"report show none.example --day " + yesterday, exitNo, []string{"dmarcd report list --domain none.example", "dmarcd report send none.example " + yesterday}},
+		{"report suppress *.example.com", exitUsage, []string{"reports.exclude"}},
+		{"report suppress \x1b[31mFAKE@x.example", exitUsage, []string{"neither an address"}},
 		{"report suppress", exitFine, []string{"dead@bad.example", "no such user"}},
 		{"report suppress rua@good.example --for 30d --reason asked", exitFine, []string{"rua@good.example", "asked"}},
 		{"report send good.example", exitNo, []string{"suppressed"}},
@@ -218,6 +221,9 @@ func reportCommands(t *testing.T, path string, sink *mailTaker) {
 		all := out.String() + errs.String()
 		if code != c.code {
 			t.Errorf("%s: exit code %d, want %d\n%s", c.args, code, c.code, all)
+		}
+		if strings.Contains(all, "outgoing:") || strings.Contains(all, "store:") {
+			t.Errorf("%s: names of packages in\n%s", c.args, all)
 		}
 		for _, want := range c.want {
 			if !strings.Contains(all, want) {

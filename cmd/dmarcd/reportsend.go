@@ -237,7 +237,8 @@ func reportSuppressCommand(s streams) *cobra.Command {
 reports.exclude.
 
 Destinations that are refused or bounce are suppressed by themselves: for a week, and
-longer each time, up to 60 days. Without an argument, or with --list, those in force
+longer each time, up to 60 days. Likewise those to which the mail server would not relay
+for two days while it took other mail. Without an argument, or with --list, those in force
 are listed.
 
 Exit code 0: done; 1: with --remove, it was not suppressed; with --list, none is;
@@ -301,9 +302,9 @@ func unsuppress(ctx context.Context, d *openedDesk, o *reportSuppressOptions, ta
 	if o.asJSON {
 		err = writeJSONLine(s, done)
 	} else if done.Found {
-		fmt.Fprintf(s.out, "%s gets reports again; what was suppressed meanwhile: dmarcd report retry --state suppressed\n", target)
+		fmt.Fprintf(s.out, "%s gets reports again; what was suppressed meanwhile: dmarcd report retry --state suppressed\n", shownText(target))
 	} else {
-		fmt.Fprintf(s.out, "%s was not suppressed\n", target)
+		fmt.Fprintf(s.out, "%s was not suppressed\n", shownText(target))
 	}
 	if err == nil && !done.Found {
 		err = answerNo()
@@ -359,5 +360,5 @@ func printSuppression(s streams, x *outgoing.Suppression) {
 	if !x.Active {
 		end += " (over)"
 	}
-	fmt.Fprintf(s.out, "%-40s  %s, since %s: %s\n", x.Target, end, x.Since.UTC().Format(time.DateOnly), shownText(x.Reason))
+	fmt.Fprintf(s.out, "%-40s  %s, since %s: %s\n", shownText(x.Target), end, x.Since.UTC().Format(time.DateOnly), shownText(x.Reason))
 }

@@ -22,6 +22,20 @@ const (
 	maxFile = 32 << 20 // of a compressed file; no mail server takes as much
 )
 
+// said is an error for the person who asked: its text is plain words, for whom it
+// came to be is what it wraps.
+type said struct {
+	kind error
+	text string
+}
+
+func (s *said) Error() string { return s.text }
+func (s *said) Unwrap() error { return s.kind }
+
+func say(kind error, format string, args ...any) error {
+	return &said{kind: kind, text: fmt.Sprintf(format, args...)}
+}
+
 // ErrNothing tells that there is nothing to report on a domain and day.
 var ErrNothing = errors.New("outgoing: nothing to report")
 
@@ -66,7 +80,7 @@ func (b *builder) build(ctx context.Context, domain dns.Name) (NewReport, error)
 		return NewReport{}, err
 	}
 	if len(seen) == 0 {
-		return NewReport{}, fmt.Errorf("%w on %s for %s", ErrNothing, domain, b.day)
+		return NewReport{}, b.nothing(domain)
 	}
 	id := report.NewID(b.secret, b.receiver, domain, b.day.Begin(), b.day.End(), "")
 	r := NewReport{Report: Report{
@@ -89,6 +103,10 @@ func (b *builder) build(ctx context.Context, domain dns.Name) (NewReport, error)
 	return r, nil
 }
 
+func (b *builder) nothing(domain dns.Name) error {
+	return say(ErrNothing, "no mail from %s was counted on %s for which its policy record asks for a report", domain, b.day)
+}
+
 // fill makes the file. Rows that no report can hold make it start anew without them.
 func (b *builder) fill(ctx context.Context, r *NewReport, domain dns.Name, p *published) error {
 	err := b.file(ctx, r, domain, p, false)
@@ -99,7 +117,7 @@ func (b *builder) fill(ctx context.Context, r *NewReport, domain dns.Name, p *pu
 	}
 	switch {
 	case errors.Is(err, report.ErrNoRows):
-		return fmt.Errorf("%w on %s for %s", ErrNothing, domain, b.day)
+		return b.nothing(domain)
 	case errors.Is(err, report.ErrIncomplete), errors.Is(err, report.ErrBadWord), errors.Is(err, errFileSize):
 		return fmt.Errorf("%w: %w", errRows, err)
 	}

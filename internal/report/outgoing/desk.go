@@ -140,7 +140,7 @@ type desk struct{ p *Pipeline }
 func (d desk) List(ctx context.Context, f Filter) (Listed, error) {
 	f = f.bounded()
 	if f.State != "" && !knownState(f.State) {
-		return Listed{}, fmt.Errorf("%w: no state is called %q; they are %s", ErrRequest, shorten(string(f.State), 40), stateNames())
+		return Listed{}, say(ErrRequest, "no state is called %q; they are %s", shorten(string(f.State), 40), stateNames())
 	}
 	reports, err := d.p.store.List(ctx, f)
 	if err != nil {
@@ -178,19 +178,29 @@ func (d desk) Show(ctx context.Context, r ShowRequest) (Shown, error) {
 		if r.Day != nil {
 			day = *r.Day
 		} else if r.ReportID == "" {
-			return Shown{}, fmt.Errorf("%w: name a report by its ID, or by domain and day", ErrRequest)
+			return Shown{}, say(ErrRequest, "name a report by its number, or by domain and day")
 		}
 		var err error
-		if id, err = d.p.store.Find(ctx, strings.ToLower(r.Domain), day, r.ReportID); err != nil {
+		id, err = d.p.store.Find(ctx, strings.ToLower(r.Domain), day, r.ReportID)
+		switch {
+		case errors.Is(err, ErrNotFound) && r.ReportID != "":
+			return Shown{}, say(ErrNotFound, "no report has the Report-ID %s; \"dmarcd report list\" shows those that were made", shorten(r.ReportID, 200))
+		case errors.Is(err, ErrNotFound):
+			name := shorten(r.Domain, 260)
+			return Shown{}, say(ErrNotFound, "no report on %s for %s was made; \"dmarcd report list --domain %s\" shows others, \"dmarcd report send %s %s\" makes and sends it",
+				name, day, name, name, day)
+		case err != nil:
 			return Shown{}, err
 		}
 	}
 	report, err := d.p.store.Report(ctx, id)
 	switch {
+	case errors.Is(err, ErrNotFound):
+		return Shown{}, say(ErrNotFound, "there is no report with the number %d; \"dmarcd report list\" shows them", id)
 	case err != nil || !r.Content:
 		return Shown{Report: report}, err
 	case !report.Stored:
-		return Shown{Report: report}, fmt.Errorf("%w: the file of report %d is not kept any more", ErrNotFound, id)
+		return Shown{Report: report}, say(ErrNotFound, "the file of report %d is not kept any more (retention.raw_reports)", id)
 	}
 	file, err := d.p.store.File(ctx, id)
 	return Shown{Report: report, File: file}, err
@@ -214,7 +224,7 @@ func (s *Shown) Content(w io.Writer) error {
 func (d desk) Send(ctx context.Context, r SendRequest) (Sending, error) {
 	domain, err := dns.Parse(r.Domain)
 	if err != nil {
-		return Sending{}, fmt.Errorf("%w: %w", ErrRequest, err)
+		return Sending{}, say(ErrRequest, "%q is no domain", shorten(r.Domain, 260))
 	}
 	now := d.p.now().UTC()
 	day := DayOf(now) - 1
@@ -222,7 +232,7 @@ func (d desk) Send(ctx context.Context, r SendRequest) (Sending, error) {
 		day = *r.Day
 	}
 	if day >= DayOf(now) {
-		return Sending{}, fmt.Errorf("%w: %s is not over yet; a report tells of a whole UTC day", ErrRequest, day)
+		return Sending{}, say(ErrRequest, "%s is not over yet; a report tells of a whole UTC day", day)
 	}
 	id, err := d.p.store.Find(ctx, domain.String(), day, "")
 	switch {
@@ -259,9 +269,9 @@ func (d desk) again(ctx context.Context, id int64, now time.Time) (Sending, erro
 	case err != nil:
 		return Sending{}, err
 	case !report.Stored && report.Problem != "":
-		return Sending{}, fmt.Errorf("%w: report %d has no file: %s", ErrRequest, id, report.Problem)
+		return Sending{}, say(ErrRequest, "report %d has no file: %s", id, report.Problem)
 	case !report.Stored:
-		return Sending{}, fmt.Errorf("%w: the file of report %d is not kept any more (retention.raw_reports)", ErrRequest, id)
+		return Sending{}, say(ErrRequest, "the file of report %d is not kept any more (retention.raw_reports)", id)
 	}
 	n, err := d.p.store.Requeue(ctx, Requeue{
 		Now: now, Expires: now.Add(d.p.timing.GiveUp), Report: id,
@@ -304,9 +314,9 @@ func (d desk) Retry(ctx context.Context, r RetryRequest) (Retried, error) {
 	case r.Delivery != 0 || r.Report != 0:
 		q.States = []State{StateQueued, StateUnconfirmed, StateFailed, StateExpired, StateSuppressed, StateUnverified}
 	case r.Filter.State == StateReplaced, r.Filter.State != "" && !knownState(r.Filter.State):
-		return Retried{}, fmt.Errorf("%w: nothing in the state %q can be tried again", ErrRequest, shorten(string(r.Filter.State), 40))
+		return Retried{}, say(ErrRequest, "nothing in the state %q can be tried again", shorten(string(r.Filter.State), 40))
 	case r.Filter.State == StateSent:
-		return Retried{}, fmt.Errorf("%w: what was sent is sent again only by name, with its domain and day", ErrRequest)
+		return Retried{}, say(ErrRequest, "what was sent is sent again only by name, with its domain and day")
 	case r.Filter.State != "":
 		q.States = []State{r.Filter.State}
 	}
@@ -326,7 +336,7 @@ func (d desk) Suppress(ctx context.Context, r SuppressRequest) (Suppression, err
 	}
 	now := d.p.now().UTC()
 	if !r.Until.IsZero() && !r.Until.After(now) {
-		return Suppression{}, fmt.Errorf("%w: %s is over", ErrRequest, r.Until.UTC().Format(time.RFC3339))
+		return Suppression{}, say(ErrRequest, "%s is over", r.Until.UTC().Format(time.RFC3339))
 	}
 	s := Suppression{
 		Target: target, Reason: shorten(r.Reason, maxErrorText), ByHand: true, Since: now, Active: true,
@@ -340,11 +350,14 @@ func (d desk) Suppress(ctx context.Context, r SuppressRequest) (Suppression, err
 
 // Unsuppress is Desk's.
 func (d desk) Unsuppress(ctx context.Context, r UnsuppressRequest) (Unsuppressed, error) {
-	target, err := ParseTarget(r.Target)
-	if err != nil {
-		return Unsuppressed{}, err
+	target, wrong := ParseTarget(r.Target)
+	if wrong != nil {
+		target = strings.ToLower(r.Target) // what cannot be suppressed now may have been before
 	}
 	found, err := d.p.store.Unsuppress(ctx, target)
+	if wrong != nil && err == nil && !found {
+		err = wrong
+	}
 	return Unsuppressed{Found: found}, err
 }
 
@@ -367,15 +380,44 @@ func (d desk) State(ctx context.Context, _ StateRequest) (Overview, error) {
 
 // ParseTarget reads an address or a host name, in small letters and as an A-label.
 func ParseTarget(s string) (string, error) {
-	local, host := "", s
-	if at := strings.LastIndexByte(s, '@'); at >= 0 {
-		local, host = strings.ToLower(s[:at+1]), s[at+1:]
+	local, host, address := strings.Cut(s, "@")
+	if !address {
+		local, host = "", s
+	}
+	if strings.ContainsRune(host, '*') || local == "*" {
+		return "", say(ErrRequest, "%q is a pattern; a host alone stands for all its addresses, and reports.exclude takes patterns of the domains that reports are about", shorten(s, 260))
 	}
 	name, err := dns.Parse(host)
-	if err != nil || local == "@" {
-		return "", fmt.Errorf("%w: %q is neither an address nor a host name", ErrRequest, shorten(s, 200))
+	if err != nil || !isHost(name.String()) || address && !isLocal(local) {
+		return "", say(ErrRequest, "%q is neither an address nor a host name", shorten(s, 260))
 	}
-	return local + name.String(), nil
+	if address {
+		return strings.ToLower(local) + "@" + name.String(), nil
+	}
+	return name.String(), nil
+}
+
+// isHost tells whether all octets are such as names of hosts have.
+func isHost(s string) bool {
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-', c == '_', c == '.':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// isLocal tells whether s may stand left of the "@": printable ASCII.
+func isLocal(s string) bool {
+	const longest = 64 // RFC 5321 section 4.5.3.1.1
+	for i := 0; i < len(s); i++ {
+		if s[i] <= ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return s != "" && len(s) <= longest
 }
 
 // Drain delivers what is due now, as the leader, and returns once it has been tried.

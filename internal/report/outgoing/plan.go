@@ -153,9 +153,9 @@ func (p *Pipeline) newBuilder(ctx context.Context, c *Config, day Day) (*builder
 	receiver, err := c.receiver()
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("%w: reports.email is needed: %w", ErrRequest, err)
+		return nil, say(ErrRequest, "reports.email is needed, an address; it is %q", c.Email)
 	case c.OrgName == "":
-		return nil, fmt.Errorf("%w: reports.org_name is needed", ErrRequest)
+		return nil, say(ErrRequest, "reports.org_name is needed")
 	}
 	secret, err := p.store.Secret(ctx)
 	if err != nil {
