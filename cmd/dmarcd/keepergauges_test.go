@@ -23,9 +23,10 @@ func TestFailureWord(t *testing.T) {
 		outgoing.CauseUnverified: "refused",
 		outgoing.CauseSuppressed: "refused",
 		outgoing.CauseMail:       "refused",
+		outgoing.CauseCapped:     "refused",
 	}
 	states := map[outgoing.State]string{
-		outgoing.StateQueued: "", outgoing.StateUnconfirmed: "", outgoing.StateSent: "", outgoing.StateReplaced: "",
+		outgoing.StateQueued: "", outgoing.StateUnconfirmed: "", outgoing.StateSent: "", outgoing.StateReplaced: "", outgoing.StateCapped: "",
 		outgoing.StateSuppressed: "", outgoing.StateExpired: "expired", outgoing.StateUnverified: "unverified",
 	}
 	for _, state := range outgoing.States() {

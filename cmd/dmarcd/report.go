@@ -30,6 +30,7 @@ A delivery is
   expired       tried for two days
   suppressed    not sent: the destination is suppressed
   unverified    not sent: the outside host does not ask for reports on the domain
+  capped        not sent: one organization asks for too many mails
   replaced      the outside host named other addresses, listed beside it
 
 The running daemon is asked on its admin socket; where none runs, the store is opened,

@@ -123,7 +123,7 @@ func awaitReport(ctx context.Context, d outgoing.Desk, id int64, wait time.Durat
 func wellDelivered(r *outgoing.Report) bool {
 	for i := range r.Delivered {
 		switch d := &r.Delivered[i]; d.State {
-		case outgoing.StateFailed, outgoing.StateExpired, outgoing.StateSuppressed, outgoing.StateUnverified:
+		case outgoing.StateFailed, outgoing.StateExpired, outgoing.StateSuppressed, outgoing.StateUnverified, outgoing.StateCapped:
 			return false
 		}
 	}

@@ -77,7 +77,7 @@ func (d *Discoverer) Begin(ctx context.Context, author dns.Name, candidates ...d
 	}
 	names, n := walkNames(author)
 	if d.PSL {
-		names[1], n = listOrg(author), 2
+		names[1], n = ListOrg(author), 2
 		if names[1] == author {
 			n = 1
 		}

@@ -315,8 +315,8 @@ func TestListOrg(t *testing.T) {
 		"x.y.ck":          "x.y.ck",
 		"www.ck":          "www.ck",
 	} {
-		if got := listOrg(name(in)).String(); got != want {
-			t.Errorf("listOrg(%s) = %s, want %s", in, got, want)
+		if got := ListOrg(name(in)).String(); got != want {
+			t.Errorf("ListOrg(%s) = %s, want %s", in, got, want)
 		}
 	}
 }

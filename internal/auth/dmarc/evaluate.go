@@ -240,7 +240,7 @@ func (d *Discovery) walkAll(r *Result, author *walk, ids []Identifier) {
 		}
 		w := walk{start: id.Domain}
 		if d.psl {
-			w.org = listOrg(id.Domain)
+			w.org = ListOrg(id.Domain)
 			w.widest = w.org
 		} else {
 			missing = d.ask(id.Domain, missing)

@@ -227,9 +227,9 @@ func (w *walk) reaches(a *answer) bool {
 // within reports whether n is top or below it.
 func within(n, top dns.Name) bool { return n == top || n.IsBelow(top) }
 
-// listOrg gives the organizational domain by the public suffix list (RFC 7489
+// ListOrg gives the organizational domain by the public suffix list (RFC 7489
 // section 3.2): the public suffix and one label more. A public suffix is its own.
-func listOrg(n dns.Name) dns.Name {
+func ListOrg(n dns.Name) dns.Name {
 	suffix, _ := publicsuffix.PublicSuffix(n.String())
 	labels := 2
 	for i := range len(suffix) {
@@ -243,7 +243,7 @@ func listOrg(n dns.Name) dns.Name {
 // newListWalk looks for the record of start and, if it has none, for that of its
 // organizational domain (RFC 7489 section 6.6.3). Several records end the search.
 func newListWalk(start dns.Name, look func(dns.Name) *answer) walk {
-	w := walk{start: start, org: listOrg(start)}
+	w := walk{start: start, org: ListOrg(start)}
 	w.widest = w.org
 	w.steps[0] = look(start)
 	w.n = 1

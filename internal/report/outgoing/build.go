@@ -57,6 +57,10 @@ type builder struct {
 	due      func() time.Time // of the next report's first attempt
 	day      Day
 	zip      *gzip.Writer
+
+	mails  map[dns.Name]int  // queued, by the organization that asks for them
+	over   map[dns.Name]bool // organizations that ask for too many
+	capped int               // mails held back
 }
 
 // wants tells whether a domain gets a report by the settings. What is asked for by
@@ -100,6 +104,7 @@ func (b *builder) build(ctx context.Context, domain dns.Name) (NewReport, error)
 	for _, to := range addresses(p.record.RUA) {
 		r.Delivered = append(r.Delivered, b.delivery(to, domain))
 	}
+	b.bound(&r, domain)
 	return r, nil
 }
 

@@ -244,7 +244,7 @@ func (p *Pipeline) confirm(ctx context.Context, c *Config, t *Task, o *Outcome) 
 		o.State, o.Cause, o.Error = StateUnverified, CauseUnverified, s.refused
 		return false
 	}
-	kept := len(s.replace) == 0
+	kept, queued := len(s.replace) == 0, 0
 	for _, to := range s.replace {
 		if strings.EqualFold(to, t.Delivery.To) {
 			kept = true
@@ -254,6 +254,9 @@ func (p *Pipeline) confirm(ctx context.Context, c *Config, t *Task, o *Outcome) 
 			MessageID: newMessageID(receiver)}
 		if wrong := wrongAddress(to); wrong != "" {
 			other.State, other.Cause, other.Error, other.Due = StateFailed, CauseMail, wrong, time.Time{}
+		} else if queued++; queued > maxReplaced {
+			other.hold("%s names more than %d addresses in place of one", host, maxReplaced)
+			p.stats.add(func(s *Stats) { s.Capped++ })
 		}
 		o.Others = append(o.Others, other)
 	}

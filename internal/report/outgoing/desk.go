@@ -275,7 +275,7 @@ func (d desk) again(ctx context.Context, id int64, now time.Time) (Sending, erro
 	}
 	n, err := d.p.store.Requeue(ctx, Requeue{
 		Now: now, Expires: now.Add(d.p.timing.GiveUp), Report: id,
-		States: []State{StateQueued, StateUnconfirmed, StateSent, StateFailed, StateExpired, StateSuppressed, StateUnverified},
+		States: []State{StateQueued, StateUnconfirmed, StateSent, StateFailed, StateExpired, StateSuppressed, StateUnverified, StateCapped},
 	})
 	if err != nil {
 		return Sending{}, err
@@ -300,6 +300,7 @@ func (d desk) make(ctx context.Context, domain dns.Name, day Day, now time.Time)
 	}
 	n, err := d.p.store.Add(ctx, ByHand, []NewReport{r})
 	d.p.stats.add(func(s *Stats) { s.Built += uint64(n) })
+	d.p.capped(ctx, b)
 	return n > 0, err
 }
 
@@ -312,7 +313,7 @@ func (d desk) Retry(ctx context.Context, r RetryRequest) (Retried, error) {
 	}
 	switch {
 	case r.Delivery != 0 || r.Report != 0:
-		q.States = []State{StateQueued, StateUnconfirmed, StateFailed, StateExpired, StateSuppressed, StateUnverified}
+		q.States = []State{StateQueued, StateUnconfirmed, StateFailed, StateExpired, StateSuppressed, StateUnverified, StateCapped}
 	case r.Filter.State == StateReplaced, r.Filter.State != "" && !knownState(r.Filter.State):
 		return Retried{}, say(ErrRequest, "nothing in the state %q can be tried again", shorten(string(r.Filter.State), 40))
 	case r.Filter.State == StateSent:

@@ -63,12 +63,13 @@ const (
 	StateExpired     State = "expired"     // tried for two days
 	StateSuppressed  State = "suppressed"  // the destination is suppressed
 	StateUnverified  State = "unverified"  // the outside host does not ask for reports on the domain
+	StateCapped      State = "capped"      // one organization asks for too many mails
 	StateReplaced    State = "replaced"    // the outside host named other addresses, which have deliveries of their own
 )
 
 // States lists all states.
 func States() []State {
-	return []State{StateQueued, StateUnconfirmed, StateSent, StateFailed, StateExpired, StateSuppressed, StateUnverified, StateReplaced}
+	return []State{StateQueued, StateUnconfirmed, StateSent, StateFailed, StateExpired, StateSuppressed, StateUnverified, StateCapped, StateReplaced}
 }
 
 // Waiting tells whether a delivery in that state will be tried.
@@ -90,7 +91,8 @@ const (
 	CauseBounced    Cause = "bounced"    // it came back
 	CauseUnverified Cause = "unverified" // the outside host does not ask for reports
 	CauseSuppressed Cause = "suppressed"
-	CauseMail       Cause = "mail" // no mail could be made
+	CauseCapped     Cause = "capped" // one organization asks for too many mails
+	CauseMail       Cause = "mail"   // no mail could be made
 )
 
 // Report is one report, as it is shown.

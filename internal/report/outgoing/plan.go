@@ -125,9 +125,20 @@ func (p *Pipeline) buildDay(ctx context.Context, epoch int64, c *Config, day Day
 		return err
 	}
 	p.stats.add(func(s *Stats) { s.Built += uint64(batch.stored) })
+	p.capped(ctx, b)
 	p.log.InfoContext(ctx, "aggregate reports made", "day", day.String(), "domains", total, "reports", batch.stored,
 		"took", p.now().Sub(began).Round(time.Millisecond).String())
 	return nil
+}
+
+// capped tells of mails that were held back.
+func (p *Pipeline) capped(ctx context.Context, b *builder) {
+	if b.capped == 0 {
+		return
+	}
+	p.stats.add(func(s *Stats) { s.Capped += uint64(b.capped) })
+	p.log.WarnContext(ctx, "reports are held back: one organization asks for too many mails", "day", b.day.String(),
+		"mails", b.capped, "organizations", len(b.over), "one_of_them", b.overOne().String())
 }
 
 // buildInto adds the report on one domain to the batch. Data that no report can be
@@ -164,7 +175,7 @@ func (p *Pipeline) newBuilder(ctx context.Context, c *Config, day Day) (*builder
 	now := p.now().UTC()
 	return &builder{
 		source: p.store, config: *c, receiver: receiver, secret: secret, now: now, giveUp: p.timing.GiveUp,
-		due: func() time.Time { return now }, day: day,
+		due: func() time.Time { return now }, day: day, mails: map[dns.Name]int{}, over: map[dns.Name]bool{},
 	}, nil
 }
 

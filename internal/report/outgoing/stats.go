@@ -13,6 +13,7 @@ type Stats struct {
 	Attempts map[Cause]uint64 // that did not end so, by cause
 	Failed   map[Final]uint64 // deliveries that ended so, for any reason but a success
 
+	Capped     uint64 // mails held back: one organization asks for too many
 	Suppressed uint64 // destinations that were suppressed by themselves
 
 	Bounces        uint64 // mails of ours that came back

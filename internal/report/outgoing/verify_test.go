@@ -20,7 +20,7 @@ example.com._report._dmarc.yes.example.net TXT "v=DMARC1"
 example.com._report._dmarc.several.example.net TXT "some text"
 example.com._report._dmarc.several.example.net TXT "v=DMARC1;"
 example.com._report._dmarc.several.example.net TXT "v=DMARC1; p=none"
-example.com._report._dmarc.no.example.net TXT "v=DMARC2"
+example.com._report._dmarc.no.example.org TXT "v=DMARC2"
 example.com._report._dmarc.other.example.net TXT "v=DMARC1; rua=mailto:new@other.example.net,mailto:two@other.example.net; ruf=mailto:f@other.example.net"
 example.com._report._dmarc.away.example.net TXT "v=DMARC1; rua=mailto:new@victim.example"
 example.com._report._dmarc.web.example.net TXT "v=DMARC1; rua=https://web.example.net/"
@@ -43,7 +43,7 @@ example.com._report._dmarc.behind.example.com TXT "v=DMARC1"
 		{name: "behind psd=n, the other way", domain: "behind.example.com", host: "example.com", refused: "no TXT"},
 		{name: "a record", domain: "example.com", host: "yes.example.net", confirmed: true},
 		{name: "several", domain: "example.com", host: "several.example.net", confirmed: true},
-		{name: "another version", domain: "example.com", host: "no.example.net", refused: "no record that begins"},
+		{name: "another version", domain: "example.com", host: "no.example.org", refused: "no record that begins"},
 		{name: "none", domain: "example.com", host: "none.example.net", refused: "no TXT record"},
 		{name: "other addresses", domain: "example.com", host: "other.example.net", confirmed: true, replace: []string{"new@other.example.net", "two@other.example.net"}},
 		{name: "other address for failures", domain: "example.com", host: "other.example.net", kind: outgoing.KindFailure, confirmed: true, replace: []string{"f@other.example.net"}},
@@ -74,19 +74,19 @@ func TestOutsideHosts(t *testing.T) {
 sender.example._report._dmarc.yes.example.net TXT "v=DMARC1"
 sender.example._report._dmarc.other.example.net TXT "v=DMARC1; rua=mailto:new@other.example.net,mailto:OLD@other.example.net"
 sender.example._report._dmarc.away.example.net TXT "v=DMARC1; rua=mailto:new@victim.example"
-sender.example._report._dmarc.later.example.net FAULT servfail TXT
-sender.example._report._dmarc.never.example.net FAULT servfail TXT
+sender.example._report._dmarc.later.example.com FAULT servfail TXT
+sender.example._report._dmarc.never.example.com FAULT servfail TXT
 `)
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.load(tally(yesterday, "sender.example", "v=DMARC1; p=none; rua=mailto:a@sender.example,mailto:b@yes.example.net,mailto:old@other.example.net,"+
-			"mailto:too@other.example.net,mailto:c@away.example.net,mailto:d@no.example.net,mailto:e@later.example.net,mailto:f@never.example.net", failed(1)))
+			"mailto:too@other.example.net,mailto:c@away.example.net,mailto:d@no.example.org,mailto:e@later.example.com,mailto:f@never.example.com", failed(1)))
 		r.night()
 		want := map[string]string{
 			"a@sender.example": "sent", "b@yes.example.net": "sent", "old@other.example.net": "sent", "new@other.example.net": "sent",
-			"too@other.example.net": "replaced", "c@away.example.net": "unverified unverified", "d@no.example.net": "unverified unverified",
-			"e@later.example.net": "unconfirmed dns", "f@never.example.net": "unconfirmed dns",
+			"too@other.example.net": "replaced", "c@away.example.net": "unverified unverified", "d@no.example.org": "unverified unverified",
+			"e@later.example.com": "unconfirmed dns", "f@never.example.com": "unconfirmed dns",
 		}
 		check := func() {
 			t.Helper()
@@ -101,7 +101,7 @@ sender.example._report._dmarc.never.example.net FAULT servfail TXT
 			}
 		}
 		check()
-		name := "sender.example._report._dmarc.later.example.net"
+		name := "sender.example._report._dmarc.later.example.com"
 		r.zone.Remove(parseName(t, name))
 		if err := r.zone.Add(name + ` TXT "v=DMARC1"`); err != nil {
 			t.Fatal(err)
@@ -110,7 +110,7 @@ sender.example._report._dmarc.never.example.net FAULT servfail TXT
 			r.clock.add(5 * time.Hour)
 			r.drain()
 		}
-		want["e@later.example.net"], want["f@never.example.net"] = "sent", "expired dns"
+		want["e@later.example.com"], want["f@never.example.com"] = "sent", "expired dns"
 		check()
 		for to, state := range want {
 			if n := len(r.server.got(to)); (n == 1) != (state == "sent") {

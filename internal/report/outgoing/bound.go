@@ -1,0 +1,62 @@
+package outgoing
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"dmarcd/internal/auth/dmarc"
+	"dmarcd/internal/dns"
+)
+
+// A wildcard in the DNS makes as many policy domains as somebody sends messages, each
+// with as many destinations as a record holds: these bounds keep little mail from
+// becoming much. Organizations are told apart by the public suffix list, which they
+// cannot change as they can the DNS.
+const (
+	maxOrgMails = 100 // mails with the reports of one day on the domains of one organization
+	maxOrgHosts = 3   // hosts of one organization that get one report
+	maxReplaced = 3   // addresses that an outside host names in place of one
+)
+
+// bound holds back what is beyond the bounds.
+func (b *builder) bound(r *NewReport, domain dns.Name) {
+	owner := dmarc.ListOrg(domain)
+	hosts := map[dns.Name][]dns.Name{}
+	for i := range r.Delivered {
+		d := &r.Delivered[i]
+		host, err := hostOf(d.To)
+		if err != nil || !d.State.Waiting() {
+			continue
+		}
+		theirs := dmarc.ListOrg(host)
+		known := slices.Contains(hosts[theirs], host)
+		switch {
+		case !known && len(hosts[theirs]) == maxOrgHosts:
+			d.hold("the record names more than %d hosts of %s", maxOrgHosts, theirs)
+		case b.mails[owner] == maxOrgMails:
+			d.hold("more than %d mails about domains of %s on one day", maxOrgMails, owner)
+		default:
+			b.mails[owner]++
+			if !known {
+				hosts[theirs] = append(hosts[theirs], host)
+			}
+			continue
+		}
+		b.capped++
+		b.over[owner] = true
+	}
+}
+
+// overOne is one of the organizations that ask for too many mails.
+func (b *builder) overOne() dns.Name {
+	for name := range b.over {
+		return name
+	}
+	return dns.Name{}
+}
+
+// hold makes a delivery one that is not sent because of a bound.
+func (d *Delivery) hold(format string, args ...any) {
+	d.State, d.Cause, d.Error, d.Due = StateCapped, CauseCapped, shorten(fmt.Sprintf(format, args...), maxErrorText), time.Time{}
+}
