@@ -66,7 +66,7 @@ type Config struct {
 	Patience     time.Duration // for how long Append waits for its write; 100 ms
 	SyncEvery    time.Duration // how much a power cut may cost; 200 ms
 
-	BatchRecords int           // 2,000
+	BatchRecords int           // 500: what keeps processor and database busy at once
 	BatchBytes   int           // of encoded records; 4 MiB
 	Linger       time.Duration // for how long a record waits for others; 250 ms
 	LoadTimeout  time.Duration // of one call of the sink; 30 s
@@ -87,7 +87,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.QueueBytes, 32<<20)
 	setDefault(&c.Patience, 100*time.Millisecond)
 	setDefault(&c.SyncEvery, 200*time.Millisecond)
-	setDefault(&c.BatchRecords, 2000)
+	setDefault(&c.BatchRecords, 500)
 	setDefault(&c.BatchBytes, 4<<20)
 	setDefault(&c.Linger, 250*time.Millisecond)
 	setDefault(&c.LoadTimeout, 30*time.Second)

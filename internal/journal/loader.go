@@ -39,6 +39,8 @@ type loader struct {
 	number uint32 // of that frame
 	scan   scanner
 
+	paced struct{ appended, loaded uint64 } // the counts at the last rest
+
 	limit   int // records of the next batch
 	strikes int // failures in a row while the store could be reached
 	refused struct {
@@ -117,6 +119,7 @@ func (l *loader) step(ctx context.Context) error {
 	if !ok {
 		return nil
 	}
+	began := time.Now()
 	s := l.read(part)
 	if s.empty() {
 		l.advance(s)
@@ -126,7 +129,33 @@ func (l *loader) step(ctx context.Context) error {
 	if l.off >= part.size && !part.open {
 		l.finish()
 	}
+	if s.entries() >= l.cfg.BatchRecords/2 {
+		l.breathe(ctx, time.Since(began))
+	}
 	return nil
+}
+
+// breathe rests for twice as long as the last batch took, so that a backlog, which may
+// keep processor and database busy for minutes, does not slow the mail of the day.
+// There is no rest for one who falls behind, nor while somebody waits.
+func (l *loader) breathe(ctx context.Context, took time.Duration) {
+	appended, loaded := l.counts.appended.Load(), l.counts.loaded.Load()
+	behind := appended-l.paced.appended >= loaded-l.paced.loaded
+	l.paced.appended, l.paced.loaded = appended, loaded
+	if behind {
+		return
+	}
+	t := time.NewTimer(min(2*took, time.Second))
+	defer t.Stop()
+	for l.urgent.Load() == 0 {
+		select {
+		case <-t.C:
+			return
+		case <-l.wake:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // maxRefusals is how many records in a row may be refused before it is the store
