@@ -135,9 +135,9 @@ func (l *loader) step(ctx context.Context) error {
 	return nil
 }
 
-// breathe rests for twice as long as the last batch took, so that a backlog, which may
-// keep processor and database busy for minutes, does not slow the mail of the day.
-// There is no rest for one who falls behind, nor while somebody waits.
+// breathe rests for half as long again as the last batch took, so that a backlog,
+// which may keep processor and database busy for minutes, does not slow the mail of
+// the day. There is no rest for one who falls behind, nor while somebody waits.
 func (l *loader) breathe(ctx context.Context, took time.Duration) {
 	appended, loaded := l.counts.appended.Load(), l.counts.loaded.Load()
 	behind := appended-l.paced.appended >= loaded-l.paced.loaded
@@ -145,7 +145,7 @@ func (l *loader) breathe(ctx context.Context, took time.Duration) {
 	if behind {
 		return
 	}
-	t := time.NewTimer(min(2*took, time.Second))
+	t := time.NewTimer(min(took+took/2, time.Second))
 	defer t.Stop()
 	for l.urgent.Load() == 0 {
 		select {
