@@ -228,7 +228,7 @@ func TestStateOfOthers(t *testing.T) {
 	path, config := stateConfig(t)
 	const nobody = 65534
 	if err := os.Chown(config.StateDir, nobody, nobody); err != nil {
-		t.Skip("needs root: ", err)
+		t.Skip("only root can give a folder to somebody else: ", err)
 	}
 	_, stderr, code := runExplain(t, "-c", path, "4XyZ1")
 	if code != exitUsage || !strings.Contains(stderr, "belongs to the user nobody") {

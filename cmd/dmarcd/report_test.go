@@ -250,14 +250,9 @@ func reportCommands(t *testing.T, path string, sink *mailTaker) {
 	if got, _, err := dmarcreport.Parse(z, dmarcreport.Limits{}); err != nil || got.Rows[0].Count != 3 {
 		t.Errorf("the file: %v", err)
 	}
-	end := time.Now().Add(10 * time.Second)
-	for n := 0; n != 3; {
+	waitUntil(t, func() bool {
 		sink.mu.Lock()
-		n = len(sink.mails)
-		sink.mu.Unlock()
-		if time.Now().After(end) {
-			t.Fatalf("%d mails, want 3", n)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+		defer sink.mu.Unlock()
+		return len(sink.mails) == 3
+	})
 }

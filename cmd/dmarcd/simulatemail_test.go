@@ -75,11 +75,14 @@ example.net
 // waitUntil waits for what comes about by itself.
 func waitUntil(t *testing.T, ready func() bool) {
 	t.Helper()
-	for range 200 {
-		if ready() {
-			return
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	late := time.After(10 * time.Second)
+	for !ready() {
+		select {
+		case <-look.C:
+		case <-late:
+			t.Fatal("it did not come about in ten seconds")
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
-	t.Fatal("it did not come about in ten seconds")
 }
