@@ -89,7 +89,7 @@ func newKeeper(d *daemonProcess) (_ *keeper, err error) {
 	k.admin = admin.NewServer(admin.Config{
 		Version: version,
 		Memory:  &joinedMemory{store: k.store, journal: k.journal},
-		Calls:   reportCalls(k.reports.Desk()),
+		Calls:   reportCalls(k.reports.Service()),
 		Log:     d.log,
 	})
 	return k, nil

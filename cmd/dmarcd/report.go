@@ -41,16 +41,16 @@ which only the user that owns state_dir may do.`
 // sendWait is how long a command waits to lead, where no daemon runs on this host.
 const sendWait = 20 * time.Second
 
-// openedDesk is the desk that a command works at.
-type openedDesk struct {
-	outgoing.Desk
+// openedService is the service that a command asks.
+type openedService struct {
+	outgoing.Service
 	pipeline *outgoing.Pipeline // nil where a daemon runs
 	close    func() error
 }
 
-// openDesk finds the running daemon or opens the store in its place. The caller
+// openService finds the running daemon or opens the store in its place. The caller
 // closes it.
-func openDesk(ctx context.Context, path string, s streams) (*openedDesk, error) {
+func openService(ctx context.Context, path string, s streams) (*openedService, error) {
 	config, err := findConfiguration(path).lookOrExplain(s.err)
 	if err != nil {
 		return nil, err
@@ -60,7 +60,7 @@ func openDesk(ctx context.Context, path string, s streams) (*openedDesk, error) 
 		return nil, err
 	}
 	if m.daemon != nil {
-		return &openedDesk{Desk: daemonDesk{m.daemon}, close: m.Close}, nil
+		return &openedService{Service: daemonService{m.daemon}, close: m.Close}, nil
 	}
 	c, _, err := reportsConfig(config)
 	if err != nil {
@@ -73,7 +73,7 @@ func openDesk(ctx context.Context, path string, s streams) (*openedDesk, error) 
 	p := outgoing.New(outgoing.Options{
 		Store: m.store.Reports(), Resolver: resolver, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	}, c)
-	return &openedDesk{Desk: p.Desk(), pipeline: p, close: func() error {
+	return &openedService{Service: p.Service(), pipeline: p, close: func() error {
 		resolver.Close()
 		return m.Close()
 	}}, nil
@@ -81,23 +81,23 @@ func openDesk(ctx context.Context, path string, s streams) (*openedDesk, error) 
 
 // deliver sends what is due, where no daemon does it. It says what else there is to
 // know.
-func (d *openedDesk) deliver(ctx context.Context, s streams) error {
+func (d *openedService) deliver(ctx context.Context, s streams) error {
 	if d.pipeline == nil {
 		return nil
 	}
 	_, led, err := d.pipeline.Drain(ctx, sendWait)
 	switch {
 	case err != nil:
-		return deskError(err)
+		return serviceError(err)
 	case !led:
 		fmt.Fprintln(s.err, "another daemon that shares the store sends it")
 	}
 	return nil
 }
 
-// atDesk opens the desk, has work done there, and closes it.
-func atDesk(ctx context.Context, path string, s streams, work func(*openedDesk) error) error {
-	d, err := openDesk(ctx, path, s)
+// withService opens the service, calls work with it, and closes it.
+func withService(ctx context.Context, path string, s streams, work func(*openedService) error) error {
+	d, err := openService(ctx, path, s)
 	if err != nil {
 		return err
 	}
@@ -108,8 +108,8 @@ func atDesk(ctx context.Context, path string, s streams, work func(*openedDesk) 
 	return err
 }
 
-// deskError gives an error of a desk its exit code.
-func deskError(err error) error {
+// serviceError gives an error of a service its exit code.
+func serviceError(err error) error {
 	var told *admin.Error
 	switch {
 	case err == nil:

@@ -111,8 +111,8 @@ reports: {enabled: true, org_name: Receiver, email: dmarc@receiver.example, smtp
 	return path, sink
 }
 
-// serveDesk answers commands as the daemon does.
-func serveDesk(t *testing.T, path string) {
+// serveService answers commands as the daemon does.
+func serveService(t *testing.T, path string) {
 	t.Helper()
 	config, err := findConfiguration(path).lookOrExplain(io.Discard)
 	if err != nil {
@@ -138,7 +138,7 @@ func serveDesk(t *testing.T, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := admin.NewServer(admin.Config{Version: version, Calls: reportCalls(p.Desk())})
+	server := admin.NewServer(admin.Config{Version: version, Calls: reportCalls(p.Service())})
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = server.Serve(l) })
 	serving.Go(func() { _ = p.Run(t.Context()) })
@@ -150,7 +150,7 @@ func serveDesk(t *testing.T, path string) {
 	})
 }
 
-// TestReportCommands works at the desk of a daemon and at the store itself.
+// TestReportCommands asks the service of a daemon, and the store itself.
 func TestReportCommands(t *testing.T) {
 	t.Run("store", func(t *testing.T) {
 		path, sink := reportSite(t)
@@ -158,7 +158,7 @@ func TestReportCommands(t *testing.T) {
 	})
 	t.Run("daemon", func(t *testing.T) {
 		path, sink := reportSite(t)
-		serveDesk(t, path)
+		serveService(t, path)
 		reportCommands(t, path, sink)
 	})
 }

@@ -54,7 +54,7 @@ func reportList(ctx context.Context, o *reportListOptions, s streams) error {
 	if o.limit < 0 {
 		return usageError(fmt.Errorf("--limit %d is less than nothing", o.limit))
 	}
-	return atDesk(ctx, o.config, s, func(d *openedDesk) error {
+	return withService(ctx, o.config, s, func(d *openedService) error {
 		shown, more, err := eachReport(ctx, d, filter, o.limit, func(r *outgoing.Report) error {
 			if o.asJSON {
 				return writeJSONLine(s, r)
@@ -63,14 +63,14 @@ func reportList(ctx context.Context, o *reportListOptions, s streams) error {
 			return nil
 		})
 		if err != nil {
-			return deskError(err)
+			return serviceError(err)
 		}
 		if !o.asJSON {
 			if more {
 				fmt.Fprintf(s.out, "There are more; --limit 0 shows all.\n")
 			}
 			if err := printState(ctx, d, s); err != nil {
-				return deskError(err)
+				return serviceError(err)
 			}
 		}
 		if shown == 0 {
@@ -81,7 +81,7 @@ func reportList(ctx context.Context, o *reportListOptions, s streams) error {
 }
 
 // eachReport gives reports page by page, limit of them at most, 0 for all.
-func eachReport(ctx context.Context, d outgoing.Desk, f outgoing.Filter, limit int, yield func(*outgoing.Report) error) (shown int, more bool, err error) {
+func eachReport(ctx context.Context, d outgoing.Service, f outgoing.Filter, limit int, yield func(*outgoing.Report) error) (shown int, more bool, err error) {
 	const page = 200
 	for {
 		f.Limit = page
@@ -105,7 +105,7 @@ func eachReport(ctx context.Context, d outgoing.Desk, f outgoing.Filter, limit i
 }
 
 // printState tells what waits.
-func printState(ctx context.Context, d outgoing.Desk, s streams) error {
+func printState(ctx context.Context, d outgoing.Service, s streams) error {
 	o, err := d.State(ctx, outgoing.StateRequest{})
 	if err != nil {
 		return err
@@ -164,11 +164,11 @@ func reportShow(ctx context.Context, o *reportShowOptions, name string, s stream
 		return usageError(fmt.Errorf("--json and --xml or -o do not go together"))
 	}
 	request.Content = o.content || o.output != ""
-	return atDesk(ctx, o.config, s, func(d *openedDesk) error {
+	return withService(ctx, o.config, s, func(d *openedService) error {
 		shown, err := d.Show(ctx, request)
 		switch {
 		case err != nil:
-			return deskError(err)
+			return serviceError(err)
 		case o.asJSON:
 			return writeJSONLine(s, shown.Report)
 		case o.output != "":

@@ -58,17 +58,17 @@ func reportSend(ctx context.Context, o *reportSendOptions, args []string, s stre
 		}
 		request.Day = &day
 	}
-	return atDesk(ctx, o.config, s, func(d *openedDesk) error {
+	return withService(ctx, o.config, s, func(d *openedService) error {
 		sending, err := d.Send(ctx, request)
 		if err != nil {
-			return deskError(err)
+			return serviceError(err)
 		}
 		if err := d.deliver(ctx, s); err != nil {
 			return err
 		}
 		r, err := awaitReport(ctx, d, sending.Report.ID, o.wait, s)
 		if err != nil {
-			return deskError(err)
+			return serviceError(err)
 		}
 		sending.Report = *r
 		if o.asJSON {
@@ -87,7 +87,7 @@ func reportSend(ctx context.Context, o *reportSendOptions, args []string, s stre
 }
 
 // awaitReport waits until nothing of a report waits for its first attempt any more.
-func awaitReport(ctx context.Context, d outgoing.Desk, id int64, wait time.Duration, s streams) (*outgoing.Report, error) {
+func awaitReport(ctx context.Context, d outgoing.Service, id int64, wait time.Duration, s streams) (*outgoing.Report, error) {
 	const look = 300 * time.Millisecond
 	line := newProgress(s.err, "")
 	end := time.Now().Add(wait)
@@ -199,10 +199,10 @@ func reportRetry(ctx context.Context, o *reportRetryOptions, args []string, s st
 	if err != nil {
 		return usageError(err)
 	}
-	return atDesk(ctx, o.config, s, func(d *openedDesk) error {
+	return withService(ctx, o.config, s, func(d *openedService) error {
 		retried, err := d.Retry(ctx, request)
 		if err != nil {
-			return deskError(err)
+			return serviceError(err)
 		}
 		if retried.Queued > 0 {
 			if err := d.deliver(ctx, s); err != nil {
@@ -278,13 +278,13 @@ func reportSuppress(ctx context.Context, o *reportSuppressOptions, args []string
 		}
 		until = time.Now().Add(span)
 	}
-	return atDesk(ctx, o.config, s, func(d *openedDesk) error {
+	return withService(ctx, o.config, s, func(d *openedService) error {
 		if o.remove {
 			return unsuppress(ctx, d, o, args[0], s)
 		}
 		done, err := d.Suppress(ctx, outgoing.SuppressRequest{Target: args[0], Reason: o.reason, Until: until})
 		if err != nil {
-			return deskError(err)
+			return serviceError(err)
 		}
 		if o.asJSON {
 			return writeJSONLine(s, done)
@@ -294,10 +294,10 @@ func reportSuppress(ctx context.Context, o *reportSuppressOptions, args []string
 	})
 }
 
-func unsuppress(ctx context.Context, d *openedDesk, o *reportSuppressOptions, target string, s streams) error {
+func unsuppress(ctx context.Context, d *openedService, o *reportSuppressOptions, target string, s streams) error {
 	done, err := d.Unsuppress(ctx, outgoing.UnsuppressRequest{Target: target})
 	if err != nil {
-		return deskError(err)
+		return serviceError(err)
 	}
 	if o.asJSON {
 		err = writeJSONLine(s, done)
@@ -313,7 +313,7 @@ func unsuppress(ctx context.Context, d *openedDesk, o *reportSuppressOptions, ta
 }
 
 func suppressionList(ctx context.Context, o *reportSuppressOptions, s streams) error {
-	return atDesk(ctx, o.config, s, func(d *openedDesk) error {
+	return withService(ctx, o.config, s, func(d *openedService) error {
 		shown := 0
 		err := eachSuppression(ctx, d, o.all, func(x *outgoing.Suppression) error {
 			shown++
@@ -324,7 +324,7 @@ func suppressionList(ctx context.Context, o *reportSuppressOptions, s streams) e
 			return nil
 		})
 		if err != nil {
-			return deskError(err)
+			return serviceError(err)
 		}
 		if shown == 0 {
 			return answerNo()
@@ -334,7 +334,7 @@ func suppressionList(ctx context.Context, o *reportSuppressOptions, s streams) e
 }
 
 // eachSuppression gives suppressions page by page.
-func eachSuppression(ctx context.Context, d outgoing.Desk, all bool, yield func(*outgoing.Suppression) error) error {
+func eachSuppression(ctx context.Context, d outgoing.Service, all bool, yield func(*outgoing.Suppression) error) error {
 	r := outgoing.SuppressionsRequest{All: all, Limit: 1000}
 	for {
 		silent, err := d.Suppressions(ctx, r)

@@ -199,11 +199,11 @@ func (t *tx) claimOne(ctx context.Context, id int64, now, lease time.Time) (outg
 		return outgoing.Task{}, err
 	}
 	err = t.row(ctx, `SELECT reason FROM suppressions WHERE target IN ($1, $2) AND (until IS NULL OR until > $3) ORDER BY by_hand DESC LIMIT 1`,
-		strings.ToLower(task.Delivery.To), hostOf(task.Delivery.To), now.UnixMilli()).Scan(&task.Silenced)
+		strings.ToLower(task.Delivery.To), hostOf(task.Delivery.To), now.UnixMilli()).Scan(&task.SuppressedWhy)
 	if errors.Is(err, ErrNotFound) {
 		err = nil
-	} else if task.Silenced == "" {
-		task.Silenced = "suppressed"
+	} else if task.SuppressedWhy == "" {
+		task.SuppressedWhy = "suppressed"
 	}
 	return task, err
 }

@@ -391,25 +391,25 @@ func TestBadRow(t *testing.T) {
 	})
 }
 
-// TestDesk sends, sends again, shows, retries and prunes by hand.
-func TestDesk(t *testing.T) {
+// TestService sends, sends again, shows, retries and prunes by hand.
+func TestService(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
 		r.change(func(c *outgoing.Config) { c.Enabled, c.MinMessages = false, 100 })
 		r.load(tally(yesterday, "sender.example", reject, failed(3)), tally("2026-11-25", "sender.example", reject, failed(1)))
-		desk, ctx := r.p.Desk(), r.Context()
+		service, ctx := r.p.Service(), r.Context()
 		now := outgoing.DayOf(r.clock.now())
-		if _, err := desk.Send(ctx, outgoing.SendRequest{Domain: "sender.example", Day: &now}); !errors.Is(err, outgoing.ErrRequest) {
+		if _, err := service.Send(ctx, outgoing.SendRequest{Domain: "sender.example", Day: &now}); !errors.Is(err, outgoing.ErrRequest) {
 			t.Errorf("a day that is not over: %v", err)
 		}
-		if _, err := desk.Send(ctx, outgoing.SendRequest{Domain: "unknown.example"}); !errors.Is(err, outgoing.ErrNothing) {
+		if _, err := service.Send(ctx, outgoing.SendRequest{Domain: "unknown.example"}); !errors.Is(err, outgoing.ErrNothing) {
 			t.Errorf("a domain without mail: %v", err)
 		}
-		sent, err := desk.Send(ctx, outgoing.SendRequest{Domain: "sender.example"})
+		sent, err := service.Send(ctx, outgoing.SendRequest{Domain: "sender.example"})
 		if err != nil || sent.Again || sent.Queued != 1 {
 			t.Fatalf("send: %+v, %v", sent, err)
 		}
 		r.drain()
-		again, err := desk.Send(ctx, outgoing.SendRequest{Domain: "sender.example"})
+		again, err := service.Send(ctx, outgoing.SendRequest{Domain: "sender.example"})
 		if err != nil || !again.Again || again.Queued != 1 || again.Report.ReportID != sent.Report.ReportID {
 			t.Fatalf("send again: %+v, %v", again, err)
 		}
@@ -418,7 +418,7 @@ func TestDesk(t *testing.T) {
 		if len(mails) != 2 || mails[0].data != mails[1].data {
 			t.Errorf("%d mails, the same: %t", len(mails), len(mails) == 2 && mails[0].data == mails[1].data)
 		}
-		shown, err := desk.Show(ctx, outgoing.ShowRequest{ReportID: sent.Report.ReportID, Content: true})
+		shown, err := service.Show(ctx, outgoing.ShowRequest{ReportID: sent.Report.ReportID, Content: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -426,10 +426,10 @@ func TestDesk(t *testing.T) {
 		if err := shown.Content(&content); err != nil || parse(t, content.Bytes()).Rows[0].Count != 3 {
 			t.Errorf("show: %v", err)
 		}
-		if _, err := desk.Show(ctx, outgoing.ShowRequest{ID: 999}); !errors.Is(err, outgoing.ErrNotFound) {
+		if _, err := service.Show(ctx, outgoing.ShowRequest{ID: 999}); !errors.Is(err, outgoing.ErrNotFound) {
 			t.Errorf("show nothing: %v", err)
 		}
-		if _, err := desk.List(ctx, outgoing.Filter{State: "lost"}); !errors.Is(err, outgoing.ErrRequest) {
+		if _, err := service.List(ctx, outgoing.Filter{State: "lost"}); !errors.Is(err, outgoing.ErrRequest) {
 			t.Errorf("list: %v", err)
 		}
 		r.change(func(c *outgoing.Config) { c.KeepFiles, c.KeepReports = 24*time.Hour, 72*time.Hour })
@@ -440,7 +440,7 @@ func TestDesk(t *testing.T) {
 		if list := r.reports(outgoing.Filter{}); len(list) != 1 || list[0].Stored {
 			t.Errorf("after two days %+v", list)
 		}
-		if _, err := desk.Send(ctx, outgoing.SendRequest{Domain: "sender.example", Day: &sent.Report.Day}); !errors.Is(err, outgoing.ErrRequest) {
+		if _, err := service.Send(ctx, outgoing.SendRequest{Domain: "sender.example", Day: &sent.Report.Day}); !errors.Is(err, outgoing.ErrRequest) {
 			t.Errorf("send what is not kept: %v", err)
 		}
 		r.clock.add(48 * time.Hour)
@@ -483,7 +483,7 @@ func TestSendTellsTroubleFromMistakes(t *testing.T) {
 			if c.store != nil {
 				o.Store = c.store(o.Store)
 			}
-			_, err := outgoing.New(o, r.config).Desk().Send(t.Context(), outgoing.SendRequest{Domain: "sender.example"})
+			_, err := outgoing.New(o, r.config).Service().Send(t.Context(), outgoing.SendRequest{Domain: "sender.example"})
 			if err == nil || errors.Is(err, outgoing.ErrRequest) != c.request || errors.Is(err, errNoSecret) == c.request {
 				t.Errorf("%v", err)
 			}

@@ -14,7 +14,7 @@ func TestSenderChanged(t *testing.T) {
 		r.to("x@a.example")
 		r.night()
 		r.change(func(c *outgoing.Config) { c.Email = "dmarc@moved.example" })
-		if _, err := r.p.Desk().Send(t.Context(), outgoing.SendRequest{Domain: "a.example"}); err != nil {
+		if _, err := r.p.Service().Send(t.Context(), outgoing.SendRequest{Domain: "a.example"}); err != nil {
 			t.Fatal(err)
 		}
 		r.drain()

@@ -197,8 +197,8 @@ func (p *Pipeline) told(ctx context.Context, t *Task, o *Outcome, ours bool, err
 func (p *Pipeline) attempt(ctx context.Context, t *Task) Outcome {
 	c := p.current()
 	o := Outcome{State: t.Delivery.State, Verified: t.Delivery.Verified, Record: t.Delivery.Record}
-	if t.Silenced != "" {
-		o.State, o.Cause, o.Error = StateSuppressed, CauseSuppressed, t.Silenced
+	if t.SuppressedWhy != "" {
+		o.State, o.Cause, o.Error = StateSuppressed, CauseSuppressed, t.SuppressedWhy
 		return o
 	}
 	// What never was tried, because nothing ran, is tried once.

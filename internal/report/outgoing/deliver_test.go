@@ -352,8 +352,8 @@ func TestSuppression(t *testing.T) {
 			}
 			r.clock.add(want)
 		}
-		desk := r.p.Desk()
-		if _, err := desk.Suppress(r.Context(), outgoing.SuppressRequest{Target: "A.example"}); err != nil {
+		service := r.p.Service()
+		if _, err := service.Suppress(r.Context(), outgoing.SuppressRequest{Target: "A.example"}); err != nil {
 			t.Fatal(err)
 		}
 		r.server.refuse("X@a.example", nil)
@@ -364,11 +364,11 @@ func TestSuppression(t *testing.T) {
 			t.Error("sent to a suppressed host")
 		}
 		for _, target := range []string{"a.example", "x@A.EXAMPLE"} {
-			if u, err := desk.Unsuppress(r.Context(), outgoing.UnsuppressRequest{Target: target}); err != nil || !u.Found {
+			if u, err := service.Unsuppress(r.Context(), outgoing.UnsuppressRequest{Target: target}); err != nil || !u.Found {
 				t.Errorf("unsuppress %s: %+v, %v", target, u, err)
 			}
 		}
-		n, err := desk.Retry(r.Context(), outgoing.RetryRequest{Filter: outgoing.Filter{State: outgoing.StateSuppressed, Since: &date}})
+		n, err := service.Retry(r.Context(), outgoing.RetryRequest{Filter: outgoing.Filter{State: outgoing.StateSuppressed, Since: &date}})
 		if err != nil || n.Queued != 1 {
 			t.Errorf("retry: %+v, %v", n, err)
 		}
@@ -444,7 +444,7 @@ func TestFinals(t *testing.T) {
 		r.to("sent@a.example", "refused@b.example", "later@c.example", "silent@d.example")
 		r.server.refuse("refused@b.example", reply(550, smtp.EnhancedCode{5, 1, 1}, "unknown"))
 		r.server.refuse("later@c.example", reply(451, smtp.EnhancedCode{4, 2, 0}, "later"))
-		if _, err := r.p.Desk().Suppress(t.Context(), outgoing.SuppressRequest{Target: "d.example"}); err != nil {
+		if _, err := r.p.Service().Suppress(t.Context(), outgoing.SuppressRequest{Target: "d.example"}); err != nil {
 			t.Fatal(err)
 		}
 		r.plan()

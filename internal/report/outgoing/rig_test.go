@@ -251,7 +251,7 @@ func failed(n int64) report.Row { return report.Row{Count: n, Disposition: repor
 // reports lists what is stored.
 func (r *rig) reports(f outgoing.Filter) []outgoing.Report {
 	r.Helper()
-	listed, err := r.p.Desk().List(r.Context(), f)
+	listed, err := r.p.Service().List(r.Context(), f)
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -279,7 +279,7 @@ func (r *rig) wantState(to, want string) {
 
 func (r *rig) suppressed() map[string]outgoing.Suppression {
 	r.Helper()
-	list, err := r.p.Desk().Suppressions(r.Context(), outgoing.SuppressionsRequest{})
+	list, err := r.p.Service().Suppressions(r.Context(), outgoing.SuppressionsRequest{})
 	if err != nil {
 		r.Fatal(err)
 	}

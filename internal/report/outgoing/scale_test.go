@@ -44,7 +44,7 @@ func TestScale(t *testing.T) {
 			began := time.Now()
 			r.lead(r.p.Plan)
 			took, most := time.Since(began), peak(t, "VmHWM")
-			list, err := r.p.Desk().State(t.Context(), outgoing.StateRequest{})
+			list, err := r.p.Service().State(t.Context(), outgoing.StateRequest{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -58,7 +58,7 @@ func TestScale(t *testing.T) {
 		if len(reports) != 2 || reports[0].Rows != 100_000 || reports[1].Rows != 200_000 {
 			t.Errorf("reports of %d and %d rows", reports[0].Rows, reports[1].Rows)
 		}
-		shown, err := r.p.Desk().Show(t.Context(), outgoing.ShowRequest{ID: reports[0].ID, Content: true})
+		shown, err := r.p.Service().Show(t.Context(), outgoing.ShowRequest{ID: reports[0].ID, Content: true})
 		if err != nil {
 			t.Fatal(err)
 		}

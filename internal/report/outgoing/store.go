@@ -131,10 +131,10 @@ type NewReport struct {
 
 // Task is a delivery that was claimed.
 type Task struct {
-	Report   Report // without its deliveries
-	Delivery Delivery
-	Claim    int64  // which claim of the delivery this is
-	Silenced string // why the destination is suppressed; "" if it is not
+	Report        Report // without its deliveries
+	Delivery      Delivery
+	Claim         int64  // which claim of the delivery this is
+	SuppressedWhy string // why the destination is suppressed; "" if it is not
 }
 
 // Outcome is what came of a claimed delivery.

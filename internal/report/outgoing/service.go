@@ -13,23 +13,23 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// Names of the operations of a Desk, for whoever carries them to another process.
+// Names of the operations of a Service, for whoever carries them to another process.
 const (
-	OpList       = "reports.list"
-	OpShow       = "reports.show"
-	OpSend       = "reports.send"
-	OpRetry      = "reports.retry"
-	OpSuppress   = "reports.suppress"
-	OpUnsuppress = "reports.unsuppress"
-	OpSilent     = "reports.suppressions"
-	OpState      = "reports.state"
+	OpList         = "reports.list"
+	OpShow         = "reports.show"
+	OpSend         = "reports.send"
+	OpRetry        = "reports.retry"
+	OpSuppress     = "reports.suppress"
+	OpUnsuppress   = "reports.unsuppress"
+	OpSuppressions = "reports.suppressions"
+	OpState        = "reports.state"
 )
 
 // ErrRequest is wrapped where what is asked for makes no sense.
 var ErrRequest = errors.New("outgoing: cannot be done")
 
-// Desk is what people ask for. Requests and answers can be written as JSON.
-type Desk interface {
+// Service answers what people ask of the reports that we send. Requests and answers can be written as JSON.
+type Service interface {
 	// List gives reports, the newest first, with their deliveries.
 	List(ctx context.Context, f Filter) (Listed, error)
 	// Show gives one report, with its content if asked for.
@@ -43,11 +43,11 @@ type Desk interface {
 	Suppress(ctx context.Context, r SuppressRequest) (Suppression, error)
 	// Unsuppress lets an address or host have reports again.
 	Unsuppress(ctx context.Context, r UnsuppressRequest) (Unsuppressed, error)
-	Suppressions(ctx context.Context, r SuppressionsRequest) (Silent, error)
+	Suppressions(ctx context.Context, r SuppressionsRequest) (SuppressionPage, error)
 	State(ctx context.Context, r StateRequest) (Overview, error)
 }
 
-// Requests and answers of a Desk.
+// Requests and answers of a Service.
 type (
 	// Listed is a page of reports.
 	Listed struct {
@@ -108,7 +108,7 @@ type (
 	// newest first.
 	SuppressionsRequest struct {
 		All   bool              `json:"all,omitempty"`
-		After *SuppressionPlace `json:"after,omitempty"` // Silent.Next of the page before; nil for the first
+		After *SuppressionPlace `json:"after,omitempty"` // SuppressionPage.Next of the page before; nil for the first
 		Limit int               `json:"limit,omitempty"` // 0 for 100, at most 1000
 	}
 	// SuppressionPlace is a place in the list of suppressions.
@@ -116,8 +116,8 @@ type (
 		Since  time.Time `json:"since"`
 		Target string    `json:"target"`
 	}
-	// Silent is a page of those who get no reports.
-	Silent struct {
+	// SuppressionPage is a page of those who get no reports.
+	SuppressionPage struct {
 		Suppressions []Suppression     `json:"suppressions"`
 		Next         *SuppressionPlace `json:"next,omitempty"` // nil if there are no more
 	}
@@ -130,19 +130,19 @@ type (
 	}
 )
 
-// Desk is that of the pipeline's store. It works whether or not Run does; what it
+// Service is that of the pipeline's store. It works whether or not Run does; what it
 // queues is sent by whoever leads.
-func (p *Pipeline) Desk() Desk { return desk{p} }
+func (p *Pipeline) Service() Service { return service{p} }
 
-type desk struct{ p *Pipeline }
+type service struct{ p *Pipeline }
 
-// List is Desk's.
-func (d desk) List(ctx context.Context, f Filter) (Listed, error) {
+// List is Service's.
+func (v service) List(ctx context.Context, f Filter) (Listed, error) {
 	f = f.bounded()
 	if f.State != "" && !knownState(f.State) {
 		return Listed{}, say(ErrRequest, "no state is called %q; they are %s", shorten(string(f.State), 40), stateNames())
 	}
-	reports, err := d.p.store.List(ctx, f)
+	reports, err := v.p.store.List(ctx, f)
 	if err != nil {
 		return Listed{}, err
 	}
@@ -170,8 +170,8 @@ func stateNames() string {
 	return strings.Join(names, ", ")
 }
 
-// Show is Desk's.
-func (d desk) Show(ctx context.Context, r ShowRequest) (Shown, error) {
+// Show is Service's.
+func (v service) Show(ctx context.Context, r ShowRequest) (Shown, error) {
 	id := r.ID
 	if id == 0 {
 		var day Day
@@ -181,7 +181,7 @@ func (d desk) Show(ctx context.Context, r ShowRequest) (Shown, error) {
 			return Shown{}, say(ErrRequest, "name a report by its number, or by domain and day")
 		}
 		var err error
-		id, err = d.p.store.Find(ctx, strings.ToLower(r.Domain), day, r.ReportID)
+		id, err = v.p.store.Find(ctx, strings.ToLower(r.Domain), day, r.ReportID)
 		switch {
 		case errors.Is(err, ErrNotFound) && r.ReportID != "":
 			return Shown{}, say(ErrNotFound, "no report has the Report-ID %s; \"dmarcd report list\" shows those that were made", shorten(r.ReportID, 200))
@@ -193,7 +193,7 @@ func (d desk) Show(ctx context.Context, r ShowRequest) (Shown, error) {
 			return Shown{}, err
 		}
 	}
-	report, err := d.p.store.Report(ctx, id)
+	report, err := v.p.store.Report(ctx, id)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return Shown{}, say(ErrNotFound, "there is no report with the number %d; \"dmarcd report list\" shows them", id)
@@ -202,7 +202,7 @@ func (d desk) Show(ctx context.Context, r ShowRequest) (Shown, error) {
 	case !report.Stored:
 		return Shown{Report: report}, say(ErrNotFound, "the file of report %d is not kept any more (retention.raw_reports)", id)
 	}
-	file, err := d.p.store.File(ctx, id)
+	file, err := v.p.store.File(ctx, id)
 	return Shown{Report: report, File: file}, err
 }
 
@@ -220,13 +220,13 @@ func (s *Shown) Content(w io.Writer) error {
 	return err
 }
 
-// Send is Desk's.
-func (d desk) Send(ctx context.Context, r SendRequest) (Sending, error) {
+// Send is Service's.
+func (v service) Send(ctx context.Context, r SendRequest) (Sending, error) {
 	domain, err := dns.Parse(r.Domain)
 	if err != nil {
 		return Sending{}, say(ErrRequest, "%q is no domain", shorten(r.Domain, 260))
 	}
-	now := d.p.now().UTC()
+	now := v.p.now().UTC()
 	day := DayOf(now) - 1
 	if r.Day != nil {
 		day = *r.Day
@@ -234,37 +234,37 @@ func (d desk) Send(ctx context.Context, r SendRequest) (Sending, error) {
 	if day >= DayOf(now) {
 		return Sending{}, say(ErrRequest, "%s is not over yet; a report tells of a whole UTC day", day)
 	}
-	id, err := d.p.store.Find(ctx, domain.String(), day, "")
+	id, err := v.p.store.Find(ctx, domain.String(), day, "")
 	switch {
 	case err == nil:
-		return d.again(ctx, id, now)
+		return v.again(ctx, id, now)
 	case !errors.Is(err, ErrNotFound):
 		return Sending{}, err
 	}
-	fresh, err := d.make(ctx, domain, day, now)
+	fresh, err := v.make(ctx, domain, day, now)
 	if err != nil {
 		return Sending{}, err
 	}
-	if id, err = d.p.store.Find(ctx, domain.String(), day, ""); err != nil {
+	if id, err = v.p.store.Find(ctx, domain.String(), day, ""); err != nil {
 		return Sending{}, err
 	}
 	if !fresh { // the leader was faster, and has put it off
-		return d.again(ctx, id, now)
+		return v.again(ctx, id, now)
 	}
-	report, err := d.p.store.Report(ctx, id)
+	report, err := v.p.store.Report(ctx, id)
 	queued := 0
 	for i := range report.Delivered {
 		if report.Delivered[i].State.Waiting() {
 			queued++
 		}
 	}
-	d.p.wakeSender()
+	v.p.wakeSender()
 	return Sending{Report: report, Queued: queued}, err
 }
 
 // again queues a report that was made before.
-func (d desk) again(ctx context.Context, id int64, now time.Time) (Sending, error) {
-	report, err := d.p.store.Report(ctx, id)
+func (v service) again(ctx context.Context, id int64, now time.Time) (Sending, error) {
+	report, err := v.p.store.Report(ctx, id)
 	switch {
 	case err != nil:
 		return Sending{}, err
@@ -273,42 +273,42 @@ func (d desk) again(ctx context.Context, id int64, now time.Time) (Sending, erro
 	case !report.Stored:
 		return Sending{}, say(ErrRequest, "the file of report %d is not kept any more (retention.raw_reports)", id)
 	}
-	n, err := d.p.store.Requeue(ctx, Requeue{
-		Now: now, Expires: now.Add(d.p.timing.GiveUp), Report: id,
+	n, err := v.p.store.Requeue(ctx, Requeue{
+		Now: now, Expires: now.Add(v.p.timing.GiveUp), Report: id,
 		States: []State{StateQueued, StateUnconfirmed, StateSent, StateFailed, StateExpired, StateSuppressed, StateUnverified, StateCapped},
 	})
 	if err != nil {
 		return Sending{}, err
 	}
-	d.p.wakeSender()
-	report, err = d.p.store.Report(ctx, id)
+	v.p.wakeSender()
+	report, err = v.p.store.Report(ctx, id)
 	return Sending{Report: report, Again: true, Queued: n}, err
 }
 
 // make closes the day and makes one report; false if somebody else just did.
-func (d desk) make(ctx context.Context, domain dns.Name, day Day, now time.Time) (bool, error) {
-	b, err := d.p.newBuilder(ctx, d.p.current(), day)
+func (v service) make(ctx context.Context, domain dns.Name, day Day, now time.Time) (bool, error) {
+	b, err := v.p.newBuilder(ctx, v.p.current(), day)
 	if err != nil {
 		return false, err
 	}
-	if _, err := d.p.store.CloseDays(ctx, ByHand, day, DayOf(now)); err != nil {
+	if _, err := v.p.store.CloseDays(ctx, ByHand, day, DayOf(now)); err != nil {
 		return false, err
 	}
 	r, err := b.build(ctx, domain)
 	if err != nil {
 		return false, err
 	}
-	n, err := d.p.store.Add(ctx, ByHand, []NewReport{r})
-	d.p.stats.add(func(s *Stats) { s.Built += uint64(n) })
-	d.p.capped(ctx, b)
+	n, err := v.p.store.Add(ctx, ByHand, []NewReport{r})
+	v.p.stats.add(func(s *Stats) { s.Built += uint64(n) })
+	v.p.capped(ctx, b)
 	return n > 0, err
 }
 
-// Retry is Desk's.
-func (d desk) Retry(ctx context.Context, r RetryRequest) (Retried, error) {
-	now := d.p.now().UTC()
+// Retry is Service's.
+func (v service) Retry(ctx context.Context, r RetryRequest) (Retried, error) {
+	now := v.p.now().UTC()
 	q := Requeue{
-		Now: now, Expires: now.Add(d.p.timing.GiveUp), Delivery: r.Delivery, Report: r.Report, Filter: r.Filter,
+		Now: now, Expires: now.Add(v.p.timing.GiveUp), Delivery: r.Delivery, Report: r.Report, Filter: r.Filter,
 		States: []State{StateFailed, StateExpired},
 	}
 	switch {
@@ -324,18 +324,18 @@ func (d desk) Retry(ctx context.Context, r RetryRequest) (Retried, error) {
 	if r.Delivery != 0 || r.Report != 0 {
 		q.Filter = Filter{}
 	}
-	n, err := d.p.store.Requeue(ctx, q)
-	d.p.wakeSender()
+	n, err := v.p.store.Requeue(ctx, q)
+	v.p.wakeSender()
 	return Retried{Queued: n}, err
 }
 
-// Suppress is Desk's.
-func (d desk) Suppress(ctx context.Context, r SuppressRequest) (Suppression, error) {
+// Suppress is Service's.
+func (v service) Suppress(ctx context.Context, r SuppressRequest) (Suppression, error) {
 	target, err := ParseTarget(r.Target)
 	if err != nil {
 		return Suppression{}, err
 	}
-	now := d.p.now().UTC()
+	now := v.p.now().UTC()
 	if !r.Until.IsZero() && !r.Until.After(now) {
 		return Suppression{}, say(ErrRequest, "%s is over", r.Until.UTC().Format(time.RFC3339))
 	}
@@ -346,37 +346,37 @@ func (d desk) Suppress(ctx context.Context, r SuppressRequest) (Suppression, err
 	if s.Reason == "" {
 		s.Reason = "by hand"
 	}
-	return s, d.p.store.Suppress(ctx, s)
+	return s, v.p.store.Suppress(ctx, s)
 }
 
-// Unsuppress is Desk's.
-func (d desk) Unsuppress(ctx context.Context, r UnsuppressRequest) (Unsuppressed, error) {
+// Unsuppress is Service's.
+func (v service) Unsuppress(ctx context.Context, r UnsuppressRequest) (Unsuppressed, error) {
 	target, wrong := ParseTarget(r.Target)
 	if wrong != nil {
 		target = strings.ToLower(r.Target) // what cannot be suppressed now may have been before
 	}
-	found, err := d.p.store.Unsuppress(ctx, target)
+	found, err := v.p.store.Unsuppress(ctx, target)
 	if wrong != nil && err == nil && !found {
 		err = wrong
 	}
 	return Unsuppressed{Found: found}, err
 }
 
-// Suppressions is Desk's.
-func (d desk) Suppressions(ctx context.Context, r SuppressionsRequest) (Silent, error) {
+// Suppressions is Service's.
+func (v service) Suppressions(ctx context.Context, r SuppressionsRequest) (SuppressionPage, error) {
 	r.Limit = boundedLimit(r.Limit)
-	list, err := d.p.store.Suppressions(ctx, d.p.now(), r)
-	out := Silent{Suppressions: list}
+	list, err := v.p.store.Suppressions(ctx, v.p.now(), r)
+	out := SuppressionPage{Suppressions: list}
 	if n := len(list); n == r.Limit {
 		out.Next = &SuppressionPlace{Since: list[n-1].Since, Target: list[n-1].Target}
 	}
 	return out, err
 }
 
-// State is Desk's.
-func (d desk) State(ctx context.Context, _ StateRequest) (Overview, error) {
-	g, err := d.p.store.Gauges(ctx, d.p.now(), States())
-	return Overview{Gauges: g, Paused: d.p.gate.paused()}, err
+// State is Service's.
+func (v service) State(ctx context.Context, _ StateRequest) (Overview, error) {
+	g, err := v.p.store.Gauges(ctx, v.p.now(), States())
+	return Overview{Gauges: g, Paused: v.p.gate.paused()}, err
 }
 
 // ParseTarget reads an address or a host name, in small letters and as an A-label.

@@ -33,11 +33,11 @@ func TestUnsuppressOld(t *testing.T) {
 		if err := r.store.Reports().Suppress(t.Context(), outgoing.Suppression{Target: "*.example.com", Since: today, ByHand: true}); err != nil {
 			t.Fatal(err)
 		}
-		desk := r.p.Desk()
-		if got, err := desk.Unsuppress(t.Context(), outgoing.UnsuppressRequest{Target: "*.Example.com"}); err != nil || !got.Found {
+		service := r.p.Service()
+		if got, err := service.Unsuppress(t.Context(), outgoing.UnsuppressRequest{Target: "*.Example.com"}); err != nil || !got.Found {
 			t.Errorf("%+v, %v", got, err)
 		}
-		if _, err := desk.Unsuppress(t.Context(), outgoing.UnsuppressRequest{Target: "*.example.com"}); !errors.Is(err, outgoing.ErrRequest) {
+		if _, err := service.Unsuppress(t.Context(), outgoing.UnsuppressRequest{Target: "*.example.com"}); !errors.Is(err, outgoing.ErrRequest) {
 			t.Errorf("once more: %v", err)
 		}
 	})
@@ -46,7 +46,7 @@ func TestUnsuppressOld(t *testing.T) {
 // TestWords tells people in plain words what cannot be done.
 func TestWords(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
-		desk, ctx := r.p.Desk(), t.Context()
+		service, ctx := r.p.Service(), t.Context()
 		day := outgoing.DayOf(today) - 1
 		now := day + 1
 		for _, c := range []struct {
@@ -55,18 +55,18 @@ func TestWords(t *testing.T) {
 			want []string
 		}{
 			{func() error {
-				_, err := desk.Show(ctx, outgoing.ShowRequest{Domain: "good.example", Day: &day})
+				_, err := service.Show(ctx, outgoing.ShowRequest{Domain: "good.example", Day: &day})
 				return err
 			},
 				outgoing.ErrNotFound, []string{"good.example", yesterday, "dmarcd report list --domain good.example", "dmarcd report send good.example " + yesterday}},
-			{func() error { _, err := desk.Show(ctx, outgoing.ShowRequest{ID: 99}); return err }, outgoing.ErrNotFound, []string{"99", "dmarcd report list"}},
-			{func() error { _, err := desk.Show(ctx, outgoing.ShowRequest{ReportID: "abc"}); return err }, outgoing.ErrNotFound, []string{"Report-ID abc"}},
-			{func() error { _, err := desk.Send(ctx, outgoing.SendRequest{Domain: "good.example"}); return err }, outgoing.ErrNothing, []string{"good.example", yesterday}},
+			{func() error { _, err := service.Show(ctx, outgoing.ShowRequest{ID: 99}); return err }, outgoing.ErrNotFound, []string{"99", "dmarcd report list"}},
+			{func() error { _, err := service.Show(ctx, outgoing.ShowRequest{ReportID: "abc"}); return err }, outgoing.ErrNotFound, []string{"Report-ID abc"}},
+			{func() error { _, err := service.Send(ctx, outgoing.SendRequest{Domain: "good.example"}); return err }, outgoing.ErrNothing, []string{"good.example", yesterday}},
 			{func() error {
-				_, err := desk.Send(ctx, outgoing.SendRequest{Domain: "good.example", Day: &now})
+				_, err := service.Send(ctx, outgoing.SendRequest{Domain: "good.example", Day: &now})
 				return err
 			}, outgoing.ErrRequest, []string{"not over yet"}},
-			{func() error { _, err := desk.Send(ctx, outgoing.SendRequest{Domain: "a..b"}); return err }, outgoing.ErrRequest, []string{`"a..b"`}},
+			{func() error { _, err := service.Send(ctx, outgoing.SendRequest{Domain: "a..b"}); return err }, outgoing.ErrRequest, []string{`"a..b"`}},
 		} {
 			err := c.do()
 			if !errors.Is(err, c.kind) || strings.Contains(err.Error(), "outgoing:") || strings.Contains(err.Error(), "store:") {
