@@ -40,13 +40,15 @@ var ranks = map[string]int{
 	"report/outgoing": 5,
 
 	"admin":    6,
-	"inbound":  6,
 	"journal":  6,
 	"metrics":  6,
 	"resolver": 6,
 	"mailer":   6,
+	"spool":    6,
 	"store":    6,
 	"console":  6,
+
+	"inbound": 7,
 }
 
 // alongside are the imports within one rank: arc verifies with the primitives of dkim.
