@@ -16,6 +16,7 @@ import (
 var ranks = map[string]int{
 	"house": 0,
 	"dns":   0,
+	"text":  0,
 
 	"message": 1,
 
