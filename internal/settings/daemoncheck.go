@@ -2,7 +2,6 @@ package settings
 
 import (
 	"net"
-	"net/netip"
 	"strconv"
 	"strings"
 
@@ -46,11 +45,11 @@ func checkSockets(s *scope, v *Settings) {
 	}
 	claim("http.listen", v.HTTP.Listen, func(p string) { s.fault("http", "%s", p) })
 	claim("http.metrics_listen", v.HTTP.MetricsListen, func(p string) { s.fault("http", "%s", p) })
-	claim("analysis.lmtp", v.Analysis.LMTP, func(p string) { s.fault("analysis", "%s", p) })
+	claim("analysis.lmtp", socketKey(v.Analysis.LMTP.Socket), func(p string) { s.fault("analysis", "%s", p) })
 }
 
-// socketKey spells a milter socket as http.listen and analysis.lmtp spell theirs,
-// so that they can be compared.
+// socketKey spells a socket of the MTA's kind as http.listen spells its own, so that
+// they can be compared; "" stays "".
 func socketKey(socket string) string {
 	a, err := milter.ParseAddress(socket)
 	switch {
@@ -82,14 +81,15 @@ func checkProxy(s *scope, p *Proxy) {
 // isLoopback reports whether host:port can be reached from this host alone.
 func isLoopback(hostport string) bool {
 	host, _, err := net.SplitHostPort(hostport)
-	if err != nil {
-		return false
+	return err == nil && isLoopbackHost(host)
+}
+
+// checkRetention warns of sums that would go before what they are sums of.
+func checkRetention(s *scope, r *Retention) {
+	if s.sound("received", "received_rollups") && r.ReceivedRollups < r.Received {
+		s.warn("received_rollups", "the daily sums of received reports are kept for %s, but their records for %s; keep the sums at least as long",
+			measured(int64(r.ReceivedRollups), timeUnits), measured(int64(r.Received), timeUnits))
 	}
-	if host == "localhost" {
-		return true
-	}
-	a, err := netip.ParseAddr(host)
-	return err == nil && a.IsLoopback()
 }
 
 // checkReports asks for what a report must hold, RFC 9990's org_name and email.

@@ -14,7 +14,6 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"dmarcd/internal/dns"
 	"dmarcd/internal/milter"
 	"dmarcd/internal/policy"
 )
@@ -63,37 +62,42 @@ const unixMode fs.FileMode = 0o660
 
 // listenEntry is a socket, alone or with the mode and group of a unix socket.
 func listenEntry() kind[Listen] {
-	socket := key("socket", required(milterSocket()), func(l *Listen) *string { return &l.Socket })
-	long := section(
-		func(s *scope, l *Listen) {
-			s.missing("socket")
-			if !s.has("socket") || !s.sound("socket") {
-				return
-			}
-			for _, name := range []string{"mode", "group"} {
-				if s.has(name) && !isUnix(l.Socket) {
-					s.fault(name, "only a unix: socket has a mode and a group; %s has not", l.Socket)
-				}
-			}
-			if l.Mode == 0 && isUnix(l.Socket) {
-				l.Mode = unixMode
-			}
-		},
-		socket,
+	long := section(checkListen,
+		key("socket", required(milterSocket()), func(l *Listen) *string { return &l.Socket }),
 		key("mode", fileMode(), func(l *Listen) *fs.FileMode { return &l.Mode }),
 		key("group", orEmpty(groupName()), func(l *Listen) *string { return &l.Group }))
-	short := convert(milterSocket(),
-		func(s string) Listen {
-			l := Listen{Socket: s}
-			if isUnix(s) {
-				l.Mode = unixMode
-			}
-			return l
-		},
-		func(l Listen) string { return l.Socket })
-	return wordOr(short, long, func(l Listen) bool {
-		return l.Group == "" && (!isUnix(l.Socket) || l.Mode == unixMode)
-	})
+	short := convert(milterSocket(), listenOn, func(l Listen) string { return l.Socket })
+	return wordOr(short, long, Listen.bare)
+}
+
+// listenOn is a socket with nothing else said of it.
+func listenOn(socket string) Listen {
+	l := Listen{Socket: socket}
+	if isUnix(socket) {
+		l.Mode = unixMode
+	}
+	return l
+}
+
+// bare reports whether the socket alone says it all.
+func (l Listen) bare() bool {
+	return l.Group == "" && (!isUnix(l.Socket) || l.Mode == unixMode)
+}
+
+// checkListen fills in the mode of a unix socket, and refuses one for others.
+func checkListen(s *scope, l *Listen) {
+	s.missing("socket")
+	if !s.has("socket") || !s.sound("socket") {
+		return
+	}
+	for _, name := range []string{"mode", "group"} {
+		if s.has(name) && !isUnix(l.Socket) {
+			s.fault(name, "only a unix: socket has a mode and a group; %s has not", l.Socket)
+		}
+	}
+	if l.Mode == 0 && isUnix(l.Socket) {
+		l.Mode = unixMode
+	}
 }
 
 func isUnix(socket string) bool {
@@ -203,55 +207,6 @@ func clientIPSources() kind[[]ClientIPSource] {
 			}
 			return m
 		})
-}
-
-// reportAddress is a mailbox for reports, or one with a domain's worth of local parts.
-func reportAddress() kind[ReportAddress] {
-	const expected = "an e-mail address, or {address, domains_by_local_part}"
-	short := convert(scalarOf(expected, func(s string) (string, error) {
-		a, err := parseMailbox(s)
-		if err == nil && a.Local == "*" {
-			err = &meant{reason: "* needs domains_by_local_part"}
-		}
-		return a.String(), err
-	}, quoted), func(s string) ReportAddress { return ReportAddress{Address: s} },
-		func(a ReportAddress) string { return a.Address })
-	long := section(
-		func(s *scope, a *ReportAddress) {
-			s.missing("address")
-			switch star := strings.HasPrefix(a.Address, "*@"); {
-			case !s.has("address") || !s.sound("address", "domains_by_local_part"):
-			case star && len(a.DomainsByLocalPart) == 0:
-				s.fault("domains_by_local_part", "%s needs a local part with its domains", a.Address)
-			case !star && len(a.DomainsByLocalPart) > 0:
-				s.fault("address", "local parts of its own need an address of the form *@%s", a.Address[strings.LastIndexByte(a.Address, '@')+1:])
-			}
-		},
-		key("address", mailbox(), func(a *ReportAddress) *string { return &a.Address }),
-		key("domains_by_local_part", mapOf(localPart, list(domain())), func(a *ReportAddress) *map[string][]dns.Name { return &a.DomainsByLocalPart }))
-	return wordOr(short, long, func(a ReportAddress) bool { return len(a.DomainsByLocalPart) == 0 })
-}
-
-func localPart(d *decoder, k *yaml.Node, s string) (string, bool) {
-	if _, err := parseMailbox(s + "@localhost"); err != nil {
-		d.wrong(k, "the part of an address before the @", s, err)
-		return "", false
-	}
-	return strings.ToLower(s), true
-}
-
-// lmtpSocket is where LMTP is listened to.
-func lmtpSocket() kind[string] {
-	return scalarOf("host:port or unix:PATH",
-		func(s string) (string, error) {
-			if name, ok := strings.CutPrefix(s, "unix:"); ok {
-				if !filepath.IsAbs(name) {
-					return "", &meant{reason: "the path begins with /"}
-				}
-				return oneLine(s, maxPath)
-			}
-			return parseHostPort(s, 0)
-		}, quoted)
 }
 
 // smtpServer is where mail is handed over.

@@ -100,11 +100,13 @@ func logSchema() kind[Log] {
 
 func retentionSchema() kind[Retention] {
 	span := duration(time.Hour, 20*year)
-	return section(nil,
+	return section(checkRetention,
 		key("messages", span, func(r *Retention) *time.Duration { return &r.Messages }),
 		key("traces", span, func(r *Retention) *time.Duration { return &r.Traces }),
 		key("aggregates", span, func(r *Retention) *time.Duration { return &r.Aggregates }),
 		key("raw_reports", span, func(r *Retention) *time.Duration { return &r.RawReports }),
+		key("received", span, func(r *Retention) *time.Duration { return &r.Received }),
+		key("received_rollups", span, func(r *Retention) *time.Duration { return &r.ReceivedRollups }),
 		key("max_bytes", size(1<<20, 1<<50), func(r *Retention) *int64 { return &r.MaxBytes }),
 	)
 }
@@ -132,38 +134,6 @@ func reportsSchema() kind[Reports] {
 			key("per_hour", integer(1, 100_000), func(f *FailureReports) *int { return &f.PerHour }),
 		), func(r *Reports) *FailureReports { return &r.Failure }),
 	)
-}
-
-func analysisSchema() kind[Analysis] {
-	return section(nil,
-		key("enabled", boolean(), func(a *Analysis) *bool { return &a.Enabled }),
-		key("domains", list(domain()), func(a *Analysis) *[]dns.Name { return &a.Domains }),
-		key("addresses", list(reportAddress()), func(a *Analysis) *[]ReportAddress { return &a.Addresses }),
-		key("discard", boolean(), func(a *Analysis) *bool { return &a.Discard }),
-		key("lmtp", orEmpty(lmtpSocket()), func(a *Analysis) *string { return &a.LMTP }),
-		key("folder", path(), func(a *Analysis) *string { return &a.Folder }),
-		key("source_map", path(), func(a *Analysis) *string { return &a.SourceMap }),
-		key("mmdb", path(), func(a *Analysis) *string { return &a.MMDB }),
-		key("imap", list(imapEntry()), func(a *Analysis) *[]IMAP { return &a.IMAP }),
-		key("alerts", section(nil,
-			key("to", list(mailbox()), func(a *Alerts) *[]string { return &a.To }),
-			key("webhook", webhook(), func(a *Alerts) *string { return &a.Webhook }),
-		), func(a *Analysis) *Alerts { return &a.Alerts }),
-	)
-}
-
-func imapEntry() kind[IMAP] {
-	entry := section(
-		func(s *scope, _ *IMAP) { s.missing("host", "user", "password_file") },
-		key("host", required(hostName()), func(i *IMAP) *string { return &i.Host }),
-		key("port", integer(1, 65535), func(i *IMAP) *int { return &i.Port }),
-		key("user", required(text("a user name", maxName)), func(i *IMAP) *string { return &i.User }),
-		key("password_file", required(path()), func(i *IMAP) *string { return &i.PasswordFile }),
-		key("folder", required(text("a folder", maxName)), func(i *IMAP) *string { return &i.Folder }),
-		key("done_folder", text("a folder", maxName), func(i *IMAP) *string { return &i.DoneFolder }),
-	)
-	const imaps = 993
-	return withDefault(entry, IMAP{Port: imaps, Folder: "INBOX"})
 }
 
 func notifySchema() kind[Notify] {

@@ -30,14 +30,19 @@ func Default(hostname string) *Settings {
 		Log:       Log{Level: LevelInfo, Format: FormatJSON},
 		Retention: Retention{
 			Messages: 30 * day, Traces: 7 * day, Aggregates: 400 * day, RawReports: 400 * day,
-			MaxBytes: 20 << 30,
+			Received: 400 * day, ReceivedRollups: 1825 * day, MaxBytes: 20 << 30,
 		},
 		Reports: Reports{
 			At: 30, Scope: ScopeAll, SMTP: "127.0.0.1:25", MinMessages: 1,
 			Failure: FailureReports{PerHour: 60},
 		},
-		Analysis: Analysis{Enabled: true},
-		Notify:   Notify{SMTP: "127.0.0.1:25", PerHour: 60},
+		Analysis: Analysis{
+			Enabled: true,
+			Alerts:  Alerts{Language: English},
+			Poll:    6 * time.Hour,
+			Limits:  AnalysisLimits{MailBytes: 25 << 20, ExpandedBytes: 100 << 20, Ratio: 200, Entries: 50, Records: 250_000},
+		},
+		Notify: Notify{SMTP: "127.0.0.1:25", PerHour: 60},
 	}
 	if from, err := parseMailbox("dmarcd@" + hostname); err == nil {
 		s.Notify.From = from.String()

@@ -71,7 +71,7 @@ func nearest(s string, words []string) string {
 		if len(s) >= shortened && strings.HasPrefix(w, s) {
 			d = min(d, 1)
 		}
-		if d < least {
+		if d < least || d == least && best != "" && len(w) < len(best) {
 			best, least = w, d
 		}
 	}

@@ -8,6 +8,7 @@ func notBuilt() map[string]bool {
 	keys := []string{
 		"http.proxy",
 		"analysis",
+		"domains_dir",
 	}
 	m := make(map[string]bool, len(keys))
 	for _, k := range keys {

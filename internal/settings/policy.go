@@ -29,11 +29,14 @@ const (
 type Policy struct {
 	Mode            policy.Mode
 	MixedRecipients MixedRecipients
-	Managed         policy.DomainList // empty: every recipient is ours
-	DeferLimit      time.Duration
-	Default         *policy.Rules
-	Domains         map[dns.Name]*policy.Rules // the entries, each complete
-	Tests           []Test
+	// DomainsDir is a folder of files with further domain entries, as the key names
+	// it; "" for none.
+	DomainsDir string
+	Managed    policy.DomainList // empty: every recipient is ours
+	DeferLimit time.Duration
+	Default    *policy.Rules
+	Domains    map[dns.Name]*policy.Rules // the entries, each complete
+	Tests      []Test
 
 	// DefaultAt and DomainsAt say where the rules stand in the file.
 	DefaultAt Place

@@ -74,6 +74,12 @@ func (f field[T]) unless(absent func(t *T) bool) field[T] {
 	return f
 }
 
+// hidden is a second name of a key, which is read but not shown.
+func hidden[T any](f field[T]) field[T] {
+	f.show, f.unlike = nil, nil
+	return f
+}
+
 func below(name string, keys []string) []string {
 	out := []string{name}
 	for _, k := range keys {

@@ -109,19 +109,21 @@ const (
 	TroubleDefer  OnTrouble = "defer"
 )
 
-// HTTP is the console's door, with /healthz, /readyz and /metrics.
+// HTTP is where the console, /healthz, /readyz and /metrics are served.
 type HTTP struct {
 	Listen        string // host:port; "" for none
 	TLSCert       string // files, both or neither; see Settings.Path
 	TLSKey        string
 	Proxy         Proxy
-	MetricsListen string // host:port for /metrics alone; "" for none
+	MetricsListen string // host:port for /metrics, /healthz and /readyz alone; "" for none
 }
 
-// Proxy is the reverse proxy that is trusted to name the user.
+// Proxy is the reverse proxy that ends TLS and tells the client's address.
 type Proxy struct {
-	Header  string       // the field with the user's name; "" for no proxy
-	Network netip.Prefix // where the proxy stands; zero for no proxy
+	// Header is the field whose last value is the client's address; "" for no proxy.
+	Header string
+	// Network is where the proxy speaks from; zero for no proxy.
+	Network netip.Prefix
 }
 
 // LogLevel is how much is logged.
@@ -157,7 +159,10 @@ type Retention struct {
 	Traces     time.Duration
 	Aggregates time.Duration
 	RawReports time.Duration
-	MaxBytes   int64 // of the store together
+	Received   time.Duration // single records of received reports
+	// ReceivedRollups is how long the daily sums of received reports are kept.
+	ReceivedRollups time.Duration
+	MaxBytes        int64 // of the store together
 }
 
 // Scope is what the reports to senders tell of.
@@ -202,44 +207,6 @@ type FailureReports struct {
 
 // TimeOfDay is a time of every day, in minutes after midnight.
 type TimeOfDay int
-
-// Analysis is the intake and reading of the reports that others send us.
-type Analysis struct {
-	Enabled   bool
-	Domains   []dns.Name // empty: those of the policy; if none there, all that are reported on
-	Addresses []ReportAddress
-	Discard   bool
-	LMTP      string // host:port or unix:PATH; "" for none
-	Folder    string
-	SourceMap string
-	MMDB      string
-	IMAP      []IMAP
-	Alerts    Alerts
-}
-
-// ReportAddress is a recipient that gets reports.
-type ReportAddress struct {
-	// Address is a mailbox, or *@DOMAIN with DomainsByLocalPart.
-	Address string
-	// DomainsByLocalPart says whose reports each local part gets; nil for a mailbox.
-	DomainsByLocalPart map[string][]dns.Name
-}
-
-// IMAP is a mailbox that reports are fetched from.
-type IMAP struct {
-	Host         string
-	Port         int
-	User         string
-	PasswordFile string
-	Folder       string
-	DoneFolder   string // where read mail is moved; "" leaves it
-}
-
-// Alerts are sent about received reports.
-type Alerts struct {
-	To      []string
-	Webhook string
-}
 
 // Notify is how notifications of package policy are sent.
 type Notify struct {
