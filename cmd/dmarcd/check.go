@@ -97,7 +97,7 @@ func check(ctx context.Context, o *checkOptions, name string, s streams) error {
 	if o.secondOpinion {
 		report.SecondOpinion = secondOpinion(ctx, client, config, raw)
 	}
-	if err := writeReport(s.out, report, o.asJSON); err != nil {
+	if err := writeReport(s, report, o.asJSON); err != nil {
 		return err
 	}
 	return checkResult(outcome)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -240,12 +239,12 @@ func leftText(reason policy.Reason) string {
 type report interface{ print(w io.Writer) }
 
 // writeReport writes a report in the form that was asked for.
-func writeReport(w io.Writer, r report, asJSON bool) error {
+func writeReport(s streams, r report, asJSON bool) error {
 	if !asJSON {
-		r.print(w)
+		r.print(s.out)
 		return nil
 	}
-	if err := json.NewEncoder(w).Encode(r); err != nil {
+	if err := s.json().Encode(r); err != nil {
 		return troubleError(err)
 	}
 	return nil

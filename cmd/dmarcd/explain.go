@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -126,7 +125,7 @@ func newOtherReport(s *explain.Story) otherReport {
 }
 
 func writeStories(s streams, config *settings.Settings, told, others []*memory.Record) error {
-	out := json.NewEncoder(s.out)
+	out := s.json()
 	for _, r := range told {
 		report := storyReport{Story: tell(config, r)}
 		for _, other := range others {
@@ -162,7 +161,7 @@ func printStories(s streams, config *settings.Settings, told, others []*memory.R
 			break
 		}
 		o := newOtherReport(tell(config, r))
-		fmt.Fprintf(s.out, "  %s  %-14s %-10s %s\n", o.At.Format("2006-01-02 15:04:05.000 MST"), o.QueueID, o.Action, strings.Join(o.From, ", "))
+		s.line("  %s  %-14s %-10s %s", o.At.Format("2006-01-02 15:04:05.000 MST"), o.QueueID, o.Action, strings.Join(o.From, ", "))
 	}
 	return nil
 }

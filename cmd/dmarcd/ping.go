@@ -97,7 +97,7 @@ func ping(ctx context.Context, o *pingOptions, s streams) error {
 	if err != nil {
 		return troubleError(fmt.Errorf("%w; is the daemon running, and does it listen there?", err))
 	}
-	return writeReport(s.out, newPingReport(o, time.Since(began), answer), o.asJSON)
+	return writeReport(s, newPingReport(o, time.Since(began), answer), o.asJSON)
 }
 
 // checkAddresses brings the addresses that were given into their plain form.

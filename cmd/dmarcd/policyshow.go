@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/netip"
@@ -80,7 +79,7 @@ func policyShow(o *showOptions, domain string, s streams) error {
 	}
 	switch {
 	case o.asJSON:
-		err = json.NewEncoder(s.out).Encode(report)
+		err = s.json().Encode(report)
 	case !trace.Ours:
 		_, err = fmt.Fprintf(s.out, "# %s is not ours: it is neither below \"domains\" nor in \"managed\"; mail for it is left alone\n", name)
 	case o.why == "":

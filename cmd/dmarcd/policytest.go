@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -71,7 +70,7 @@ type trialReport struct {
 
 func policyTest(p *settings.Policy, asJSON bool, s streams) error {
 	failed, trials := 0, p.Try()
-	out := json.NewEncoder(s.out)
+	out := s.json()
 	for _, t := range trials {
 		if !t.Passed() {
 			failed++

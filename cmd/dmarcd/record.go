@@ -62,7 +62,7 @@ func recordLookup(ctx context.Context, config *settings.Settings, domain string,
 	report := newDMARCReport(&result)
 	report.Result = lookupWord(&result)
 	report.From = []string{name.String()}
-	if err := writeReport(s.out, report, asJSON); err != nil {
+	if err := writeReport(s, report, asJSON); err != nil {
 		return err
 	}
 	switch {

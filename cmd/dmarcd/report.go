@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +12,7 @@ import (
 
 	"dmarcd/internal/admin"
 	"dmarcd/internal/report/outgoing"
+	"dmarcd/internal/text"
 )
 
 func reportCommand(s streams) *cobra.Command {
@@ -128,7 +128,7 @@ func serviceError(err error) error {
 
 // writeJSONLine writes one object on one line.
 func writeJSONLine(s streams, v any) error {
-	if err := json.NewEncoder(s.out).Encode(v); err != nil {
+	if err := s.json().Encode(v); err != nil {
 		return troubleError(err)
 	}
 	return nil
@@ -136,44 +136,34 @@ func writeJSONLine(s streams, v any) error {
 
 // printReport tells of one report and its deliveries.
 func printReport(s streams, r *outgoing.Report) {
-	fmt.Fprintf(s.out, "%d  %s  %s  %s  %d messages, %d rows\n", r.ID, r.Day, r.Domain, r.Kind, r.Messages, r.Rows)
+	s.line("%d  %s  %s  %s  %s, %s", r.ID, r.Day, r.Domain, r.Kind, text.Count(r.Messages, "message"), text.Count(r.Rows, "row"))
 	if r.Problem != "" {
-		fmt.Fprintf(s.out, "    no report could be made: %s\n", shownText(r.Problem))
+		s.line("    no report could be made: %s", r.Problem)
 	}
 	for i := range r.Delivered {
 		printDelivery(s, &r.Delivered[i])
 	}
 	if len(r.Delivered) == 0 && r.Problem == "" {
-		fmt.Fprintln(s.out, "    nowhere to go: the record names no mail address")
+		s.line("    nowhere to go: the record names no mail address")
 	}
 }
 
 func printDelivery(s streams, d *outgoing.Delivery) {
 	const stamp = "2006-01-02 15:04:05 MST"
-	fmt.Fprintf(s.out, "    %-11s  %s", d.State, shownText(d.To))
+	line := fmt.Sprintf("    %-11s  %s", d.State, d.To)
 	switch {
 	case d.State == outgoing.StateSent:
-		fmt.Fprintf(s.out, "  on %s", d.Sent.UTC().Format(stamp))
+		line += "  on " + d.Sent.UTC().Format(stamp)
 	case d.State.Waiting():
-		fmt.Fprintf(s.out, "  next attempt %s, until %s", d.Due.UTC().Format(stamp), d.Expires.UTC().Format(stamp))
+		line += "  next attempt " + d.Due.UTC().Format(stamp) + ", until " + d.Expires.UTC().Format(stamp)
 	}
 	if d.Attempts > 0 {
-		fmt.Fprintf(s.out, "  attempts %d", d.Attempts)
+		line += fmt.Sprintf("  attempts %d", d.Attempts)
 	}
-	fmt.Fprintf(s.out, "  (delivery %d)\n", d.ID)
+	s.line("%s  (delivery %d)", line, d.ID)
 	if d.Cause != "" || d.Error != "" {
-		fmt.Fprintf(s.out, "                 %s\n", shownText(strings.Trim(string(d.Cause)+": "+d.Error, ": ")))
+		s.line("                 %s", strings.Trim(string(d.Cause)+": "+d.Error, ": "))
 	}
-}
-
-// shownText is text of others, fit for a terminal.
-func shownText(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || 0x7f <= r && r <= 0x9f {
-			return '?'
-		}
-		return r
-	}, text)
 }
 
 // filterFlags are the flags that choose reports.
@@ -230,12 +220,12 @@ func (f *filterFlags) filter(now time.Time) (outgoing.Filter, error) {
 }
 
 // parseDay reads a day, or a word for one.
-func parseDay(text string, now time.Time) (outgoing.Day, error) {
-	switch text {
+func parseDay(word string, now time.Time) (outgoing.Day, error) {
+	switch word {
 	case "today":
 		return outgoing.DayOf(now), nil
 	case "yesterday":
 		return outgoing.DayOf(now) - 1, nil
 	}
-	return outgoing.ParseDay(text)
+	return outgoing.ParseDay(word)
 }

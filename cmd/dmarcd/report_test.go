@@ -177,7 +177,7 @@ func reportCommandCases(yesterday, file string) []reportCommandCase {
 		{"report send good.example tomorrow", exitUsage, []string{"2026-11-24"}},
 		{"report send good.example 2999-01-01", exitUsage, []string{"is not over"}},
 		{"report send none.example", exitNo, []string{"no mail from none.example was counted on"}},
-		{"report send good.example " + yesterday, exitFine, []string{yesterday, "good.example", "3 messages, 1 rows", "sent", "rua@good.example"}},
+		{"report send good.example " + yesterday, exitFine, []string{yesterday, "good.example", "3 messages, 1 row", "sent", "rua@good.example"}},
 		{"report send good.example", exitFine, []string{"made before"}},
 		{"report send bad.example --json", exitNo, []string{`"state":"failed"`, `"cause":"refused"`}},
 		{"report list --day yesterday --domain good.example", exitFine, []string{"rua@good.example", "Suppressed destinations: 1"}},

@@ -67,7 +67,7 @@ func reportList(ctx context.Context, o *reportListOptions, s streams) error {
 		}
 		if !o.asJSON {
 			if more {
-				fmt.Fprintf(s.out, "There are more; --limit 0 shows all.\n")
+				s.line("There are more; --limit 0 shows all.")
 			}
 			if err := printState(ctx, d, s); err != nil {
 				return serviceError(err)
@@ -110,11 +110,11 @@ func printState(ctx context.Context, d outgoing.Service, s streams) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(s.out, "Waiting: %d. In the last week %d sent, %d failed, %d expired. Suppressed destinations: %d.\n",
+	s.line("Waiting: %d. In the last week %d sent, %d failed, %d expired. Suppressed destinations: %d.",
 		o.Deliveries[outgoing.StateQueued]+o.Deliveries[outgoing.StateUnconfirmed], o.Deliveries[outgoing.StateSent],
 		o.Deliveries[outgoing.StateFailed], o.Deliveries[outgoing.StateExpired], o.Suppressed)
 	if o.Paused {
-		fmt.Fprintln(s.out, "The queue is paused: reports.smtp does not take mail; the deliveries in the queue say why.")
+		s.line("The queue is paused: reports.smtp does not take mail; the deliveries in the queue say why.")
 	}
 	return nil
 }
@@ -172,26 +172,27 @@ func reportShow(ctx context.Context, o *reportShowOptions, name string, s stream
 		case o.asJSON:
 			return writeJSONLine(s, shown.Report)
 		case o.output != "":
-			return writeOut(s.out, o.output, shown.File)
+			return writeOut(s.file(), o.output, shown.File)
 		case o.content:
-			if err := shown.Content(s.out); err != nil {
+			if err := shown.Content(s.file()); err != nil {
 				return troubleError(err)
 			}
 			return nil
 		}
 		printReport(s, &shown.Report)
 		r := &shown.Report
-		fmt.Fprintf(s.out, "    Report-ID    %s\n", r.ReportID)
+		s.line("    Report-ID    %s", r.ReportID)
 		if r.FileName != "" {
 			kept := ""
 			if !r.Stored {
 				kept = ", not kept any more"
 			}
-			fmt.Fprintf(s.out, "    file         %s (%d octets%s)\n", r.FileName, r.Octets, kept)
+			s.line("    file         %s (%d octets%s)", r.FileName, r.Octets, kept)
 		}
-		fmt.Fprintf(s.out, "    subject      %s\n    made         %s\n", r.Subject, r.Made.Format(time.RFC3339))
+		s.line("    subject      %s", r.Subject)
+		s.line("    made         %s", r.Made.Format(time.RFC3339))
 		if r.Note != "" {
-			fmt.Fprintf(s.out, "    note         %s\n", shownText(r.Note))
+			s.line("    note         %s", r.Note)
 		}
 		return nil
 	})

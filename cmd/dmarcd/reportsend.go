@@ -76,7 +76,7 @@ func reportSend(ctx context.Context, o *reportSendOptions, args []string, s stre
 		} else {
 			printReport(s, r)
 			if sending.Again {
-				fmt.Fprintln(s.out, "It had been made before; the same file goes out again under the same Report-ID.")
+				s.line("It had been made before; the same file goes out again under the same Report-ID.")
 			}
 		}
 		if err == nil && !wellDelivered(r) {
@@ -89,7 +89,7 @@ func reportSend(ctx context.Context, o *reportSendOptions, args []string, s stre
 // awaitReport waits until nothing of a report waits for its first attempt any more.
 func awaitReport(ctx context.Context, d outgoing.Service, id int64, wait time.Duration, s streams) (*outgoing.Report, error) {
 	const look = 300 * time.Millisecond
-	line := newProgress(s.err, "")
+	line := newProgress(s.below().err, "")
 	end := time.Now().Add(wait)
 	for {
 		shown, err := d.Show(ctx, outgoing.ShowRequest{ID: id})
@@ -109,7 +109,7 @@ func awaitReport(ctx context.Context, d outgoing.Service, id int64, wait time.Du
 			return &shown.Report, nil
 		}
 		if line != nil {
-			fmt.Fprintf(s.err, "\r\x1b[K%d of %d addresses wait for the mail server", waiting, len(shown.Report.Delivered))
+			fmt.Fprintf(s.below().err, "\r\x1b[K%d of %d addresses wait for the mail server", waiting, len(shown.Report.Delivered))
 		}
 		select {
 		case <-ctx.Done():
@@ -212,7 +212,7 @@ func reportRetry(ctx context.Context, o *reportRetryOptions, args []string, s st
 		if o.asJSON {
 			err = writeJSONLine(s, retried)
 		} else {
-			fmt.Fprintf(s.out, "deliveries tried again: %d\n", retried.Queued)
+			s.line("deliveries tried again: %d", retried.Queued)
 		}
 		if err == nil && retried.Queued == 0 {
 			err = answerNo()
@@ -302,9 +302,9 @@ func unsuppress(ctx context.Context, d *openedService, o *reportSuppressOptions,
 	if o.asJSON {
 		err = writeJSONLine(s, done)
 	} else if done.Found {
-		fmt.Fprintf(s.out, "%s gets reports again; what was suppressed meanwhile: dmarcd report retry --state suppressed\n", shownText(target))
+		s.line("%s gets reports again; what was suppressed meanwhile: dmarcd report retry --state suppressed", target)
 	} else {
-		fmt.Fprintf(s.out, "%s was not suppressed\n", shownText(target))
+		s.line("%s was not suppressed", target)
 	}
 	if err == nil && !done.Found {
 		err = answerNo()
@@ -360,5 +360,5 @@ func printSuppression(s streams, x *outgoing.Suppression) {
 	if !x.Active {
 		end += " (over)"
 	}
-	fmt.Fprintf(s.out, "%-40s  %s, since %s: %s\n", shownText(x.Target), end, x.Since.UTC().Format(time.DateOnly), shownText(x.Reason))
+	s.line("%-40s  %s, since %s: %s", x.Target, end, x.Since.UTC().Format(time.DateOnly), x.Reason)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 )
@@ -16,12 +15,6 @@ const (
 	exitUsage   = 2 // wrong usage or configuration
 	exitTrouble = 3 // DNS, store, network
 )
-
-// streams are where a command reads and writes.
-type streams struct {
-	in       io.Reader
-	out, err io.Writer
-}
 
 // exitError is an error with the exit code it means. One without text only sets the code.
 type exitError struct {
@@ -46,6 +39,7 @@ func answerNo() error { return &exitError{code: exitNo} }
 
 // run is the whole program but for the process round it.
 func run(ctx context.Context, args []string, s streams) int {
+	s = s.safe()
 	root := newRoot(s)
 	root.SetArgs(args)
 	root.SetIn(s.in)

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/settings"
+	"dmarcd/internal/text"
 )
 
 func serveCommand(s streams) *cobra.Command {
@@ -44,7 +45,7 @@ func serve(ctx context.Context, source configuration, s streams) error {
 		return explainFaults(s.err, err)
 	}
 	level := new(slog.LevelVar)
-	log := newLog(s.err, config.Log, level)
+	log := newLog(s.below().err, config.Log, level)
 	for _, w := range warnings {
 		log.Warn("configuration", "warning", w.String())
 	}
@@ -67,14 +68,14 @@ func serve(ctx context.Context, source configuration, s streams) error {
 	return d.run(ctx, hangup)
 }
 
-// newLog makes the daemon's log. The level can be changed by a reload.
+// newLog makes the daemon's log, whose lines are safe to show. The level can be changed by a reload.
 func newLog(w io.Writer, l settings.Log, level *slog.LevelVar) *slog.Logger {
 	setLevel(level, l.Level)
 	options := &slog.HandlerOptions{Level: level}
 	if l.Format == settings.FormatText {
-		return slog.New(slog.NewTextHandler(w, options))
+		return slog.New(slog.NewTextHandler(text.NewWriter(w), options))
 	}
-	return slog.New(slog.NewJSONHandler(w, options))
+	return slog.New(slog.NewJSONHandler(text.NewJSONWriter(w), options))
 }
 
 func setLevel(level *slog.LevelVar, l settings.LogLevel) {

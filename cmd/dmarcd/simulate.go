@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -100,7 +99,7 @@ func policySimulate(ctx context.Context, o *simulateOptions, file string, s stre
 	report := simulateReport{File: file, Since: span.since, Until: span.until, Domain: o.domain, Result: replay.Result()}
 	report.noteRetention(span, config.Retention.Messages)
 	if o.asJSON {
-		err = json.NewEncoder(s.out).Encode(report)
+		err = s.json().Encode(report)
 	} else {
 		err = report.Print(s.out, span.String(), filepath.Base(file))
 	}
@@ -138,7 +137,7 @@ type countedSource interface {
 
 // replayAll replays a span of time, and shows how far it is on a terminal.
 func replayAll(ctx context.Context, r *simulate.Replay, source countedSource, span span, s streams) error {
-	bar := newProgress(s.err, "messages replayed")
+	bar := newProgress(s.below().err, "messages replayed")
 	var tell func(int64)
 	if bar != nil {
 		total, err := source.Count(ctx, span.since, span.until)

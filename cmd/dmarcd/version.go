@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -41,7 +40,7 @@ func versionCommand(s streams) *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			v := thisVersion()
 			if asJSON {
-				return json.NewEncoder(s.out).Encode(v)
+				return s.json().Encode(v)
 			}
 			_, err := fmt.Fprintf(s.out, "dmarcd %s (%s, %s)\n", v.Version, v.Go, v.Platform)
 			return err
