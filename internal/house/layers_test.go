@@ -29,7 +29,9 @@ var ranks = map[string]int{
 	"report":       2,
 
 	"policy": 3,
-	"memory": 4,
+
+	"report/destination": 3,
+	"memory":             4,
 
 	"settings": 4,
 

@@ -17,6 +17,7 @@ import (
 	"dmarcd/internal/dns"
 	"dmarcd/internal/memory"
 	"dmarcd/internal/report"
+	"dmarcd/internal/report/destination"
 	"dmarcd/internal/report/outgoing"
 	"dmarcd/internal/settings"
 	"dmarcd/internal/store"
@@ -357,7 +358,7 @@ func TestDestinations(t *testing.T) {
 			got = append(got, d.To)
 		}
 		want := []string{"Rua0@sender.example"}
-		for i := 1; i < outgoing.MaxDestinations; i++ {
+		for i := 1; i < destination.MaxAddresses; i++ {
 			want = append(want, fmt.Sprintf("rua%d@sender.example", i))
 		}
 		if !slices.Equal(got, want) {

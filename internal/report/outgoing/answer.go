@@ -3,7 +3,6 @@ package outgoing
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 )
 
@@ -124,18 +123,4 @@ func shorten(s string, most int) string {
 		s += "…"
 	}
 	return s
-}
-
-// wrongAddress says why a mail address of a record cannot be used; "" if it can.
-func wrongAddress(address string) string {
-	const longest = 254 // RFC 5321 section 4.5.3.1.3, without the brackets
-	for i := 0; i < len(address); i++ {
-		if address[i] >= 0x80 {
-			return "an address that is not ASCII cannot be sent to"
-		}
-	}
-	if len(address) > longest {
-		return fmt.Sprintf("an address of over %d octets cannot be sent to", longest)
-	}
-	return ""
 }

@@ -7,6 +7,7 @@ import (
 
 	"dmarcd/internal/auth/dmarc"
 	"dmarcd/internal/dns"
+	"dmarcd/internal/report/destination"
 )
 
 // A wildcard in the DNS makes as many policy domains as somebody sends messages, each
@@ -25,7 +26,7 @@ func (b *builder) bound(r *NewReport, domain dns.Name) {
 	hosts := map[dns.Name][]dns.Name{}
 	for i := range r.Delivered {
 		d := &r.Delivered[i]
-		host, err := hostOf(d.To)
+		host, err := destination.Host(d.To)
 		if err != nil || !d.State.Waiting() {
 			continue
 		}

@@ -13,6 +13,7 @@ import (
 
 	"dmarcd/internal/dns"
 	"dmarcd/internal/report"
+	"dmarcd/internal/report/destination"
 	"dmarcd/internal/settings"
 )
 
@@ -101,7 +102,7 @@ func (b *builder) build(ctx context.Context, domain dns.Name) (NewReport, error)
 	if err := b.fill(ctx, &r, domain, &p); err != nil {
 		return r, err
 	}
-	for _, to := range addresses(p.record.RUA) {
+	for _, to := range destination.Addresses(p.record.RUA) {
 		r.Delivered = append(r.Delivered, b.delivery(to, domain))
 	}
 	b.bound(&r, domain)
@@ -198,8 +199,8 @@ func (b *builder) delivery(to string, domain dns.Name) Delivery {
 // whoever returns it has seen the mail.
 func newDelivery(to string, domain, receiver dns.Name, due time.Time) Delivery {
 	d := Delivery{To: to, State: StateUnconfirmed, Due: due, MessageID: newMessageID(receiver)}
-	host, err := hostOf(to)
-	switch wrong := wrongAddress(to); {
+	host, err := destination.Host(to)
+	switch wrong := destination.Unsafe(to); {
 	case err != nil || wrong != "":
 		d.State, d.Cause, d.Error, d.Due = StateFailed, CauseMail, wrong, time.Time{}
 		if err != nil {

@@ -12,10 +12,6 @@ import (
 	"dmarcd/internal/settings"
 )
 
-// MaxDestinations is how many addresses of one record get a report (RFC 9990
-// section 3.5, "up to the Receiver's limits on supported URIs").
-const MaxDestinations = 10
-
 // Sender hands a mail for one address to an MTA and returns once it is taken, or is
 // not, soon after ctx ends at the latest. An error may have the methods of refusal;
 // one that has not is trouble of the network. It is used by several goroutines.

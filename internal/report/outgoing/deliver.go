@@ -12,6 +12,7 @@ import (
 
 	"dmarcd/internal/dns"
 	"dmarcd/internal/report"
+	"dmarcd/internal/report/destination"
 )
 
 // How often the leader counts what is in the store.
@@ -139,7 +140,7 @@ func (p *Pipeline) deliver(ctx context.Context, t *Task) {
 // relays tells that our server took mail for other hosts since a delivery began: what
 // it does not relay there it will not relay tomorrow.
 func (p *Pipeline) relays(t *Task) bool {
-	host, err := hostOf(t.Delivery.To)
+	host, err := destination.Host(t.Delivery.To)
 	return err == nil && p.taken.elsewhere(host).After(t.Delivery.Expires.Add(-p.timing.GiveUp))
 }
 
@@ -171,7 +172,7 @@ func (p *Pipeline) told(ctx context.Context, t *Task, o *Outcome, ours bool, err
 	if o.Suppress != "" {
 		p.stats.add(func(s *Stats) { s.Suppressed++ })
 	}
-	host, _ := hostOf(t.Delivery.To) // it was read before; the log shows no local parts
+	host, _ := destination.Host(t.Delivery.To) // it was read before; the log shows no local parts
 	fields := []any{
 		"kind", string(t.Report.Kind), "policy_domain", t.Report.Domain, "day", t.Report.Day.String(), "report_id", t.Report.ReportID,
 		"to_host", host.String(), "state", string(o.State), "attempts", t.Delivery.Attempts,
@@ -227,32 +228,36 @@ func (p *Pipeline) attempt(ctx context.Context, t *Task) Outcome {
 // be sent now.
 func (p *Pipeline) confirm(ctx context.Context, c *Config, t *Task, o *Outcome) bool {
 	domain, err := dns.ParseQuery(t.Report.Domain)
-	host, err2 := hostOf(t.Delivery.To)
+	host, err2 := destination.Host(t.Delivery.To)
 	receiver, err3 := c.receiver()
 	if err := errors.Join(err, err2, err3); err != nil {
 		o.State, o.Cause, o.Error = StateFailed, CauseMail, shorten(err.Error(), maxErrorText)
 		return false
 	}
-	s := verifier{resolver: p.resolver, psl: c.PSL}.verify(ctx, t.Report.Kind, domain, host)
-	o.Record = s.record
+	tag := destination.RUA
+	if t.Report.Kind == KindFailure {
+		tag = destination.RUF
+	}
+	s := destination.Checker{Resolver: p.resolver, PSL: c.PSL}.Check(ctx, tag, domain, host)
+	o.Record = shorten(s.Record, maxErrorText)
 	switch {
-	case s.err != nil:
-		*o = p.again(t, *o, CauseDNS, s.err)
+	case s.Err != nil:
+		*o = p.again(t, *o, CauseDNS, s.Err)
 		o.State = StateUnconfirmed
 		return false
-	case s.refused != "":
-		o.State, o.Cause, o.Error = StateUnverified, CauseUnverified, s.refused
+	case s.Refused != "":
+		o.State, o.Cause, o.Error = StateUnverified, CauseUnverified, shorten(s.Refused, maxErrorText)
 		return false
 	}
-	kept, queued := len(s.replace) == 0, 0
-	for _, to := range s.replace {
+	kept, queued := len(s.Replace) == 0, 0
+	for _, to := range s.Replace {
 		if strings.EqualFold(to, t.Delivery.To) {
 			kept = true
 			continue
 		}
-		other := Delivery{To: to, State: StateQueued, Verified: true, Record: s.record, Due: p.now(), Expires: t.Delivery.Expires,
+		other := Delivery{To: to, State: StateQueued, Verified: true, Record: o.Record, Due: p.now(), Expires: t.Delivery.Expires,
 			MessageID: newMessageID(receiver)}
-		if wrong := wrongAddress(to); wrong != "" {
+		if wrong := destination.Unsafe(to); wrong != "" {
 			other.State, other.Cause, other.Error, other.Due = StateFailed, CauseMail, wrong, time.Time{}
 		} else if queued++; queued > maxReplaced {
 			other.hold("%s names more than %d addresses in place of one", host, maxReplaced)
@@ -276,7 +281,7 @@ func (p *Pipeline) hand(ctx context.Context, c *Config, t *Task, o Outcome, mail
 	err := c.Sender.Send(ctx, from, []string{t.Delivery.To}, mail)
 	if err == nil {
 		p.gate.open()
-		if host, err := hostOf(t.Delivery.To); err == nil {
+		if host, err := destination.Host(t.Delivery.To); err == nil {
 			p.taken.note(host, p.now())
 		}
 		o.State, o.Cause, o.Error = StateSent, "", ""
@@ -347,7 +352,7 @@ func (p *Pipeline) mail(ctx context.Context, c *Config, t *Task) ([]byte, error)
 // compose makes the mail of an aggregate report. The file, its names and who made it
 // are those that were stored; From is by the settings of now, as the signature is.
 func compose(c *Config, r *Report, d *Delivery, file []byte) ([]byte, error) {
-	receiver, err := hostOf(r.Email)
+	receiver, err := destination.Host(r.Email)
 	if err != nil {
 		return nil, fmt.Errorf("%w: the address in the report: %w", report.ErrBadMail, err)
 	}

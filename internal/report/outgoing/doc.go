@@ -41,7 +41,7 @@
 //
 // # Divergences
 //
-//   - Of the URIs of a record the first MaxDestinations mail addresses are used.
+//   - Which addresses of a record are sent to is told in report/destination.
 //   - The Submitter is the domain of reports.email, which several daemons that
 //     share a store have in common.
 //   - A policy record that changes during a day gives one report, on the record seen

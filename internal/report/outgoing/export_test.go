@@ -47,14 +47,6 @@ func CountedStates() func(now time.Time) []State {
 	return c.due
 }
 
-// Verify asks an outside host.
-func Verify(ctx context.Context, r Resolver, kind Kind, domain, host string) (confirmed bool, replace []string, refused string, err error) {
-	d, _ := hostOf(domain)
-	h, _ := hostOf(host)
-	s := verifier{resolver: r}.verify(ctx, kind, d, h)
-	return s.confirmed, s.replace, s.refused, s.err
-}
-
 // Judge is judge.
 func Judge(err error) (cause Cause, final, suppress, all bool) {
 	a := judge(err)

@@ -20,6 +20,7 @@ import (
 	"dmarcd/internal/message"
 	"dmarcd/internal/policy"
 	"dmarcd/internal/report"
+	"dmarcd/internal/report/destination"
 )
 
 // Bounds of failure reports.
@@ -269,7 +270,7 @@ func (c *collector) store(ctx context.Context, config *Config, m *Message, incid
 		Subject: "DMARC failure report for " + d.Author.String(), OrgName: config.OrgName, Email: config.Email,
 		Made: now, Messages: int64(incidents), Rows: 1, Octets: int64(len(mail)), Stored: true,
 	}}
-	for _, to := range addresses(d.Record.RUF) {
+	for _, to := range destination.Addresses(d.Record.RUF) {
 		delivery := newDelivery(to, d.PolicyDomain, receiver, now)
 		delivery.Expires = now.Add(p.timing.GiveUp)
 		r.Delivered = append(r.Delivered, delivery)

@@ -1,0 +1,201 @@
+// Package destination answers whether reports on a domain may go to an address: the
+// check of external destinations (RFC 9990 section 4), which RFC 9991 section 5 takes
+// over for failure reports, and whether an address is one that mail can safely be
+// sent to. Who sends reports asks before it sends; who verifies a record asks what
+// others will find. It sends nothing and keeps nothing.
+//
+// # Divergences
+//
+//   - Of the URIs of a record the first MaxAddresses mail addresses count (RFC 9990
+//     section 3.5, "up to the Receiver's limits on supported URIs").
+//   - Addresses that are valid by RFC 5321 but that some mail servers route or run by
+//     (see Unsafe) get no reports.
+package destination
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"dmarcd/internal/auth/dmarc"
+	"dmarcd/internal/dns"
+)
+
+// MaxAddresses is how many addresses of one record get a report.
+const MaxAddresses = 10
+
+// Tag is the tag of a policy record that names an address.
+type Tag string
+
+// Tags.
+const (
+	RUA Tag = "rua" // aggregate reports
+	RUF Tag = "ruf" // failure reports
+)
+
+// Result is what the DNS says of one destination.
+type Result struct {
+	External  bool     // its host is of another organizational domain than the policy domain
+	Name      dns.Name // asked for the host's consent; zero unless External
+	Confirmed bool     // reports may go to the address that the policy record names,
+	Replace   []string // or to these instead, where there are any
+	Refused   string   // why they may not go anywhere; "" while that is not certain
+	Err       error    // why nothing is known for now; it wraps dns.ErrTemporary or is the resolver's
+	Record    string   // the host's record as published; "" for none
+}
+
+// Checker looks up whether hosts want the reports that others send them. It may be
+// used by several goroutines.
+type Checker struct {
+	Resolver dmarc.Resolver
+	PSL      bool // organizational domains by the public suffix list
+}
+
+// Check tells whether reports on a policy domain may go to an address of host, as
+// named by that tag.
+func (c Checker) Check(ctx context.Context, tag Tag, domain, host dns.Name) Result {
+	external, err := c.External(ctx, domain, host)
+	switch {
+	case err != nil:
+		return Result{Err: err}
+	case !external:
+		return Result{Confirmed: true}
+	}
+	name, err := AuthorizationName(domain, host)
+	if err != nil { // RFC 9990 section 4, step 4
+		return Result{External: true, Refused: fmt.Sprintf("%s._report._dmarc.%s cannot be asked for: it is too long", domain, host)}
+	}
+	texts, err := c.Resolver.LookupTXT(ctx, name)
+	switch {
+	case dns.IsNone(err):
+		return Result{External: true, Name: name, Refused: fmt.Sprintf("no TXT record at %s", name)}
+	case err != nil: // step 5
+		return Result{External: true, Name: name, Err: err}
+	}
+	r := read(tag, name, host, texts)
+	r.External, r.Name = true, name
+	return r
+}
+
+// AuthorizationName is where a host tells that it wants reports on a domain (RFC 9990
+// section 4, steps 3 and 4).
+func AuthorizationName(domain, host dns.Name) (dns.Name, error) {
+	return host.Child(domain.String() + "._report._dmarc")
+}
+
+// External tells whether two names have different organizational domains, both found
+// by a tree walk (RFC 9989 section 4.10.2).
+func (c Checker) External(ctx context.Context, domain, host dns.Name) (bool, error) {
+	if domain == host {
+		return false, nil
+	}
+	if domain.Last(1) != host.Last(1) {
+		return true, nil // a common organizational domain would be above both
+	}
+	theirs, err := c.organization(ctx, host)
+	if err != nil {
+		return false, err
+	}
+	owners, err := c.organization(ctx, domain)
+	if err != nil {
+		return false, err
+	}
+	return theirs != owners, nil
+}
+
+// organization is the organizational domain of a name.
+func (c Checker) organization(ctx context.Context, name dns.Name) (dns.Name, error) {
+	discoverer := dmarc.Discoverer{Resolver: c.Resolver, PSL: c.PSL}
+	d := discoverer.Begin(ctx, name)
+	defer d.Close()
+	d.Wait()
+	r := d.Evaluate(nil)
+	if r.OrgDomain.IsZero() {
+		if r.Err == nil {
+			r.Err = dns.ErrTemporary
+		}
+		return dns.Name{}, fmt.Errorf("organizational domain of %s: %w", name, r.Err)
+	}
+	return r.OrgDomain, nil
+}
+
+// read takes the records at the host apart (RFC 9990 section 4, steps 6 to 9).
+func read(tag Tag, name, host dns.Name, texts []string) Result {
+	r := Result{}
+	var uris []dmarc.URI
+	for _, text := range texts {
+		record, err := dmarc.ParseRecord(text)
+		if err != nil {
+			continue
+		}
+		if !r.Confirmed {
+			r.Confirmed, r.Record = true, text
+		}
+		if tag == RUF {
+			uris = append(uris, record.RUF...)
+		} else {
+			uris = append(uris, record.RUA...)
+		}
+	}
+	if !r.Confirmed {
+		return Result{Refused: fmt.Sprintf("no record that begins with v=DMARC1 at %s", name)}
+	}
+	for _, u := range uris {
+		if u.Host != host {
+			return Result{Record: r.Record, Refused: fmt.Sprintf("the record at %s leads on to another host, %s", name, u.Text)}
+		}
+	}
+	r.Replace = Addresses(uris)
+	return r
+}
+
+// Addresses are the mail addresses of a list of URIs, in order, each once, up to
+// MaxAddresses.
+func Addresses(uris []dmarc.URI) []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, u := range uris {
+		if u.Address == "" {
+			continue
+		}
+		address := u.Address[:strings.LastIndexByte(u.Address, '@')+1] + u.Host.String()
+		if key := strings.ToLower(address); !seen[key] {
+			seen[key] = true
+			out = append(out, address)
+		}
+		if len(out) == MaxAddresses {
+			break
+		}
+	}
+	return out
+}
+
+// Host is the part of an address right of its last "@".
+func Host(address string) (dns.Name, error) {
+	return dns.Parse(address[strings.LastIndexByte(address, '@')+1:])
+}
+
+// Unsafe tells why no mail is sent to an address of a policy record; "" if it may be.
+// A local part that begins with "-" reads as an option where a mail server hands it to
+// a program. One with "%" or "!" is a route to servers that still take source routes,
+// and "|" names a program where aliases do: whoever publishes a record would have our
+// server relay by them.
+func Unsafe(address string) string {
+	const longest = 254 // RFC 5321 section 4.5.3.1.3, without the brackets
+	for i := 0; i < len(address); i++ {
+		if address[i] >= 0x80 {
+			return "an address that is not ASCII cannot be sent to"
+		}
+	}
+	if len(address) > longest {
+		return fmt.Sprintf("an address of over %d octets cannot be sent to", longest)
+	}
+	local := address[:max(strings.LastIndexByte(address, '@'), 0)]
+	switch i := strings.IndexAny(local, "%!|"); {
+	case i >= 0:
+		return fmt.Sprintf("an address with %q left of the @ is not sent to: some mail servers route or run by it", local[i])
+	case strings.HasPrefix(local, "-"):
+		return "an address that begins with a hyphen is not sent to: some mail servers read it as an option"
+	}
+	return ""
+}
