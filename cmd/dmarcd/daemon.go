@@ -99,7 +99,7 @@ func newDaemon(source configuration, config *settings.Settings, log *slog.Logger
 		Settings: d.settings.Load,
 		Observer: observer{Metrics: d.metrics, notifier: d.notifier},
 		Recorder: d.keeper,
-		Bounce:   d.keeper.bounced,
+		Taps:     []inbound.Tap{inbound.BounceTap{Take: d.keeper.bounced}},
 		Log:      log,
 		Now:      time.Now,
 	}

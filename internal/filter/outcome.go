@@ -30,6 +30,9 @@ type Outcome struct {
 	Header *message.Header
 	// Unrecovered tells that the true client behind a relay could not be read.
 	Unrecovered bool
+	// Dropped tells that a copy was taken and the message, which would be delivered
+	// otherwise, is accepted and dropped. The Decision is the same as without.
+	Dropped     bool
 	DeferLapsed bool // DNS trouble has deferred this envelope for as long as it may
 	Forged      int  // fields that claimed to be ours, as many as were found
 	PSL         bool // the governing record was found by the public suffix list

@@ -8,7 +8,7 @@ import (
 
 // answer is the outcome in the milter's words.
 func answer(o *filter.Outcome) milter.Outcome {
-	out := milter.Outcome{Reply: milter.Reply(o.Decision.Reply), Discard: o.Decision.Action == policy.Discard}
+	out := milter.Outcome{Reply: milter.Reply(o.Decision.Reply), Discard: o.Dropped || o.Decision.Action == policy.Discard}
 	if !out.Reply.IsZero() || out.Discard {
 		return out
 	}

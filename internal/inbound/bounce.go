@@ -4,64 +4,64 @@ import (
 	"dmarcd/internal/filter"
 	"dmarcd/internal/message"
 	"dmarcd/internal/policy"
+	"dmarcd/internal/settings"
 )
 
-// maxBounceBody is how much of a body Config.Bounce gets: a notice and the beginning of
-// what it returns. maxBounceHeader bounds the header likewise.
+// maxBounceBody is how much of a body a BounceTap hands over: a notice and the
+// beginning of what it returns. maxBounceHeader bounds the header likewise.
 const (
 	maxBounceBody   = 256 << 10
 	maxBounceHeader = 256 << 10
 )
 
-// capture gathers one message for Config.Bounce. Its methods do nothing on nil.
-type capture struct {
-	raw  []byte
-	left int // octets of the body that are wanted still
+// BounceTap takes what is mailed to the address that our own reports come from,
+// while reports are enabled: the header and the beginning of the body, lines ending
+// in CRLF. It hands over nothing that was refused, deferred, dropped or quarantined,
+// since what fails may be forged, and only what has the null sender, as RFC 3464
+// section 2 asks of a delivery status notification.
+type BounceTap struct {
+	Take func(raw []byte) // called before the answer, from many goroutines
 }
 
-// tap begins to gather a message one of whose recipients is the address that our
-// reports come from, as the client wrote it or as the MTA reads it.
-func (s *session) tap(to, resolved message.Address) {
-	if s.config.Bounce == nil || s.test || s.bounce != nil {
-		return
-	}
-	if filter.TakesBounces(s.settings, to) || filter.TakesBounces(s.settings, resolved) {
-		s.bounce = &capture{left: maxBounceBody}
-	}
+// Wants is Tap's.
+func (BounceTap) Wants(s *settings.Settings, to, resolved message.Address) bool {
+	return filter.TakesBounces(s, to) || filter.TakesBounces(s, resolved)
 }
 
-func (c *capture) header(name string, value []byte) {
-	if c == nil || len(c.raw)+len(name)+len(value) > maxBounceHeader {
+// Begin is Tap's.
+func (b BounceTap) Begin(*settings.Settings) Copy {
+	return &bounce{take: b.Take, wanted: maxBounceBody}
+}
+
+// bounce gathers one message.
+type bounce struct {
+	take   func(raw []byte)
+	raw    []byte
+	wanted int // octets of the body that are still wanted
+}
+
+func (c *bounce) Header(name string, value []byte) {
+	if len(c.raw)+len(name)+len(value) > maxBounceHeader {
 		return
 	}
 	c.raw = append(append(c.raw, name...), ':')
 	c.raw = append(append(c.raw, value...), '\r', '\n')
 }
 
-func (c *capture) endOfHeader() {
-	if c != nil {
-		c.raw = append(c.raw, '\r', '\n')
-	}
-}
+func (c *bounce) EndOfHeader() { c.raw = append(c.raw, '\r', '\n') }
 
-// body takes part of the body and returns whether more of it is wanted.
-func (c *capture) body(chunk []byte) (more bool) {
-	if c == nil {
-		return false
-	}
-	chunk = chunk[:min(len(chunk), c.left)]
+func (c *bounce) Body(chunk []byte) (more bool) {
+	chunk = chunk[:min(len(chunk), c.wanted)]
 	c.raw = append(c.raw, chunk...)
-	c.left -= len(chunk)
-	return c.left > 0
+	c.wanted -= len(chunk)
+	return c.wanted > 0
 }
 
-// deliverBounce hands over what was gathered, if the message was let in.
-func (s *session) deliverBounce(o *filter.Outcome) {
-	c := s.bounce
-	s.bounce = nil
-	if c == nil || o.Decision.Action != policy.Bypass {
-		return
+func (c *bounce) End(e Ending) (drop bool) {
+	if e.Outcome.Decision.Action == policy.Bypass && e.Outcome.Envelope.NullSender() {
+		c.take(c.raw)
 	}
-	defer s.unharmed("bounce", o)
-	s.config.Bounce(c.raw)
+	return false
 }
+
+func (*bounce) Abort() {}

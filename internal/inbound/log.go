@@ -43,6 +43,9 @@ func (s *session) log(o *filter.Outcome, took time.Duration) {
 	if o.Decision.Rule != "" {
 		a = append(a, slog.String("rule", o.Decision.Rule))
 	}
+	if o.Dropped {
+		a = append(a, slog.Bool("dropped", true))
+	}
 	if s.test {
 		a = append(a, slog.Bool("test", true))
 	}

@@ -15,12 +15,12 @@ func (s *session) record(o *filter.Outcome) {
 	if s.config.Recorder == nil || o.Left != "" {
 		return
 	}
-	defer s.unharmed("record", o)
+	defer s.contain("record", o)
 	s.config.Recorder.Record(o.Record(filter.Remember{Settings: s.settings, MTA: s.mta, Sampled: o.Sampled()}), o)
 }
 
-// unharmed ends a panic of work beside the message's own; to be deferred.
-func (s *session) unharmed(what string, o *filter.Outcome) {
+// contain ends a panic of work beside the message's own; to be deferred.
+func (s *session) contain(what string, o *filter.Outcome) {
 	if v := recover(); v != nil {
 		s.config.Log.Error("panic beside the mail", slog.String("at", what), slog.String("queue_id", clip(o.Envelope.QueueID)),
 			slog.String("panic", clip(fmt.Sprint(v))), slog.String("stack", string(debug.Stack())))

@@ -89,7 +89,9 @@ func TestRecorded(t *testing.T) {
 		if got := outcomeWord(r.send(spoof.to("reports@example.org"))); got != "reject" {
 			t.Errorf("got %s, want reject", got)
 		}
-		if got := outcomeWord(r.send(from("reject.example").by("198.51.100.1").to("reports@example.org"))); got != "accept" {
+		bounce := from("reject.example").by("198.51.100.1").sender("").to("reports@example.org")
+		bounce.helo = "reject.example"
+		if got := outcomeWord(r.send(bounce)); got != "accept" {
 			t.Errorf("got %s, want accept", got)
 		}
 		if n := strings.Count(r.log.String(), "panic beside the mail"); n != 3 {
@@ -145,6 +147,7 @@ func TestBounces(t *testing.T) {
 		{"somebody like it", note.to("reports.x@example.org"), "{}", []string{reportsYAML}, false},
 		{"no reports", note.to("reports@example.org"), "{}", nil, false},
 		{"a test", marked, "{}", []string{reportsYAML}, false},
+		{"a sender that is not null", note.sender("bob@example.net").to("reports@example.org"), "{}", []string{reportsYAML}, false},
 		{"refused", from("reject.example").by("203.0.113.9").to("reports@example.org"), "{}", []string{reportsYAML}, false},
 		{"quarantined", from("quarantine.example").by("203.0.113.9").to("reports@example.org"), "{}", []string{reportsYAML}, false},
 	}

@@ -183,7 +183,7 @@ func newRigAt(t testing.TB, now func() time.Time, zone, policyYAML string, extra
 	t.Cleanup(client.Close)
 	log := slog.New(slog.NewJSONHandler(r.log, nil))
 	config := &inbound.Config{
-		Filter: filter.New(client, now), Settings: r.settings.Load, Observer: r, Recorder: r, Bounce: r.bounce,
+		Filter: filter.New(client, now), Settings: r.settings.Load, Observer: r, Recorder: r, Taps: []inbound.Tap{inbound.BounceTap{Take: r.bounce}},
 		Log: log, Now: time.Now,
 	}
 	server := milter.NewServer(milter.Config{

@@ -41,14 +41,9 @@ type Config struct {
 	Settings func() *settings.Settings // the configuration in force; each message takes it once
 	Observer Observer
 	Recorder Recorder // nil: nothing is remembered
-	// Bounce takes what is mailed to the address that our own reports come from,
-	// while reports are enabled: the header and the beginning of the body, lines
-	// ending in CRLF. It gets no test, and nothing that was refused, deferred,
-	// dropped or quarantined: what fails may be forged. It is called before the
-	// answer. Nil: nobody wants it.
-	Bounce func(raw []byte)
-	Log    *slog.Logger
-	Now    func() time.Time
+	Taps     []Tap    // each takes copies of the messages that it wants
+	Log      *slog.Logger
+	Now      func() time.Time
 }
 
 // NewSession makes the session of one MTA connection; it has the form that
@@ -75,7 +70,7 @@ type session struct {
 	settings *settings.Settings // of the transaction under way
 	tx       *filter.Transaction
 	test     bool
-	bounce   *capture // nil unless the message is for Config.Bounce
+	tapped   tapped
 }
 
 func (s *session) Connect(c milter.Connect) {
@@ -107,10 +102,11 @@ func (s *session) Rcpt(r milter.Rcpt) milter.Reply {
 	}
 	to, resolved := message.ParseAddress(r.To), message.ParseAddress(r.Addr)
 	reply := s.tx.Rcpt(to, resolved, s.connect.RcptReplies)
-	if reply == (policy.Reply{}) {
-		s.tap(to, resolved)
-	}
-	if reply != (policy.Reply{}) && !s.test {
+	switch {
+	case s.test:
+	case reply == (policy.Reply{}):
+		s.tapped.rcpt(s.config.Taps, s.settings, to, resolved)
+	default:
 		s.config.Observer.Parted()
 	}
 	return milter.Reply(reply)
@@ -118,26 +114,26 @@ func (s *session) Rcpt(r milter.Rcpt) milter.Reply {
 
 func (s *session) Header(name string, value []byte) {
 	s.tx.Header(name, value)
-	s.bounce.header(name, value)
+	s.tapped.header(name, value)
 }
 
 func (s *session) EndOfHeader() {
 	s.tx.EndOfHeader()
-	s.bounce.endOfHeader()
+	s.tapped.endOfHeader()
 }
 
 func (s *session) Body(chunk []byte) (more bool) {
 	more = s.tx.Body(chunk)
-	return s.bounce.body(chunk) || more
+	return s.tapped.body(chunk) || more
 }
 
 func (s *session) EndOfMessage(_ context.Context, queueID string) milter.Outcome {
 	began := s.config.Now()
 	o := s.tx.EndOfMessage(queueID)
 	s.tx = nil
+	o.Dropped = s.endCopies(&o) && o.Decision.Action == policy.Bypass
 	if !s.test {
 		s.record(&o)
-		s.deliverBounce(&o)
 	}
 	took := s.config.Now().Sub(began)
 	s.log(&o, took)
@@ -148,7 +144,7 @@ func (s *session) EndOfMessage(_ context.Context, queueID string) milter.Outcome
 }
 
 func (s *session) Abort() {
-	s.bounce = nil
+	s.abortCopies()
 	if s.tx != nil {
 		s.tx.Abort()
 		s.tx = nil
