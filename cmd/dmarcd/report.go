@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/admin"
+	"dmarcd/internal/memory"
 	"dmarcd/internal/report/outgoing"
 	"dmarcd/internal/text"
 )
@@ -199,11 +200,11 @@ func (f *filterFlags) filter(now time.Time) (outgoing.Filter, error) {
 	}
 	for _, d := range []struct {
 		name, text string
-		into       []**outgoing.Day
+		into       []**memory.Day
 	}{
-		{"--day", f.day, []**outgoing.Day{&out.Since, &out.Until}},
-		{"--since", f.since, []**outgoing.Day{&out.Since}},
-		{"--until", f.until, []**outgoing.Day{&out.Until}},
+		{"--day", f.day, []**memory.Day{&out.Since, &out.Until}},
+		{"--since", f.since, []**memory.Day{&out.Since}},
+		{"--until", f.until, []**memory.Day{&out.Until}},
 	} {
 		if d.text == "" {
 			continue
@@ -220,12 +221,12 @@ func (f *filterFlags) filter(now time.Time) (outgoing.Filter, error) {
 }
 
 // parseDay reads a day, or a word for one.
-func parseDay(word string, now time.Time) (outgoing.Day, error) {
+func parseDay(word string, now time.Time) (memory.Day, error) {
 	switch word {
 	case "today":
-		return outgoing.DayOf(now), nil
+		return memory.DayOf(now), nil
 	case "yesterday":
-		return outgoing.DayOf(now) - 1, nil
+		return memory.DayOf(now) - 1, nil
 	}
-	return outgoing.ParseDay(word)
+	return memory.ParseDay(word)
 }

@@ -102,7 +102,7 @@ reports: {enabled: true, org_name: Receiver, email: dmarc@receiver.example, smtp
 		}
 		batch.Tallies = append(batch.Tallies, memory.Tally{
 			Day: day, PolicyDomain: dns.MustParse(domain), Record: "v=DMARC1; p=reject; rua=mailto:" + to,
-			Row: string(row.AppendKey(nil)), Failed: true, Count: 3, Last: day * 86400,
+			Row: string(row.AppendKey(nil)), Failed: true, Count: 3, Last: day.Begin().Unix(),
 		})
 	}
 	if err := s.Load(t.Context(), batch); err != nil {
@@ -208,7 +208,7 @@ func reportCommandCases(yesterday, file string) []reportCommandCase {
 }
 
 func reportCommands(t *testing.T, path string, sink *mailTaker) {
-	yesterday := (outgoing.DayOf(time.Now()) - 1).String()
+	yesterday := (memory.DayOf(time.Now()) - 1).String()
 	file := filepath.Join(t.TempDir(), "r.xml.gz")
 
 	for _, c := range reportCommandCases(yesterday, file) {

@@ -122,7 +122,7 @@ func rememberYesterday(t *testing.T, url string) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	at := memory.DayStart(memory.DayOf(time.Now())).Add(-time.Hour)
+	at := memory.DayOf(time.Now()).Begin().Add(-time.Hour)
 	b := memory.Batch{Journal: "yesterday", To: memory.Position{Segment: 1, Offset: 1}}
 	for i := range severalDomains {
 		from := dns.MustParse(fmt.Sprintf("d%d.example", i))

@@ -147,7 +147,7 @@ func (s *soakSite) awaitLoaded(n int) time.Duration {
 	look := time.NewTicker(100 * time.Millisecond)
 	defer look.Stop()
 	for range look.C {
-		tomorrow := memory.DayStart(memory.DayOf(time.Now()) + 2) // whole days are counted exactly
+		tomorrow := (memory.DayOf(time.Now()) + 2).Begin() // whole days are counted exactly
 		have, err := db.Count(s.t.Context(), time.Time{}, tomorrow)
 		if err != nil {
 			s.t.Fatal(err)

@@ -20,7 +20,6 @@ import (
 	"dmarcd/internal/dns/dnstest"
 	"dmarcd/internal/memory"
 	"dmarcd/internal/milter/miltertest"
-	"dmarcd/internal/report/outgoing"
 	"dmarcd/internal/store"
 )
 
@@ -204,7 +203,7 @@ func (s *soakSite) tallied(db *store.Store, seen map[string]int) {
 	s.t.Helper()
 	const most = 1000 // policy domains of a day
 	var messages int64
-	today := outgoing.DayOf(time.Now())
+	today := memory.DayOf(time.Now())
 	for day := today - 1; day <= today+1; day++ {
 		totals, err := db.Reports().Domains(s.t.Context(), day, dns.Name{}, most)
 		if err != nil || len(totals) == most {

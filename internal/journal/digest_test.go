@@ -289,7 +289,7 @@ func TestMerge(t *testing.T) {
 			rows := map[memory.Tally]memory.Tally{}
 			for range random.IntN(8) {
 				tally := memory.Tally{
-					Day: random.Int64N(2), Record: fmt.Sprint(random.IntN(2)), Row: fmt.Sprint(random.IntN(2)),
+					Day: memory.Day(random.Int64N(2)), Record: fmt.Sprint(random.IntN(2)), Row: fmt.Sprint(random.IntN(2)),
 					PSL: random.IntN(2) == 0, Failed: random.IntN(2) == 0, Count: 1 + random.Int64N(5), Last: random.Int64N(100),
 				}
 				addRow(rows, tally)

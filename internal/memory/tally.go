@@ -1,16 +1,12 @@
 package memory
 
-import (
-	"time"
-
-	"dmarcd/internal/dns"
-)
+import "dmarcd/internal/dns"
 
 // Tally is a count for the report that one policy domain gets for one UTC day:
 // how many messages made the same row. Equal tallies but for Count and Last are
 // one row.
 type Tally struct {
-	Day          int64    // days since 1970-01-01, UTC
+	Day          Day
 	PolicyDomain dns.Name // whose report it is
 	Record       string   // the governing record as published
 	PSL          bool     // it was found by the public suffix list
@@ -20,26 +16,10 @@ type Tally struct {
 	Last         int64    // Unix seconds of the latest of them
 }
 
-// DayOf is the day of a time, as Tally.Day counts.
-func DayOf(t time.Time) int64 { return floorDiv(t.Unix(), secondsPerDay) }
-
-// DayStart is the first instant of a day.
-func DayStart(day int64) time.Time { return time.Unix(day*secondsPerDay, 0).UTC() }
-
-const secondsPerDay = 24 * 60 * 60
-
-func floorDiv(a, b int64) int64 {
-	q := a / b
-	if a%b < 0 {
-		q--
-	}
-	return q
-}
-
 // AppendBinary appends the tally's encoding to b.
 func (t *Tally) AppendBinary(b []byte) []byte {
 	w := writer{b: append(b, tallyVersion)}
-	w.int(t.Day)
+	w.int(int64(t.Day))
 	w.name(t.PolicyDomain)
 	w.text(t.Record)
 	w.flags(t.PSL, t.Failed)
@@ -55,7 +35,7 @@ func DecodeTally(b []byte) (Tally, error) {
 	if v := r.byte(); v != tallyVersion {
 		r.fail("version %d of a tally; this dmarcd reads %d", v, tallyVersion)
 	}
-	t := Tally{Day: r.int(), PolicyDomain: r.name(), Record: r.text()}
+	t := Tally{Day: Day(r.int()), PolicyDomain: r.name(), Record: r.text()}
 	r.flags(&t.PSL, &t.Failed)
 	t.Row = r.text()
 	t.Count = r.int()

@@ -141,7 +141,7 @@ func TestNotTallied(t *testing.T) {
 func TestTallyDay(t *testing.T) {
 	r := failing(t)
 	tally, _ := r.Tally()
-	if got := DayStart(tally.Day); got != time.Date(2026, 11, 25, 0, 0, 0, 0, time.UTC) {
+	if got := tally.Day.Begin(); got != time.Date(2026, 11, 25, 0, 0, 0, 0, time.UTC) {
 		t.Errorf("day begins %v", got)
 	}
 	r.At = r.At.Add(time.Second)

@@ -15,7 +15,6 @@ import (
 
 	"dmarcd/internal/dns"
 	"dmarcd/internal/memory"
-	"dmarcd/internal/report/outgoing"
 )
 
 // benchRowsEnv is how many messages the benchmarks of reads have: 200,000 if unset.
@@ -101,11 +100,11 @@ func BenchmarkRead(b *testing.B) {
 	eachBench(b, func(b *testing.B, db database) {
 		s, n := filled(b, db)
 		ctx := context.Background()
-		sample, err := s.Search(ctx, Query{Until: epoch0.Add(15 * 24 * time.Hour), Limit: 200})
-		if err != nil || len(sample) == 0 {
+		sample, err := s.Search(ctx, memory.Query{Until: epoch0.Add(15 * 24 * time.Hour), Limit: 200})
+		if err != nil || len(sample.Found) == 0 {
 			b.Fatal(err)
 		}
-		pick := func(i int) *memory.Record { return sample[i%len(sample)].Record }
+		pick := func(i int) *memory.Record { return sample.Found[i%len(sample.Found)].Record }
 		rare := dns.MustParse("sender1999.example")
 		run := func(name string, do func(i int) error) {
 			b.Run(name, func(b *testing.B) {
@@ -124,28 +123,28 @@ func BenchmarkRead(b *testing.B) {
 		run("Find/queue", func(i int) error { _, err := s.Find(ctx, pick(i).QueueID, 20); return err })
 		run("Find/message", func(i int) error { _, err := s.Find(ctx, "<"+pick(i).MessageID+">", 20); return err })
 		run("Find/nothing", func(i int) error { _, err := s.Find(ctx, fmt.Sprint("none", i), 20); return err })
-		search := func(q Query) func(int) error {
+		search := func(q memory.Query) func(int) error {
 			return func(int) error { _, err := s.Search(ctx, q); return err }
 		}
 		net := func(p string) netip.Prefix { return netip.MustParsePrefix(p) }
-		run("Search/all", search(Query{}))
-		run("Search/domain", search(Query{Domain: pick(0).Verdict.DMARC.Author}))
-		run("Search/rare-domain", search(Query{Domain: rare}))
-		run("Search/ours", search(Query{Domain: dns.MustParse("ours3.example")}))
-		run("Search/ours-and-reject", search(Query{Domain: dns.MustParse("ours3.example"), Action: "reject"}))
-		run("Search/rare-and-ours", search(Query{Domain: rare, Recipients: []dns.Name{dns.MustParse("ours3.example")}}))
-		run("Search/ours-and-no-such-action", search(Query{Domain: dns.MustParse("ours3.example"), Action: "discard"}))
-		run("Search/viewer", search(Query{Recipients: []dns.Name{dns.MustParse("ours3.example"), dns.MustParse("ours4.example")}}))
-		run("Search/client", search(Query{Client: net("192.0.7.2/32")}))
-		run("Search/net24", search(Query{Client: net("192.0.7.0/24")}))
-		run("Search/net8", search(Query{Client: net("192.0.0.0/8")}))
-		run("Search/net8-no-such-action", search(Query{Client: net("192.0.0.0/8"), Action: "discard"}))
-		run("Search/reject", search(Query{Action: "reject"}))
-		run("Search/result", search(Query{Result: "fail"}))
-		run("Search/no-such-result", search(Query{Result: "temperror"}))
+		run("Search/all", search(memory.Query{}))
+		run("Search/domain", search(memory.Query{Domain: pick(0).Verdict.DMARC.Author}))
+		run("Search/rare-domain", search(memory.Query{Domain: rare}))
+		run("Search/ours", search(memory.Query{Domain: dns.MustParse("ours3.example")}))
+		run("Search/ours-and-reject", search(memory.Query{Domain: dns.MustParse("ours3.example"), Action: "reject"}))
+		run("Search/rare-and-ours", search(memory.Query{Domain: rare, Recipients: []dns.Name{dns.MustParse("ours3.example")}}))
+		run("Search/ours-and-no-such-action", search(memory.Query{Domain: dns.MustParse("ours3.example"), Action: "discard"}))
+		run("Search/viewer", search(memory.Query{Recipients: []dns.Name{dns.MustParse("ours3.example"), dns.MustParse("ours4.example")}}))
+		run("Search/client", search(memory.Query{Client: net("192.0.7.2/32")}))
+		run("Search/net24", search(memory.Query{Client: net("192.0.7.0/24")}))
+		run("Search/net8", search(memory.Query{Client: net("192.0.0.0/8")}))
+		run("Search/net8-no-such-action", search(memory.Query{Client: net("192.0.0.0/8"), Action: "discard"}))
+		run("Search/reject", search(memory.Query{Action: "reject"}))
+		run("Search/result", search(memory.Query{Result: "fail"}))
+		run("Search/no-such-result", search(memory.Query{Result: "temperror"}))
 		run("Count", func(int) error { _, err := s.Count(ctx, time.Time{}, time.Time{}); return err })
 		run("Domains", func(int) error {
-			_, err := s.Reports().Domains(ctx, outgoing.DayOf(epoch0)+15, dns.Name{}, 500)
+			_, err := s.Reports().Domains(ctx, memory.DayOf(epoch0)+15, dns.Name{}, 500)
 			return err
 		})
 		b.Run("Records", func(b *testing.B) { // of the first hundred thousand
@@ -175,7 +174,7 @@ func BenchmarkTallyDay(b *testing.B) {
 		ctx := context.Background()
 		at := memory.Position{}
 		for i := range b.N {
-			day := memory.DayOf(epoch0) + int64(i)
+			day := memory.DayOf(epoch0) + memory.Day(i)
 			for part := range 100 {
 				batch := next("a", at, nil)
 				for row := range 1000 {
@@ -183,7 +182,7 @@ func BenchmarkTallyDay(b *testing.B) {
 					domain := fmt.Sprintf("sender%d.example", n%2000)
 					batch.Tallies = append(batch.Tallies, memory.Tally{
 						Day: day, PolicyDomain: dns.MustParse(domain), Record: "v=DMARC1; p=reject; rua=mailto:d@" + domain,
-						Row: fmt.Sprintf("192.0.2.%d|%s|pass|pass|some more of a key, as long as they usually are|%d", n%250, domain, n/2000), Count: 1, Last: day * 86400,
+						Row: fmt.Sprintf("192.0.2.%d|%s|pass|pass|some more of a key, as long as they usually are|%d", n%250, domain, n/2000), Count: 1, Last: day.Begin().Unix(),
 					})
 				}
 				if err := s.Load(ctx, batch); err != nil {
@@ -192,12 +191,12 @@ func BenchmarkTallyDay(b *testing.B) {
 				at = batch.To
 			}
 			wrote := b.Elapsed()
-			domains, err := s.Reports().Domains(ctx, outgoing.Day(day), dns.Name{}, 3000)
+			domains, err := s.Reports().Domains(ctx, day, dns.Name{}, 3000)
 			if err != nil || len(domains) != 2000 {
 				b.Fatal(len(domains), err)
 			}
 			for _, d := range domains {
-				if _, err := s.Reports().Rows(ctx, outgoing.Day(day), d.Domain, false, 0, 4096); err != nil {
+				if _, err := s.Reports().Rows(ctx, day, d.Domain, false, 0, 4096); err != nil {
 					b.Fatal(err)
 				}
 			}

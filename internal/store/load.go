@@ -60,7 +60,7 @@ func (s *Store) Load(ctx context.Context, batch memory.Batch) error {
 	if batch.To.Before(batch.From) {
 		return fmt.Errorf("%w: it runs backwards, from %v to %v", ErrPosition, batch.From, batch.To)
 	}
-	l, err := newLoading(batch, memory.DayOf(s.now()))
+	l, err := newLoading(batch, int64(memory.DayOf(s.now())))
 	if err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func newLoading(batch memory.Batch, today int64) (*loading, error) {
 	for i := range batch.Tallies {
 		tally := &batch.Tallies[i]
 		l.add(sums, tally)
-		l.day(tally.Day).detailLost += tally.Count
+		l.day(int64(tally.Day)).detailLost += tally.Count
 	}
 	if batch.Lost > 0 {
 		l.day(today).lost += int64(batch.Lost)
@@ -247,10 +247,10 @@ func (l *loading) day(day int64) *dayCount {
 
 // add adds a tally up.
 func (l *loading) add(sums map[tallyKey]*tallyRow, t *memory.Tally) {
-	key := tallyKey{day: t.Day, domain: t.PolicyDomain.String(), record: hashText(t.Record), row: hashText(t.Row),
+	key := tallyKey{day: int64(t.Day), domain: t.PolicyDomain.String(), record: hashText(t.Record), row: hashText(t.Row),
 		psl: truth(t.PSL), failed: truth(t.Failed)}
-	l.use(key.record, t.Record, t.Day)
-	l.use(key.row, t.Row, t.Day)
+	l.use(key.record, t.Record, int64(t.Day))
+	l.use(key.row, t.Row, int64(t.Day))
 	sum := sums[key]
 	if sum == nil {
 		sum = &tallyRow{tallyKey: key}

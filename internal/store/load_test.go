@@ -13,7 +13,6 @@ import (
 
 	"dmarcd/internal/dns"
 	"dmarcd/internal/memory"
-	"dmarcd/internal/report/outgoing"
 )
 
 // next is the batch of records that follows the position p.
@@ -35,7 +34,7 @@ func load(t testing.TB, s *Store, journal string, records []memory.Record) {
 
 // sum is one of the sums that reports are made of.
 type sum struct {
-	day    int64
+	day    memory.Day
 	domain dns.Name
 	what   string // "messages", "row" or "record"
 	text   string // the key of the row, or the policy record
@@ -56,14 +55,18 @@ func (s sums) messages() (n int64) {
 }
 
 // tallyDays are the days that have tallies.
-func tallyDays(t testing.TB, s *Store) (days []int64) {
+func tallyDays(t testing.TB, s *Store) (days []memory.Day) {
 	t.Helper()
+	var keys []int64
 	err := s.read(t.Context(), "test", func(ctx context.Context, t *tx) (err error) {
-		days, err = t.keys(ctx, `SELECT DISTINCT day FROM tallies ORDER BY day`)
+		keys, err = t.keys(ctx, `SELECT DISTINCT day FROM tallies ORDER BY day`)
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, day := range keys {
+		days = append(days, memory.Day(day))
 	}
 	return days
 }
@@ -76,21 +79,21 @@ func counted(t testing.TB, s *Store) sums {
 		var after dns.Name
 		count := 0
 		for {
-			domains, err := s.Reports().Domains(t.Context(), outgoing.Day(day), after, 100)
+			domains, err := s.Reports().Domains(t.Context(), day, after, 100)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, d := range domains {
 				out[sum{day: day, domain: d.Domain, what: "messages"}] = d.Messages
 				out.add(sum{day: day, domain: d.Domain, what: "messages", flag: true}, d.Failed)
-				out.addDomain(t, s, outgoing.Day(day), d.Domain)
+				out.addDomain(t, s, day, d.Domain)
 				after = d.Domain
 			}
 			if count += len(domains); len(domains) < 100 {
 				break
 			}
 		}
-		if n, err := s.Reports().CountDomains(t.Context(), outgoing.Day(day)); err != nil || n != count {
+		if n, err := s.Reports().CountDomains(t.Context(), day); err != nil || n != count {
 			t.Errorf("%d domains on day %d, counted %d (%v)", count, day, n, err)
 		}
 	}
@@ -98,14 +101,14 @@ func counted(t testing.TB, s *Store) sums {
 }
 
 // addDomain reads the policy records and the rows of one domain.
-func (s sums) addDomain(t testing.TB, from *Store, day outgoing.Day, domain dns.Name) {
+func (s sums) addDomain(t testing.TB, from *Store, day memory.Day, domain dns.Name) {
 	t.Helper()
 	records, all, err := from.Reports().Policies(t.Context(), day, domain, 100)
 	if err != nil || all != len(records) {
 		t.Fatalf("%d of %d records, %v", len(records), all, err)
 	}
 	for _, r := range records {
-		s[sum{day: int64(day), domain: domain, what: "record", text: r.Record, flag: r.PSL}] = r.Last.Unix()
+		s[sum{day: day, domain: domain, what: "record", text: r.Record, flag: r.PSL}] = r.Last.Unix()
 	}
 	for _, failed := range []bool{false, true} {
 		for after := int64(0); ; {
@@ -114,7 +117,7 @@ func (s sums) addDomain(t testing.TB, from *Store, day outgoing.Day, domain dns.
 				t.Fatal(err)
 			}
 			for _, r := range rows {
-				s.add(sum{day: int64(day), domain: domain, what: "row", text: string(r.Key), flag: failed}, r.Messages)
+				s.add(sum{day: day, domain: domain, what: "row", text: string(r.Key), flag: failed}, r.Messages)
 				after = r.Cursor
 			}
 			if len(rows) < 100 {
@@ -248,7 +251,7 @@ func TestLoadTalliesAndLosses(t *testing.T) {
 		if got := counted(t, s); !maps.Equal(got, summed(batch.Tallies...)) || got.messages() != 10 {
 			t.Errorf("%+v", got)
 		}
-		if got, want := losses(t, s), [][3]int64{{day, 10, 0}, {day + 2, 0, 5}}; !slices.Equal(got, want) {
+		if got, want := losses(t, s), [][3]int64{{int64(day), 10, 0}, {int64(day) + 2, 0, 5}}; !slices.Equal(got, want) {
 			t.Errorf("losses %v, want %v", got, want)
 		}
 	})

@@ -64,7 +64,7 @@ func (s *Store) prune(ctx context.Context, keep Retention, now time.Time, p *Pru
 		}
 	}
 	if keep.Aggregates > 0 {
-		if err := s.pruneAggregates(ctx, memory.DayOf(now.Add(-keep.Aggregates)), p); err != nil {
+		if err := s.pruneAggregates(ctx, int64(memory.DayOf(now.Add(-keep.Aggregates))), p); err != nil {
 			return err
 		}
 	}

@@ -14,12 +14,6 @@ import (
 // pageRows is how many rows one transaction of a long read takes.
 const pageRows = 500
 
-// Found is a message as it was found.
-type Found struct {
-	Key    int64 // names the message for ever; a later message has a greater one
-	Record *memory.Record
-}
-
 // decode reads a record. One that cannot be read, of a newer version or damaged,
 // is logged, counted and left out (nil): it must not hide the others.
 func (s *Store) decode(ctx context.Context, id int64, blob []byte) *memory.Record {
@@ -32,25 +26,26 @@ func (s *Store) decode(ctx context.Context, id int64, blob []byte) *memory.Recor
 	return r
 }
 
-// Find gives the messages with a queue id or a message-id (with or without its
-// brackets), newest first, with their traces.
+var _ memory.Reader = (*Store)(nil)
+
+// Find is memory.Reader's.
 func (s *Store) Find(ctx context.Context, id string, limit int) ([]memory.Record, error) {
 	id = strings.TrimSpace(id)
 	bare := unbracketed(id)
 	if bare == "" {
 		return nil, nil
 	}
-	byQueue, err := s.Search(ctx, Query{QueueID: id, Limit: limit})
+	byQueue, err := s.Search(ctx, memory.Query{QueueID: id, Limit: limit})
 	if err != nil {
 		return nil, err
 	}
-	byMessage, err := s.Search(ctx, Query{MessageID: bare, Limit: limit})
+	byMessage, err := s.Search(ctx, memory.Query{MessageID: bare, Limit: limit})
 	if err != nil {
 		return nil, err
 	}
-	all := append(byQueue, byMessage...)
-	slices.SortFunc(all, func(a, b Found) int { return cmp.Compare(b.Key, a.Key) })
-	all = slices.CompactFunc(all, func(a, b Found) bool { return a.Key == b.Key })
+	all := append(byQueue.Found, byMessage.Found...)
+	slices.SortFunc(all, func(a, b memory.Found) int { return cmp.Compare(b.Key, a.Key) })
+	all = slices.CompactFunc(all, func(a, b memory.Found) bool { return a.Key == b.Key })
 	if limit > 0 && len(all) > limit {
 		all = all[:limit]
 	}
@@ -73,7 +68,7 @@ func unbracketed(id string) string {
 }
 
 // fetch gives the messages that are still there, in the order asked for.
-func (s *Store) fetch(ctx context.Context, keys []int64) ([]Found, error) {
+func (s *Store) fetch(ctx context.Context, keys []int64) ([]memory.Found, error) {
 	blobs := make(map[int64][]byte, len(keys))
 	err := s.read(ctx, "fetch", func(ctx context.Context, t *tx) error {
 		return t.byKeys(ctx, `SELECT id, record FROM messages WHERE id IN`, keys, blobs)
@@ -81,14 +76,14 @@ func (s *Store) fetch(ctx context.Context, keys []int64) ([]Found, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := make([]Found, 0, len(keys))
+	out := make([]memory.Found, 0, len(keys))
 	for _, key := range keys {
 		blob, ok := blobs[key]
 		if !ok {
 			continue
 		}
 		if r := s.decode(ctx, key, blob); r != nil {
-			out = append(out, Found{Key: key, Record: r})
+			out = append(out, memory.Found{Key: key, Record: r})
 		}
 	}
 	return out, nil
@@ -116,7 +111,7 @@ func (t *tx) byKeys(ctx context.Context, query string, keys []int64, blobs map[i
 }
 
 // addTraces fills in the traces that there are.
-func (s *Store) addTraces(ctx context.Context, found []Found) error {
+func (s *Store) addTraces(ctx context.Context, found []memory.Found) error {
 	keys := make([]int64, len(found))
 	for i, f := range found {
 		keys[i] = f.Key
@@ -144,10 +139,8 @@ func (s *Store) addTraces(ctx context.Context, found []Found) error {
 	return nil
 }
 
-// Records gives the messages from since to before until, oldest first and without
-// their traces, to yield, which may keep them; an error of yield ends it and is
-// returned. No transaction is open while yield works. Messages that are loaded
-// meanwhile are seen if their time is still to come. A zero time is no bound.
+// Records is memory.Reader's. No transaction is open while yield works. Messages that
+// are loaded meanwhile are seen if their time is still to come.
 func (s *Store) Records(ctx context.Context, since, until time.Time, yield func(*memory.Record) error) error {
 	next, end := idRange(since, until)
 	for {
@@ -198,8 +191,8 @@ func idRange(since, until time.Time) (first, end int64) {
 	return first, end
 }
 
-// Count estimates how many messages Records would give, at the cost of a few rows:
-// whole days are counted exactly, parts of a day in proportion.
+// Count is memory.Reader's, at the cost of a few rows: whole days are counted
+// exactly, parts of a day in proportion.
 func (s *Store) Count(ctx context.Context, since, until time.Time) (int64, error) {
 	first, end := idRange(since, until)
 	var total float64
@@ -219,7 +212,7 @@ func (s *Store) Count(ctx context.Context, since, until time.Time) (int64, error
 }
 
 // Held gives the messages in the MTA's hold queue, as far as we know, newest first.
-func (s *Store) Held(ctx context.Context, limit int) ([]Found, error) {
+func (s *Store) Held(ctx context.Context, limit int) ([]memory.Found, error) {
 	var keys []int64
 	err := s.read(ctx, "held", func(ctx context.Context, t *tx) error {
 		var err error

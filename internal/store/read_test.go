@@ -49,7 +49,7 @@ func TestFind(t *testing.T) {
 }
 
 // meets says whether a record is one that q asks for.
-func meets(q Query, r *memory.Record) bool {
+func meets(q memory.Query, r *memory.Record) bool {
 	domains := domainsOf(r)
 	forOne := q.Recipients == nil || slices.ContainsFunc(q.Recipients, func(d dns.Name) bool { return domains[d.String()]&roleRecipient != 0 })
 	result := q.Result
@@ -86,7 +86,7 @@ func TestSearch(t *testing.T) {
 		net := func(p string) netip.Prefix { return netip.MustParsePrefix(p) }
 		sender, ours := d.domains[2], d.ours[1]
 		day2 := epoch0.Add(30 * time.Hour)
-		for name, q := range map[string]Query{
+		for name, q := range map[string]memory.Query{
 			"all":                   {},
 			"since":                 {Since: day2},
 			"until":                 {Until: day2},
@@ -141,44 +141,44 @@ func TestSearchWithin(t *testing.T) {
 	eachDialect(t, func(t *testing.T, db database) {
 		s, d := db.open(t), newTraffic(6, 5)
 		load(t, s, "a", d.batch(500, epoch0, 120*time.Hour))
-		q := Query{Domain: d.ours[1], Limit: 1000}
+		q := memory.Query{Domain: d.ours[1], Limit: 1000}
 		want, err := s.Search(t.Context(), q)
-		if err != nil || len(want) < 5 {
-			t.Fatal(len(want), err)
+		if err != nil || len(want.Found) < 5 || want.Next != 0 {
+			t.Fatal(len(want.Found), want.Next, err)
 		}
-		var got []Found
+		var got []memory.Found
 		rounds := 0
-		for ; ; rounds++ {
-			some, rest, err := s.SearchWithin(t.Context(), q, 1)
+		for q.Within = 1; ; rounds++ {
+			page, err := s.Search(t.Context(), q)
 			if err != nil {
 				t.Fatal(err)
 			}
-			got = append(got, some...)
-			if q.Before = rest; rest == 0 {
+			got = append(got, page.Found...)
+			if q.Before = page.Next; page.Next == 0 {
 				break
 			}
 		}
-		if len(got) != len(want) || rounds != 4 {
-			t.Errorf("%d found in %d rounds, want %d", len(got), rounds, len(want))
+		if len(got) != len(want.Found) || rounds != 4 {
+			t.Errorf("%d found in %d rounds, want %d", len(got), rounds, len(want.Found))
 		}
 	})
 }
 
 // pages searches page by page until it has n message-ids or there are no more.
-func pages(t *testing.T, s *Store, q Query, limit, n int) (ids []string) {
+func pages(t *testing.T, s *Store, q memory.Query, limit, n int) (ids []string) {
 	t.Helper()
 	for q.Limit = limit; ; {
-		found, err := s.Search(t.Context(), q)
+		page, err := s.Search(t.Context(), q)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, f := range found {
+		for _, f := range page.Found {
 			ids = append(ids, f.Record.MessageID)
 		}
-		if len(found) < limit || len(ids) >= n {
+		if page.Next == 0 || len(ids) >= n {
 			return ids
 		}
-		q.Before = found[len(found)-1].Key
+		q.Before = page.Next
 	}
 }
 
@@ -203,8 +203,8 @@ func TestFindGivesTraces(t *testing.T) {
 		records := newTraffic(3, 5).batch(100, epoch0, time.Hour)
 		load(t, s, "a", records)
 		traced := slices.IndexFunc(records, func(r memory.Record) bool { return r.Trace != nil })
-		searched, err := s.Search(t.Context(), Query{QueueID: records[traced].QueueID})
-		if err != nil || len(searched) != 1 || searched[0].Record.Trace != nil {
+		searched, err := s.Search(t.Context(), memory.Query{QueueID: records[traced].QueueID})
+		if err != nil || len(searched.Found) != 1 || searched.Found[0].Record.Trace != nil {
 			t.Errorf("search: %v, %v", searched, err)
 		}
 		found, err := s.Find(t.Context(), records[traced].QueueID, 10)

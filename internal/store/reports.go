@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"dmarcd/internal/dns"
+	"dmarcd/internal/memory"
 	"dmarcd/internal/report/outgoing"
 )
 
@@ -108,7 +109,7 @@ func (l *loading) within(f *fence) ([]tallyRow, map[textHash]textUse) {
 }
 
 // CloseDays is outgoing.Source's.
-func (r Reports) CloseDays(ctx context.Context, epoch int64, through, today outgoing.Day) (outgoing.Progress, error) {
+func (r Reports) CloseDays(ctx context.Context, epoch int64, through, today memory.Day) (outgoing.Progress, error) {
 	var p outgoing.Progress
 	err := r.s.write(ctx, "close days", func(ctx context.Context, t *tx) error {
 		if err := t.fenceLeader(ctx, epoch); err != nil {
@@ -119,7 +120,7 @@ func (r Reports) CloseDays(ctx context.Context, epoch int64, through, today outg
 		if err != nil {
 			return err
 		}
-		p = outgoing.Progress{Closed: outgoing.Day(closed.Int64), Built: outgoing.Day(built.Int64)}
+		p = outgoing.Progress{Closed: memory.Day(closed.Int64), Built: memory.Day(built.Int64)}
 		before := p
 		switch {
 		case !closed.Valid:
@@ -151,7 +152,7 @@ func (r Reports) CloseDays(ctx context.Context, epoch int64, through, today outg
 // that has ended and was reported stays closed. Reports on days that have not do not
 // hold the fence: it would stand until then. What is counted of their domains goes to
 // the next day without one.
-func (t *tx) reopen(ctx context.Context, p *outgoing.Progress, through, today outgoing.Day) error {
+func (t *tx) reopen(ctx context.Context, p *outgoing.Progress, through, today memory.Day) error {
 	const again = 7 // days looked at once more; those with a report have it
 	var last sql.NullInt64
 	err := t.row(ctx, `SELECT max(day) FROM reports WHERE kind = 'aggregate' AND day < $1`, bounded(int64(today))).Scan(&last)
@@ -160,7 +161,7 @@ func (t *tx) reopen(ctx context.Context, p *outgoing.Progress, through, today ou
 	}
 	closed := through
 	if last.Valid {
-		closed = max(closed, outgoing.Day(last.Int64))
+		closed = max(closed, memory.Day(last.Int64))
 	}
 	if closed < p.Closed {
 		p.Reopened, p.Closed = p.Closed, closed
@@ -170,7 +171,7 @@ func (t *tx) reopen(ctx context.Context, p *outgoing.Progress, through, today ou
 }
 
 // Built is outgoing.Source's.
-func (r Reports) Built(ctx context.Context, epoch int64, day outgoing.Day) error {
+func (r Reports) Built(ctx context.Context, epoch int64, day memory.Day) error {
 	return r.s.write(ctx, "reports made", func(ctx context.Context, t *tx) error {
 		if err := t.fenceLeader(ctx, epoch); err != nil {
 			return err
@@ -181,7 +182,7 @@ func (r Reports) Built(ctx context.Context, epoch int64, day outgoing.Day) error
 }
 
 // CountDomains is outgoing.Source's.
-func (r Reports) CountDomains(ctx context.Context, day outgoing.Day) (n int, err error) {
+func (r Reports) CountDomains(ctx context.Context, day memory.Day) (n int, err error) {
 	err = r.s.read(ctx, "count policy domains", func(ctx context.Context, t *tx) error {
 		return t.row(ctx, `SELECT count(DISTINCT policy_domain) FROM tallies WHERE day = $1`, bounded(int64(day))).Scan(&n)
 	})
@@ -190,7 +191,7 @@ func (r Reports) CountDomains(ctx context.Context, day outgoing.Day) (n int, err
 
 // Domains is outgoing.Source's. A domain whose name cannot be read is logged, counted
 // and left out: it must not keep the others from their reports.
-func (r Reports) Domains(ctx context.Context, day outgoing.Day, after dns.Name, limit int) ([]outgoing.DomainDay, error) {
+func (r Reports) Domains(ctx context.Context, day memory.Day, after dns.Name, limit int) ([]outgoing.DomainDay, error) {
 	var out []outgoing.DomainDay
 	for last := after.String(); len(out) < limit; {
 		page, err := r.domainPage(ctx, day, last, limit-len(out))
@@ -222,7 +223,7 @@ type namedDay struct {
 }
 
 // domainPage gives the domains after a name.
-func (r Reports) domainPage(ctx context.Context, day outgoing.Day, after string, limit int) ([]namedDay, error) {
+func (r Reports) domainPage(ctx context.Context, day memory.Day, after string, limit int) ([]namedDay, error) {
 	var page []namedDay
 	err := r.s.read(ctx, "policy domains", func(ctx context.Context, t *tx) error {
 		page = nil
@@ -243,7 +244,7 @@ func (r Reports) domainPage(ctx context.Context, day outgoing.Day, after string,
 }
 
 // Policies is outgoing.Source's.
-func (r Reports) Policies(ctx context.Context, day outgoing.Day, domain dns.Name, limit int) ([]outgoing.PolicySeen, int, error) {
+func (r Reports) Policies(ctx context.Context, day memory.Day, domain dns.Name, limit int) ([]outgoing.PolicySeen, int, error) {
 	type use struct{ record, psl, last int64 }
 	var out []outgoing.PolicySeen
 	all := 0
@@ -278,7 +279,7 @@ func (r Reports) Policies(ctx context.Context, day outgoing.Day, domain dns.Name
 
 // Rows is outgoing.Source's. Rows of several policy records are joined; as a rule
 // there is one, and then a page costs no more than its rows.
-func (r Reports) Rows(ctx context.Context, day outgoing.Day, domain dns.Name, failed bool, after int64, limit int) ([]outgoing.Counted, error) {
+func (r Reports) Rows(ctx context.Context, day memory.Day, domain dns.Name, failed bool, after int64, limit int) ([]outgoing.Counted, error) {
 	var out []outgoing.Counted
 	err := r.s.read(ctx, "rows of a report", func(ctx context.Context, t *tx) error {
 		out = nil

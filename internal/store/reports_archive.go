@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"dmarcd/internal/memory"
 	"dmarcd/internal/report/outgoing"
 )
 
@@ -34,7 +35,7 @@ func scanReport(scan func(...any) error) (outgoing.Report, error) {
 	var day, made, stored int64
 	err := scan(&r.ID, &kind, &r.Domain, &day, &r.ReportID, &r.FileName, &r.Subject, &r.OrgName, &r.Email, &made,
 		&r.Messages, &r.Rows, &r.Octets, &stored, &r.Note, &r.Problem)
-	r.Kind, r.Day, r.Made, r.Stored = outgoing.Kind(kind), outgoing.Day(day), time.UnixMilli(made).UTC(), stored == 1
+	r.Kind, r.Day, r.Made, r.Stored = outgoing.Kind(kind), memory.Day(day), time.UnixMilli(made).UTC(), stored == 1
 	return r, err
 }
 
@@ -80,7 +81,7 @@ func (r Reports) Report(ctx context.Context, id int64) (outgoing.Report, error) 
 }
 
 // Find is outgoing.Archive's.
-func (r Reports) Find(ctx context.Context, domain string, day outgoing.Day, reportID string) (int64, error) {
+func (r Reports) Find(ctx context.Context, domain string, day memory.Day, reportID string) (int64, error) {
 	var id int64
 	err := r.s.read(ctx, "find report", func(ctx context.Context, t *tx) error {
 		if reportID != "" {

@@ -15,7 +15,7 @@ import (
 // states.
 func aReport(made time.Time, domain string, states ...outgoing.State) outgoing.NewReport {
 	r := outgoing.NewReport{File: []byte("x"), Report: outgoing.Report{
-		Kind: outgoing.KindAggregate, Domain: domain, Day: outgoing.DayOf(made) - 1, Made: made, Stored: true,
+		Kind: outgoing.KindAggregate, Domain: domain, Day: memory.DayOf(made) - 1, Made: made, Stored: true,
 		ReportID: fmt.Sprintf("%s-%d", domain, made.UnixNano()),
 	}}
 	for i, state := range states {
@@ -84,7 +84,7 @@ func TestUnreadableDomainHidesNoOther(t *testing.T) {
 		var got []string
 		var after dns.Name
 		for {
-			page, err := s.Reports().Domains(t.Context(), outgoing.Day(day), after, 2)
+			page, err := s.Reports().Domains(t.Context(), day, after, 2)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -3,11 +3,10 @@ package store
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"strings"
 	"time"
 
-	"dmarcd/internal/dns"
+	"dmarcd/internal/memory"
 )
 
 // Limits of a search.
@@ -15,24 +14,6 @@ const (
 	defaultFound = 100
 	maxFound     = 10_000
 )
-
-// Query says which messages to search for: those that meet all that is set. The
-// zero Query is all messages.
-type Query struct {
-	QueueID   string
-	MessageID string       // with or without brackets
-	Domain    dns.Name     // of the author, the envelope sender or a recipient
-	Client    netip.Prefix // the client's network, or its address as one
-	// Recipients restricts the search to mail for any of these domains. It serves
-	// users who may see no others. nil is no restriction, an empty list finds nothing.
-	Recipients []dns.Name
-	Action     string // what was done
-	Result     string // what DMARC found; "-" for mail that it did not run on
-	Since      time.Time
-	Until      time.Time // before this
-	Before     int64     // only keys smaller than this: the last one of the page before; 0 for the first page
-	Limit      int       // at most 10,000; 0 for 100
-}
 
 func searchLimit(n int) int {
 	if n <= 0 {
@@ -60,49 +41,57 @@ func (w *where) and(condition string, args ...any) {
 	fmt.Fprintf(&w.b, condition, names...)
 }
 
-// Search gives messages, newest first, without their traces. It walks the index
-// that narrows most, from day to day backwards, until it has enough.
-func (s *Store) Search(ctx context.Context, q Query) ([]Found, error) {
-	found, _, err := s.SearchWithin(ctx, q, 0)
-	return found, err
+// search is a Query with its texts and bounds made ready.
+type search struct {
+	memory.Query
+	first, end int64 // ids, from the first to before the end
 }
 
-// SearchWithin is Search that stops looking after some time, at the end of a day;
-// 0 is no bound. rest is then where it stopped: Query.Before for who wants to look
-// further back. It is 0 if there are q.Limit messages or everything was looked at.
-func (s *Store) SearchWithin(ctx context.Context, q Query, limit time.Duration) (found []Found, rest int64, err error) {
+func newSearch(q memory.Query) search {
 	q.MessageID = unbracketed(strings.TrimSpace(q.MessageID))
 	q.Limit = searchLimit(q.Limit)
-	if q.Recipients != nil && len(q.Recipients) == 0 {
-		return nil, 0, nil
-	}
-	first, end := idRange(q.Since, q.Until)
+	out := search{Query: q}
+	out.first, out.end = idRange(q.Since, q.Until)
 	if q.Before != 0 {
-		end = min(end, q.Before)
+		out.end = min(out.end, q.Before)
 	}
-	if first >= end {
-		return nil, 0, nil
+	return out
+}
+
+// Search is memory.Reader's. It walks the index that narrows most, from day to day
+// backwards, until it has enough.
+func (s *Store) Search(ctx context.Context, query memory.Query) (memory.Page, error) {
+	q := newSearch(query)
+	if q.Recipients != nil && len(q.Recipients) == 0 || q.first >= q.end {
+		return memory.Page{}, nil
 	}
+	var page memory.Page
 	var keys []int64
+	var err error
 	if plan, byDay := q.plan(); byDay {
-		keys, rest, err = s.searchDays(ctx, plan, first, end, q.Limit, limit)
+		keys, page.Next, err = s.searchDays(ctx, plan, &q)
 	} else {
 		err = s.read(ctx, "search", func(ctx context.Context, t *tx) error {
-			keys, err = t.keys(ctx, `SELECT m.id FROM messages m WHERE m.id >= $1 AND m.id < $2 ORDER BY m.id DESC LIMIT $3`, first, end, q.Limit)
+			keys, err = t.keys(ctx, `SELECT m.id FROM messages m WHERE m.id >= $1 AND m.id < $2 ORDER BY m.id DESC LIMIT $3`, q.first, q.end, q.Limit)
 			return err
 		})
 	}
 	if err != nil {
-		return nil, 0, err
+		return memory.Page{}, err
 	}
-	if found, err = s.fetch(ctx, keys); err != nil {
-		return nil, 0, err
+	if len(keys) == q.Limit {
+		page.Next = keys[len(keys)-1]
 	}
-	return q.confirm(found), rest, nil
+	found, err := s.fetch(ctx, keys)
+	if err != nil {
+		return memory.Page{}, err
+	}
+	page.Found = q.confirm(found)
+	return page, nil
 }
 
 // confirm leaves out what only shares a hash with what was searched for.
-func (q *Query) confirm(found []Found) []Found {
+func (q *search) confirm(found []memory.Found) []memory.Found {
 	kept := found[:0]
 	for _, f := range found {
 		if (q.QueueID == "" || f.Record.QueueID == q.QueueID) && (q.MessageID == "" || f.Record.MessageID == q.MessageID) {
@@ -120,7 +109,7 @@ type searchPlan struct {
 }
 
 // plan chooses the index. byDay is false where nothing is set that narrows.
-func (q *Query) plan() (p searchPlan, byDay bool) {
+func (q *search) plan() (p searchPlan, byDay bool) {
 	w := &where{args: []any{nil, nil, nil, nil}}
 	id, byDomain := "m.id", false
 	switch {
@@ -164,7 +153,7 @@ func (q *Query) plan() (p searchPlan, byDay bool) {
 }
 
 // domains adds the conditions on domains.
-func (q *Query) domains(w *where, id string, byDomain bool) {
+func (q *search) domains(w *where, id string, byDomain bool) {
 	recipients := q.Recipients
 	switch {
 	case q.Domain.IsZero():
@@ -190,7 +179,7 @@ func (q *Query) domains(w *where, id string, byDomain bool) {
 }
 
 // result is the word of the database.
-func (q *Query) result() string {
+func (q *search) result() string {
 	if q.Result == "-" {
 		return ""
 	}
@@ -207,7 +196,7 @@ var (
 // from the index in the order of time, and as far as the limit only; then the
 // newest of all are taken. Told as one condition, the databases would rather look
 // at every message of the day.
-func (q *Query) planByOutcome() searchPlan {
+func (q *search) planByOutcome() searchPlan {
 	actions, results := actionWords, resultWords
 	if q.Action != "" {
 		actions = []string{q.Action}
@@ -235,25 +224,25 @@ func (q *Query) planByOutcome() searchPlan {
 
 // searchDays runs the plan for the days that have messages, the last one first,
 // until there are enough or the time is over.
-func (s *Store) searchDays(ctx context.Context, p searchPlan, first, end int64, limit int, within time.Duration) (keys []int64, rest int64, err error) {
+func (s *Store) searchDays(ctx context.Context, p searchPlan, q *search) (keys []int64, rest int64, err error) {
 	var days []int64
 	start := time.Now()
 	err = s.read(ctx, "search", func(ctx context.Context, t *tx) error {
-		days, err = t.keys(ctx, `SELECT day FROM days WHERE day >= $1 AND day <= $2 AND messages > 0 ORDER BY day DESC`, dayOfID(first), dayOfID(end-1))
+		days, err = t.keys(ctx, `SELECT day FROM days WHERE day >= $1 AND day <= $2 AND messages > 0 ORDER BY day DESC`, dayOfID(q.first), dayOfID(q.end-1))
 		return err
 	})
 	if err != nil {
 		return nil, 0, err
 	}
 	for i, day := range days {
-		if i > 0 && within > 0 && time.Since(start) > within {
+		if i > 0 && q.Within > 0 && time.Since(start) > q.Within {
 			return keys, (day + 1) * idsPerDay, nil
 		}
 		// A transaction for each day: none stays open for long. Its ids are spelled
 		// out, so that no plan can wander into other days.
 		var more []int64
 		err := s.read(ctx, "search", func(ctx context.Context, t *tx) error {
-			args := append([]any{day, max(first, day*idsPerDay), min(end, (day+1)*idsPerDay), limit - len(keys)}, p.args...)
+			args := append([]any{day, max(q.first, day*idsPerDay), min(q.end, (day+1)*idsPerDay), q.Limit - len(keys)}, p.args...)
 			var err error
 			more, err = t.keys(ctx, p.sql, args...)
 			return err
@@ -262,7 +251,7 @@ func (s *Store) searchDays(ctx context.Context, p searchPlan, first, end int64, 
 			return nil, 0, err
 		}
 		keys = append(keys, more...)
-		if len(keys) >= limit {
+		if len(keys) >= q.Limit {
 			break
 		}
 	}

@@ -398,7 +398,7 @@ func TestService(t *testing.T) {
 		r.change(func(c *outgoing.Config) { c.Enabled, c.MinMessages = false, 100 })
 		r.load(tally(yesterday, "sender.example", reject, failed(3)), tally("2026-11-25", "sender.example", reject, failed(1)))
 		service, ctx := r.p.Service(), r.Context()
-		now := outgoing.DayOf(r.clock.now())
+		now := memory.DayOf(r.clock.now())
 		if _, err := service.Send(ctx, outgoing.SendRequest{Domain: "sender.example", Day: &now}); !errors.Is(err, outgoing.ErrRequest) {
 			t.Errorf("a day that is not over: %v", err)
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"dmarcd/internal/dns"
+	"dmarcd/internal/memory"
 	"dmarcd/internal/report"
 	"dmarcd/internal/report/destination"
 	"dmarcd/internal/settings"
@@ -56,7 +57,7 @@ type builder struct {
 	now      time.Time
 	giveUp   time.Duration
 	due      func() time.Time // of the next report's first attempt
-	day      Day
+	day      memory.Day
 	zip      *gzip.Writer
 
 	mails  map[dns.Name]int  // queued, by the organization that asks for them

@@ -15,6 +15,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"dmarcd/internal/mailer"
+	"dmarcd/internal/memory"
 	"dmarcd/internal/report/outgoing"
 )
 
@@ -334,7 +335,7 @@ func TestSuppression(t *testing.T) {
 		r.server.refuse("x@a.example", reply(550, smtp.EnhancedCode{5, 1, 1}, "no such user"))
 		day := 24 * time.Hour
 		for i, want := range []time.Duration{7 * day, 14 * day, 28 * day, 56 * day, 60 * day, 60 * day} {
-			date := outgoing.DayOf(r.clock.now()) - 1
+			date := memory.DayOf(r.clock.now()) - 1
 			r.load(tally(date.String(), "a.example", "v=DMARC1; p=none; rua=mailto:X@a.example", failed(1)))
 			r.server.refuse("X@a.example", reply(550, smtp.EnhancedCode{5, 1, 1}, "no such user"))
 			r.night()
@@ -344,7 +345,7 @@ func TestSuppression(t *testing.T) {
 			}
 			// The next day's report is not sent.
 			r.clock.add(day)
-			date = outgoing.DayOf(r.clock.now()) - 1
+			date = memory.DayOf(r.clock.now()) - 1
 			r.load(tally(date.String(), "a.example", "v=DMARC1; p=none; rua=mailto:X@a.example", failed(1)))
 			r.night()
 			if n := len(r.reports(outgoing.Filter{State: outgoing.StateSuppressed})); n != i+1 {
@@ -357,7 +358,7 @@ func TestSuppression(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.server.refuse("X@a.example", nil)
-		date := outgoing.DayOf(r.clock.now()) - 1
+		date := memory.DayOf(r.clock.now()) - 1
 		r.load(tally(date.String(), "a.example", "v=DMARC1; p=none; rua=mailto:X@a.example", failed(1)))
 		r.night()
 		if n := len(r.server.got("")); n != 0 {

@@ -266,7 +266,7 @@ func (c *collector) store(ctx context.Context, config *Config, m *Message, incid
 	}
 	d := &m.Record.Verdict.DMARC
 	r := NewReport{File: mail, Report: Report{
-		Kind: KindFailure, Domain: d.PolicyDomain.String(), Day: DayOf(now), ReportID: strings.ToLower(rand.Text()),
+		Kind: KindFailure, Domain: d.PolicyDomain.String(), Day: memory.DayOf(now), ReportID: strings.ToLower(rand.Text()),
 		Subject: "DMARC failure report for " + d.Author.String(), OrgName: config.OrgName, Email: config.Email,
 		Made: now, Messages: int64(incidents), Rows: 1, Octets: int64(len(mail)), Stored: true,
 	}}

@@ -1,45 +1,10 @@
 package outgoing
 
 import (
-	"fmt"
 	"time"
 
 	"dmarcd/internal/memory"
 )
-
-// Day is a UTC day, counted from 1970-01-01. As text it is such as 2026-11-24.
-type Day int64
-
-const dayFormat = "2006-01-02"
-
-// DayOf is the day of a time.
-func DayOf(t time.Time) Day { return Day(memory.DayOf(t)) }
-
-// ParseDay reads a day in the form of String.
-func ParseDay(s string) (Day, error) {
-	t, err := time.Parse(dayFormat, s)
-	if err != nil {
-		return 0, fmt.Errorf("%q is no day; expected one such as 2026-11-24", s)
-	}
-	return DayOf(t), nil
-}
-
-// Begin is the first second of the day.
-func (d Day) Begin() time.Time { return memory.DayStart(int64(d)) }
-
-// End is the last second of the day.
-func (d Day) End() time.Time { return memory.DayStart(int64(d) + 1).Add(-time.Second) }
-
-func (d Day) String() string { return d.Begin().Format(dayFormat) }
-
-// MarshalText is String.
-func (d Day) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
-
-// UnmarshalText is ParseDay.
-func (d *Day) UnmarshalText(b []byte) (err error) {
-	*d, err = ParseDay(string(b))
-	return err
-}
 
 // Kind is the kind of a report.
 type Kind string
@@ -100,7 +65,7 @@ type Report struct {
 	ID        int64      `json:"id"`
 	Kind      Kind       `json:"kind"`
 	Domain    string     `json:"domain"` // the policy domain
-	Day       Day        `json:"day"`    // of the mail it is about; of a failure report, the day it was made
+	Day       memory.Day `json:"day"`    // of the mail it is about; of a failure report, the day it was made
 	ReportID  string     `json:"report_id"`
 	FileName  string     `json:"file_name,omitempty"`
 	Subject   string     `json:"subject"`
@@ -145,14 +110,14 @@ type Suppression struct {
 
 // Filter chooses reports. Zero fields choose nothing out.
 type Filter struct {
-	Kind   Kind   `json:"kind,omitempty"`
-	Domain string `json:"domain,omitempty"` // the policy domain
-	Since  *Day   `json:"since,omitempty"`  // this day and later ones
-	Until  *Day   `json:"until,omitempty"`  // this day and earlier ones
-	State  State  `json:"state,omitempty"`  // with a delivery in that state
-	To     string `json:"to,omitempty"`     // with a delivery to that address
-	Before int64  `json:"before,omitempty"` // with a smaller ID: the next page
-	Limit  int    `json:"limit,omitempty"`  // 0 for 100, at most 1000
+	Kind   Kind        `json:"kind,omitempty"`
+	Domain string      `json:"domain,omitempty"` // the policy domain
+	Since  *memory.Day `json:"since,omitempty"`  // this day and later ones
+	Until  *memory.Day `json:"until,omitempty"`  // this day and earlier ones
+	State  State       `json:"state,omitempty"`  // with a delivery in that state
+	To     string      `json:"to,omitempty"`     // with a delivery to that address
+	Before int64       `json:"before,omitempty"` // with a smaller ID: the next page
+	Limit  int         `json:"limit,omitempty"`  // 0 for 100, at most 1000
 }
 
 // Most reports, or suppressions, of one answer.

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"dmarcd/internal/memory"
 )
 
 // Pipeline makes reports, keeps them in a queue and sends them. Safe for concurrent
@@ -23,7 +25,7 @@ type Pipeline struct {
 	taken    taken
 	failures *collector
 	wake     chan struct{} // holds one word: look at the queue
-	passed   Day           // the last that went by while reports are off; of plan alone
+	passed   memory.Day    // the last that went by while reports are off; of plan alone
 }
 
 // New makes a Pipeline; Run makes it work.

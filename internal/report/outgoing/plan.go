@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"dmarcd/internal/dns"
+	"dmarcd/internal/memory"
 )
 
 const (
@@ -26,7 +27,7 @@ const (
 func (p *Pipeline) plan(ctx context.Context, epoch int64) error {
 	c := p.current()
 	now := p.now().UTC()
-	today := DayOf(now)
+	today := memory.DayOf(now)
 	through := today - 1
 	if now.Sub(today.Begin()) < c.At {
 		through--
@@ -49,7 +50,7 @@ func (p *Pipeline) plan(ctx context.Context, epoch int64) error {
 		return fmt.Errorf("outgoing: %w", err)
 	}
 	for i, total := range totals {
-		day := first + Day(i)
+		day := first + memory.Day(i)
 		if err := p.buildDay(ctx, epoch, c, day, total, due); err != nil {
 			return fmt.Errorf("outgoing: reports on %s: %w", day, err)
 		}
@@ -63,7 +64,7 @@ func (p *Pipeline) plan(ctx context.Context, epoch int64) error {
 
 // pass has days go by without reports while they are off, so that they are not made
 // up for later.
-func (p *Pipeline) pass(ctx context.Context, epoch int64, day Day) error {
+func (p *Pipeline) pass(ctx context.Context, epoch int64, day memory.Day) error {
 	if p.passed == day {
 		return nil
 	}
@@ -76,7 +77,7 @@ func (p *Pipeline) pass(ctx context.Context, epoch int64, day Day) error {
 
 // spread counts the domains of each day and gives their reports, all together, one
 // stretch of time to leave in.
-func (p *Pipeline) spread(ctx context.Context, first, last Day) (totals []int, due func() time.Time, err error) {
+func (p *Pipeline) spread(ctx context.Context, first, last memory.Day) (totals []int, due func() time.Time, err error) {
 	all := 0
 	for day := first; day <= last; day++ {
 		n, err := p.store.CountDomains(ctx, day)
@@ -91,7 +92,7 @@ func (p *Pipeline) spread(ctx context.Context, first, last Day) (totals []int, d
 }
 
 // buildDay makes and stores the reports on one day that are not made yet.
-func (p *Pipeline) buildDay(ctx context.Context, epoch int64, c *Config, day Day, total int, due func() time.Time) error {
+func (p *Pipeline) buildDay(ctx context.Context, epoch int64, c *Config, day memory.Day, total int, due func() time.Time) error {
 	if total == 0 {
 		return nil
 	}
@@ -160,7 +161,7 @@ func (p *Pipeline) buildInto(ctx context.Context, b *builder, batch *batch, doma
 
 // newBuilder fails with ErrRequest where the settings do not say who reports; other
 // errors are the store's.
-func (p *Pipeline) newBuilder(ctx context.Context, c *Config, day Day) (*builder, error) {
+func (p *Pipeline) newBuilder(ctx context.Context, c *Config, day memory.Day) (*builder, error) {
 	receiver, err := c.receiver()
 	switch {
 	case err != nil:

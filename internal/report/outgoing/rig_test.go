@@ -215,7 +215,7 @@ func (r *rig) loadFrom(journal string, tallies ...memory.Tally) {
 
 // tally is mail of a domain on a day.
 func tally(day, domain, record string, row report.Row) memory.Tally {
-	d, err := outgoing.ParseDay(day)
+	d, err := memory.ParseDay(day)
 	if err != nil {
 		panic(err)
 	}
@@ -236,7 +236,7 @@ func tally(day, domain, record string, row report.Row) memory.Tally {
 		}
 	}
 	return memory.Tally{
-		Day: int64(d), PolicyDomain: dns.MustParse(domain), Record: record, Row: string(row.AppendKey(nil)),
+		Day: d, PolicyDomain: dns.MustParse(domain), Record: record, Row: string(row.AppendKey(nil)),
 		Failed: row.DKIM == report.VerdictFail && row.SPF == report.VerdictFail, Count: count, Last: d.Begin().Unix() + 1,
 	}
 }

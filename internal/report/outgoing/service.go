@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"dmarcd/internal/dns"
+	"dmarcd/internal/memory"
 )
 
 // Names of the operations of a Service, for whoever carries them to another process.
@@ -56,11 +57,11 @@ type (
 	}
 	// ShowRequest names a report by its ID, its Report-ID or its domain and day.
 	ShowRequest struct {
-		ID       int64  `json:"id,omitempty"`
-		ReportID string `json:"report_id,omitempty"`
-		Domain   string `json:"domain,omitempty"`
-		Day      *Day   `json:"day,omitempty"`
-		Content  bool   `json:"content,omitempty"`
+		ID       int64       `json:"id,omitempty"`
+		ReportID string      `json:"report_id,omitempty"`
+		Domain   string      `json:"domain,omitempty"`
+		Day      *memory.Day `json:"day,omitempty"`
+		Content  bool        `json:"content,omitempty"`
 	}
 	// Shown is a report and its file: compressed by gzip or, of a failure report, the
 	// mail with stand-ins for its destination.
@@ -70,8 +71,8 @@ type (
 	}
 	// SendRequest names a domain and day; nil for yesterday.
 	SendRequest struct {
-		Domain string `json:"domain"`
-		Day    *Day   `json:"day,omitempty"`
+		Domain string      `json:"domain"`
+		Day    *memory.Day `json:"day,omitempty"`
 	}
 	// Sending is a report that was queued.
 	Sending struct {
@@ -174,7 +175,7 @@ func stateNames() string {
 func (v service) Show(ctx context.Context, r ShowRequest) (Shown, error) {
 	id := r.ID
 	if id == 0 {
-		var day Day
+		var day memory.Day
 		if r.Day != nil {
 			day = *r.Day
 		} else if r.ReportID == "" {
@@ -227,11 +228,11 @@ func (v service) Send(ctx context.Context, r SendRequest) (Sending, error) {
 		return Sending{}, say(ErrRequest, "%q is no domain", shorten(r.Domain, 260))
 	}
 	now := v.p.now().UTC()
-	day := DayOf(now) - 1
+	day := memory.DayOf(now) - 1
 	if r.Day != nil {
 		day = *r.Day
 	}
-	if day >= DayOf(now) {
+	if day >= memory.DayOf(now) {
 		return Sending{}, say(ErrRequest, "%s is not over yet; a report tells of a whole UTC day", day)
 	}
 	id, err := v.p.store.Find(ctx, domain.String(), day, "")
@@ -286,12 +287,12 @@ func (v service) again(ctx context.Context, id int64, now time.Time) (Sending, e
 }
 
 // make closes the day and makes one report; false if somebody else just did.
-func (v service) make(ctx context.Context, domain dns.Name, day Day, now time.Time) (bool, error) {
+func (v service) make(ctx context.Context, domain dns.Name, day memory.Day, now time.Time) (bool, error) {
 	b, err := v.p.newBuilder(ctx, v.p.current(), day)
 	if err != nil {
 		return false, err
 	}
-	if _, err := v.p.store.CloseDays(ctx, ByHand, day, DayOf(now)); err != nil {
+	if _, err := v.p.store.CloseDays(ctx, ByHand, day, memory.DayOf(now)); err != nil {
 		return false, err
 	}
 	r, err := b.build(ctx, domain)

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"dmarcd/internal/memory"
 	"dmarcd/internal/report/outgoing"
 )
 
@@ -47,7 +48,7 @@ func TestUnsuppressOld(t *testing.T) {
 func TestWords(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
 		service, ctx := r.p.Service(), t.Context()
-		day := outgoing.DayOf(today) - 1
+		day := memory.DayOf(today) - 1
 		now := day + 1
 		for _, c := range []struct {
 			do   func() error

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"dmarcd/internal/dns"
+	"dmarcd/internal/memory"
 )
 
 // ErrNotFound is wrapped by a Store where there is no such report or delivery.
@@ -27,21 +28,21 @@ type Source interface {
 	// next open day. A day that is closed although it has not ended by now's day,
 	// because a clock was wrong, is opened again. A report that was made on it stays
 	// the only one: what is counted of its domain goes into the next day without.
-	CloseDays(ctx context.Context, epoch int64, through, today Day) (Progress, error)
+	CloseDays(ctx context.Context, epoch int64, through, today memory.Day) (Progress, error)
 	// Built notes that all reports up to day have been made, or are not to be. Before
 	// the first closing of days it does nothing.
-	Built(ctx context.Context, epoch int64, day Day) error
+	Built(ctx context.Context, epoch int64, day memory.Day) error
 	// CountDomains counts the policy domains with tallies of a day.
-	CountDomains(ctx context.Context, day Day) (int, error)
+	CountDomains(ctx context.Context, day memory.Day) (int, error)
 	// Domains gives those that come after a name, in the order of names. There are
 	// fewer than limit only at the end.
-	Domains(ctx context.Context, day Day, after dns.Name, limit int) ([]DomainDay, error)
+	Domains(ctx context.Context, day memory.Day, after dns.Name, limit int) ([]DomainDay, error)
 	// Policies gives the policy records that a domain had on a day, the one seen
 	// last first, up to limit, and how many there were.
-	Policies(ctx context.Context, day Day, domain dns.Name, limit int) ([]PolicySeen, int, error)
+	Policies(ctx context.Context, day memory.Day, domain dns.Name, limit int) ([]PolicySeen, int, error)
 	// Rows gives rows of a domain and day, each once, in an order that stays, after
 	// a cursor that is 0 at first; failed leaves out those with an aligned pass.
-	Rows(ctx context.Context, day Day, domain dns.Name, failed bool, after int64, limit int) ([]Counted, error)
+	Rows(ctx context.Context, day memory.Day, domain dns.Name, failed bool, after int64, limit int) ([]Counted, error)
 }
 
 // Queue keeps reports and their deliveries.
@@ -68,7 +69,7 @@ type Archive interface {
 	List(ctx context.Context, f Filter) ([]Report, error) // the newest first
 	Report(ctx context.Context, id int64) (Report, error)
 	// Find gives the ID of the report of a domain and day, or with a Report-ID.
-	Find(ctx context.Context, domain string, day Day, reportID string) (int64, error)
+	Find(ctx context.Context, domain string, day memory.Day, reportID string) (int64, error)
 	// Requeue makes deliveries due now that are final, or due later. An error may
 	// come after some of them; the number tells how many.
 	Requeue(ctx context.Context, r Requeue) (int, error)
@@ -95,10 +96,10 @@ type Store interface {
 
 // Progress is how far the days are closed and reported.
 type Progress struct {
-	Closed Day // nothing is counted into this day and those before it
-	Built  Day // the reports on this day and those before it were made
+	Closed memory.Day // nothing is counted into this day and those before it
+	Built  memory.Day // the reports on this day and those before it were made
 
-	Reopened Day // the last of the days that were just opened again; 0 if none were
+	Reopened memory.Day // the last of the days that were just opened again; 0 if none were
 }
 
 // DomainDay is a policy domain with tallies of a day.

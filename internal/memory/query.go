@@ -1,0 +1,56 @@
+package memory
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"dmarcd/internal/dns"
+)
+
+// Reader is what is remembered, as it is asked. Each method may be used by several
+// goroutines at once.
+type Reader interface {
+	// Find gives the messages with a queue id or a message-id (with or without its
+	// brackets), newest first, with their traces; none is no error.
+	Find(ctx context.Context, id string, limit int) ([]Record, error)
+	// Search gives messages, newest first, without their traces.
+	Search(ctx context.Context, q Query) (Page, error)
+	// Records gives the messages from since to before until, oldest first and
+	// without their traces, to yield, which may keep them; an error of yield ends it
+	// and is returned. A zero time is no bound.
+	Records(ctx context.Context, since, until time.Time, yield func(*Record) error) error
+	// Count says how many messages Records would give, as nearly as is known quickly.
+	Count(ctx context.Context, since, until time.Time) (int64, error)
+}
+
+// Query says which messages to search for: those that meet all that is set. The
+// zero Query is all messages.
+type Query struct {
+	QueueID   string
+	MessageID string       // with or without brackets
+	Domain    dns.Name     // of the author, the envelope sender or a recipient
+	Client    netip.Prefix // the client's network, or its address as one
+	// Recipients restricts the search to mail for any of these domains. It serves
+	// users who may see no others. nil is no restriction, an empty list finds nothing.
+	Recipients []dns.Name
+	Action     string // what was done
+	Result     string // what DMARC found; "-" for mail that it did not run on
+	Since      time.Time
+	Until      time.Time     // before this
+	Before     int64         // only keys smaller than this: Next of the page before; 0 for the first page
+	Limit      int           // at most 10,000; 0 for 100
+	Within     time.Duration // the search stops after this time, at the end of a day of mail; 0 is no bound
+}
+
+// Found is a message as it was found.
+type Found struct {
+	Key    int64 // names the message for ever; a later message has a greater one
+	Record *Record
+}
+
+// Page is what a search gives.
+type Page struct {
+	Found []Found // newest first; may be fewer than the limit where the time was over
+	Next  int64   // Query.Before of the page after this one; 0 if there is none
+}
