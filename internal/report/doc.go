@@ -8,7 +8,7 @@
 // appendix A, and a report for which none can be made is an error. What we read
 // is bounded and lenient: reports of RFC 7489, of its drafts and of RFC 9990 are
 // taken with the faults they have in the wild, and each leniency is told in a
-// [Warning].
+// [Note], with what was sent kept beside what it was read as.
 //
 // Texts that come from the network (selectors, domains, comments) are tidied on
 // the way out, into a file or into a row's key: octets that are no UTF-8 become
@@ -25,8 +25,8 @@
 //   - The policy override types forwarded and sampled_out of RFC 7489 and the
 //     scope helo are read and kept; they have no place in a report of RFC 9990,
 //     so they are never written.
-//   - Where several SPF results stand in one record (RFC 7489 allowed it), the
-//     one for MAIL FROM is kept.
+//   - Where several SPF results stand in one record (RFC 7489 allowed it), all
+//     are kept, and the one for MAIL FROM is the row's.
 //   - DTDs are refused, as are their entities.
 //   - Failure reports hold a redacted header only, never a body.
 package report

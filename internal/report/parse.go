@@ -1,167 +1,254 @@
 package report
 
 import (
+	"bytes"
 	"compress/gzip"
-	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 )
 
-// Parse reads an aggregate report of RFC 9990, RFC 7489 or one of its drafts. It
-// takes what can be understood: any namespace, any order, words in any case,
-// faults in numbers and times, broken markup; what it put right it tells in the
-// warnings, which come with an error too. A record that cannot be understood is
-// left out with a warning of the kind WarnRecord. A report without one good
-// record, without a policy domain or a period, a file that ends within a record
-// and one over a limit are errors. Entities other than the five of XML are not
-// expanded, and a DTD is refused.
+// Parse reads an aggregate report of RFC 9990, RFC 7489 or one of its drafts and
+// gives each record to yield as it comes, so that memory stays flat. An error of
+// yield ends the reading and is returned as it is. yield may be nil; a record is
+// the receiver's to keep.
 //
-// All texts are tidied and bounded as WriteXML does it, and domains are in
-// A-label form where they are domains.
-func Parse(r io.Reader, limits Limits) (*Report, []Warning, error) {
+// It takes what can be understood: any namespace, any order, words in any case,
+// faults in numbers and times, broken markup. What it put right it tells in the
+// notes, and a value that was read as another is kept beside it. A record that
+// cannot be understood is quarantined alone. A report without mail has no record
+// and is no error. A report all of whose records are quarantined, one without a
+// policy domain or a period, a file that ends within a record and one over a
+// limit are errors; then Received holds what was read until there, and what was
+// yielded is of no use. Entities but those of HTML are not expanded, and a DTD is
+// refused.
+func Parse(r io.Reader, limits Limits, yield func(*Record) error) (*Received, error) {
 	limits = limits.filled()
-	p := &parser{limits: limits, src: newCleaner(r, limits)}
-	p.warn.most = limits.Warnings
-	p.dec = xml.NewDecoder(p.src)
-	p.dec.Strict = false
-	p.dec.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil } // the cleaner has seen to it
+	src := newSource(r, limits.Bytes)
+	p := &parser{limits: limits, src: src, scan: newScanner(src, limits.Text), yield: yield}
+	p.notes.most = limits.Notes
+	p.texts = make(map[string]string)
+	p.domains = make(map[string]domainRead)
 	err := p.document()
-	if p.src.odd != "" {
-		p.warn.add(WarnCharset, "charset "+shown(p.src.odd)+" is not known, read as UTF-8", 0)
+	if src.odd != "" {
+		p.note(Note{Kind: NoteCharset, Value: src.odd})
 	}
-	if p.src.repaired > 0 {
-		p.warn.add(WarnMarkup, "octets that are no text or begin no tag were replaced", 0)
+	if src.repaired > 0 {
+		p.note(Note{Kind: NoteCharacter})
+	}
+	if p.scan.broken > 0 {
+		p.note(Note{Kind: NoteMarkup, Value: "tags that have no end"})
 	}
 	if err == nil {
 		err = p.finish()
 	}
-	if err != nil {
-		return nil, p.warn.list(), err
-	}
-	return &p.report, p.warn.list(), nil
+	p.out.Notes = p.notes.list()
+	return &p.out, err
 }
 
-// ParseGzip is Parse for a file compressed by gzip. It reads one member and
-// leaves what follows it.
-func ParseGzip(r io.Reader, limits Limits) (*Report, []Warning, error) {
+// ParseGzip is Parse for a file compressed by gzip: all of its members (RFC 1952
+// section 2.2).
+func ParseGzip(r io.Reader, limits Limits, yield func(*Record) error) (*Received, error) {
 	z, err := gzip.NewReader(r)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrNotReport, err)
+		return &Received{}, fmt.Errorf("%w: %w", ErrNotReport, err)
 	}
-	z.Multistream(false)
-	return Parse(z, limits)
+	return Parse(z, limits, yield)
 }
 
 // parser walks down the elements, one function for each of them.
 type parser struct {
-	dec    *xml.Decoder
-	src    *cleaner
+	scan   *scanner
+	src    *source
 	limits Limits
-	warn   warnings
+	notes  notes
+	yield  func(*Record) error
 
-	open     []xml.Name // elements, their prefixes not resolved
-	closing  int        // of these, how many end now
-	unclosed bool       // a record was ended by the end of something around it
+	open     []node
+	spaces   []binding // namespaces in force
+	closing  int       // of the open elements, how many end now
+	held     token     // a start that comes after those ends, if it has a name
+	unclosed bool      // a record was ended by something else than its end
 
-	report   Report
-	prefix   string // of feedback
-	space    string // namespace of feedback
-	version  bool
+	out      Received
 	new      bool // it has elements of RFC 9990
 	records  int  // met so far
 	inRecord bool
+
+	recordSent *[]Sent           // of the present record
+	texts      map[string]string // short texts, each once
+	domains    map[string]domainRead
+	scratch    []byte
 }
 
-// document finds feedback and reads it.
+// node is an open element.
+type node struct {
+	prefix, name string
+	element      *element // nil for one that is not ours
+	spaces       int      // length of parser.spaces without its own
+}
+
+// document finds feedback and reads it. What follows it is passed over.
 func (p *parser) document() error {
 	for {
 		t, err := p.next()
 		if err != nil {
-			if errors.Is(err, ErrTruncated) || errors.Is(err, ErrSyntax) {
-				return fmt.Errorf("%w: no element feedback", ErrNotReport)
+			if errors.Is(err, ErrTruncated) {
+				return fmt.Errorf("%w: no element feedback%s", ErrNotReport, p.beginning())
 			}
 			return err
 		}
-		if start, ok := t.(xml.StartElement); ok && strings.EqualFold(start.Name.Local, "feedback") {
-			p.prefix, p.space = start.Name.Space, declared(start)
+		if t.kind == startToken && t.name == "feedback" {
+			top := &p.open[len(p.open)-1]
+			top.element = feedbackElement
+			p.out.Namespace, _ = p.resolve(t.prefix)
 			break
 		}
 	}
 	err := p.feedback()
 	if errors.Is(err, ErrTruncated) && !p.inRecord && p.records > 0 {
-		p.warn.add(WarnTruncated, "the end of the file is missing", 0)
+		p.note(Note{Kind: NoteTruncated})
 		return nil
 	}
 	return err
 }
 
-// next is the next token of interest: a start, an end or text. It keeps the
-// stack of open elements and so gives an end for each start, whatever the file
-// does: an end closes what is open within its element, and one of nothing open is
-// passed over. The decoder's own repair breaks on namespaces. DTDs are refused.
-func (p *parser) next() (xml.Token, error) {
+// beginning shows what a short file holds that is no report, such as "unused".
+func (p *parser) beginning() string {
+	const short = 200
+	if p.src.pos == 0 && len(p.src.buf) == 0 {
+		return "; the file is empty"
+	}
+	if text := bytes.TrimSpace(p.src.buf); len(text) < short && p.src.line < 10 {
+		return "; the file holds " + shown(string(text))
+	}
+	return ""
+}
+
+// next is the next token of interest. It keeps the stack of open elements and so
+// gives an end for each start, whatever the file does: an end closes what is open
+// within its element, one of nothing open is passed over, and the start of an
+// element that can only stand further up closes what lies between.
+func (p *parser) next() (token, error) {
 	for {
 		if p.closing > 0 {
 			return p.pop(), nil
 		}
-		t, err := p.dec.RawToken()
-		if err != nil {
-			return nil, p.trouble(err)
+		var t token
+		if p.held.name != "" {
+			t, p.held = p.held, token{}
+		} else {
+			var err error
+			if t, err = p.scan.next(); err != nil {
+				return token{}, p.trouble(err)
+			}
 		}
-		switch t := t.(type) {
-		case xml.StartElement:
-			if p.open = append(p.open, t.Name); len(p.open) > p.limits.Depth {
-				return nil, fmt.Errorf("%w: elements more than %d deep", ErrTooLarge, p.limits.Depth)
+		switch t.kind {
+		case startToken:
+			if n := p.displaced(&t); n > 0 {
+				p.markup("an element has no end")
+				p.closing, p.held = n, t
+				p.held.attrs, p.held.raw = bytes.Clone(t.attrs), bytes.Clone(t.raw)
+				continue
 			}
-			return t, nil
-		case xml.EndElement:
-			p.closing = p.within(t.Name)
+			if p.inLeaf() {
+				return t, nil
+			}
+			return t, p.push(&t)
+		case endToken:
+			p.closing = p.within(t.prefix, t.name)
+			if p.closing == 0 && p.inLeaf() {
+				return t, nil
+			}
 			if p.closing != 1 {
-				p.warn.add(WarnMarkup, "elements that do not match their ends", p.row())
+				p.markup("elements do not match their ends")
 			}
-		case xml.CharData:
+		default:
 			return t, nil
-		case xml.Directive:
-			return nil, fmt.Errorf("%w: it has a DTD", ErrNotReport)
 		}
 	}
 }
 
+func (p *parser) push(t *token) error {
+	if len(p.open) >= p.limits.Depth {
+		return fmt.Errorf("%w: elements more than %d deep in line %d", ErrTooLarge, p.limits.Depth, t.line)
+	}
+	n := node{prefix: t.prefix, name: t.name, spaces: len(p.spaces)}
+	p.declare(t.attrs)
+	if parent := p.top(); parent != nil && parent.children != nil && !p.foreign(t.prefix) {
+		if n.element = parent.children[t.name]; n.element == nil && parent.section && t.name != "extension" {
+			n.element = parent
+		}
+	}
+	p.open = append(p.open, n)
+	if t.empty {
+		p.closing = 1
+	}
+	return nil
+}
+
+// top is the innermost open element, nil for one that is not ours.
+func (p *parser) top() *element {
+	if len(p.open) == 0 {
+		return nil
+	}
+	return p.open[len(p.open)-1].element
+}
+
+func (p *parser) inLeaf() bool {
+	top := p.top()
+	return top != nil && top.children == nil
+}
+
+// displaced counts the open elements that must end before a start, as it cannot
+// stand in them but in one around them.
+func (p *parser) displaced(t *token) int {
+	top := p.top()
+	if top == nil || top.children[t.name] != nil || p.foreign(t.prefix) || bytes.Contains(t.attrs, []byte("xmlns")) {
+		return 0
+	}
+	for i := len(p.open) - 2; i >= 0; i-- {
+		if e := p.open[i].element; e != nil && e.children[t.name] != nil {
+			return len(p.open) - 1 - i
+		}
+	}
+	return 0
+}
+
 // within counts the open elements that an end of that name closes; 0 for none.
-func (p *parser) within(name xml.Name) int {
+func (p *parser) within(prefix, name string) int {
 	for i := len(p.open) - 1; i >= 0; i-- {
-		if p.open[i].Space == name.Space && strings.EqualFold(p.open[i].Local, name.Local) {
+		if p.open[i].name == name && p.open[i].prefix == prefix {
 			return len(p.open) - i
 		}
 	}
 	return 0
 }
 
-func (p *parser) pop() xml.EndElement {
+func (p *parser) pop() token {
 	p.closing--
 	last := p.open[len(p.open)-1]
 	p.open = p.open[:len(p.open)-1]
-	if p.closing > 0 && strings.EqualFold(last.Local, "record") {
+	p.spaces = p.spaces[:last.spaces]
+	if last.element != nil && last.name == "record" && (p.closing > 0 || p.held.name != "") {
 		p.unclosed = true
 	}
-	return xml.EndElement{Name: last}
+	return token{kind: endToken, prefix: last.prefix, name: last.name}
 }
 
-// trouble tells apart: the file ends, the source fails, the file is broken.
+// trouble tells apart: the file ends, the source fails.
 func (p *parser) trouble(err error) error {
-	switch told := p.src.told; {
-	case errors.Is(told, io.EOF):
+	switch {
+	case errors.Is(err, io.EOF):
 		return ErrTruncated
-	case told != nil:
-		return fmt.Errorf("report: reading the file: %w", told)
+	case errors.Is(err, ErrTooLarge), errors.Is(err, ErrNotReport):
+		return err
 	}
-	return fmt.Errorf("%w: %s", ErrSyntax, shown(err.Error()))
+	return fmt.Errorf("report: reading the file: %w", err)
 }
 
-// feedback reads the root. An element that is not known is entered, not
-// skipped: some reports wrap theirs, or leave one open.
+// feedback reads the root.
 func (p *parser) feedback() error {
 	base := len(p.open)
 	for {
@@ -169,79 +256,54 @@ func (p *parser) feedback() error {
 		if err != nil {
 			return err
 		}
-		switch t := t.(type) {
-		case xml.EndElement:
-			if len(p.open) < base {
-				return nil
-			}
-		case xml.StartElement:
-			if err := p.section(t); err != nil {
+		switch {
+		case t.kind == endToken && len(p.open) < base:
+			return nil
+		case t.kind == startToken:
+			if err := p.section(&t); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-func (p *parser) section(t xml.StartElement) error {
-	if p.foreign(t) {
+func (p *parser) section(t *token) error {
+	e := p.top()
+	switch {
+	case e == nil:
 		return p.skip()
+	case e.section: // not known: what is in it may be
+		return nil
 	}
-	switch lower(t.Name.Local) {
+	switch e.name {
 	case "version":
-		text, err := p.text()
-		p.version = text != ""
-		return err
+		return p.into(&p.out.Version, maxName)
 	case "report_metadata":
-		return p.metadata()
+		return p.children(p.metadata)
 	case "policy_published":
-		return p.policy()
+		return p.children(p.policy)
 	case "record":
-		return p.record()
-	case "extension":
-		return p.skip()
+		return p.record(t.line)
 	}
-	return nil
+	return p.skip()
 }
 
-// foreign tells elements of an extension (RFC 9990 section 5). Outside the
-// namespace of RFC 9990 nothing can be told from it.
-func (p *parser) foreign(t xml.StartElement) bool {
-	if p.space != namespace {
-		return false
-	}
-	if t.Name.Space != p.prefix {
-		return true
-	}
-	space := declared(t)
-	return space != "" && space != namespace
-}
-
-// declared is the namespace that an element declares for itself; "" for none.
-func declared(t xml.StartElement) string {
-	for _, a := range t.Attr {
-		if a.Name.Space == "xmlns" && a.Name.Local == t.Name.Space || a.Name.Space == "" && a.Name.Local == "xmlns" && t.Name.Space == "" {
-			return strings.TrimSpace(a.Value)
-		}
-	}
-	return ""
-}
-
-// children calls each for every element within the present one, by its name in
-// lower case; each must read it to its end.
+// children calls each for every element within the present one that belongs
+// there, by its name; each must read it to its end.
 func (p *parser) children(each func(name string) error) error {
 	for {
 		t, err := p.next()
 		if err != nil {
 			return err
 		}
-		switch t := t.(type) {
-		case xml.EndElement:
+		switch t.kind {
+		case endToken:
 			return nil
-		case xml.StartElement:
-			if p.foreign(t) {
+		case startToken:
+			if p.top() == nil {
 				err = p.skip()
 			} else {
-				err = each(lower(t.Name.Local))
+				err = each(t.name)
 			}
 			if err != nil {
 				return err
@@ -259,72 +321,65 @@ func (p *parser) skip() error {
 	return nil
 }
 
-// text is all text within the present element, tidied.
-func (p *parser) text() (string, error) {
-	var first string
-	var more []byte
-	for base := len(p.open); len(p.open) >= base; {
-		t, err := p.next()
-		if err != nil {
-			return "", err
-		}
-		data, ok := t.(xml.CharData)
-		switch {
-		case !ok:
-		case first == "" && more == nil:
-			first = string(data)
-		default:
-			if more == nil {
-				more = []byte(first)
-			}
-			more = append(more, data...)
-			if len(more) > p.limits.Text {
-				return "", fmt.Errorf("%w: a text of over %d octets", ErrTooLarge, p.limits.Text)
-			}
-		}
-	}
-	if more != nil {
-		first = string(more)
-	}
-	return tidy(first, p.limits.Text), nil
-}
-
-// into reads the text of an element, of at most so many octets.
-func (p *parser) into(to *string, most int) error {
-	text, err := p.text()
-	if err != nil {
-		return err
-	}
-	if len(text) > most {
-		p.warn.add(WarnCut, "a text of over "+fmt.Sprint(most)+" octets was cut", p.row())
-		text = tidy(text, most)
-	}
-	*to = text
-	return nil
-}
-
-// row is the number of the record being read, 0 outside.
-func (p *parser) row() int {
+func (p *parser) note(n Note) {
 	if p.inRecord {
-		return p.records
+		n.Record = p.records
 	}
-	return 0
+	n.Value = tidy(n.Value, mostShown)
+	p.notes.add(n)
 }
 
-// lower avoids allocating for names that are lower-case, as most are.
-func lower(s string) string {
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; 'A' <= c && c <= 'Z' || c >= 0x80 {
-			return strings.ToLower(s)
+func (p *parser) markup(how string) { p.note(Note{Kind: NoteMarkup, Value: how}) }
+
+// binding is a namespace declared.
+type binding struct{ prefix, space string }
+
+// declare takes the namespaces of a start (Namespaces in XML 1.0 section 3).
+func (p *parser) declare(attrs []byte) {
+	for {
+		i := bytes.Index(attrs, []byte("xmlns"))
+		if i < 0 {
+			return
+		}
+		name, value, found := bytes.Cut(attrs[i+len("xmlns"):], []byte("="))
+		if value = bytes.TrimLeft(value, " \t\r\n"); !found || len(value) == 0 || value[0] != '"' && value[0] != '\'' {
+			return
+		}
+		text, rest, _ := bytes.Cut(value[1:], value[:1])
+		attrs = rest
+		prefix := strings.ToLower(string(bytes.TrimPrefix(bytes.TrimSpace(name), []byte(":"))))
+		p.spaces = append(p.spaces, binding{prefix: prefix, space: tidy(string(text), maxName)})
+	}
+}
+
+// resolve is the namespace of a prefix, and whether one was declared.
+func (p *parser) resolve(prefix string) (string, bool) {
+	for i := len(p.spaces) - 1; i >= 0; i-- {
+		if p.spaces[i].prefix == prefix {
+			return p.spaces[i].space, true
 		}
 	}
-	return s
+	return "", false
 }
+
+// foreign tells elements of an extension (RFC 9990 section 5): those of another
+// namespace than feedback. A schema that is left open around the rest is none;
+// neither are elements of no namespace, nor, in reports without a namespace,
+// those with a prefix that is not declared.
+func (p *parser) foreign(prefix string) bool {
+	const schema, old = "http://www.w3.org/2001/XMLSchema", "http://dmarc.org/dmarc-xml/"
+	space, declared := p.resolve(prefix)
+	if !declared && prefix != "" {
+		return p.out.Namespace == namespace
+	}
+	return space != "" && space != p.out.Namespace && space != namespace && space != schema && !strings.HasPrefix(space, old)
+}
+
+const mostShown = 60
 
 // shown is a piece of the file for a warning or an error.
 func shown(s string) string {
-	const most = 60
-	if cut := tidy(s, most); len(cut) < len(s) {
+	if cut := tidy(s, mostShown); len(cut) < len(s) {
 		return fmt.Sprintf("%q…", cut)
 	}
 	return fmt.Sprintf("%q", s)

@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"dmarcd/internal/dns"
 )
 
 // The words of the head, the absent one first.
@@ -17,98 +15,95 @@ var (
 	alignments  = [...]Alignment{"", AlignmentRelaxed, AlignmentStrict}
 )
 
-func (p *parser) metadata() error {
-	m := &p.report.Metadata
-	return p.children(func(name string) error {
-		switch name {
-		case "org_name":
-			return p.into(&m.OrgName, maxContact)
-		case "email":
-			return p.into(&m.Email, maxContact)
-		case "extra_contact_info":
-			return p.into(&m.ExtraContact, maxComment)
-		case "report_id":
-			err := p.into(&m.ReportID, maxContact)
-			m.ReportID = strings.TrimSpace(strings.Trim(m.ReportID, "<>"))
-			return err
-		case "date_range":
-			return p.dateRange()
-		case "error":
-			return p.metadataError()
-		case "generator":
-			p.new = true
-			return p.into(&m.Generator, maxName)
-		}
-		return p.skip()
-	})
+// maxKept is the longest free text that is kept, in octets.
+const maxKept = 2048
+
+func (p *parser) metadata(name string) error {
+	m := &p.out.Metadata
+	switch name {
+	case "org_name":
+		return p.into(&m.OrgName, maxKept)
+	case "email":
+		return p.into(&m.Email, maxKept)
+	case "extra_contact_info":
+		return p.into(&m.ExtraContact, maxKept)
+	case "report_id":
+		return p.into(&m.ReportID, maxKept)
+	case "date_range":
+		return p.children(p.dateRange)
+	case "error":
+		return p.metadataError()
+	case "generator":
+		p.new = true
+		return p.into(&m.Generator, maxName)
+	}
+	return p.skip()
 }
 
 // metadataError joins several errors, which RFC 7489 allowed.
 func (p *parser) metadataError() error {
 	var text string
-	if err := p.into(&text, maxError); err != nil || text == "" {
+	if err := p.into(&text, maxKept); err != nil || text == "" {
 		return err
 	}
-	m := &p.report.Metadata
+	m := &p.out.Metadata
 	if m.Error != "" {
-		if p.space == namespace {
-			p.warn.add(WarnExtra, "several elements error", 0)
+		if p.out.Namespace == namespace {
+			p.note(Note{Kind: NoteExtra, Where: "error"})
 		}
 		text = m.Error + "; " + text
 	}
-	m.Error = tidy(text, maxError)
+	m.Error = strings.ToValidUTF8(text[:min(len(text), maxKept)], "")
 	return nil
 }
 
-func (p *parser) dateRange() error {
-	m := &p.report.Metadata
-	return p.children(func(name string) error {
-		switch name {
-		case "begin":
-			return p.time(&m.Begin)
-		case "end":
-			return p.time(&m.End)
-		}
-		return p.skip()
-	})
+func (p *parser) dateRange(name string) error {
+	switch name {
+	case "begin":
+		return p.time(&p.out.Metadata.Begin)
+	case "end":
+		return p.time(&p.out.Metadata.End)
+	}
+	return p.skip()
 }
 
 // time reads seconds since 1970. Fractions, milliseconds and written dates are
 // seen in the wild.
 func (p *parser) time(to *time.Time) error {
-	text, err := p.text()
-	if err != nil || text == "" {
+	where := p.where()
+	b, err := p.text()
+	if err != nil || len(b) == 0 {
 		return err
 	}
 	const (
 		milliseconds = 1e11         // seconds beyond it are in the year 5138
 		latest       = 253402300799 // the end of the year 9999
 	)
-	v, exact := number(text)
+	v, exact := number(string(b))
 	switch {
 	case v > milliseconds && v/1000 <= latest:
 		v /= 1000
 		exact = false
 	case v < 0 || v > latest:
-		return p.writtenTime(text, to)
-	}
-	if !exact {
-		p.warn.add(WarnTime, "time written as "+shown(text), 0)
+		p.writtenTime(where, b, to)
+		return nil
 	}
 	*to = time.Unix(int64(v), 0).UTC()
+	if !exact {
+		p.odd(NoteTime, where, b, to.Format(time.RFC3339))
+	}
 	return nil
 }
 
-func (p *parser) writtenTime(text string, to *time.Time) error {
+func (p *parser) writtenTime(where place, b []byte, to *time.Time) {
 	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04:05", "2006-01-02T15:04:05", "2006-01-02"} {
-		if t, err := time.Parse(layout, text); err == nil && t.Year() >= 1970 {
-			p.warn.add(WarnTime, "time written as "+shown(text), 0)
+		if t, err := time.Parse(layout, string(b)); err == nil && t.Year() >= 1970 {
 			*to = t.UTC()
-			return nil
+			p.odd(NoteTime, where, b, to.Format(time.RFC3339))
+			return
 		}
 	}
-	p.warn.add(WarnTime, shown(text)+" is no time", 0)
-	return nil
+	p.odd(NoteTime, where, b, "")
 }
 
 // number reads a whole number, and says whether it was written as one. A
@@ -125,39 +120,36 @@ func number(s string) (v float64, exact bool) {
 	return math.Trunc(f), false
 }
 
-func (p *parser) policy() error {
-	pol := &p.report.Policy
-	return p.children(func(name string) error {
-		switch name {
-		case "domain":
-			return p.domain(&pol.Domain)
-		case "discovery_method":
-			p.new = true
-			return oneWord(p, &pol.Discovery, discoveries[:], nil)
-		case "p":
-			return p.policyWord(&pol.P)
-		case "sp":
-			return p.policyWord(&pol.SP)
-		case "np":
-			return p.policyWord(&pol.NP)
-		case "adkim":
-			return p.alignment(&pol.ADKIM)
-		case "aspf":
-			return p.alignment(&pol.ASPF)
-		case "fo":
-			return p.into(&pol.FO, maxName)
-		case "testing":
-			p.new = true
-			text, err := p.text()
-			pol.Testing = strings.HasPrefix(strings.ToLower(text), "y")
-			return err
-		}
-		return p.skip() // pct of RFC 7489 among them: it has no effect any more
-	})
-}
-
-func (p *parser) policyWord(to *Policy) error {
-	return oneWord(p, to, policies[:], nil)
+func (p *parser) policy(name string) error {
+	pol := &p.out.Policy
+	switch name {
+	case "domain":
+		return p.domain(&pol.Domain)
+	case "discovery_method":
+		p.new = true
+		return oneWord(p, &pol.Discovery, discoveries[:], nil)
+	case "p":
+		return oneWord(p, &pol.P, policies[:], nil)
+	case "sp":
+		return oneWord(p, &pol.SP, policies[:], nil)
+	case "np":
+		return oneWord(p, &pol.NP, policies[:], nil)
+	case "adkim":
+		return p.alignment(&pol.ADKIM)
+	case "aspf":
+		return p.alignment(&pol.ASPF)
+	case "fo":
+		return p.into(&pol.FO, maxName)
+	case "pct":
+		return p.into(&p.out.PCT, maxName)
+	case "testing":
+		p.new = true
+		var text string
+		err := p.into(&text, maxName)
+		pol.Testing = strings.HasPrefix(strings.ToLower(text), "y")
+		return err
+	}
+	return p.skip()
 }
 
 func (p *parser) alignment(to *Alignment) error {
@@ -172,60 +164,13 @@ func (p *parser) alignment(to *Alignment) error {
 	})
 }
 
-// oneWord reads one word of a list. An empty element is an absent one. A word in
-// other letters is told and taken; another is told, and translated by odd, which
-// may be nil and gives "" for what it does not know.
-func oneWord[W ~string](p *parser, to *W, list []W, odd func(string) W) error {
-	text, err := p.text()
-	if err != nil || text == "" {
-		return err
-	}
-	if i := code(list, W(text)); i > 0 {
-		*to = list[i]
-		return nil
-	}
-	small := strings.ToLower(text)
-	*to = list[code(list, W(small))]
-	if *to == "" && odd != nil {
-		*to = odd(small)
-	}
-	p.oddWord(text, string(*to))
-	return nil
-}
-
-func (p *parser) oddWord(text, as string) {
-	if as == "" {
-		as = "nothing"
-	}
-	p.warn.add(WarnWord, shown(text)+" is read as "+as, p.row())
-}
-
-// domain reads a domain into its A-label form.
-func (p *parser) domain(to *string) error {
-	var text string
-	if err := p.into(&text, maxName); err != nil || text == "" {
-		return err
-	}
-	n, err := dns.Parse(text)
-	if err != nil {
-		p.warn.add(WarnDomain, shown(text)+" is no domain", p.row())
-		*to = strings.ToLower(text)
-		if cut := tidy(*to, maxName); cut != *to { // some letters grow
-			*to = cut
-		}
-		return nil
-	}
-	*to = n.String()
-	return nil
-}
-
 // finish checks what a report cannot do without, and fills in what it can.
 func (p *parser) finish() error {
-	r := &p.report
+	r := &p.out
 	p.setDialect()
 	for _, v := range []struct{ name, text string }{{"org_name", r.Metadata.OrgName}, {"report_id", r.Metadata.ReportID}, {"p", string(r.Policy.P)}} {
 		if v.text == "" {
-			p.warn.add(WarnMissing, "no "+v.name, 0)
+			p.note(Note{Kind: NoteMissing, Where: v.name})
 		}
 	}
 	if err := p.period(); err != nil {
@@ -234,45 +179,54 @@ func (p *parser) finish() error {
 	if r.Policy.Domain == "" {
 		return fmt.Errorf("%w: no policy domain", ErrIncomplete)
 	}
-	if len(r.Rows) == 0 {
-		return ErrNoRows
-	}
-	for i := range r.Rows {
-		if r.Rows[i].HeaderFrom == "" {
-			r.Rows[i].HeaderFrom = r.Policy.Domain
-		}
+	if r.Records == 0 && r.Quarantined > 0 {
+		return fmt.Errorf("%w: the first of %d that cannot be read: %s", ErrNoRows, r.Quarantined, r.Faults[0].Why)
 	}
 	return nil
 }
 
 func (p *parser) setDialect() {
 	switch {
-	case p.space == namespace, p.new:
-		p.report.Dialect = DialectRFC9990
-		if p.space != namespace {
-			p.warn.add(WarnNamespace, "it has elements of RFC 9990, but not its namespace", 0)
+	case p.out.Namespace == namespace, p.new:
+		p.out.Dialect = DialectRFC9990
+		if p.out.Namespace != namespace {
+			p.note(Note{Kind: NoteNamespace})
 		}
-	case p.version:
-		p.report.Dialect = DialectRFC7489
+	case p.out.Version != "":
+		p.out.Dialect = DialectRFC7489
 	default:
-		p.report.Dialect = DialectDraft
+		p.out.Dialect = DialectDraft
 	}
 }
 
+// Periods that are told: longer than the day that RFC 9990 section 3.1.1.4 has in
+// mind, with an hour for clocks that change, and longer than is spread over days.
+const (
+	longPeriod = 25 * time.Hour
+	MaxSpread  = 31 * 24 * time.Hour
+)
+
 func (p *parser) period() error {
-	m := &p.report.Metadata
+	m := &p.out.Metadata
+	odd := func(how string) { p.note(Note{Kind: NotePeriod, Value: how}) }
 	switch {
 	case m.Begin.IsZero() && m.End.IsZero():
 		return fmt.Errorf("%w: no date_range", ErrIncomplete)
 	case m.Begin.IsZero():
-		p.warn.add(WarnTime, "no begin; the end stands for it", 0)
+		odd("no begin; the end stands for it")
 		m.Begin = m.End
 	case m.End.IsZero():
-		p.warn.add(WarnTime, "no end; the begin stands for it", 0)
+		odd("no end; the begin stands for it")
 		m.End = m.Begin
 	case m.End.Before(m.Begin):
-		p.warn.add(WarnTime, "the end is before the begin; they were changed over", 0)
+		odd("the end is before the begin; they were changed over")
 		m.Begin, m.End = m.End, m.Begin
+	}
+	switch long := m.End.Sub(m.Begin); {
+	case long > MaxSpread:
+		odd("the period is longer than 31 days, and not spread over its days")
+	case long > longPeriod:
+		odd("the period is longer than a day")
 	}
 	return nil
 }

@@ -1,18 +1,20 @@
 package report
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"strings"
 )
 
-// record reads one record. What is wrong with it costs the record, not the report.
-func (p *parser) record() error {
+// record reads one record, which begins in that line. What is wrong with it costs
+// the record, not the report.
+func (p *parser) record(line int) error {
 	if p.records++; p.records > p.limits.Rows {
 		return fmt.Errorf("%w: more than %d records", ErrTooLarge, p.limits.Rows)
 	}
-	p.inRecord, p.unclosed = true, false
-	r := recordReader{parser: p}
+	r := recordReader{parser: p, out: &Record{Number: p.records}}
+	p.inRecord, p.unclosed, p.recordSent = true, false, &r.out.Sent
 	err := p.children(func(name string) error {
 		switch name {
 		case "row":
@@ -24,34 +26,76 @@ func (p *parser) record() error {
 		}
 		return p.skip()
 	})
+	if err == nil {
+		err = r.done(line)
+	}
 	if err != nil {
 		return err
-	}
-	if r.Count == 0 && r.bad == "" {
-		r.bad = "no count"
-	}
-	if !r.SourceIP.IsValid() && r.bad == "" {
-		r.bad = "no source_ip"
-	}
-	if p.unclosed {
-		r.bad = "it has no end"
-	}
-	if r.bad != "" {
-		p.warn.add(WarnRecord, "a record was left out: "+r.bad, p.row())
-	} else {
-		if r.HeaderFrom == "" {
-			p.warn.add(WarnMissing, "no header_from; the policy domain stands for it", p.row())
-		}
-		p.report.Rows = append(p.report.Rows, r.Row)
 	}
 	p.inRecord = false
 	return nil
 }
 
 type recordReader struct {
-	Row
 	*parser
-	bad string // why the record cannot be used
+	out       *Record
+	bad       string // why the record cannot be used
+	noAddress bool   // source_ip is there and empty, or not there
+	zero      bool   // count is there and is none
+}
+
+// done yields the record, or puts it aside.
+func (r *recordReader) done(line int) error {
+	rec, out := r.out, &r.parser.out
+	none := rec.Count == 0 && r.bad == ""
+	switch {
+	case r.unclosed:
+		r.bad = "it has no end"
+	case none && (r.zero || !rec.SourceIP.IsValid()) && !r.tells():
+		out.Nothing++
+		r.note(Note{Kind: NoteNothing})
+		return nil
+	case none:
+		r.bad = "no count"
+	case r.bad == "" && !rec.SourceIP.IsValid():
+		r.bad = "no source_ip"
+	}
+	if r.bad != "" {
+		r.quarantine(line)
+		return nil
+	}
+	if rec.HeaderFrom == "" {
+		r.note(Note{Kind: NoteMissing, Where: "header_from"})
+		rec.HeaderFrom = out.Policy.Domain
+	}
+	for i := range rec.AllSPF {
+		if i == 0 || rec.AuthSPF.Scope == ScopeHelo && rec.AllSPF[i].Scope != ScopeHelo {
+			rec.AuthSPF = &rec.AllSPF[i]
+		}
+	}
+	out.Records++
+	out.Messages += rec.Count
+	if r.yield != nil {
+		return r.yield(rec)
+	}
+	return nil
+}
+
+// tells tells whether a record without address and count says anything that only
+// mail has.
+func (r *recordReader) tells() bool {
+	rec := r.out
+	return rec.SourceIP.IsValid() && !r.zero || len(rec.AuthDKIM) > 0 || len(rec.AllSPF) > 0 && !r.zero
+}
+
+func (r *recordReader) quarantine(line int) {
+	const most = 100
+	out := &r.parser.out
+	out.Quarantined++
+	r.note(Note{Kind: NoteRecord, Value: r.bad})
+	if len(out.Faults) < most {
+		out.Faults = append(out.Faults, RecordFault{Record: r.records, Line: line, Why: r.bad})
+	}
 }
 
 func (r *recordReader) rowElement(name string) error {
@@ -66,52 +110,61 @@ func (r *recordReader) rowElement(name string) error {
 	return r.skip()
 }
 
-// source reads an address; brackets and the tag of RFC 5321 section 4.1.3 are
-// taken off.
+// source reads an address. Brackets, the tag of RFC 5321 section 4.1.3 and a name
+// behind the address are taken off.
 func (r *recordReader) source() error {
-	text, err := r.text()
-	if err != nil {
+	where := r.where()
+	b, err := r.text()
+	if err != nil || len(b) == 0 {
 		return err
 	}
-	bare := strings.Trim(text, "[]")
-	if len(bare) > 5 && strings.EqualFold(bare[:5], "IPv6:") {
+	bare, _, _ := bytes.Cut(b, []byte(" "))
+	bare = bytes.Trim(bare, "[]")
+	if len(bare) > 5 && bytes.EqualFold(bare[:5], []byte("IPv6:")) {
 		bare = bare[5:]
 	}
-	ip, parseErr := netip.ParseAddr(bare)
+	ip, parseErr := netip.ParseAddr(string(bare))
 	if parseErr != nil {
-		r.bad = "source_ip is " + shown(text)
+		r.bad = "source_ip is " + shown(string(b))
 		return nil
 	}
-	r.SourceIP = ip.Unmap().WithZone("")
+	r.out.SourceIP = ip.Unmap().WithZone("")
+	if len(bare) != len(b) || ip.Is4In6() || ip.Zone() != "" {
+		r.odd(NoteAddress, where, b, r.out.SourceIP.String())
+	}
 	return nil
 }
 
 func (r *recordReader) count() error {
-	text, err := r.text()
-	if err != nil {
+	where := r.where()
+	b, err := r.text()
+	if err != nil || len(b) == 0 {
 		return err
 	}
-	const most = 1 << 50 // sums of such counts stay within 64 bits
-	v, exact := number(text)
-	if v < 1 || v > most {
-		r.bad = "count is " + shown(text)
+	const most = 1 << 40 // sums of millions of such counts stay within 64 bits
+	v, exact := number(string(b))
+	switch {
+	case v < 0 || v > most:
+		r.bad = "count is " + shown(string(b))
 		return nil
+	case v < 1:
+		r.zero = true
+		return nil
+	case !exact:
+		r.odd(NoteNumber, where, b, "")
 	}
-	if !exact {
-		r.warn.add(WarnNumber, "count written as "+shown(text), r.row())
-	}
-	r.Count = int64(v)
+	r.out.Count = int64(v)
 	return nil
 }
 
 func (r *recordReader) evaluated(name string) error {
 	switch name {
 	case "disposition":
-		return oneWord(r.parser, &r.Disposition, dispositionCodes[:], nil)
+		return oneWord(r.parser, &r.out.Disposition, dispositionCodes[:], nil)
 	case "dkim":
-		return r.verdict(&r.DKIM)
+		return r.verdict(&r.out.DKIM)
 	case "spf":
-		return r.verdict(&r.SPF)
+		return r.verdict(&r.out.SPF)
 	case "reason":
 		return r.reason()
 	}
@@ -122,66 +175,44 @@ func (r *recordReader) evaluated(name string) error {
 // there: all but pass are no aligned pass.
 func (r *recordReader) verdict(to *Verdict) error {
 	return oneWord(r.parser, to, verdictCodes[:], func(s string) Verdict {
-		if s == "hardfail" || code(resultCodes[:], Result(s)) > 0 {
+		switch s {
+		case "hardfail", "unknown", "error", "soft_fail", "temp_error", "perm_error":
+			return VerdictFail
+		}
+		if code(resultCodes[:], Result(s)) > 0 {
 			return VerdictFail
 		}
 		return ""
 	})
 }
 
-func (r *recordReader) reason() error {
-	var reason Reason
-	var odd string
-	err := r.children(func(name string) error {
-		switch name {
-		case "type":
-			text, err := r.text()
-			if text == "" || err != nil {
-				return err
-			}
-			reason.Type = ReasonType(strings.ToLower(text))
-			if code(reasonCodes[:], reason.Type) == 0 {
-				reason.Type, odd = ReasonOther, text
-				r.oddWord(text, string(ReasonOther))
-			}
-			return nil
-		case "comment":
-			return r.into(&reason.Comment, maxComment)
-		}
-		return r.skip()
-	})
-	if err != nil || reason == (Reason{}) {
-		return err
-	}
-	if len(r.Reasons) == maxReasons {
-		r.warn.add(WarnCut, fmt.Sprintf("more than %d reasons; the rest was left out", maxReasons), r.row())
-		return nil
-	}
-	if reason.Comment == "" {
-		reason.Comment = tidy(odd, maxComment)
-	}
-	r.Reasons = append(r.Reasons, reason)
-	return nil
-}
-
 func (r *recordReader) identifier(name string) error {
+	out := r.out
 	switch name {
 	case "header_from":
-		return r.domain(&r.HeaderFrom)
+		return r.domain(&out.HeaderFrom)
 	case "envelope_from":
-		r.EnvelopeFrom = ""
-		if err := r.domain(&r.EnvelopeFrom); err != nil {
-			return err
-		}
-		if r.EnvelopeFrom == "<>" {
-			r.EnvelopeFrom = ""
-		}
-		r.NullSender = r.EnvelopeFrom == ""
-		return nil
+		return r.envelopeFrom()
 	case "envelope_to":
-		return r.domain(&r.EnvelopeTo)
+		return r.domain(&out.EnvelopeTo)
 	}
 	return r.skip()
+}
+
+// envelopeFrom reads the domain of MAIL FROM; an element without one tells of the
+// null reverse-path.
+func (r *recordReader) envelopeFrom() error {
+	out := r.out
+	out.EnvelopeFrom = ""
+	b, err := r.text()
+	if err != nil {
+		return err
+	}
+	if text := strings.TrimSpace(string(b)); text != "" && text != "<>" {
+		r.named(&out.EnvelopeFrom, place{outer: "identifiers", name: "envelope_from"}, b)
+	}
+	out.NullSender = out.EnvelopeFrom == ""
+	return nil
 }
 
 func (r *recordReader) authResult(name string) error {
@@ -192,95 +223,4 @@ func (r *recordReader) authResult(name string) error {
 		return r.spf()
 	}
 	return r.skip()
-}
-
-func (r *recordReader) dkim() error {
-	var d DKIMResult
-	err := r.children(func(name string) error {
-		switch name {
-		case "domain":
-			return r.domain(&d.Domain)
-		case "selector":
-			return r.into(&d.Selector, maxName)
-		case "result":
-			return r.result(&d.Result)
-		case "human_result":
-			return r.into(&d.HumanResult, maxComment)
-		}
-		return r.skip()
-	})
-	if err != nil || d == (DKIMResult{}) {
-		return err
-	}
-	if len(r.AuthDKIM) == MaxDKIM {
-		r.warn.add(WarnCut, fmt.Sprintf("more than %d DKIM results; the rest was left out", MaxDKIM), r.row())
-		return nil
-	}
-	if d.Selector == "" && r.space == namespace {
-		r.warn.add(WarnMissing, "no selector", r.row())
-	}
-	if d.Result == ResultSoftfail {
-		r.oddWord(string(d.Result), string(ResultFail))
-		d.Result = ResultFail
-	}
-	r.AuthDKIM = append(r.AuthDKIM, d)
-	return nil
-}
-
-func (r *recordReader) spf() error {
-	var s SPFResult
-	err := r.children(func(name string) error {
-		switch name {
-		case "domain":
-			return r.domain(&s.Domain)
-		case "scope":
-			return oneWord(r.parser, &s.Scope, scopeCodes[:], oddScope)
-		case "result":
-			return r.result(&s.Result)
-		case "human_result":
-			return r.into(&s.HumanResult, maxComment)
-		}
-		return r.skip()
-	})
-	if err != nil || s == (SPFResult{}) {
-		return err
-	}
-	if s.Scope == ScopeHelo {
-		r.warn.add(WarnWord, "SPF scope helo is not one of RFC 9990", r.row())
-	}
-	if r.AuthSPF != nil {
-		r.warn.add(WarnExtra, "several SPF results; the one for MAIL FROM is kept", r.row())
-		if r.AuthSPF.Scope != ScopeHelo || s.Scope == ScopeHelo {
-			return nil
-		}
-	}
-	r.AuthSPF = &s
-	return nil
-}
-
-// result reads the words of RFC 8601 section 2.7, and those of old software.
-func (r *recordReader) result(to *Result) error {
-	return oneWord(r.parser, to, resultCodes[:], func(s string) Result {
-		switch s {
-		case "hardfail":
-			return ResultFail
-		case "soft_fail":
-			return ResultSoftfail
-		case "error", "temp_error":
-			return ResultTemperror
-		case "unknown", "perm_error":
-			return ResultPermerror
-		}
-		return ""
-	})
-}
-
-func oddScope(s string) Scope {
-	switch s {
-	case "mailfrom", "mail_from":
-		return ScopeMFrom
-	case "ehlo":
-		return ScopeHelo
-	}
-	return ""
 }

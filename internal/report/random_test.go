@@ -27,7 +27,7 @@ func pick[T any](rng *rand.Rand, list []T) T { return list[rng.IntN(len(list))] 
 func randomRow(rng *rand.Rand) Row {
 	r := Row{
 		SourceIP:     netip.AddrFrom4([4]byte{192, 0, 2, byte(rng.IntN(256))}),
-		Count:        1 + rng.Int64N(1<<rng.IntN(50)),
+		Count:        1 + rng.Int64N(1<<rng.IntN(40)),
 		Disposition:  pick(rng, []Disposition{DispositionNone, DispositionPass, DispositionQuarantine, DispositionReject}),
 		DKIM:         pick(rng, []Verdict{VerdictPass, VerdictFail}),
 		SPF:          pick(rng, []Verdict{VerdictPass, VerdictFail}),

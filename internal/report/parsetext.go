@@ -1,0 +1,254 @@
+package report
+
+import (
+	"bytes"
+	"fmt"
+	"html"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"dmarcd/internal/dns"
+)
+
+// text is the text of the present element without white space at either end.
+// Tags in it that are none of ours are text too. It is valid until the next text.
+func (p *parser) text() ([]byte, error) {
+	b := p.scratch[:0]
+	name, tags := p.open[len(p.open)-1].name, 0
+	for base := len(p.open); len(p.open) >= base; {
+		t, err := p.next()
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case t.kind == textToken:
+			b = p.decode(b, t.raw)
+		case t.kind == plainToken:
+			b = append(b, t.raw...)
+		case t.kind == startToken:
+			p.markup("a tag within a text is kept as text")
+			b = append(b, t.raw...)
+			if !t.empty {
+				tags++
+			}
+		case len(p.open) < base: // its own end
+		case tags > 0:
+			b = append(b, t.raw...)
+			tags--
+		default:
+			p.markup("elements do not match their ends")
+		}
+		if len(b) > p.limits.Text {
+			return nil, fmt.Errorf("%w: a text of over %d octets in line %d", ErrTooLarge, p.limits.Text, p.src.line)
+		}
+	}
+	p.scratch = b
+	b = bytes.TrimSpace(b)
+	if p.held.name != "" || p.closing > 0 { // its end lacks the "<"
+		b = bytes.TrimSpace(bytes.TrimSuffix(b, []byte("/"+name+">")))
+	}
+	return b, nil
+}
+
+// decode appends text with its character references and entities read (XML 1.0
+// sections 4.1 and 4.6). Those of HTML are known too; others stay as they are.
+func (p *parser) decode(b, raw []byte) []byte {
+	const longest = 33 // octets between "&" and ";": the longest of HTML
+	for {
+		i := bytes.IndexByte(raw, '&')
+		if i < 0 {
+			return append(b, raw...)
+		}
+		b = append(b, raw[:i]...)
+		raw = raw[i+1:]
+		end := bytes.IndexByte(raw[:min(len(raw), longest)], ';')
+		if end < 1 || bytes.ContainsFunc(raw[:end], func(r rune) bool { return r != '#' && alphanumeric(r) < 0 }) {
+			p.note(Note{Kind: NoteEntity, Value: "&"})
+			b = append(b, '&')
+			continue
+		}
+		b = p.entity(b, string(raw[:end]))
+		raw = raw[end+1:]
+	}
+}
+
+func (p *parser) entity(b []byte, name string) []byte {
+	switch name {
+	case "amp":
+		return append(b, '&')
+	case "lt":
+		return append(b, '<')
+	case "gt":
+		return append(b, '>')
+	case "quot":
+		return append(b, '"')
+	case "apos":
+		return append(b, '\'')
+	}
+	whole := "&" + name + ";"
+	if name[0] == '#' {
+		return p.reference(b, whole)
+	}
+	p.note(Note{Kind: NoteEntity, Value: whole})
+	return append(b, html.UnescapeString(whole)...)
+}
+
+// reference appends the character that "&#…;" stands for, and U+FFFD for one that
+// XML does not allow.
+func (p *parser) reference(b []byte, whole string) []byte {
+	digits, base := whole[2:len(whole)-1], 10
+	if rest, hex := strings.CutPrefix(strings.ToLower(digits), "x"); hex {
+		digits, base = rest, 16
+	}
+	n, err := strconv.ParseUint(digits, base, 32)
+	if err != nil {
+		p.note(Note{Kind: NoteEntity, Value: whole})
+		return append(b, whole...)
+	}
+	r := rune(min(n, utf8.MaxRune+1))
+	if !allowed(r) && !blankRune(r) || !utf8.ValidRune(r) {
+		p.src.repaired++
+		r = utf8.RuneError
+	}
+	return utf8.AppendRune(b, r)
+}
+
+func blankRune(r rune) bool { return r == '\n' || r == '\t' || r == '\r' }
+
+// keep makes a string of a text, short ones once for a file.
+func (p *parser) keep(b []byte) string {
+	const short, most = 64, 4096
+	if len(b) > short {
+		return string(b)
+	}
+	if s, known := p.texts[string(b)]; known {
+		return s
+	}
+	if len(p.texts) >= most {
+		clear(p.texts)
+	}
+	s := string(b)
+	p.texts[s] = s
+	return s
+}
+
+// into reads the text of an element, of at most so many octets.
+func (p *parser) into(to *string, most int) error {
+	name := p.open[len(p.open)-1].name
+	b, err := p.text()
+	if err != nil {
+		return err
+	}
+	if len(b) > most {
+		p.note(Note{Kind: NoteCut, Where: name})
+		for most > 0 && !utf8.RuneStart(b[most]) {
+			most--
+		}
+		b = b[:most]
+	}
+	*to = p.keep(b)
+	return nil
+}
+
+// oneWord reads one word of a list. An empty element is an absent one. A word in
+// other letters, or another that odd translates, is told and kept as sent. odd may
+// be nil and gives "" for what it does not know.
+func oneWord[W ~string](p *parser, to *W, list []W, odd func(string) W) error {
+	where := p.where()
+	b, err := p.text()
+	if err != nil || len(b) == 0 {
+		return err
+	}
+	for _, w := range list {
+		if string(b) == string(w) {
+			*to = w
+			return nil
+		}
+	}
+	small := strings.ToLower(string(b))
+	if *to = list[code(list, W(small))]; *to == "" && odd != nil {
+		*to = odd(small)
+	}
+	p.odd(NoteWord, where, b, string(*to))
+	return nil
+}
+
+// place is an element with the one around it.
+type place struct{ outer, name string }
+
+func (p place) String() string { return p.outer + "/" + p.name }
+
+func (p *parser) where() place {
+	n := len(p.open)
+	return place{outer: p.open[n-2].name, name: p.open[n-1].name}
+}
+
+// odd tells that a value is read as another, and keeps it.
+func (p *parser) odd(kind NoteKind, where place, value []byte, as string) {
+	v := string(value[:min(len(value), maxName)])
+	v = strings.ToValidUTF8(v, "")
+	p.note(Note{Kind: kind, Where: where.String(), Value: v, As: as})
+	p.sent(where, v)
+}
+
+// sent keeps a value as it was sent.
+func (p *parser) sent(where place, value string) {
+	const most = 64
+	to := &p.out.Sent
+	if p.inRecord {
+		to = p.recordSent
+	}
+	if len(*to) < most {
+		*to = append(*to, Sent{Where: where.String(), Value: value})
+	}
+}
+
+// domainRead is a domain that was read before.
+type domainRead struct {
+	name string
+	ok   bool
+	same bool // as sent
+}
+
+// domain reads a domain into its A-label form, and keeps what is none as it is, in
+// lower case.
+func (p *parser) domain(to *string) error {
+	where := p.where()
+	b, err := p.text()
+	if err != nil || len(b) == 0 {
+		return err
+	}
+	p.named(to, where, b)
+	return nil
+}
+
+func (p *parser) named(to *string, where place, b []byte) {
+	if len(b) > maxName {
+		b = bytes.ToValidUTF8(b[:maxName], nil)
+	}
+	read, known := p.domains[string(b)]
+	if !known {
+		read = readDomain(string(b))
+		const most = 4096
+		if len(p.domains) >= most {
+			clear(p.domains)
+		}
+		p.domains[string(b)] = read
+	}
+	switch *to = read.name; {
+	case !read.ok:
+		p.odd(NoteDomain, where, b, "")
+	case !read.same:
+		p.sent(where, string(b))
+	}
+}
+
+func readDomain(s string) domainRead {
+	n, err := dns.Parse(s)
+	if err != nil {
+		s = strings.ToValidUTF8(strings.ToLower(s), "\uFFFD")
+		return domainRead{name: tidy(s, maxName)}
+	}
+	return domainRead{name: n.String(), ok: true, same: n.String() == s}
+}

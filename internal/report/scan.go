@@ -1,0 +1,249 @@
+package report
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// tokenKind tells tokens apart.
+type tokenKind int
+
+const (
+	textToken  tokenKind = iota // a piece of text, its entities not read
+	plainToken                  // a piece of text without entities: a CDATA section
+	startToken
+	endToken
+)
+
+// token is a tag or a piece of text. The octets are valid until the next token.
+type token struct {
+	kind   tokenKind
+	prefix string
+	name   string // in lower case
+	raw    []byte // all of it, as in the file; for a CDATA section its content
+	attrs  []byte // of a start
+	empty  bool   // the start is its own end
+	line   int
+}
+
+// scanner finds the tags of a file. It is lenient: a "<" that begins no tag is
+// text, and so is a tag whose name no element could have, such as an address in
+// angle brackets. Comments and processing instructions are passed over; a DTD is
+// refused, and so are its entities.
+type scanner struct {
+	src    *source
+	text   int // the longest text, tag or comment
+	names  map[string]string
+	broken int // tags that end without ">"
+}
+
+func newScanner(src *source, text int) *scanner {
+	return &scanner{src: src, text: text, names: make(map[string]string, 64)}
+}
+
+// errMore tells that the window ends within a token.
+var errMore = errors.New("report: the window is too short")
+
+// next is the next token. At the end of the file it is io.EOF, also within a tag.
+func (s *scanner) next() (token, error) {
+	for {
+		t, n, err := s.one(s.src.window())
+		if errors.Is(err, errMore) {
+			if len(s.src.window()) > s.text {
+				return token{}, fmt.Errorf("%w: a text of over %d octets in line %d", ErrTooLarge, s.text, s.src.line)
+			}
+			err = s.src.more()
+			if rest := s.src.window(); errors.Is(err, io.EOF) && len(rest) > 0 && rest[0] != '<' {
+				t, n, err = token{kind: textToken, raw: rest}, len(rest), nil
+			} else if err == nil {
+				continue
+			}
+		}
+		if err != nil {
+			return token{}, err
+		}
+		t.line = s.src.line
+		s.src.take(n)
+		if t.raw != nil {
+			return t, nil
+		}
+	}
+}
+
+// one reads a token at the beginning of w and returns its length. A token
+// without octets is to be passed over.
+func (s *scanner) one(w []byte) (token, int, error) {
+	if len(w) < 2 {
+		return token{}, 0, errMore
+	}
+	if w[0] != '<' {
+		return s.textUntil(w, 0)
+	}
+	switch {
+	case w[1] == '!':
+		return s.directive(w)
+	case w[1] == '?':
+		return s.instruction(w)
+	case w[1] == '/':
+		return s.end(w)
+	case nameStart(w[1]):
+		return s.start(w)
+	}
+	return s.textUntil(w, 1)
+}
+
+// textUntil is the text up to the next "<"; of a "<" at the beginning that is
+// text, the search begins behind it.
+func (s *scanner) textUntil(w []byte, from int) (token, int, error) {
+	i := bytes.IndexByte(w[from:], '<')
+	if i < 0 {
+		if from == 1 { // the rest is another piece
+			return token{kind: textToken, raw: w[:1]}, 1, nil
+		}
+		return token{}, 0, errMore
+	}
+	if i+from > s.text {
+		return token{}, 0, fmt.Errorf("%w: a text of over %d octets in line %d", ErrTooLarge, s.text, s.src.line)
+	}
+	return token{kind: textToken, raw: w[:i+from]}, i + from, nil
+}
+
+// directive is a comment, a CDATA section or a DTD (XML 1.0 sections 2.5, 2.7 and 2.8).
+func (s *scanner) directive(w []byte) (token, int, error) {
+	const comment, cdata = "<!--", "<![CDATA["
+	if len(w) < len(cdata) {
+		return token{}, 0, errMore
+	}
+	switch {
+	case bytes.HasPrefix(w, []byte(comment)):
+		n, err := s.until(w[len(comment):], "-->")
+		return token{}, len(comment) + n, err
+	case bytes.HasPrefix(w, []byte(cdata)):
+		n, err := s.until(w[len(cdata):], "]]>")
+		if err != nil {
+			return token{}, 0, err
+		}
+		return token{kind: plainToken, raw: w[len(cdata) : len(cdata)+n-len("]]>")]}, len(cdata) + n, nil
+	}
+	return token{}, 0, fmt.Errorf("%w: it has a DTD", ErrNotReport)
+}
+
+// instruction is a processing instruction or the XML declaration. One that ends
+// with ">" alone is taken too.
+func (s *scanner) instruction(w []byte) (token, int, error) {
+	n, err := s.until(w, "?>")
+	if errors.Is(err, errMore) && len(w) > s.text {
+		n, err = s.until(w, ">")
+	}
+	return token{}, n, err
+}
+
+// until is the length of w up to the end of mark.
+func (s *scanner) until(w []byte, mark string) (int, error) {
+	i := bytes.Index(w, []byte(mark))
+	switch {
+	case i < 0:
+		return 0, errMore
+	case i > s.text:
+		return 0, fmt.Errorf("%w: a comment of over %d octets in line %d", ErrTooLarge, s.text, s.src.line)
+	}
+	return i + len(mark), nil
+}
+
+func (s *scanner) end(w []byte) (token, int, error) {
+	n := nameLength(w[2:]) + 2
+	if n == len(w) {
+		return token{}, 0, errMore
+	}
+	if n == 2 || !nameStart(w[2]) || !blank(w[n]) && w[n] != '>' && w[n] != '<' {
+		return s.textUntil(w, 1)
+	}
+	size, err := s.tagEnd(w, n)
+	if err != nil {
+		return token{}, 0, err
+	}
+	t := token{kind: endToken, raw: w[:size]}
+	t.prefix, t.name = s.split(w[2:n])
+	return t, size, nil
+}
+
+func (s *scanner) start(w []byte) (token, int, error) {
+	n := nameLength(w[1:]) + 1
+	if n >= len(w)-1 {
+		return token{}, 0, errMore
+	}
+	if c := w[n]; !blank(c) && c != '>' && c != '<' && (c != '/' || w[n+1] != '>') {
+		return s.textUntil(w, 1)
+	}
+	size, err := s.tagEnd(w, n)
+	if err != nil {
+		return token{}, 0, err
+	}
+	t := token{kind: startToken, raw: w[:size], attrs: bytes.TrimSuffix(w[n:size], []byte(">"))}
+	if rest, closed := bytes.CutSuffix(t.attrs, []byte("/")); closed {
+		t.attrs, t.empty = rest, true
+	}
+	t.prefix, t.name = s.split(w[1:n])
+	return t, size, nil
+}
+
+// tagEnd is the length of the tag, of which n octets are known: up to a ">" that
+// stands in no value, or up to a "<", where the ">" is missing.
+func (s *scanner) tagEnd(w []byte, n int) (int, error) {
+	var quote byte
+	for i := n; i < len(w) && i <= s.text; i++ {
+		switch c := w[i]; {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '>':
+			return i + 1, nil
+		case c == '<':
+			s.broken++
+			return i, nil
+		case (c == '"' || c == '\'') && w[i-1] == '=':
+			quote = c
+		}
+	}
+	return 0, errMore
+}
+
+// split is a name in its two halves, each text once.
+func (s *scanner) split(name []byte) (prefix, local string) {
+	if i := bytes.LastIndexByte(name, ':'); i >= 0 {
+		return s.intern(name[:i]), s.intern(name[i+1:])
+	}
+	return "", s.intern(name)
+}
+
+func (s *scanner) intern(name []byte) string {
+	if known, ok := s.names[string(name)]; ok {
+		return known
+	}
+	const most = 1000
+	lower := strings.ToLower(string(name))
+	if len(s.names) < most && len(name) < 64 {
+		s.names[string(name)] = lower
+	}
+	return lower
+}
+
+func blank(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\r' }
+
+func nameStart(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '_' || c >= 0x80
+}
+
+// nameLength is how much of w is a name (XML 1.0 section 2.3).
+func nameLength(w []byte) int {
+	for i, c := range w {
+		if !nameStart(c) && !('0' <= c && c <= '9') && c != '-' && c != '.' && c != ':' {
+			return i
+		}
+	}
+	return len(w)
+}
