@@ -17,9 +17,12 @@ func TakesBounces(s *settings.Settings, a message.Address) bool {
 // takesReports reports whether an address is there for reports: where others send
 // theirs, or where ours come from.
 func takesReports(s *settings.Settings, a message.Address) bool {
-	if isMailbox(a, s.Reports.Email, true) {
-		return true
-	}
+	return isMailbox(a, s.Reports.Email, true) || ReceivesReports(s, a)
+}
+
+// ReceivesReports reports whether an address is one of analysis.addresses: where
+// others send their reports.
+func ReceivesReports(s *settings.Settings, a message.Address) bool {
 	for i := range s.Analysis.Addresses {
 		if isMailbox(a, s.Analysis.Addresses[i].Address, false) {
 			return true

@@ -24,8 +24,8 @@ type BounceTap struct {
 }
 
 // Wants is Tap's.
-func (BounceTap) Wants(s *settings.Settings, to, resolved message.Address) bool {
-	return filter.TakesBounces(s, to) || filter.TakesBounces(s, resolved)
+func (BounceTap) Wants(s *settings.Settings, a message.Address) bool {
+	return filter.TakesBounces(s, a)
 }
 
 // Begin is Tap's.

@@ -154,12 +154,15 @@ func (r *rig) last() *filter.Outcome {
 }
 
 // daemonYAML is the rest of the daemon's file: no client is trusted, since the
-// tests' clients have any address, and DNS is impatient.
+// tests' clients have any address, and DNS is impatient. Extra lines with
+// trusted_networks take the place of trustNobody.
 const daemonYAML = `
 authserv_id: mx.example.org
-trusted_networks: []
+` + trustNobody + `
 resolver: {servers: [%q], timeout: 250ms, budget: 1s}
 `
+
+const trustNobody = "trusted_networks: []"
 
 // newRig starts the filter with zone text and a policy file. Extra lines go into
 // dmarcd.yaml.
@@ -170,6 +173,12 @@ func newRig(t testing.TB, zone, policyYAML string, extra ...string) *rig {
 
 // newRigAt is newRig with a clock of the test's own.
 func newRigAt(t testing.TB, now func() time.Time, zone, policyYAML string, extra ...string) *rig {
+	t.Helper()
+	return newTappedRig(t, now, nil, zone, policyYAML, extra...)
+}
+
+// newTappedRig is newRigAt with taps beside the one for bounces.
+func newTappedRig(t testing.TB, now func() time.Time, taps []inbound.Tap, zone, policyYAML string, extra ...string) *rig {
 	t.Helper()
 	r := &rig{t: t, dns: dnstest.New(t, zone), log: &lockedBuffer{}}
 	r.configure(policyYAML, extra...)
@@ -183,7 +192,7 @@ func newRigAt(t testing.TB, now func() time.Time, zone, policyYAML string, extra
 	t.Cleanup(client.Close)
 	log := slog.New(slog.NewJSONHandler(r.log, nil))
 	config := &inbound.Config{
-		Filter: filter.New(client, now), Settings: r.settings.Load, Observer: r, Recorder: r, Taps: []inbound.Tap{inbound.BounceTap{Take: r.bounce}},
+		Filter: filter.New(client, now), Settings: r.settings.Load, Observer: r, Recorder: r, Taps: append(taps, inbound.BounceTap{Take: r.bounce}),
 		Log: log, Now: time.Now,
 	}
 	server := milter.NewServer(milter.Config{
@@ -213,7 +222,11 @@ func newRigAt(t testing.TB, now func() time.Time, zone, policyYAML string, extra
 func (r *rig) configure(policyYAML string, extra ...string) {
 	r.t.Helper()
 	dir := r.t.TempDir()
-	daemon := fmt.Sprintf(daemonYAML, r.dns.Addr) + strings.Join(extra, "\n")
+	more := strings.Join(extra, "\n")
+	daemon := fmt.Sprintf(daemonYAML, r.dns.Addr) + more
+	if strings.Contains(more, trustNobody[:strings.IndexByte(trustNobody, ' ')]) {
+		daemon = strings.Replace(daemon, trustNobody, "", 1)
+	}
 	for name, text := range map[string]string{"dmarcd.yaml": daemon, "policy.yaml": policyYAML} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			r.t.Fatal(err)

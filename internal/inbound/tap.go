@@ -9,9 +9,9 @@ import (
 // Tap takes copies of the messages that are for certain recipients. It is called
 // from many goroutines and gets no test.
 type Tap interface {
-	// Wants reports whether the tap wants mail for a recipient: the address as the
-	// client wrote it, and as the MTA reads it (zero where it did not tell).
-	Wants(s *settings.Settings, to, resolved message.Address) bool
+	// Wants reports whether the tap wants mail for an address. It is asked about each
+	// recipient as the client wrote it, and then as the MTA reads it.
+	Wants(s *settings.Settings, a message.Address) bool
 	// Begin opens the copy of one message.
 	Begin(s *settings.Settings) Copy
 }
@@ -36,8 +36,7 @@ type Copy interface {
 // Ending is how a message ended.
 type Ending struct {
 	Outcome *filter.Outcome
-	// Wanted are the recipients for which the tap wanted the message, as the client
-	// wrote them, at most maxWanted of them.
+	// Wanted are the addresses for which the tap wanted the message, at most maxWanted.
 	Wanted []message.Address
 	Only   bool // there were no other recipients
 }
@@ -59,17 +58,21 @@ type tappedCopy struct {
 	count  int // recipients for which the tap wanted the message
 }
 
-// rcpt asks each tap about an accepted recipient.
+// rcpt asks each tap about an accepted recipient: as the client wrote it, and as the
+// MTA reads it (zero where it did not tell).
 func (t *tapped) rcpt(taps []Tap, s *settings.Settings, to, resolved message.Address) {
 	t.rcpts++
 	for i, tap := range taps {
-		if !tap.Wants(s, to, resolved) {
-			continue
+		wanted := to
+		if !tap.Wants(s, to) {
+			if wanted = resolved; !tap.Wants(s, resolved) {
+				continue
+			}
 		}
 		c := t.of(i, tap, s)
 		c.count++
 		if len(c.wanted) < maxWanted {
-			c.wanted = append(c.wanted, to)
+			c.wanted = append(c.wanted, wanted)
 		}
 	}
 }

@@ -128,6 +128,9 @@ func (s *Spool) recover() error {
 	return nil
 }
 
+// Dir is the folder.
+func (s *Spool) Dir() string { return s.config.Dir }
+
 // Stats gives the present state.
 func (s *Spool) Stats() Stats {
 	s.mu.Lock()
