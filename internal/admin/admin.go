@@ -1,23 +1,22 @@
-// Package admin is the door by which commands reach the running daemon: HTTP over
-// a unix socket in its state directory. Who may open the socket may ask everything;
-// there is no other login.
+// Package admin is the socket by which commands reach the running daemon: HTTP over
+// a unix socket in its state directory. It carries the operations of package api. Who
+// may open the socket may ask everything; there is no other login.
 //
 // Each request and answer names the protocol's version in the header field
 // Dmarcd-Protocol and the program's own in Dmarcd-Version; a server refuses another
 // protocol with a line that people understand, and so does a client.
 //
 //	GET  /hello
-//	GET  /find?id=ID                    a stream of records, newest first
-//	GET  /records?since=T&until=T       a stream of records, oldest first
-//	GET  /count?since=T&until=T         {"count": N}
-//	POST /call/NAME                     JSON to JSON
+//	POST /call/NAME      an operation with one answer: JSON to JSON
+//	POST /stream/NAME    an operation that streams: JSON to frames
 //
-// A time is in Unix microseconds. A stream is a row of frames: one octet for the
-// kind, the length of the payload as a varint, and the payload.
+// A frame is one octet for the kind, the length of the payload as a varint, and the
+// payload.
 //
-//	R   a record in the encoding of package memory
+//	J   a value as JSON
+//	B   a value in its own encoding (encoding.BinaryAppender)
 //	.   nothing: the server is still at work
-//	E   the end, after which nothing follows: the number of records as a varint
+//	E   the end, after which nothing follows: the number of values as a varint
 //	X   the end by an error, as JSON
 //
 // A stream without E or X was cut off, which is an error for the reader. An error
@@ -25,17 +24,16 @@
 package admin
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"path/filepath"
-	"time"
 
-	"dmarcd/internal/memory"
+	"dmarcd/internal/errkind"
 )
 
 // Protocol is the version of what is spoken on the socket.
-const Protocol = 1
+const Protocol = 2
 
 // SocketName is the name of the socket in the state directory.
 const SocketName = "admin.sock"
@@ -43,70 +41,71 @@ const SocketName = "admin.sock"
 // SocketPath is the socket of the daemon with that state directory.
 func SocketPath(stateDir string) string { return filepath.Join(stateDir, SocketName) }
 
-// MaxFound bounds the records that Find gives.
-const MaxFound = 1000
-
-// Memory is what is remembered of mail. Client is one, over the socket; the daemon
-// gives Server one.
-type Memory interface {
-	// Find gives the records whose queue id or message-id (without its brackets) is
-	// id, newest first, at most MaxFound; none is no error.
-	Find(ctx context.Context, id string) ([]*memory.Record, error)
-	// Records gives the records from since until before until, oldest first and
-	// without their traces; a zero time is no bound. It ends with the first error of
-	// yield, and returns that.
-	Records(ctx context.Context, since, until time.Time, yield func(*memory.Record) error) error
-	// Count says how many records Records would give, as nearly as is known quickly.
-	Count(ctx context.Context, since, until time.Time) (int64, error)
-}
-
 // Errors of a Client. Test with errors.Is.
 var (
 	// ErrNoDaemon: nobody listens on the socket.
-	ErrNoDaemon = errors.New("no daemon is running")
+	ErrNoDaemon = errkind.New(errkind.Trouble, "no daemon is running")
 	// ErrNotAllowed: the socket is there, but not for this user.
-	ErrNotAllowed = errors.New("not allowed to ask the daemon")
+	ErrNotAllowed = errkind.New(errkind.WrongUse, "not allowed to ask the daemon")
 	// ErrProtocol: the daemon is of a version that this program does not understand.
 	ErrProtocol = errors.New("the daemon speaks another version of the admin protocol")
+	// ErrBusy: the daemon answers as many commands as it may.
+	ErrBusy = errors.New("the daemon is busy")
 	// ErrCut: the daemon's answer ended before its end.
 	ErrCut = errors.New("the daemon's answer was cut off")
 )
 
-// Kind says what an error of the daemon means to a command.
-type Kind string
-
-// Kinds of errors.
+// Kinds of errors of the socket itself, beside those of errkind.
 const (
-	KindRequest  Kind = "request"   // what was asked makes no sense
-	KindNotFound Kind = "not_found" // there is no such thing
-	KindBusy     Kind = "busy"      // too many clients at once
-	KindProtocol Kind = "protocol"  // another version of the protocol
-	KindTrouble  Kind = "trouble"   // the daemon could not do it, now at least
+	kindBusy     errkind.Kind = "busy"     // too many clients at once
+	kindProtocol errkind.Kind = "protocol" // another version of the protocol
 )
 
-// Error is an error that the daemon answered. A Handler returns one to say what
-// kind of error it is; other errors are KindTrouble.
-type Error struct {
-	Kind Kind   `json:"kind"`
-	Text string `json:"error"`
+// wireError is an error as it is told to a client.
+type wireError struct {
+	Kind errkind.Kind `json:"kind"`
+	Text string       `json:"error"`
 }
 
-func (e *Error) Error() string { return e.Text }
-
-// Is makes a refusal of the protocol's version ErrProtocol.
-func (e *Error) Is(target error) bool { return target == ErrProtocol && e.Kind == KindProtocol }
-
-// Errorf makes an Error.
-func Errorf(kind Kind, format string, args ...any) *Error {
-	return &Error{Kind: kind, Text: fmt.Sprintf(format, args...)}
+func newWireError(err error) wireError {
+	return wireError{Kind: errkind.Of(err), Text: err.Error()}
 }
 
-// asError is the error as it is told to a client.
-func asError(err error) *Error {
-	if e := (*Error)(nil); errors.As(err, &e) {
-		return e
+// status is that of an answer of HTTP.
+func (e wireError) status() int {
+	switch e.Kind {
+	case errkind.BadRequest, errkind.WrongUse:
+		return http.StatusBadRequest
+	case errkind.NotFound:
+		return http.StatusNotFound
+	case errkind.NotAllowed:
+		return http.StatusForbidden
+	case kindBusy:
+		return http.StatusServiceUnavailable
+	case kindProtocol:
+		return http.StatusUpgradeRequired
 	}
-	return &Error{Kind: KindTrouble, Text: err.Error()}
+	return http.StatusInternalServerError
+}
+
+// answered is an error that the daemon answered: its text is the daemon's.
+type answered struct {
+	text  string
+	cause error
+}
+
+func (e *answered) Error() string { return e.text }
+func (e *answered) Unwrap() error { return e.cause }
+
+// error is the error that a client gives for it.
+func (e wireError) error() error {
+	switch e.Kind {
+	case kindBusy:
+		return &answered{text: e.Text, cause: ErrBusy}
+	case kindProtocol:
+		return &answered{text: e.Text, cause: ErrProtocol}
+	}
+	return &errkind.Error{Kind: e.Kind, Err: errors.New(e.Text)}
 }
 
 // Names of header fields.
@@ -116,8 +115,8 @@ const (
 )
 
 // disagree is the line for two versions that do not understand each other.
-func disagree(daemon, command string) string {
-	return fmt.Sprintf("the running daemon is dmarcd %s and this command is dmarcd %s, which do not understand each other; "+
+func disagree(daemon, command string) error {
+	return errkind.Errorf(kindProtocol, "the running daemon is dmarcd %s and this command is dmarcd %s, which do not understand each other; "+
 		"restart the daemon, or use the dmarcd it was started from", orUnknown(daemon), orUnknown(command))
 }
 

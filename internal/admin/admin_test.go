@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -15,7 +16,10 @@ import (
 	"testing"
 	"time"
 
+	"dmarcd/internal/api"
+	"dmarcd/internal/errkind"
 	"dmarcd/internal/memory"
+	"dmarcd/internal/settings"
 )
 
 // bookcase is a Memory of tests.
@@ -107,24 +111,32 @@ func dial(t *testing.T, path string) *Client {
 	return c
 }
 
+// service is one that remembers what b has.
+func service(b *bookcase) *api.Service {
+	config := settings.Default("mx.example.org")
+	return &api.Service{Memory: b, Settings: func() *settings.Settings { return config }, Now: func() time.Time { return noon }}
+}
+
+// records gives each record of a period.
+func records(ctx context.Context, c *Client, p api.Period, yield func(*memory.Record) error) error {
+	return api.MessagesRecords().Each(ctx, c, p, func(r *api.Record) error { return yield(r.Record) })
+}
+
 func TestMemoryOverTheSocket(t *testing.T) {
 	const many = 5000
-	c := dial(t, serve(t, NewServer(Config{Version: "1.0", Memory: &bookcase{records: shelve(many)}})))
+	c := dial(t, serve(t, NewServer(Config{Version: "1.0", Service: service(&bookcase{records: shelve(many)})})))
 	if c.Daemon() != "1.0" {
 		t.Errorf("the daemon is %q", c.Daemon())
 	}
-	found, err := c.Find(t.Context(), "Q17")
-	if err != nil || len(found) != 1 || !found[0].At.Equal(noon.Add(17*time.Second)) {
+	found, err := api.MessagesExplain().Ask(t.Context(), c, api.ExplainRequest{ID: "Q17"})
+	if err != nil || len(found.Messages) != 1 || !found.Messages[0].Message.At.Equal(noon.Add(17*time.Second)) {
 		t.Errorf("found %v, %v", found, err)
 	}
-	if found, err = c.Find(t.Context(), "m@example.com"); err != nil || len(found) != many || found[0].QueueID != "Q4999" {
-		t.Errorf("found %d, %v", len(found), err)
-	}
-	if found, err = c.Find(t.Context(), "no&such=one"); err != nil || len(found) != 0 {
-		t.Errorf("found %v, %v", found, err)
+	if _, err = api.MessagesExplain().Ask(t.Context(), c, api.ExplainRequest{ID: "no&such=one"}); errkind.Of(err) != errkind.NotFound || !strings.Contains(err.Error(), `"no&such=one"`) {
+		t.Errorf("an unknown one: %v", err)
 	}
 	n, last := 0, time.Time{}
-	err = c.Records(t.Context(), time.Time{}, time.Time{}, func(r *memory.Record) error {
+	err = records(t.Context(), c, api.Period{}, func(r *memory.Record) error {
 		if n++; r.At.Before(last) {
 			t.Fatal("not in order")
 		}
@@ -134,17 +146,17 @@ func TestMemoryOverTheSocket(t *testing.T) {
 	if err != nil || n != many {
 		t.Errorf("%d records, %v", n, err)
 	}
-	since, until := noon.Add(10*time.Second), noon.Add(20*time.Second)
-	if count, err := c.Count(t.Context(), since, until); err != nil || count != 10 {
+	period := api.Period{Since: noon.Add(10 * time.Second), Until: noon.Add(20 * time.Second)}
+	if count, err := api.MessagesCount().Ask(t.Context(), c, period); err != nil || count.Count != 10 {
 		t.Errorf("counted %d, %v", count, err)
 	}
 }
 
 func TestRecordsEndWithTheReader(t *testing.T) {
-	c := dial(t, serve(t, NewServer(Config{Memory: &bookcase{records: shelve(5000)}})))
+	c := dial(t, serve(t, NewServer(Config{Service: service(&bookcase{records: shelve(5000)})})))
 	enough := errors.New("enough")
 	n := 0
-	err := c.Records(t.Context(), time.Time{}, time.Time{}, func(*memory.Record) error {
+	err := records(t.Context(), c, api.Period{}, func(*memory.Record) error {
 		if n++; n == 3 {
 			return enough
 		}
@@ -154,103 +166,96 @@ func TestRecordsEndWithTheReader(t *testing.T) {
 		t.Errorf("%d records, %v", n, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	err = c.Records(ctx, time.Time{}, time.Time{}, func(*memory.Record) error { cancel(); return nil })
+	err = records(ctx, c, api.Period{}, func(*memory.Record) error { cancel(); return nil })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("given up: %v", err)
 	}
 }
 
 func TestRecordsEndWithAnError(t *testing.T) {
-	c := dial(t, serve(t, NewServer(Config{Memory: &bookcase{records: shelve(3), err: errors.New("the disk is gone")}})))
+	c := dial(t, serve(t, NewServer(Config{Service: service(&bookcase{records: shelve(3), err: errors.New("the disk is gone")})})))
 	n := 0
-	err := c.Records(t.Context(), time.Time{}, time.Time{}, func(*memory.Record) error { n++; return nil })
-	if e := (*Error)(nil); n != 3 || !errors.As(err, &e) || e.Kind != KindTrouble || e.Text != "the disk is gone" {
+	err := records(t.Context(), c, api.Period{}, func(*memory.Record) error { n++; return nil })
+	if n != 3 || errkind.Of(err) != errkind.Trouble || err.Error() != "the disk is gone" {
 		t.Errorf("%d records, %v", n, err)
 	}
 }
 
 // TestSlowServerShowsLife has a server that is slower than the client's patience.
 func TestSlowServerShowsLife(t *testing.T) {
-	s := NewServer(Config{Memory: &bookcase{records: shelve(2), pause: 600 * time.Millisecond}})
+	s := NewServer(Config{Service: service(&bookcase{records: shelve(2), pause: 600 * time.Millisecond})})
 	s.alive = 50 * time.Millisecond
 	c := dial(t, serve(t, s))
 	c.quiet = 300 * time.Millisecond
 	n := 0
-	if err := c.Records(t.Context(), time.Time{}, time.Time{}, func(*memory.Record) error { n++; return nil }); err != nil || n != 2 {
+	if err := records(t.Context(), c, api.Period{}, func(*memory.Record) error { n++; return nil }); err != nil || n != 2 {
 		t.Errorf("%d records, %v", n, err)
 	}
 	s.alive = time.Hour
-	err := c.Records(t.Context(), time.Time{}, time.Time{}, func(*memory.Record) error { return nil })
+	err := records(t.Context(), c, api.Period{}, func(*memory.Record) error { return nil })
 	if !errors.Is(err, ErrCut) {
 		t.Errorf("a silent daemon: %v", err)
 	}
 }
 
+func freshRecord() any { return new(api.Record) }
+
 // TestCutStream has a daemon that dies in the middle of its answer.
 func TestCutStream(t *testing.T) {
 	whole := []byte{}
 	for _, r := range shelve(3) {
-		payload, _ := r.AppendBinary(nil)
-		whole = appendFrame(whole, frameRecord, payload)
+		whole, _ = valueFrame(whole, api.Record{Record: r})
 	}
 	whole = append(whole, endFrame(3)...)
 	for n := range len(whole) + 1 {
-		err := readStream(strings.NewReader(string(whole[:n])), func(*memory.Record) error { return nil })
+		err := readStream(strings.NewReader(string(whole[:n])), freshRecord, func(any) error { return nil })
 		if n == len(whole) && err != nil || n < len(whole) && !errors.Is(err, ErrCut) {
 			t.Fatalf("cut at %d of %d: %v", n, len(whole), err)
 		}
 	}
 	short := append(whole[:0:0], whole[:len(whole)-1]...)
-	if err := readStream(strings.NewReader(string(append(short, 9))), func(*memory.Record) error { return nil }); !errors.Is(err, ErrCut) {
+	if err := readStream(strings.NewReader(string(append(short, 9))), freshRecord, func(any) error { return nil }); !errors.Is(err, ErrCut) {
 		t.Errorf("with records missing: %v", err)
 	}
 }
 
-type question struct {
-	Domain string `json:"domain"`
-}
-
-func TestCalls(t *testing.T) {
-	c := dial(t, serve(t, NewServer(Config{Calls: map[string]Handler{
-		"reports.list": Handle(func(_ context.Context, q question) ([]string, error) {
-			if q.Domain == "" {
-				return nil, Errorf(KindNotFound, "no such domain")
-			}
-			return []string{q.Domain, "b"}, nil
-		}),
-	}})))
-	got, err := Call[question, []string](t.Context(), c, "reports.list", question{Domain: "a"})
-	if err != nil || !slices.Equal(got, []string{"a", "b"}) {
-		t.Errorf("%v, %v", got, err)
-	}
-	for name, want := range map[string]Kind{"reports.list": KindNotFound, "reports.burn": KindNotFound} {
-		_, err := Call[question, []string](t.Context(), c, name, question{})
-		if e := (*Error)(nil); !errors.As(err, &e) || e.Kind != want {
-			t.Errorf("%s: %v", name, err)
+func TestRefusedCalls(t *testing.T) {
+	c := dial(t, serve(t, NewServer(Config{Service: service(&bookcase{})})))
+	for _, call := range []struct {
+		name string
+		in   any
+		want errkind.Kind
+		text string
+	}{
+		{"messages.burn", struct{}{}, errkind.NotFound, "messages.burn"},
+		{"messages.records", struct{}{}, errkind.NotFound, "messages.records"}, // a stream
+		{"messages.count", map[string]int{"snice": 1}, errkind.BadRequest, "snice"},
+		{"messages.explain", api.ExplainRequest{ID: " "}, errkind.BadRequest, "the id is empty"},
+		{"reports.list", struct{}{}, errkind.Trouble, "no reports"},
+	} {
+		err := c.Ask(t.Context(), call.name, call.in, new(json.RawMessage))
+		if errkind.Of(err) != call.want || !strings.Contains(err.Error(), call.text) {
+			t.Errorf("%s: kind %s: %v", call.name, errkind.Of(err), err)
 		}
 	}
-	_, err = Call[map[string]int, []string](t.Context(), c, "reports.list", map[string]int{"domian": 1})
-	if e := (*Error)(nil); !errors.As(err, &e) || e.Kind != KindRequest || !strings.Contains(e.Text, "domian") {
-		t.Errorf("a misspelt field: %v", err)
-	}
-	if _, err := c.Find(t.Context(), "x"); err == nil || !strings.Contains(err.Error(), "remembers nothing") {
-		t.Errorf("no memory: %v", err)
+	if err := c.Each(t.Context(), "messages.count", struct{}{}, freshRecord, nil); errkind.Of(err) != errkind.NotFound {
+		t.Errorf("a stream of what is none: %v", err)
 	}
 }
 
 func TestTooManyClients(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
-	c := dial(t, serve(t, NewServer(Config{Clients: 1, Calls: map[string]Handler{
-		"wait": Handle(func(context.Context, struct{}) (bool, error) { close(entered); <-leave; return true, nil }),
-	}})))
+	s := service(&bookcase{})
+	s.Memory = &waitingMemory{entered: entered, leave: leave}
+	c := dial(t, serve(t, NewServer(Config{Clients: 1, Service: s})))
 	done := make(chan error, 1)
 	go func() {
-		_, err := Call[struct{}, bool](context.Background(), c, "wait", struct{}{})
+		_, err := api.MessagesCount().Ask(context.Background(), c, api.Period{})
 		done <- err
 	}()
 	<-entered
-	_, err := c.Count(t.Context(), noon, noon)
-	if e := (*Error)(nil); !errors.As(err, &e) || e.Kind != KindBusy {
+	_, err := api.MessagesExplain().Ask(t.Context(), c, api.ExplainRequest{ID: "x"})
+	if !errors.Is(err, ErrBusy) || errkind.Of(err) != errkind.Trouble {
 		t.Errorf("one too many: %v", err)
 	}
 	close(leave)
@@ -259,8 +264,20 @@ func TestTooManyClients(t *testing.T) {
 	}
 }
 
+// waitingMemory counts once it is let go.
+type waitingMemory struct {
+	bookcase
+	entered, leave chan struct{}
+}
+
+func (m *waitingMemory) Count(context.Context, time.Time, time.Time) (int64, error) {
+	close(m.entered)
+	<-m.leave
+	return 0, nil
+}
+
 func TestOtherProtocol(t *testing.T) {
-	path := serve(t, NewServer(Config{Version: "1.0"}))
+	path := serve(t, NewServer(Config{Version: "1.0", Service: service(&bookcase{})}))
 	c := dial(t, path)
 	req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://dmarcd/hello", nil)
 	req.Header.Set(fieldProtocol, "99")

@@ -18,7 +18,7 @@ import (
 	"syscall"
 	"time"
 
-	"dmarcd/internal/memory"
+	"dmarcd/internal/api"
 )
 
 // Time-outs of a client.
@@ -43,7 +43,7 @@ type Client struct {
 	quiet   time.Duration
 }
 
-var _ Memory = (*Client)(nil)
+var _ api.Asker = (*Client)(nil)
 
 // Dial finds out whether a daemon listens at path and understands us. Version is
 // that of this program, for people. The errors are ErrNoDaemon, ErrNotAllowed,
@@ -121,52 +121,34 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// Find is Memory's.
-func (c *Client) Find(ctx context.Context, id string) ([]*memory.Record, error) {
-	var out []*memory.Record
-	err := c.stream(ctx, "/find", url.Values{"id": {id}}, func(r *memory.Record) error {
-		out = append(out, r)
-		return nil
-	})
-	return out, err
-}
-
-// Records is Memory's. The daemon waits while yield works, for a minute at most.
-func (c *Client) Records(ctx context.Context, since, until time.Time, yield func(*memory.Record) error) error {
-	return c.stream(ctx, "/records", periodQuery(since, until), yield)
-}
-
-// Count is Memory's.
-func (c *Client) Count(ctx context.Context, since, until time.Time) (int64, error) {
+// Ask is api.Asker's.
+func (c *Client) Ask(ctx context.Context, name string, in, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	var out countAnswer
-	err := c.json(ctx, http.MethodGet, "/count?"+periodQuery(since, until).Encode(), nil, &out)
-	return out.Count, err
-}
-
-// Call has the daemon do the operation of that name.
-func Call[In, Out any](ctx context.Context, c *Client, name string, in In) (Out, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	var out Out
 	body, err := json.Marshal(in)
 	if err != nil {
-		return out, err
+		return err
 	}
-	err = c.json(ctx, http.MethodPost, "/call/"+url.PathEscape(name), body, &out)
-	return out, err
+	return c.json(ctx, http.MethodPost, "/call/"+url.PathEscape(name), body, out)
 }
 
-func periodQuery(since, until time.Time) url.Values {
-	q := url.Values{}
-	if !since.IsZero() {
-		q.Set("since", strconv.FormatInt(since.UnixMicro(), 10))
+// Each is api.Asker's. The daemon waits while yield works, for a minute at most.
+func (c *Client) Each(ctx context.Context, name string, in any, fresh func() any, yield func(any) error) error {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return err
 	}
-	if !until.IsZero() {
-		q.Set("until", strconv.FormatInt(until.UnixMicro(), 10))
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watch := time.AfterFunc(c.quiet, func() { cancel(fmt.Errorf("%w: it said nothing for %s", ErrCut, c.quiet)) })
+	defer watch.Stop()
+	res, err := c.do(ctx, http.MethodPost, "/stream/"+url.PathEscape(name), body)
+	if err != nil {
+		return causeOf(ctx, err)
 	}
-	return q
+	defer res.Body.Close() //nolint:errcheck // opened for reading only
+	err = readStream(&watchedReader{r: res.Body, watch: watch, quiet: c.quiet}, fresh, yield)
+	return causeOf(ctx, err)
 }
 
 // json makes a request whose answer is JSON.
@@ -184,21 +166,6 @@ func (c *Client) json(ctx context.Context, method, target string, body []byte, o
 		return fmt.Errorf("the daemon's answer cannot be read: %w", err)
 	}
 	return nil
-}
-
-// stream makes a request whose answer is records.
-func (c *Client) stream(ctx context.Context, target string, q url.Values, yield func(*memory.Record) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	watch := time.AfterFunc(c.quiet, func() { cancel(fmt.Errorf("%w: it said nothing for %s", ErrCut, c.quiet)) })
-	defer watch.Stop()
-	res, err := c.do(ctx, http.MethodGet, target+"?"+q.Encode(), nil)
-	if err != nil {
-		return causeOf(ctx, err)
-	}
-	defer res.Body.Close() //nolint:errcheck // opened for reading only
-	err = readStream(&watchedReader{r: res.Body, watch: watch, quiet: c.quiet}, yield)
-	return causeOf(ctx, err)
 }
 
 // causeOf is why a request was given up, where it was.
@@ -247,7 +214,7 @@ func (c *Client) do(ctx context.Context, method, target string, body []byte) (*h
 // check reads the head of an answer.
 func (c *Client) check(res *http.Response) error {
 	if res.Header.Get(fieldProtocol) != strconv.Itoa(Protocol) {
-		return Errorf(KindProtocol, "%s", disagree(res.Header.Get(fieldVersion), c.version))
+		return newWireError(disagree(res.Header.Get(fieldVersion), c.version)).error()
 	}
 	if res.StatusCode == http.StatusOK {
 		return nil
@@ -256,11 +223,11 @@ func (c *Client) check(res *http.Response) error {
 	if err != nil {
 		return err
 	}
-	var e Error
+	var e wireError
 	if err := json.Unmarshal(raw, &e); err != nil || e.Text == "" {
 		return fmt.Errorf("the daemon answers %s", res.Status)
 	}
-	return &e
+	return e.error()
 }
 
 func readAll(r io.Reader, most int64) ([]byte, error) {
@@ -272,17 +239,4 @@ func readAll(r io.Reader, most int64) ([]byte, error) {
 		return nil, fmt.Errorf("the daemon's answer is longer than %d MiB", most>>20)
 	}
 	return raw, nil
-}
-
-// decodeStrictly reads one JSON value and refuses unknown fields.
-func decodeStrictly(raw []byte, into any) error {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows it")
-	}
-	return nil
 }

@@ -2,17 +2,17 @@ package admin
 
 import (
 	"bufio"
+	"encoding"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
-
-	"dmarcd/internal/memory"
 )
 
 // Kinds of frames.
 const (
-	frameRecord = 'R'
+	frameJSON   = 'J'
+	frameBinary = 'B'
 	frameAlive  = '.'
 	frameEnd    = 'E'
 	frameError  = 'X'
@@ -27,23 +27,41 @@ func appendFrame(b []byte, kind byte, payload []byte) []byte {
 	return append(b, payload...)
 }
 
-func endFrame(records uint64) []byte {
-	return appendFrame(nil, frameEnd, binary.AppendUvarint(nil, records))
+// valueFrame appends a value of a stream.
+func valueFrame(b []byte, value any) ([]byte, error) {
+	kind, payload, err := byte(frameJSON), []byte(nil), error(nil)
+	if own, ok := value.(encoding.BinaryAppender); ok {
+		kind = frameBinary
+		payload, err = own.AppendBinary(nil)
+	} else {
+		payload, err = json.Marshal(value)
+	}
+	switch {
+	case err != nil:
+		return b, err
+	case len(payload) > maxFrame:
+		return b, fmt.Errorf("a value of %d octets is too long for the admin socket", len(payload))
+	}
+	return appendFrame(b, kind, payload), nil
+}
+
+func endFrame(values uint64) []byte {
+	return appendFrame(nil, frameEnd, binary.AppendUvarint(nil, values))
 }
 
 func errorFrame(err error) []byte {
-	text, jsonErr := json.Marshal(asError(err))
+	text, jsonErr := json.Marshal(newWireError(err))
 	if jsonErr != nil {
 		text = []byte(`{"kind":"trouble","error":"unknown"}`) // not reached: two strings
 	}
 	return appendFrame(nil, frameError, text)
 }
 
-// readStream gives each record of a stream, and checks that it has its end.
-func readStream(r io.Reader, yield func(*memory.Record) error) error {
+// readStream gives each value of a stream, and checks that it has its end.
+func readStream(r io.Reader, fresh func() any, yield func(any) error) error {
 	in := bufio.NewReader(r)
 	var buf []byte
-	for records := uint64(0); ; {
+	for values := uint64(0); ; {
 		kind, payload, err := readFrame(in, buf)
 		if err != nil {
 			return err
@@ -51,30 +69,42 @@ func readStream(r io.Reader, yield func(*memory.Record) error) error {
 		buf = payload[:0]
 		switch kind {
 		case frameAlive:
-		case frameRecord:
-			rec, err := memory.DecodeRecord(payload)
-			if err != nil {
+		case frameJSON, frameBinary:
+			value := fresh()
+			if err := decodeValue(kind, payload, value); err != nil {
 				return fmt.Errorf("the daemon's answer: %w", err)
 			}
-			records++
-			if err := yield(rec); err != nil {
+			values++
+			if err := yield(value); err != nil {
 				return err
 			}
 		case frameEnd:
-			if n, size := binary.Uvarint(payload); size <= 0 || n != records {
-				return fmt.Errorf("%w: %d records came of %d", ErrCut, records, n)
+			if n, size := binary.Uvarint(payload); size <= 0 || n != values {
+				return fmt.Errorf("%w: %d values came of %d", ErrCut, values, n)
 			}
 			return nil
 		case frameError:
-			var e Error
+			var e wireError
 			if err := json.Unmarshal(payload, &e); err != nil {
 				return fmt.Errorf("the daemon's answer: %w", err)
 			}
-			return &e
+			return e.error()
 		default:
 			return fmt.Errorf("%w: a frame of kind %q", ErrProtocol, kind)
 		}
 	}
+}
+
+// decodeValue reads the payload of a frame that holds a value.
+func decodeValue(kind byte, payload []byte, value any) error {
+	if kind == frameJSON {
+		return json.Unmarshal(payload, value)
+	}
+	own, ok := value.(encoding.BinaryUnmarshaler)
+	if !ok {
+		return fmt.Errorf("%w: a %T in an encoding of its own", ErrProtocol, value)
+	}
+	return own.UnmarshalBinary(payload)
 }
 
 // readFrame reads one frame into buf, which it may enlarge.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"dmarcd/internal/dns"
+	"dmarcd/internal/errkind"
 	"dmarcd/internal/memory"
 	"dmarcd/internal/report"
 	"dmarcd/internal/report/destination"
@@ -39,7 +40,7 @@ func say(kind error, format string, args ...any) error {
 }
 
 // ErrNothing tells that there is nothing to report on a domain and day.
-var ErrNothing = errors.New("outgoing: nothing to report")
+var ErrNothing = errkind.New(errkind.NotFound, "outgoing: nothing to report")
 
 // errFileSize ends a report that nobody could receive.
 var errFileSize = fmt.Errorf("outgoing: a report of over %d MiB compressed", maxFile>>20)

@@ -11,23 +11,12 @@ import (
 	"time"
 
 	"dmarcd/internal/dns"
+	"dmarcd/internal/errkind"
 	"dmarcd/internal/memory"
 )
 
-// Names of the operations of a Service, for whoever carries them to another process.
-const (
-	OpList         = "reports.list"
-	OpShow         = "reports.show"
-	OpSend         = "reports.send"
-	OpRetry        = "reports.retry"
-	OpSuppress     = "reports.suppress"
-	OpUnsuppress   = "reports.unsuppress"
-	OpSuppressions = "reports.suppressions"
-	OpState        = "reports.state"
-)
-
 // ErrRequest is wrapped where what is asked for makes no sense.
-var ErrRequest = errors.New("outgoing: cannot be done")
+var ErrRequest = errkind.New(errkind.BadRequest, "outgoing: cannot be done")
 
 // Service answers what people ask of the reports that we send. Requests and answers can be written as JSON.
 type Service interface {

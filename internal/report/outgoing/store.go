@@ -2,15 +2,15 @@ package outgoing
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"dmarcd/internal/dns"
+	"dmarcd/internal/errkind"
 	"dmarcd/internal/memory"
 )
 
 // ErrNotFound is wrapped by a Store where there is no such report or delivery.
-var ErrNotFound = errors.New("outgoing: not found")
+var ErrNotFound = errkind.New(errkind.NotFound, "outgoing: not found")
 
 // ByHand is the epoch of what a person asks for: no leadership is needed for it.
 const ByHand int64 = 0

@@ -1,0 +1,152 @@
+package api
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"dmarcd/internal/dns"
+	"dmarcd/internal/errkind"
+	"dmarcd/internal/explain"
+	"dmarcd/internal/memory"
+	"dmarcd/internal/settings"
+)
+
+// ExplainRequest names messages.
+type ExplainRequest struct {
+	ID  string `json:"id"`            // queue id or Message-ID
+	All bool   `json:"all,omitempty"` // explain each message with that id, not the newest alone
+}
+
+// Explained is what led to the decisions on messages with one id.
+type Explained struct {
+	Messages []*explain.Story `json:"messages"`         // newest first; at least one
+	Others   []OtherMessage   `json:"others,omitempty"` // with the same id, newest first, unless All was asked for
+}
+
+// OtherMessage is one that has the id that was asked for.
+type OtherMessage struct {
+	At      time.Time `json:"at"`
+	QueueID string    `json:"queue_id"`
+	Action  string    `json:"action"`
+	From    []string  `json:"from"`
+}
+
+// MessagesExplain tells everything that led to a decision.
+func MessagesExplain() Op[ExplainRequest, Explained] {
+	return Op[ExplainRequest, Explained]{
+		Name: "messages.explain", Summary: "Everything that led to the decision on a message.",
+		Role: RoleViewer, Scope: ScopeDomains, Example: ExplainRequest{ID: "4XyZ1w5Qk2z1", All: true},
+		Do: explainMessages,
+	}
+}
+
+func explainMessages(ctx context.Context, s *Service, v Viewer, in ExplainRequest) (Explained, error) {
+	id := strings.TrimSpace(in.ID)
+	if id == "" {
+		return Explained{}, errkind.Errorf(errkind.BadRequest, "the id is empty; give a queue id or a Message-ID")
+	}
+	if s.Memory == nil {
+		return Explained{}, missing("memory of mail")
+	}
+	found, err := s.Memory.Find(ctx, id)
+	if err != nil {
+		return Explained{}, err
+	}
+	config := s.Settings()
+	var out Explained
+	for _, r := range found {
+		if r = v.record(r); r == nil {
+			continue
+		}
+		e := explain.New(r, explain.Options{Now: s.Now(), Traces: config.Retention.Traces})
+		if in.All || len(out.Messages) == 0 {
+			out.Messages = append(out.Messages, e)
+		} else {
+			out.Others = append(out.Others, OtherMessage{At: e.Message.At, QueueID: e.Message.QueueID, Action: e.Action, From: e.Message.From})
+		}
+	}
+	if len(out.Messages) == 0 {
+		return out, notRemembered(id, config)
+	}
+	return out, nil
+}
+
+// notRemembered says what to try where nothing was found.
+func notRemembered(id string, config *settings.Settings) error {
+	return errkind.Errorf(errkind.NotFound, `no message with the queue id or Message-ID %q is remembered. It may be
+  - older than retention.messages (%s), or dropped earlier for want of room (retention.max_bytes)
+  - left alone: from a trusted network or a client that logged in, or for no recipient of ours
+  - never judged: the MTA did not ask dmarcd, or refused the message before its end
+  - lost for want of room on the disk, or because it was too slow (dmarcd_journal_lost_records_total counts them)
+  - judged on another host, whose daemon has a store of its own: ask there
+  - named otherwise: queue ids tell upper from lower case, and a Message-ID is kept up to 200 characters`,
+		id, explain.Span(config.Retention.Messages))
+}
+
+// Period is a span of time: from Since until before Until. A zero time is no bound.
+type Period struct {
+	Since time.Time `json:"since,omitzero"`
+	Until time.Time `json:"until,omitzero"`
+}
+
+// Record is a remembered message as it is carried to another process, in the encoding
+// of package memory.
+type Record struct{ *memory.Record }
+
+// UnmarshalBinary reads what AppendBinary wrote.
+func (r *Record) UnmarshalBinary(b []byte) (err error) {
+	r.Record, err = memory.DecodeRecord(b)
+	return err
+}
+
+// MessagesRecords gives the records of a period, oldest first and without their
+// traces.
+func MessagesRecords() Stream[Period, Record] {
+	return Stream[Period, Record]{
+		Name: "messages.records", Summary: "The records of a period, oldest first.",
+		Role: RoleViewer, Scope: ScopeDomains,
+		Do: func(ctx context.Context, s *Service, v Viewer, in Period, yield func(*Record) error) error {
+			if s.Memory == nil {
+				return missing("memory of mail")
+			}
+			var out Record
+			return s.Memory.Records(ctx, in.Since, in.Until, func(r *memory.Record) error {
+				if out.Record = v.record(r); out.Record == nil {
+					return nil
+				}
+				return yield(&out)
+			})
+		},
+	}
+}
+
+// Count is a number of things.
+type Count struct {
+	Count int64 `json:"count"`
+}
+
+// MessagesCount says how many records MessagesRecords would give, as nearly as is known
+// quickly.
+func MessagesCount() Op[Period, Count] {
+	return Op[Period, Count]{
+		Name: "messages.count", Summary: "How many records a period has, as nearly as is known quickly.",
+		Role: RoleViewer, Scope: ScopeHost,
+		Do: func(ctx context.Context, s *Service, _ Viewer, in Period) (Count, error) {
+			if s.Memory == nil {
+				return Count{}, missing("memory of mail")
+			}
+			n, err := s.Memory.Count(ctx, in.Since, in.Until)
+			return Count{Count: n}, err
+		},
+	}
+}
+
+// domainOf is the domain of an address as it is kept; zero for what has none.
+func domainOf(address string) dns.Name {
+	name, err := dns.Parse(address[strings.LastIndexByte(address, '@')+1:])
+	if err != nil {
+		return dns.Name{}
+	}
+	return name
+}

@@ -1,0 +1,18 @@
+package api
+
+// Table has every operation.
+func Table() []Operation {
+	return []Operation{
+		MessagesExplain(),
+		MessagesRecords(),
+		MessagesCount(),
+		ReportsList(),
+		ReportsShow(),
+		ReportsSend(),
+		ReportsRetry(),
+		ReportsSuppress(),
+		ReportsUnsuppress(),
+		ReportsSuppressions(),
+		ReportsState(),
+	}
+}

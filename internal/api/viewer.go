@@ -1,0 +1,93 @@
+package api
+
+import (
+	"slices"
+	"strings"
+
+	"dmarcd/internal/dns"
+	"dmarcd/internal/errkind"
+	"dmarcd/internal/memory"
+)
+
+// Role is what somebody may do.
+type Role string
+
+// Roles.
+const (
+	RoleViewer Role = "viewer" // may look
+	RoleAdmin  Role = "admin"  // may look and change
+)
+
+// Viewer is who asks. The zero Viewer may ask nothing.
+type Viewer struct {
+	User    string // a user of the console; "" for a command on this host
+	Role    Role
+	Domains []dns.Name // the domains that they may see; empty: all
+}
+
+// Operator is who runs commands on this host: the admin socket and the store let
+// nobody else in.
+func Operator() Viewer { return Viewer{Role: RoleAdmin} }
+
+// Limited tells whether the viewer may see some domains only.
+func (v Viewer) Limited() bool { return len(v.Domains) > 0 }
+
+// Sees tells whether the viewer may see what concerns a domain: that very name. What
+// is below a name may belong to somebody else.
+func (v Viewer) Sees(domain dns.Name) bool {
+	return !v.Limited() || slices.Contains(v.Domains, domain)
+}
+
+// may says whether the viewer may ask for that operation at all.
+func (v Viewer) may(i Info) error {
+	switch {
+	case v.Role != RoleAdmin && (v.Role != RoleViewer || i.Role != RoleViewer):
+		return errkind.Errorf(errkind.NotAllowed, "%s is for the role %s", i.Name, i.Role)
+	case v.Limited() && i.Scope != ScopeDomains && i.Scope != ScopeNone:
+		return errkind.Errorf(errkind.NotAllowed, "%s tells of all domains, and you may see some only", i.Name)
+	}
+	return nil
+}
+
+// record gives the record as the viewer may see it: with the outcomes of their
+// domains alone, and the first of these as what was decided. Nil where none is theirs.
+func (v Viewer) record(r *memory.Record) *memory.Record {
+	if !v.Limited() {
+		return r
+	}
+	out := *r
+	out.Outcomes, out.Chosen, out.Mixed = nil, -1, ""
+	for i, o := range r.Outcomes {
+		o.Domains = v.only(o.Domains)
+		if len(o.Domains) == 0 {
+			continue
+		}
+		if i == r.Chosen {
+			out.Chosen = len(out.Outcomes)
+		}
+		out.Outcomes = append(out.Outcomes, o)
+	}
+	if len(out.Outcomes) == 0 {
+		return nil
+	}
+	if len(out.Outcomes) > 1 {
+		out.Mixed = r.Mixed
+	}
+	if out.Chosen < 0 { // what another domain wanted was done; what it names is theirs
+		out.Decision = out.Outcomes[0].Decision
+		out.Hold, out.Redirect, out.Tag = "", "", ""
+	}
+	out.Added = slices.DeleteFunc(slices.Clone(r.Added), func(f string) bool { return strings.HasPrefix(f, "X-TM-Original-Recipients:") })
+	out.Recipients = slices.DeleteFunc(slices.Clone(r.Recipients), func(a string) bool { return !v.Sees(domainOf(a)) })
+	return &out
+}
+
+// only keeps the domains that a limited viewer sees.
+func (v Viewer) only(domains []dns.Name) (out []dns.Name) {
+	for _, d := range domains {
+		if !d.IsZero() && v.Sees(d) {
+			out = append(out, d)
+		}
+	}
+	return out
+}
