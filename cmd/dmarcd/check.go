@@ -107,7 +107,7 @@ func check(ctx context.Context, o *checkOptions, name string, s streams) error {
 func checkResult(o *filter.Outcome) error {
 	switch {
 	case o.Decision.Status == dmarc.TempError || o.Decision.Reason == policy.ReasonTemperror:
-		return &exitError{code: exitTrouble}
+		return &exitError{exitTrouble}
 	case o.Decision.Would != policy.Bypass:
 		return answerNo()
 	}

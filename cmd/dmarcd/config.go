@@ -63,7 +63,7 @@ func checkFiles(s streams, paths []string) error {
 	for _, f := range faults {
 		fmt.Fprintf(s.err, "%s\n", f)
 	}
-	return &exitError{code: exitUsage}
+	return &exitError{exitUsage}
 }
 
 // checkReports looks at what the keys below reports name: a key, a password.

@@ -4,13 +4,11 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"dmarcd/internal/api"
 	"dmarcd/internal/explain"
-	"dmarcd/internal/memory"
-	"dmarcd/internal/settings"
 )
 
 // explainOptions are the flags of `dmarcd explain`.
@@ -55,83 +53,37 @@ Exit code 0: found; 1: no such message is remembered; 3: the store cannot be rea
 }
 
 func explainMessage(ctx context.Context, o *explainOptions, id string, s streams) error {
-	if id = strings.TrimSpace(id); id == "" {
-		return usageError(fmt.Errorf("the id is empty; give a queue id or a Message-ID"))
-	}
 	config, err := findConfiguration(o.config).lookOrExplain(s.err)
 	if err != nil {
 		return err
 	}
-	m, err := openMemory(ctx, config)
+	c, err := connect(ctx, config)
 	if err != nil {
 		return err
 	}
-	found, err := m.Find(ctx, id)
-	if closeErr := m.Close(); err == nil {
+	found, err := api.MessagesExplain().Ask(ctx, c, api.ExplainRequest{ID: id, All: o.all})
+	if closeErr := c.Close(); err == nil {
 		err = closeErr
 	}
 	switch {
 	case err != nil:
-		return troubleError(err)
-	case len(found) == 0:
-		return &exitError{code: exitNo, err: notRemembered(id, config)}
+		return err
+	case o.asJSON:
+		return writeExplanations(s, &found)
 	}
-	told, others := found, []*memory.Record(nil)
-	if !o.all {
-		told, others = found[:1], found[1:]
-	}
-	if o.asJSON {
-		err = writeStories(s, config, told, others)
-	} else {
-		err = printStories(s, config, told, others)
-	}
-	if err != nil {
-		return troubleError(err)
-	}
-	return nil
+	return printExplanations(s, &found)
 }
 
-// notRemembered says what to try where nothing was found.
-func notRemembered(id string, config *settings.Settings) error {
-	return fmt.Errorf(`no message with the queue id or Message-ID %q is remembered. It may be
-  - older than retention.messages (%s), or dropped earlier for want of room (retention.max_bytes)
-  - left alone: from a trusted network or a client that logged in, or for no recipient of ours
-  - never judged: the MTA did not ask dmarcd, or refused the message before its end
-  - lost for want of room on the disk, or because it was too slow (dmarcd_journal_lost_records_total counts them)
-  - judged on another host, whose daemon has a store of its own: ask there
-  - named otherwise: queue ids tell upper from lower case, and a Message-ID is kept up to 200 characters`,
-		id, explain.Span(config.Retention.Messages))
-}
-
-func tell(config *settings.Settings, r *memory.Record) *explain.Story {
-	return explain.New(r, explain.Options{Now: time.Now(), Traces: config.Retention.Traces})
-}
-
-// storyReport is a story as JSON, with the other messages that have the id.
-type storyReport struct {
+// explanationReport is an explanation as JSON, with the other messages that have the id.
+type explanationReport struct {
 	*explain.Story
-	Others []otherReport `json:"others,omitempty"` // newest first
+	Others []api.OtherMessage `json:"others,omitempty"` // newest first
 }
 
-type otherReport struct {
-	At      time.Time `json:"at"`
-	QueueID string    `json:"queue_id"`
-	Action  string    `json:"action"`
-	From    []string  `json:"from"`
-}
-
-func newOtherReport(s *explain.Story) otherReport {
-	return otherReport{At: s.Message.At, QueueID: s.Message.QueueID, Action: s.Action, From: s.Message.From}
-}
-
-func writeStories(s streams, config *settings.Settings, told, others []*memory.Record) error {
+func writeExplanations(s streams, found *api.Explained) error {
 	out := s.json()
-	for _, r := range told {
-		report := storyReport{Story: tell(config, r)}
-		for _, other := range others {
-			report.Others = append(report.Others, newOtherReport(tell(config, other)))
-		}
-		if err := out.Encode(report); err != nil {
+	for _, m := range found.Messages {
+		if err := out.Encode(explanationReport{Story: m, Others: found.Others}); err != nil {
 			return err
 		}
 	}
@@ -141,26 +93,25 @@ func writeStories(s streams, config *settings.Settings, told, others []*memory.R
 // maxListedOthers bounds the list of other messages.
 const maxListedOthers = 20
 
-func printStories(s streams, config *settings.Settings, told, others []*memory.Record) error {
-	for i, r := range told {
+func printExplanations(s streams, found *api.Explained) error {
+	for i, m := range found.Messages {
 		if i > 0 {
 			const width = 72
 			fmt.Fprintf(s.out, "\n%s\n\n", strings.Repeat("-", width))
 		}
-		if err := tell(config, r).WriteText(s.out); err != nil {
+		if err := m.WriteText(s.out); err != nil {
 			return err
 		}
 	}
-	if len(others) == 0 {
+	if len(found.Others) == 0 {
 		return nil
 	}
-	fmt.Fprintf(s.out, "\nOther messages with this id: %d (--all tells them too)\n", len(others))
-	for i, r := range others {
+	fmt.Fprintf(s.out, "\nOther messages with this id: %d (--all tells them too)\n", len(found.Others))
+	for i, o := range found.Others {
 		if i == maxListedOthers {
-			fmt.Fprintf(s.out, "  ... and %d more\n", len(others)-i)
+			fmt.Fprintf(s.out, "  ... and %d more\n", len(found.Others)-i)
 			break
 		}
-		o := newOtherReport(tell(config, r))
 		s.line("  %s  %-14s %-10s %s", o.At.Format("2006-01-02 15:04:05.000 MST"), o.QueueID, o.Action, strings.Join(o.From, ", "))
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"dmarcd/internal/admin"
+	"dmarcd/internal/api"
 	"dmarcd/internal/filter"
 	"dmarcd/internal/journal"
 	"dmarcd/internal/memory"
@@ -88,9 +89,10 @@ func newKeeper(d *daemonProcess) (_ *keeper, err error) {
 	}
 	k.admin = admin.NewServer(admin.Config{
 		Version: version,
-		Memory:  &joinedMemory{store: k.store, journal: k.journal},
-		Calls:   reportCalls(k.reports.Service()),
-		Log:     d.log,
+		Service: &api.Service{
+			Settings: k.settings, Memory: &api.JoinedMemory{Store: k.store, Journal: k.journal}, Reports: k.reports.Service(), Now: time.Now,
+		},
+		Log: d.log,
 	})
 	return k, nil
 }

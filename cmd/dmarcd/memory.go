@@ -9,114 +9,16 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
 	"dmarcd/internal/admin"
+	"dmarcd/internal/api"
 	"dmarcd/internal/journal"
 	"dmarcd/internal/memory"
 	"dmarcd/internal/settings"
 	"dmarcd/internal/store"
 )
-
-// recordStore is what is asked of internal/store.
-type recordStore interface {
-	Find(ctx context.Context, id string, limit int) ([]memory.Record, error)
-	Records(ctx context.Context, since, until time.Time, yield func(*memory.Record) error) error
-	Count(ctx context.Context, since, until time.Time) (int64, error)
-}
-
-// recordJournal is what is asked of internal/journal.
-type recordJournal interface {
-	Sync(ctx context.Context) error
-	Pending(ctx context.Context, f func(*memory.Record) bool) error
-}
-
-// patience is for how long a question waits until the journal is loaded.
-const patience = 2 * time.Second
-
-// joinedMemory is what is remembered, in the store and in the journal before it.
-type joinedMemory struct {
-	store   recordStore
-	journal recordJournal
-}
-
-var _ admin.Memory = (*joinedMemory)(nil)
-
-// loaded waits until the store has what the journal held.
-func (m *joinedMemory) loaded(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	return m.journal.Sync(ctx)
-}
-
-// Find is admin.Memory's. While the store cannot be reached it gives what the
-// journal has, and an error only where that is nothing.
-func (m *joinedMemory) Find(ctx context.Context, id string) ([]*memory.Record, error) {
-	var waiting []*memory.Record
-	if m.loaded(ctx) != nil {
-		// Before the store is asked, so that what is loaded meanwhile is in one of them.
-		var err error
-		if waiting, err = m.pending(ctx, id); err != nil {
-			return nil, err
-		}
-	}
-	found, err := m.store.Find(ctx, id, admin.MaxFound)
-	if err != nil && (len(waiting) == 0 || !errors.Is(err, store.ErrUnavailable)) {
-		return nil, err
-	}
-	out := make([]*memory.Record, 0, len(waiting)+len(found))
-	for i := range found {
-		waiting = without(waiting, &found[i])
-	}
-	for i := len(waiting) - 1; i >= 0; i-- {
-		out = append(out, waiting[i])
-	}
-	for i := range found {
-		out = append(out, &found[i])
-	}
-	return out[:min(len(out), admin.MaxFound)], nil
-}
-
-// pending gives the records of that id that are not loaded, oldest first.
-func (m *joinedMemory) pending(ctx context.Context, id string) ([]*memory.Record, error) {
-	id = strings.TrimSpace(id)
-	bare := strings.TrimSuffix(strings.TrimPrefix(id, "<"), ">")
-	var out []*memory.Record
-	err := m.journal.Pending(ctx, func(r *memory.Record) bool {
-		if r.QueueID == id || r.MessageID == bare {
-			out = append(out, r)
-		}
-		return len(out) < admin.MaxFound
-	})
-	return out, err
-}
-
-// without leaves out the record that the store has too.
-func without(list []*memory.Record, stored *memory.Record) []*memory.Record {
-	kept := list[:0]
-	for _, r := range list {
-		if !r.At.Equal(stored.At) || r.QueueID != stored.QueueID || r.MessageID != stored.MessageID {
-			kept = append(kept, r)
-		}
-	}
-	return kept
-}
-
-// Records is admin.Memory's. It waits a little for the journal; what is not loaded
-// by then is left out.
-func (m *joinedMemory) Records(ctx context.Context, since, until time.Time, yield func(*memory.Record) error) error {
-	if err := m.loaded(ctx); err != nil && ctx.Err() != nil {
-		return err
-	}
-	return m.store.Records(ctx, since, until, yield)
-}
-
-// Count is admin.Memory's.
-func (m *joinedMemory) Count(ctx context.Context, since, until time.Time) (int64, error) {
-	return m.store.Count(ctx, since, until)
-}
 
 // journalSink is the store as the journal loads into it.
 type journalSink struct{ *store.Store }
@@ -142,36 +44,37 @@ func storeConfig(config *settings.Settings) store.Config {
 	return store.Config{URL: config.Store, PasswordFile: password, Dir: config.StateDir}
 }
 
-// openedMemory is what is remembered, as a command sees it: that of the running
-// daemon or, where none runs, the store itself.
-type openedMemory struct {
-	admin.Memory
-	daemon *admin.Client // nil where none runs
-	store  *store.Store  // nil where one does
-	close  func() error
+// connection is how a command asks: through the running daemon or, where none runs, in
+// this process, with the store opened in the daemon's place.
+type connection struct {
+	api.Asker
+	service *api.Service // of this process; nil where a daemon runs
+	store   *store.Store // likewise
+	close   func() error
 }
 
 // Close lets it go.
-func (m *openedMemory) Close() error { return m.close() }
+func (c *connection) Close() error { return c.close() }
 
-// openMemory opens what is remembered for a command that runs once. Its errors have
-// their exit code and say what to do. The caller closes it.
-func openMemory(ctx context.Context, config *settings.Settings) (*openedMemory, error) {
+// connect finds out whom to ask for a command that runs once. The caller closes the
+// connection.
+func connect(ctx context.Context, config *settings.Settings) (*connection, error) {
 	client, err := admin.Dial(ctx, admin.SocketPath(config.StateDir), version)
 	switch {
 	case err == nil:
-		return &openedMemory{Memory: client, daemon: client, close: client.Close}, nil
+		return &connection{Asker: client, close: client.Close}, nil
 	case errors.Is(err, admin.ErrNoDaemon):
 		return openStore(ctx, config)
-	case errors.Is(err, admin.ErrNotAllowed):
-		return nil, usageError(err)
 	}
-	return nil, troubleError(err)
+	return nil, err
 }
+
+// closePatience is for how long the end of a command waits for the journal.
+const closePatience = 2 * time.Second
 
 // openStore opens the store in place of the daemon: the rest of the journal is
 // loaded, under its lock, and then the store is read.
-func openStore(ctx context.Context, config *settings.Settings) (*openedMemory, error) {
+func openStore(ctx context.Context, config *settings.Settings) (*connection, error) {
 	if err := ownState(config.StateDir); err != nil {
 		return nil, err
 	}
@@ -188,14 +91,19 @@ func openStore(ctx context.Context, config *settings.Settings) (*openedMemory, e
 		return nil, errors.Join(troubleError(err), s.Close())
 	}
 	closeAll := func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), closePatience)
 		defer cancel()
 		return errors.Join(j.Close(ctx), s.Close())
 	}
 	if err := j.Sync(ctx); err != nil {
 		return nil, errors.Join(troubleError(fmt.Errorf("load the journal into the store: %w", err)), closeAll())
 	}
-	return &openedMemory{Memory: &joinedMemory{store: s, journal: j}, store: s, close: closeAll}, nil
+	service := &api.Service{
+		Settings: func() *settings.Settings { return config },
+		Memory:   &api.JoinedMemory{Store: s, Journal: j},
+		Now:      time.Now,
+	}
+	return &connection{Asker: api.Local{Service: service, Viewer: api.Operator()}, service: service, store: s, close: closeAll}, nil
 }
 
 // storeError gives an error of the store its exit code.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"dmarcd/internal/admin"
+	"dmarcd/internal/api"
 	"dmarcd/internal/dns"
 	"dmarcd/internal/journal"
 	"dmarcd/internal/memory"
@@ -95,7 +96,7 @@ func TestFoundAtOnce(t *testing.T) {
 	defer s.Close()
 	j := openJournal(t, config, journalSink{s})
 	defer closeJournal(t, j)
-	m := &joinedMemory{store: s, journal: j}
+	m := &api.JoinedMemory{Store: s, Journal: j}
 	for i := range 20 {
 		id := fmt.Sprintf("Q%d", i)
 		appendRecords(t, j, rejected(id, time.Now()))
@@ -143,7 +144,7 @@ func TestFoundWhileTheStoreIsDown(t *testing.T) {
 		_ = j.Close(ctx) // it says that not all is loaded
 	}()
 	appendRecords(t, j, rejected("A", time.Now()), rejected("B", time.Now()), rejected("A", time.Now()))
-	m := &joinedMemory{store: brokenSink{}, journal: j}
+	m := &api.JoinedMemory{Store: brokenSink{}, Journal: j}
 	found, err := m.Find(t.Context(), "A")
 	if err != nil || len(found) != 2 || found[0].At.Before(found[1].At) {
 		t.Errorf("%v, %v", found, err)
@@ -205,7 +206,10 @@ func TestExplainByTheDaemon(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := admin.NewServer(admin.Config{Version: version, Memory: &joinedMemory{store: s, journal: j}})
+	service := &api.Service{
+		Settings: func() *settings.Settings { return config }, Memory: &api.JoinedMemory{Store: s, Journal: j}, Now: time.Now,
+	}
+	server := admin.NewServer(admin.Config{Version: version, Service: service})
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(l) }()
 	defer func() {

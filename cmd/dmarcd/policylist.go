@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/dns"
+	"dmarcd/internal/errkind"
 	"dmarcd/internal/settings"
 )
 
@@ -185,7 +186,7 @@ Exit code 0: the list was printed, which may be empty; 1: the domain is not ours
 			}
 			var ours bool
 			if rules, ours = config.Policy.RulesFor(name); !ours {
-				return &exitError{code: exitNo, err: fmt.Errorf("%s is not ours: mail for it is left alone", name)}
+				return errkind.Errorf(errkind.NotFound, "%s is not ours: mail for it is left alone", name)
 			}
 		}
 		return writeLines(s.out, settings.List(kind(), rules))

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"dmarcd/internal/admin"
+	"dmarcd/internal/api"
 	"dmarcd/internal/memory"
 	"dmarcd/internal/report/outgoing"
 	"dmarcd/internal/text"
@@ -42,26 +42,26 @@ which only the user that owns state_dir may do.`
 // sendWait is how long a command waits to lead, where no daemon runs on this host.
 const sendWait = 20 * time.Second
 
-// openedService is the service that a command asks.
-type openedService struct {
-	outgoing.Service
+// reportConnection is a connection for the commands on reports.
+type reportConnection struct {
+	api.Asker
 	pipeline *outgoing.Pipeline // nil where a daemon runs
 	close    func() error
 }
 
-// openService finds the running daemon or opens the store in its place. The caller
+// connectReports finds the running daemon or opens the store in its place. The caller
 // closes it.
-func openService(ctx context.Context, path string, s streams) (*openedService, error) {
+func connectReports(ctx context.Context, path string, s streams) (*reportConnection, error) {
 	config, err := findConfiguration(path).lookOrExplain(s.err)
 	if err != nil {
 		return nil, err
 	}
-	m, err := openMemory(ctx, config)
+	m, err := connect(ctx, config)
 	if err != nil {
 		return nil, err
 	}
-	if m.daemon != nil {
-		return &openedService{Service: daemonService{m.daemon}, close: m.Close}, nil
+	if m.service == nil {
+		return &reportConnection{Asker: m, close: m.Close}, nil
 	}
 	c, _, err := reportsConfig(config)
 	if err != nil {
@@ -74,7 +74,8 @@ func openService(ctx context.Context, path string, s streams) (*openedService, e
 	p := outgoing.New(outgoing.Options{
 		Store: m.store.Reports(), Resolver: resolver, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	}, c)
-	return &openedService{Service: p.Service(), pipeline: p, close: func() error {
+	m.service.Reports = p.Service()
+	return &reportConnection{Asker: m, pipeline: p, close: func() error {
 		resolver.Close()
 		return m.Close()
 	}}, nil
@@ -82,49 +83,31 @@ func openService(ctx context.Context, path string, s streams) (*openedService, e
 
 // deliver sends what is due, where no daemon does it. It says what else there is to
 // know.
-func (d *openedService) deliver(ctx context.Context, s streams) error {
+func (d *reportConnection) deliver(ctx context.Context, s streams) error {
 	if d.pipeline == nil {
 		return nil
 	}
 	_, led, err := d.pipeline.Drain(ctx, sendWait)
 	switch {
 	case err != nil:
-		return serviceError(err)
+		return err
 	case !led:
 		fmt.Fprintln(s.err, "another daemon that shares the store sends it")
 	}
 	return nil
 }
 
-// withService opens the service, calls work with it, and closes it.
-func withService(ctx context.Context, path string, s streams, work func(*openedService) error) error {
-	d, err := openService(ctx, path, s)
+// withReports opens a connection, calls work with it, and closes it.
+func withReports(ctx context.Context, path string, s streams, work func(*reportConnection) error) error {
+	c, err := connectReports(ctx, path, s)
 	if err != nil {
 		return err
 	}
-	err = work(d)
-	if closeErr := d.close(); err == nil && closeErr != nil {
-		err = troubleError(closeErr)
+	err = work(c)
+	if closeErr := c.close(); err == nil {
+		err = closeErr
 	}
 	return err
-}
-
-// serviceError gives an error of a service its exit code.
-func serviceError(err error) error {
-	var told *admin.Error
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &told) && told.Kind == admin.KindNotFound, errors.Is(err, outgoing.ErrNotFound), errors.Is(err, outgoing.ErrNothing):
-		return &exitError{code: exitNo, err: err}
-	case errors.As(err, &told) && told.Kind == admin.KindRequest, errors.Is(err, outgoing.ErrRequest):
-		return usageError(err)
-	}
-	var coded *exitError
-	if errors.As(err, &coded) {
-		return err
-	}
-	return troubleError(err)
 }
 
 // writeJSONLine writes one object on one line.

@@ -20,6 +20,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"dmarcd/internal/admin"
+	"dmarcd/internal/api"
 	"dmarcd/internal/dns"
 	"dmarcd/internal/memory"
 	dmarcreport "dmarcd/internal/report"
@@ -138,7 +139,7 @@ func serveService(t *testing.T, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := admin.NewServer(admin.Config{Version: version, Calls: reportCalls(p.Service())})
+	server := admin.NewServer(admin.Config{Version: version, Service: &api.Service{Reports: p.Service()}})
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = server.Serve(l) })
 	serving.Go(func() { _ = p.Run(t.Context()) })

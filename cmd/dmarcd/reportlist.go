@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"dmarcd/internal/api"
 	"dmarcd/internal/report/outgoing"
 )
 
@@ -54,7 +55,7 @@ func reportList(ctx context.Context, o *reportListOptions, s streams) error {
 	if o.limit < 0 {
 		return usageError(fmt.Errorf("--limit %d is less than nothing", o.limit))
 	}
-	return withService(ctx, o.config, s, func(d *openedService) error {
+	return withReports(ctx, o.config, s, func(d *reportConnection) error {
 		shown, more, err := eachReport(ctx, d, filter, o.limit, func(r *outgoing.Report) error {
 			if o.asJSON {
 				return writeJSONLine(s, r)
@@ -63,14 +64,14 @@ func reportList(ctx context.Context, o *reportListOptions, s streams) error {
 			return nil
 		})
 		if err != nil {
-			return serviceError(err)
+			return err
 		}
 		if !o.asJSON {
 			if more {
 				s.line("There are more; --limit 0 shows all.")
 			}
 			if err := printState(ctx, d, s); err != nil {
-				return serviceError(err)
+				return err
 			}
 		}
 		if shown == 0 {
@@ -81,14 +82,14 @@ func reportList(ctx context.Context, o *reportListOptions, s streams) error {
 }
 
 // eachReport gives reports page by page, limit of them at most, 0 for all.
-func eachReport(ctx context.Context, d outgoing.Service, f outgoing.Filter, limit int, yield func(*outgoing.Report) error) (shown int, more bool, err error) {
+func eachReport(ctx context.Context, d api.Asker, f outgoing.Filter, limit int, yield func(*outgoing.Report) error) (shown int, more bool, err error) {
 	const page = 200
 	for {
 		f.Limit = page
 		if limit > 0 {
 			f.Limit = min(page, limit-shown)
 		}
-		listed, err := d.List(ctx, f)
+		listed, err := api.ReportsList().Ask(ctx, d, f)
 		if err != nil {
 			return shown, false, err
 		}
@@ -105,8 +106,8 @@ func eachReport(ctx context.Context, d outgoing.Service, f outgoing.Filter, limi
 }
 
 // printState tells what waits.
-func printState(ctx context.Context, d outgoing.Service, s streams) error {
-	o, err := d.State(ctx, outgoing.StateRequest{})
+func printState(ctx context.Context, d api.Asker, s streams) error {
+	o, err := api.ReportsState().Ask(ctx, d, outgoing.StateRequest{})
 	if err != nil {
 		return err
 	}
@@ -164,11 +165,11 @@ func reportShow(ctx context.Context, o *reportShowOptions, name string, s stream
 		return usageError(fmt.Errorf("--json and --xml or -o do not go together"))
 	}
 	request.Content = o.content || o.output != ""
-	return withService(ctx, o.config, s, func(d *openedService) error {
-		shown, err := d.Show(ctx, request)
+	return withReports(ctx, o.config, s, func(d *reportConnection) error {
+		shown, err := api.ReportsShow().Ask(ctx, d, request)
 		switch {
 		case err != nil:
-			return serviceError(err)
+			return err
 		case o.asJSON:
 			return writeJSONLine(s, shown.Report)
 		case o.output != "":

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"dmarcd/internal/api"
 	"dmarcd/internal/report/outgoing"
 	"dmarcd/internal/settings"
 )
@@ -58,17 +59,17 @@ func reportSend(ctx context.Context, o *reportSendOptions, args []string, s stre
 		}
 		request.Day = &day
 	}
-	return withService(ctx, o.config, s, func(d *openedService) error {
-		sending, err := d.Send(ctx, request)
+	return withReports(ctx, o.config, s, func(d *reportConnection) error {
+		sending, err := api.ReportsSend().Ask(ctx, d, request)
 		if err != nil {
-			return serviceError(err)
+			return err
 		}
 		if err := d.deliver(ctx, s); err != nil {
 			return err
 		}
 		r, err := awaitReport(ctx, d, sending.Report.ID, o.wait, s)
 		if err != nil {
-			return serviceError(err)
+			return err
 		}
 		sending.Report = *r
 		if o.asJSON {
@@ -87,12 +88,12 @@ func reportSend(ctx context.Context, o *reportSendOptions, args []string, s stre
 }
 
 // awaitReport waits until nothing of a report waits for its first attempt any more.
-func awaitReport(ctx context.Context, d outgoing.Service, id int64, wait time.Duration, s streams) (*outgoing.Report, error) {
+func awaitReport(ctx context.Context, d api.Asker, id int64, wait time.Duration, s streams) (*outgoing.Report, error) {
 	const look = 300 * time.Millisecond
 	line := newProgress(s.below().err, "")
 	end := time.Now().Add(wait)
 	for {
-		shown, err := d.Show(ctx, outgoing.ShowRequest{ID: id})
+		shown, err := api.ReportsShow().Ask(ctx, d, outgoing.ShowRequest{ID: id})
 		if err != nil {
 			return nil, err
 		}
@@ -199,10 +200,10 @@ func reportRetry(ctx context.Context, o *reportRetryOptions, args []string, s st
 	if err != nil {
 		return usageError(err)
 	}
-	return withService(ctx, o.config, s, func(d *openedService) error {
-		retried, err := d.Retry(ctx, request)
+	return withReports(ctx, o.config, s, func(d *reportConnection) error {
+		retried, err := api.ReportsRetry().Ask(ctx, d, request)
 		if err != nil {
-			return serviceError(err)
+			return err
 		}
 		if retried.Queued > 0 {
 			if err := d.deliver(ctx, s); err != nil {
@@ -278,13 +279,13 @@ func reportSuppress(ctx context.Context, o *reportSuppressOptions, args []string
 		}
 		until = time.Now().Add(span)
 	}
-	return withService(ctx, o.config, s, func(d *openedService) error {
+	return withReports(ctx, o.config, s, func(d *reportConnection) error {
 		if o.remove {
 			return unsuppress(ctx, d, o, args[0], s)
 		}
-		done, err := d.Suppress(ctx, outgoing.SuppressRequest{Target: args[0], Reason: o.reason, Until: until})
+		done, err := api.ReportsSuppress().Ask(ctx, d, outgoing.SuppressRequest{Target: args[0], Reason: o.reason, Until: until})
 		if err != nil {
-			return serviceError(err)
+			return err
 		}
 		if o.asJSON {
 			return writeJSONLine(s, done)
@@ -294,10 +295,10 @@ func reportSuppress(ctx context.Context, o *reportSuppressOptions, args []string
 	})
 }
 
-func unsuppress(ctx context.Context, d *openedService, o *reportSuppressOptions, target string, s streams) error {
-	done, err := d.Unsuppress(ctx, outgoing.UnsuppressRequest{Target: target})
+func unsuppress(ctx context.Context, d *reportConnection, o *reportSuppressOptions, target string, s streams) error {
+	done, err := api.ReportsUnsuppress().Ask(ctx, d, outgoing.UnsuppressRequest{Target: target})
 	if err != nil {
-		return serviceError(err)
+		return err
 	}
 	if o.asJSON {
 		err = writeJSONLine(s, done)
@@ -313,7 +314,7 @@ func unsuppress(ctx context.Context, d *openedService, o *reportSuppressOptions,
 }
 
 func suppressionList(ctx context.Context, o *reportSuppressOptions, s streams) error {
-	return withService(ctx, o.config, s, func(d *openedService) error {
+	return withReports(ctx, o.config, s, func(d *reportConnection) error {
 		shown := 0
 		err := eachSuppression(ctx, d, o.all, func(x *outgoing.Suppression) error {
 			shown++
@@ -324,7 +325,7 @@ func suppressionList(ctx context.Context, o *reportSuppressOptions, s streams) e
 			return nil
 		})
 		if err != nil {
-			return serviceError(err)
+			return err
 		}
 		if shown == 0 {
 			return answerNo()
@@ -334,10 +335,10 @@ func suppressionList(ctx context.Context, o *reportSuppressOptions, s streams) e
 }
 
 // eachSuppression gives suppressions page by page.
-func eachSuppression(ctx context.Context, d outgoing.Service, all bool, yield func(*outgoing.Suppression) error) error {
+func eachSuppression(ctx context.Context, d api.Asker, all bool, yield func(*outgoing.Suppression) error) error {
 	r := outgoing.SuppressionsRequest{All: all, Limit: 1000}
 	for {
-		silent, err := d.Suppressions(ctx, r)
+		silent, err := api.ReportsSuppressions().Ask(ctx, d, r)
 		if err != nil {
 			return err
 		}

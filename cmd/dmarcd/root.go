@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"dmarcd/internal/errkind"
 )
 
 // Exit codes, the same for every command.
@@ -16,26 +18,34 @@ const (
 	exitTrouble = 3 // DNS, store, network
 )
 
-// exitError is an error with the exit code it means. One without text only sets the code.
-type exitError struct {
-	code int
-	err  error
-}
+// exitError is an exit code without a text.
+type exitError struct{ code int }
 
-func (e *exitError) Error() string {
-	if e.err == nil {
-		return ""
+func (e *exitError) Error() string { return "" }
+
+func usageError(err error) error   { return errkind.Wrap(errkind.WrongUse, err) }
+func troubleError(err error) error { return errkind.Wrap(errkind.Trouble, err) }
+
+// codeOf is the code that an error ends the program with.
+func codeOf(err error) int {
+	var silent *exitError
+	switch {
+	case err == nil:
+		return exitFine
+	case errors.As(err, &silent):
+		return silent.code
 	}
-	return e.err.Error()
+	switch errkind.Of(err) {
+	case errkind.NotFound:
+		return exitNo
+	case errkind.BadRequest, errkind.WrongUse, errkind.NotAllowed:
+		return exitUsage
+	}
+	return exitTrouble
 }
-
-func (e *exitError) Unwrap() error { return e.err }
-
-func usageError(err error) error   { return &exitError{code: exitUsage, err: err} }
-func troubleError(err error) error { return &exitError{code: exitTrouble, err: err} }
 
 // answerNo ends a command whose output already said that the answer is no.
-func answerNo() error { return &exitError{code: exitNo} }
+func answerNo() error { return &exitError{exitNo} }
 
 // run is the whole program but for the process round it.
 func run(ctx context.Context, args []string, s streams) int {
@@ -45,19 +55,29 @@ func run(ctx context.Context, args []string, s streams) int {
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
+	begun := false
+	onBegin(root, func() { begun = true })
 	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return exitFine
+	if err != nil && !begun {
+		err = usageError(err) // cobra found something wrong
 	}
-	code := exitUsage // what cobra itself finds wrong is usage
-	var e *exitError
-	if errors.As(err, &e) {
-		code = e.code
+	if err != nil && err.Error() != "" {
+		fmt.Fprintf(s.err, "dmarcd: %s\n", err)
 	}
-	if text := err.Error(); text != "" {
-		fmt.Fprintf(s.err, "dmarcd: %s\n", text)
+	return codeOf(err)
+}
+
+// onBegin has note called before a command does its work.
+func onBegin(c *cobra.Command, note func()) {
+	if work := c.RunE; work != nil {
+		c.RunE = func(c *cobra.Command, args []string) error {
+			note()
+			return work(c, args)
+		}
 	}
-	return code
+	for _, sub := range c.Commands() {
+		onBegin(sub, note)
+	}
 }
 
 func newRoot(s streams) *cobra.Command {

@@ -9,7 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"dmarcd/internal/api"
 	"dmarcd/internal/dns"
+	"dmarcd/internal/memory"
 	"dmarcd/internal/settings"
 	"dmarcd/internal/simulate"
 )
@@ -84,16 +86,16 @@ func policySimulate(ctx context.Context, o *simulateOptions, file string, s stre
 	if err != nil {
 		return err
 	}
-	remembered, err := openMemory(ctx, config)
+	c, err := connect(ctx, config)
 	if err != nil {
 		return err
 	}
-	defer remembered.Close() //nolint:errcheck // opened for reading only
+	defer c.Close() //nolint:errcheck // opened for reading only
 	replay := simulate.New(simulate.Options{
 		New: next, Current: &config.Policy, PSL: config.Discovery == settings.DiscoveryPSL,
 		Domain: domain, Examples: o.examples, Name: filepath.Base(file),
 	})
-	if err := replayAll(ctx, replay, remembered, span, s); err != nil {
+	if err := replayAll(ctx, replay, askedRecords{c}, span, s); err != nil {
 		return err
 	}
 	report := simulateReport{File: file, Since: span.since, Until: span.until, Domain: o.domain, Result: replay.Result()}
@@ -125,33 +127,31 @@ func policyToSimulate(file string, s streams) (*settings.Policy, error) {
 	for _, f := range faults {
 		fmt.Fprintf(s.err, "%s\n", f)
 	}
-	return nil, &exitError{code: exitUsage}
+	return nil, &exitError{exitUsage}
 }
 
-// countedSource is what is remembered, as far as a replay needs it.
-type countedSource interface {
-	simulate.Source
-	// Count says how many records there are, as nearly as is known quickly.
-	Count(ctx context.Context, since, until time.Time) (int64, error)
+// askedRecords is what is remembered, as a replay needs it.
+type askedRecords struct{ ask api.Asker }
+
+// Records is simulate.Source's.
+func (r askedRecords) Records(ctx context.Context, since, until time.Time, yield func(*memory.Record) error) error {
+	return api.MessagesRecords().Each(ctx, r.ask, api.Period{Since: since, Until: until}, func(r *api.Record) error { return yield(r.Record) })
 }
 
 // replayAll replays a span of time, and shows how far it is on a terminal.
-func replayAll(ctx context.Context, r *simulate.Replay, source countedSource, span span, s streams) error {
+func replayAll(ctx context.Context, r *simulate.Replay, source askedRecords, span span, s streams) error {
 	bar := newProgress(s.below().err, "messages replayed")
 	var tell func(int64)
 	if bar != nil {
-		total, err := source.Count(ctx, span.since, span.until)
+		total, err := api.MessagesCount().Ask(ctx, source.ask, api.Period{Since: span.since, Until: span.until})
 		if err != nil {
-			return troubleError(err)
+			return err
 		}
-		bar.begin(total, time.Now())
+		bar.begin(total.Count, time.Now())
 		defer bar.clear()
 		tell = func(done int64) { bar.show(done, time.Now()) }
 	}
-	if err := r.Run(ctx, source, span.since, span.until, tell); err != nil {
-		return troubleError(err)
-	}
-	return nil
+	return r.Run(ctx, source, span.since, span.until, tell)
 }
 
 // simulateReport is what `dmarcd policy simulate` tells.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"dmarcd/internal/admin"
+	"dmarcd/internal/api"
 	"dmarcd/internal/auth/dmarc"
 	"dmarcd/internal/auth/spf"
 	"dmarcd/internal/dns"
@@ -84,7 +85,7 @@ func daemonRemembering(t *testing.T, mail rememberedMail) (dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := admin.NewServer(admin.Config{Version: version, Memory: mail})
+	server := admin.NewServer(admin.Config{Version: version, Service: &api.Service{Memory: mail}})
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	t.Cleanup(func() {

@@ -3,6 +3,7 @@ package explain
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"net/netip"
@@ -66,6 +67,11 @@ func TestCases(t *testing.T) {
 				t.Fatal(err)
 			}
 			compare(t, stem+".json.want", string(raw)+"\n")
+			var carried Story // as a command gets it from the daemon
+			var again strings.Builder
+			if err := errors.Join(json.Unmarshal(raw, &carried), carried.WriteText(&again)); err != nil || again.String() != text.String() {
+				t.Errorf("read from JSON it says %v\n%s", err, again.String())
+			}
 			if bad := unprintable(text.String() + string(raw)); bad != "" {
 				t.Errorf("the story holds %q", bad)
 			}

@@ -27,7 +27,7 @@ func (t *teller) dkim() []DKIM {
 			one.Alignment = word(t.v.DKIMAlignments[i])
 			one.Aligns = t.alignment(s.Domain, t.v.DKIMAlignments[i], func(r *dmarc.Record) dmarc.Mode { return r.ADKIM })
 		}
-		one.unassessed = errors.Is(s.Err, dkim.ErrLimit)
+		one.Unassessed = errors.Is(s.Err, dkim.ErrLimit)
 		out = append(out, one)
 	}
 	return out

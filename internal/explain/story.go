@@ -106,8 +106,8 @@ type DKIM struct {
 	Error      string `json:"error,omitempty"`
 	Means      string `json:"means"`
 	Aligns     string `json:"aligns,omitempty"`
-	KeyAt      string `json:"key_at,omitempty"` // the name of its key record
-	unassessed bool   // over a limit: one line serves for all of them
+	KeyAt      string `json:"key_at,omitempty"`     // the name of its key record
+	Unassessed bool   `json:"unassessed,omitempty"` // over a limit: one line serves for all of them
 }
 
 // DMARC is the outcome of DMARC by RFC 9989, whatever criteria a domain has.

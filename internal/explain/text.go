@@ -162,7 +162,7 @@ func writeSignatures(p *page, list []DKIM) {
 	}
 	unassessed := 0
 	for i := range list {
-		if list[i].unassessed {
+		if list[i].Unassessed {
 			unassessed++
 			continue
 		}

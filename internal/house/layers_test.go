@@ -14,9 +14,10 @@ import (
 // packages of a lower rank. Test helpers ("…test") take the rank that their
 // imports need and are imported by tests only.
 var ranks = map[string]int{
-	"house": 0,
-	"dns":   0,
-	"text":  0,
+	"house":   0,
+	"dns":     0,
+	"text":    0,
+	"errkind": 0,
 
 	"message": 1,
 
@@ -42,16 +43,17 @@ var ranks = map[string]int{
 
 	"report/outgoing": 5,
 
-	"admin":    6,
+	"api":      6,
 	"journal":  6,
-	"metrics":  6,
 	"resolver": 6,
 	"mailer":   6,
 	"spool":    6,
 	"store":    6,
-	"console":  6,
 
+	"admin":   7,
+	"console": 7,
 	"inbound": 7,
+	"metrics": 7,
 }
 
 // alongside are the imports within one rank: arc verifies with the primitives of dkim.

@@ -11,6 +11,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"dmarcd/internal/memory"
 )
 
 // Errors of a store. Test with errors.Is.
@@ -18,9 +20,8 @@ var (
 	// ErrConfig: the settings cannot work: the URL, or a password file that is
 	// not there at Open. Nothing but other settings helps.
 	ErrConfig = errors.New("store: configuration")
-	// ErrUnavailable: the database cannot be reached or cannot write now: down,
-	// refused, locked, full, read-only. The same call may succeed later.
-	ErrUnavailable = errors.New("store: database unavailable")
+	// ErrUnavailable is that of package memory.
+	ErrUnavailable = memory.ErrUnavailable
 	// ErrDamaged: the database is none of ours, or is damaged. An operator has
 	// to act; until then it is as good as unavailable, and wraps that too.
 	ErrDamaged = errors.New("store: database damaged")
