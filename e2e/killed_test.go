@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"dmarcd/internal/admin"
+	"dmarcd/internal/api"
 )
 
 // TestKilled kills dmarcd again and again while mail flows through Postfix. Mail goes
@@ -50,8 +51,8 @@ func TestKilled(t *testing.T) {
 		sent += len(flows[i].sent)
 		for _, messageID := range flows[i].answered(t) {
 			answered = append(answered, messageID)
-			if found, err := client.Find(t.Context(), messageID); err != nil || len(found) == 0 {
-				t.Errorf("dmarcd answered for %s and does not know it (%v)", messageID, err)
+			if _, err := api.MessagesExplain().Ask(t.Context(), client, api.ExplainRequest{ID: messageID}); err != nil {
+				t.Errorf("dmarcd answered for %s and does not know it: %v", messageID, err)
 			}
 		}
 	}
