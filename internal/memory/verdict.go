@@ -145,7 +145,7 @@ func (w *writer) dmarc(d *dmarc.Result) {
 	writeWord(w, d.Source)
 	writeWord(w, d.Requested)
 	writeWord(w, d.Policy)
-	w.flags(d.NonExistent, d.SPFAligned, d.DKIMAligned)
+	w.flags(d.NonExistent, d.SPFAligned, d.DKIMAligned, d.ExistenceHidden)
 	w.uint(uint64(len(d.Walk)))
 	for i := range d.Walk {
 		s := &d.Walk[i]
@@ -162,7 +162,7 @@ func (r *reader) dmarc() dmarc.Result {
 	readInto(r, &d.Source)
 	readInto(r, &d.Requested)
 	readInto(r, &d.Policy)
-	r.flags(&d.NonExistent, &d.SPFAligned, &d.DKIMAligned)
+	r.flags(&d.NonExistent, &d.SPFAligned, &d.DKIMAligned, &d.ExistenceHidden)
 	d.Walk = readList(r, r.step)
 	d.Err = r.error()
 	return d

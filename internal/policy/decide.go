@@ -88,6 +88,10 @@ func decidePeer(v *Verdict, f Facts, r *DMARCRules, require Require) Decision {
 		}
 	case dmarc.Fail:
 		r.failPeer(v, &d)
+		known, _ := r.slot(v.DMARC.Policy)
+		if stricter(known, peerFloor(r.EnforcedPeerAction)) != d.Action && !f.DeferExpired {
+			d.Action, d.Reason, d.Rule = Defer, ReasonTemperror, "dmarc.enforced_peers"
+		}
 	}
 	d.Reply = replyFor(v, f, r, d)
 	return d
@@ -96,7 +100,7 @@ func decidePeer(v *Verdict, f Facts, r *DMARCRules, require Require) Decision {
 // failPeer is what becomes of an enforced peer that fails.
 func (r *DMARCRules) failPeer(v *Verdict, d *Decision) {
 	d.Reason = ReasonEnforcedPeer
-	d.Action, d.Rule = r.slot(v.DMARC.Policy)
+	d.Action, d.Rule = r.slot(v.DMARC.Strictest())
 	if floor := peerFloor(r.EnforcedPeerAction); severity(floor) > severity(d.Action) {
 		d.Action, d.Rule = floor, "dmarc.enforced_peer_action"
 	}
@@ -120,10 +124,13 @@ func decideSlot(v *Verdict, f Facts, r *DMARCRules, s dmarc.Status, sourcePassed
 	case dmarc.None:
 		r.withoutRecord(v, f, &d, sourcePassed)
 	case dmarc.TempError:
-		r.temperror(f, &d)
+		r.temperror(v, f, &d)
 	case dmarc.Fail:
 		d.Reason = ReasonPolicy
 		d.Action, d.Rule = r.slot(v.DMARC.Policy)
+		if r.Actions.Temperror == TemperrorByPolicy {
+			r.hiddenPolicy(v, f, &d)
+		}
 	}
 	d.Reply = replyFor(v, f, r, d)
 	return d
@@ -141,15 +148,50 @@ func (r *DMARCRules) withoutRecord(v *Verdict, f Facts, d *Decision, sourcePasse
 	case aligned || sourcePassed:
 		d.Action, d.Rule = Bypass, "dmarc.no_record_when"
 	case d.Action != Bypass && v.undecided():
-		r.temperror(f, d)
+		r.temperror(v, f, d)
 	}
 }
 
 // temperror is what becomes of mail that DNS trouble keeps from being judged.
-func (r *DMARCRules) temperror(f Facts, d *Decision) {
-	d.Action, d.Reason, d.Rule = r.Actions.Temperror, ReasonTemperror, "dmarc.actions.temperror"
-	if d.Action == Defer && f.DeferExpired {
-		d.Action, d.Rule = Bypass, "defer_limit"
+func (r *DMARCRules) temperror(v *Verdict, f Facts, d *Decision) {
+	d.Action, d.Reason, d.Rule = Bypass, ReasonTemperror, "dmarc.actions.temperror"
+	switch r.Actions.Temperror {
+	case TemperrorQuarantine:
+		d.Action = Quarantine
+	case TemperrorDefer:
+		if d.Action = Defer; f.DeferExpired {
+			d.Action, d.Rule = Bypass, "defer_limit"
+		}
+	case TemperrorByPolicy:
+		r.byPolicy(v, f, d)
+	}
+}
+
+// byPolicy defers mail of which a failure would be intercepted, and quarantines it
+// in the end. Where DNS trouble hides the policy itself, nothing is asked for.
+func (r *DMARCRules) byPolicy(v *Verdict, f Facts, d *Decision) {
+	if v.DMARC.Status == dmarc.TempError && v.DMARC.Record == nil {
+		return
+	}
+	switch failure, _ := r.slot(v.DMARC.Strictest()); {
+	case failure == Bypass:
+	case f.DeferExpired:
+		d.Action, d.Rule = Quarantine, "defer_limit"
+	default:
+		d.Action = Defer
+	}
+}
+
+// hiddenPolicy is what becomes of mail that fails while DNS trouble hides which of
+// two policies applies, if the stricter asks for more than d does already.
+func (r *DMARCRules) hiddenPolicy(v *Verdict, f Facts, d *Decision) {
+	if failure, _ := r.slot(v.DMARC.Strictest()); severity(failure) <= severity(d.Action) {
+		return
+	}
+	known := *d
+	r.temperror(v, f, d)
+	if f.DeferExpired && severity(known.Action) >= severity(d.Action) {
+		*d = known
 	}
 }
 

@@ -21,7 +21,7 @@ func testRules(change func(*Rules)) *Rules {
 	r := &Rules{Mode: Enforce, DMARC: DMARCRules{
 		Enabled: true, Criteria: CriteriaRFC, Senders: DomainList{All: true},
 		EnforcedPeerAction: PeerQuarantine, MultipleFrom: Reject, NoRecordWhen: NoRecordAlways,
-		Actions:    Slots{None: Bypass, Quarantine: Quarantine, Reject: Reject, NoRecord: Bypass, Temperror: Bypass},
+		Actions:    Slots{None: Bypass, Quarantine: Quarantine, Reject: Reject, NoRecord: Bypass, Temperror: TemperrorByPolicy},
 		RejectText: text,
 	}}
 	if change != nil {
@@ -85,9 +85,7 @@ func TestDecide(t *testing.T) {
 		}, Quarantine, Quarantine, ReasonNoRecord, "dmarc.actions.no_record"},
 		{"no record, unauthenticated only, SPF temperror", with(build(spf.TempError, true), ""), Facts{}, func(r *Rules) {
 			r.DMARC.Actions.NoRecord, r.DMARC.NoRecordWhen = Reject, NoRecordUnauthenticated
-		}, Bypass, Bypass, ReasonTemperror, "dmarc.actions.temperror"},
-		{"temperror", build(spf.TempError, true), Facts{}, nil, Bypass, Bypass, ReasonTemperror, "dmarc.actions.temperror"},
-		{"temperror deferred", build(spf.TempError, true), Facts{}, func(r *Rules) { r.DMARC.Actions.Temperror = Defer }, Defer, Defer, ReasonTemperror, "dmarc.actions.temperror"},
+		}, Defer, Defer, ReasonTemperror, "dmarc.actions.temperror"},
 		{"disabled", failing(dmarc.PolicyReject), Facts{}, func(r *Rules) { r.DMARC.Enabled = false }, Bypass, Bypass, ReasonDisabled, "dmarc.enabled"},
 		{"disabled beats enforced peer", failing(dmarc.PolicyReject), Facts{}, func(r *Rules) { peer(r); r.DMARC.Enabled = false }, Bypass, Bypass, ReasonDisabled, "dmarc.enabled"},
 		{"exception", failing(dmarc.PolicyReject), Facts{ClientIP: client}, exception, Bypass, Bypass, ReasonException, "dmarc.exceptions"},

@@ -207,7 +207,7 @@ func byDMARC(m message, w *wish, mayMatch bool) fate {
 	case w.arc == "on" && m.chain.vouches():
 		f.action, f.reason = pass, policy.ReasonARC
 	case status == dmarc.TempError:
-		f.action, f.reason = letGo(m, w.slots.Temperror), policy.ReasonTemperror
+		f.action, f.reason = m.leftOpen(w), policy.ReasonTemperror
 	case status == dmarc.Fail:
 		f.action, f.reason = m.slot(w), policy.ReasonPolicy
 	default:
@@ -378,7 +378,27 @@ func (m message) withoutRecord(w *wish, mayMatch bool) (policy.Action, policy.Re
 	case m.alignedPass() || mayMatch:
 		return pass, policy.ReasonNoRecord
 	case w.slots.NoRecord != pass && m.best().alignedPass(): // what is unfinished is no failure
-		return letGo(m, w.slots.Temperror), policy.ReasonTemperror
+		return m.leftOpen(w), policy.ReasonTemperror
 	}
 	return w.slots.NoRecord, policy.ReasonNoRecord
+}
+
+// leftOpen is what becomes of mail that DNS trouble leaves open.
+func (m message) leftOpen(w *wish) policy.Action {
+	switch w.slots.Temperror {
+	case policy.TemperrorQuarantine:
+		return policy.Quarantine
+	case policy.TemperrorDefer:
+		return letGo(m, policy.Defer)
+	case policy.TemperrorBypass:
+		return pass
+	}
+	// By policy: what a failure would not stop, trouble does not stop either.
+	switch {
+	case m.published == unknown || m.slot(w) == pass:
+		return pass
+	case m.expired:
+		return policy.Quarantine
+	}
+	return policy.Defer
 }

@@ -70,7 +70,8 @@ var (
 	modes      = []policy.Mode{policy.Enforce, policy.Monitor}
 	criteria   = []policy.Criteria{policy.CriteriaRFC, policy.CriteriaHES}
 	slotWords  = []policy.Action{policy.Bypass, policy.Quarantine, policy.Reject}
-	troubles   = []policy.Action{policy.Bypass, policy.Defer}
+	troubles   = []policy.Action{policy.Bypass, policy.Defer, policy.Defer, policy.Quarantine, policy.Reject, policy.Discard}
+	leftOpen   = []policy.TemperrorAction{policy.TemperrorByPolicy, policy.TemperrorBypass, policy.TemperrorDefer, policy.TemperrorQuarantine}
 	requires   = []policy.Require{policy.RequireBoth, policy.RequireEither}
 	peerWords  = []policy.PeerAction{policy.PeerBypass, policy.PeerQuarantine, policy.PeerReject, policy.PeerSlot}
 	forwarders = []string{"", "spf", "dkim", "ip"}
@@ -80,7 +81,7 @@ var (
 
 // slotsWith gives the slot of what is published one action, and the others others,
 // so that taking the wrong slot shows.
-func slotsWith(published string, a, trouble policy.Action) policy.Slots {
+func slotsWith(published string, a policy.Action, trouble policy.TemperrorAction) policy.Slots {
 	other := slotWords[(slices.Index(slotWords, a)+1)%len(slotWords)]
 	s := policy.Slots{None: other, Quarantine: other, Reject: other, NoRecord: other, Temperror: trouble}
 	switch published {
@@ -157,10 +158,12 @@ func settingsFor(published string) (out []wish) {
 	for _, mode := range modes {
 		for _, c := range criteria {
 			for _, a := range slotWords {
-				out = append(out, wish{
-					mode: mode, criteria: c, peerAction: policy.PeerQuarantine, multipleFrom: policy.Reject,
-					noRecordWhen: policy.NoRecordAlways, slots: slotsWith(published, a, policy.Defer),
-				})
+				for _, trouble := range []policy.TemperrorAction{policy.TemperrorByPolicy, policy.TemperrorDefer} {
+					out = append(out, wish{
+						mode: mode, criteria: c, peerAction: policy.PeerQuarantine, multipleFrom: policy.Reject,
+						noRecordWhen: policy.NoRecordAlways, slots: slotsWith(published, a, trouble),
+					})
+				}
 			}
 		}
 	}
@@ -209,7 +212,7 @@ func draw(rnd *rand.Rand) wish {
 		criteria: one(rnd, criteria), require: one(rnd, requires), peerAction: one(rnd, peerWords),
 		slots: policy.Slots{
 			None: one(rnd, slotWords), Quarantine: one(rnd, slotWords), Reject: one(rnd, slotWords),
-			NoRecord: one(rnd, slotWords), Temperror: one(rnd, troubles),
+			NoRecord: one(rnd, slotWords), Temperror: one(rnd, leftOpen),
 		},
 		noRecordWhen: one(rnd, []policy.NoRecordWhen{policy.NoRecordAlways, policy.NoRecordUnauthenticated}),
 		multipleFrom: one(rnd, slotWords), forwarder: one(rnd, forwarders), arc: one(rnd, []string{"", "off", "on"}),
@@ -292,8 +295,11 @@ func forbidden(m judged, w *wish, f fate) string {
 		return "passes the criteria in force and is intercepted"
 	case onlyDMARC && w.criteria == policy.CriteriaRFC && w.peer == "" && m.verdict.DMARC.Status == dmarc.Pass && f.would != policy.Bypass:
 		return "an RFC pass is intercepted"
-	case byDMARC && f.status == dmarc.TempError && f.would != policy.Bypass && f.would != policy.Defer && !(f.enforced && m.expired):
+	case byDMARC && f.status == dmarc.TempError && f.would != policy.Bypass && f.would != policy.Defer && !(f.enforced && m.expired) && !m.mayQuarantine(w, f):
 		return "a temperror is intercepted"
+	case f.evaluated && !f.enforced && f.reason == policy.ReasonTemperror && w.slots.Temperror == policy.TemperrorByPolicy && m.published == "reject" &&
+		w.slots.Reject != policy.Bypass && f.would == policy.Bypass:
+		return "trouble that the sender chose lets a message through that its domain asks to reject"
 	case byDMARC && f.would == policy.Defer && m.expired:
 		return "deferred past the limit"
 	case w.mode == policy.Monitor && f.action != policy.Bypass:
@@ -302,4 +308,10 @@ func forbidden(m judged, w *wish, f fate) string {
 		return "DMARC did not run and intercepts"
 	}
 	return ""
+}
+
+// mayQuarantine tells whether a temperror may be quarantined.
+func (m judged) mayQuarantine(w *wish, f fate) bool {
+	byPolicy := w.slots.Temperror == policy.TemperrorByPolicy && m.expired && m.verdict.DMARC.Record != nil
+	return f.would == policy.Quarantine && (byPolicy || w.slots.Temperror == policy.TemperrorQuarantine)
 }

@@ -119,8 +119,23 @@ type Slots struct {
 	Quarantine Action
 	Reject     Action
 	NoRecord   Action
-	Temperror  Action // Bypass or Defer
+	Temperror  TemperrorAction
 }
+
+// TemperrorAction is what becomes of mail that DNS trouble keeps from being judged.
+type TemperrorAction string
+
+// Temperror actions. Who sends can choose a name whose DNS is broken: only by_policy
+// and quarantine keep a forgery from being let through by it in the end.
+const (
+	// TemperrorByPolicy bypasses where no policy could be read, or where mail that
+	// fails the policy is let through anyway. Otherwise it defers, and quarantines
+	// what was deferred for as long as may be.
+	TemperrorByPolicy   TemperrorAction = "by_policy"
+	TemperrorBypass     TemperrorAction = "bypass"
+	TemperrorDefer      TemperrorAction = "defer" // then bypass
+	TemperrorQuarantine TemperrorAction = "quarantine"
+)
 
 // ARCRules are the keys below `arc`.
 type ARCRules struct {

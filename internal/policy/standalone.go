@@ -72,6 +72,8 @@ func (v *Verdict) spfRejectText(f Facts) string {
 	switch v.SPF.Status {
 	case spf.PermError:
 		return result + " has an SPF record that cannot be evaluated"
+	case spf.TempError:
+		return result + " could not be checked because of DNS trouble"
 	case spf.None, spf.Neutral:
 		return result + " does not say that " + f.clientIP() + " may send its mail"
 	}

@@ -106,7 +106,7 @@ func defaultRules(mode policy.Mode) policy.Rules {
 			DailyReports:          true,
 			Actions: policy.Slots{
 				None: policy.Bypass, Quarantine: policy.Quarantine, Reject: policy.Reject,
-				NoRecord: policy.Bypass, Temperror: policy.Bypass,
+				NoRecord: policy.Bypass, Temperror: policy.TemperrorByPolicy,
 			},
 			NoRecordWhen: policy.NoRecordAlways,
 			MultipleFrom: policy.Reject,

@@ -9,6 +9,8 @@ func notBuilt() map[string]bool {
 		"http.proxy",
 		"analysis",
 		"domains_dir",
+		"retention.received",
+		"retention.received_rollups",
 	}
 	m := make(map[string]bool, len(keys))
 	for _, k := range keys {

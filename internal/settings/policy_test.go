@@ -99,7 +99,7 @@ domains:
 		t.Errorf("nothing.example: %+v", r)
 	}
 	r = rules("inherits.example")
-	want := policy.Slots{None: policy.Reject, Quarantine: policy.Quarantine, Reject: policy.Quarantine, NoRecord: policy.Bypass, Temperror: policy.Bypass}
+	want := policy.Slots{None: policy.Reject, Quarantine: policy.Quarantine, Reject: policy.Quarantine, NoRecord: policy.Bypass, Temperror: policy.TemperrorByPolicy}
 	if r.DMARC.Criteria != policy.CriteriaHES || !r.DMARC.Exceptions.Empty() || r.DMARC.Actions != want ||
 		r.Quarantine.Method != policy.QuarantineHeader || r.Mode != policy.Enforce {
 		t.Errorf("inherits.example: %+v", r)

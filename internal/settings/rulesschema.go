@@ -66,8 +66,18 @@ func standalone() kind[policy.Action] {
 	return k
 }
 
-// temporary is an action for a check that DNS did not let finish.
-func temporary() kind[policy.Action] { return word(policy.Bypass, policy.Defer) }
+// temporary is standalone for a check that DNS did not let finish.
+func temporary() kind[policy.Action] {
+	k := word(policy.Bypass, policy.Defer, policy.Quarantine, policy.Reject, policy.Discard)
+	read := k.read
+	k.read = func(d *decoder, n *yaml.Node, v *policy.Action) {
+		switch read(d, n, v); *v {
+		case policy.Reject, policy.Discard:
+			d.warn(n, "%s refuses good mail for good whenever DNS fails; defer lets the sender try again", *v)
+		}
+	}
+	return k
+}
 
 func slotsSchema() kind[policy.Slots] {
 	return section(nil,
@@ -75,7 +85,8 @@ func slotsSchema() kind[policy.Slots] {
 		key("quarantine", slot(), func(s *policy.Slots) *policy.Action { return &s.Quarantine }),
 		key("reject", slot(), func(s *policy.Slots) *policy.Action { return &s.Reject }),
 		key("no_record", slot(), func(s *policy.Slots) *policy.Action { return &s.NoRecord }),
-		key("temperror", temporary(), func(s *policy.Slots) *policy.Action { return &s.Temperror }),
+		key("temperror", word(policy.TemperrorByPolicy, policy.TemperrorBypass, policy.TemperrorDefer, policy.TemperrorQuarantine),
+			func(s *policy.Slots) *policy.TemperrorAction { return &s.Temperror }),
 	)
 }
 

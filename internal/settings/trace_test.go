@@ -222,8 +222,8 @@ func TestMeetings(t *testing.T) {
 	}{
 		{"example.org", "any.example", "", map[string]string{
 			"none pass": "bypass  default", "none fail": "bypass dmarc.actions.none default", "none temperror": "bypass dmarc.actions.temperror default",
-			"quarantine pass": "bypass  default", "quarantine fail": "quarantine dmarc.actions.quarantine default", "quarantine temperror": "bypass dmarc.actions.temperror default",
-			"reject pass": "bypass  default", "reject fail": "reject dmarc.actions.reject default", "reject temperror": "bypass dmarc.actions.temperror default",
+			"quarantine pass": "bypass  default", "quarantine fail": "quarantine dmarc.actions.quarantine default", "quarantine temperror": "defer dmarc.actions.temperror default",
+			"reject pass": "bypass  default", "reject fail": "reject dmarc.actions.reject default", "reject temperror": "defer dmarc.actions.temperror default",
 			"no_record pass": "bypass dmarc.actions.no_record default", "no_record fail": "bypass dmarc.actions.no_record default", "no_record temperror": "bypass dmarc.actions.no_record default",
 		}},
 	}

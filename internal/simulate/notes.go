@@ -81,7 +81,7 @@ func (r *Replay) notes(u *Unknown) []string {
 		messages(u.ARC), name, Number(u.ARCChanged))
 	note(len(u.NewDomains) > 0, "nothing is remembered of mail for domains that are not ours yet: %s%s", strings.Join(u.NewDomains, ", "), more(u.MoreDomains))
 	note(u.AllDomains, "%s takes every recipient for ours; nothing is remembered of mail for those that are not today", name)
-	note(u.Deferred > 0, "%s would be deferred for DNS trouble; what became of the retries is not known, which defer_limit lets through in the end", messages(u.Deferred))
+	note(u.Deferred > 0, "%s would be deferred for DNS trouble; what became of the retries, which defer_limit ends, is not known", messages(u.Deferred))
 	note(u.DeferLimit, "%s has another defer_limit, which a replay cannot try", name)
 	note(u.Parted > 0, "%s would be parted at RCPT, because the recipients' domains have different settings; each part is counted with its own domain", messages(u.Parted))
 	note(u.Discovery > 0, "the policy record of %s was found by another setting of \"discovery\" than today's", messages(u.Discovery))

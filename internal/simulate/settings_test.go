@@ -81,7 +81,7 @@ func settingCases() map[string]settingCase {
 		"dmarc.actions.reject":         slot("reject", dmarc.PolicyReject),
 		"dmarc.actions.no_record":      slot("no_record", ""),
 		"dmarc.actions.temperror": {
-			next: "dmarc: {actions: {temperror: defer}}", mail: mail{published: dmarc.PolicyReject, spf: spf.TempError, aligned: true}, want: "bypass → defer",
+			old: "dmarc: {actions: {temperror: bypass}}", next: "dmarc: {actions: {temperror: defer}}", mail: mail{published: dmarc.PolicyReject, spf: spf.TempError, aligned: true}, want: "bypass → defer",
 		},
 		"dmarc.no_record_when": {
 			old: "dmarc: {actions: {no_record: reject}}", next: "dmarc: {actions: {no_record: reject}, no_record_when: unauthenticated}",

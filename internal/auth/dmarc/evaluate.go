@@ -140,7 +140,7 @@ func (d *Discovery) applyBelow(r *Result, rec *Record) {
 	}
 	switch exists := d.existence(); {
 	case exists.transient:
-		r.Err = exists.err
+		r.Err, r.ExistenceHidden = exists.err, true
 		if weaker(np, sp) {
 			r.Requested, r.Source = np, npTag
 		}

@@ -64,22 +64,42 @@ const (
 // Result is the outcome of the DMARC evaluation of one author domain.
 type Result struct {
 	Status       Status
-	Author       dns.Name    // domain of the From field; zero if there is no single one
-	OrgDomain    dns.Name    // of Author, by tree walk (RFC 9989 section 4.10.2); zero if an error hides it, or nobody waited for it
-	PolicyDomain dns.Name    // where Record was found; zero if none applies
-	Record       *Record     // the governing record; nil if none applies
-	Source       string      // the tag that gave the policy: "p", "sp" or "np"; "" if no record
-	Requested    Policy      // what that tag asks; "" if no record
-	Policy       Policy      // Requested after t=y lowered it: what applies; "" if no record
-	NonExistent  bool        // the author domain does not exist (NXDOMAIN, section 3.2.13); asked only where sp and np differ
-	SPFAligned   bool        // an aligned SPF pass
-	DKIMAligned  bool        // at least one aligned DKIM pass
-	Alignments   []Alignment // one for each Identifier of the input, in that order
-	Walk         []Step      // names consulted for the author domain, in order
+	Author       dns.Name // domain of the From field; zero if there is no single one
+	OrgDomain    dns.Name // of Author, by tree walk (RFC 9989 section 4.10.2); zero if an error hides it, or nobody waited for it
+	PolicyDomain dns.Name // where Record was found; zero if none applies
+	Record       *Record  // the governing record; nil if none applies
+	Source       string   // the tag that gave the policy: "p", "sp" or "np"; "" if no record
+	Requested    Policy   // what that tag asks; "" if no record
+	Policy       Policy   // Requested after t=y lowered it: what applies; "" if no record
+	NonExistent  bool     // the author domain does not exist (NXDOMAIN, section 3.2.13); asked only where sp and np differ
+	// ExistenceHidden says that sp and np differ and that DNS trouble hides which of
+	// them applies; Requested and Policy are then of the weaker one, see Strictest.
+	ExistenceHidden bool
+	SPFAligned      bool        // an aligned SPF pass
+	DKIMAligned     bool        // at least one aligned DKIM pass
+	Alignments      []Alignment // one for each Identifier of the input, in that order
+	Walk            []Step      // names consulted for the author domain, in order
 	// Err says why, for TempError and PermError, why a record counts as none for
 	// None, and that NonExistent is unknown where that bears on Requested;
 	// otherwise nil.
 	Err error
+}
+
+// Strictest is the strictest policy that may apply: Policy, or where
+// ExistenceHidden the stricter of what sp and np ask for, lowered by t=y too.
+func (r *Result) Strictest() Policy {
+	if !r.ExistenceHidden {
+		return r.Policy
+	}
+	sp, _ := r.Record.forExisting()
+	np, _ := r.Record.forMissing()
+	if weaker(sp, np) {
+		sp = np
+	}
+	if r.Record.Testing {
+		return lowered(sp)
+	}
+	return sp
 }
 
 // Step is one name of a tree walk.
