@@ -228,7 +228,7 @@ func TestUnknown(t *testing.T) {
 		"ARC trusts nobody":   {mail: failing, next: "default: {dmarc: {arc: {enabled: true}}}\n"},
 		"deferral": {
 			mail: mail{published: dmarc.PolicyReject, spf: spf.TempError, aligned: true},
-			old: "default: {dmarc: {actions: {temperror: bypass}}}\n", want: Unknown{Deferred: 1}, note: "1 message would be deferred",
+			old:  "default: {dmarc: {actions: {temperror: bypass}}}\n", want: Unknown{Deferred: 1}, note: "1 message would be deferred",
 		},
 		"defer limit":     {mail: failing, next: "defer_limit: 1h\n", want: Unknown{DeferLimit: true}, note: "another defer_limit"},
 		"discovery":       {mail: failing, psl: true, want: Unknown{Discovery: 1}, note: "another setting of \"discovery\""},
