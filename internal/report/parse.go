@@ -10,9 +10,9 @@ import (
 )
 
 // Parse reads an aggregate report of RFC 9990, RFC 7489 or one of its drafts and
-// gives each record to yield as it comes, so that memory stays flat. An error of
-// yield ends the reading and is returned as it is. yield may be nil; a record is
-// the receiver's to keep.
+// gives each record to yield as it comes, with what was read before it, so that
+// memory stays flat. An error of yield ends the reading and is returned as it is.
+// yield may be nil; a record is the receiver's to keep.
 //
 // It takes what can be understood: any namespace, any order, words in any case,
 // faults in numbers and times, broken markup. What it put right it tells in the
@@ -23,7 +23,7 @@ import (
 // limit are errors; then Received holds what was read until there, and what was
 // yielded is of no use. Entities but those of HTML are not expanded, and a DTD is
 // refused.
-func Parse(r io.Reader, limits Limits, yield func(*Record) error) (*Received, error) {
+func Parse(r io.Reader, limits Limits, yield func(*Received, *Record) error) (*Received, error) {
 	limits = limits.filled()
 	src := newSource(r, limits.Bytes)
 	p := &parser{limits: limits, src: src, scan: newScanner(src, limits.Text), yield: yield}
@@ -49,7 +49,7 @@ func Parse(r io.Reader, limits Limits, yield func(*Record) error) (*Received, er
 
 // ParseGzip is Parse for a file compressed by gzip: all of its members (RFC 1952
 // section 2.2).
-func ParseGzip(r io.Reader, limits Limits, yield func(*Record) error) (*Received, error) {
+func ParseGzip(r io.Reader, limits Limits, yield func(*Received, *Record) error) (*Received, error) {
 	z, err := gzip.NewReader(r)
 	if err != nil {
 		return &Received{}, fmt.Errorf("%w: %w", ErrNotReport, err)
@@ -63,7 +63,7 @@ type parser struct {
 	src    *source
 	limits Limits
 	notes  notes
-	yield  func(*Record) error
+	yield  func(*Received, *Record) error
 
 	open     []node
 	spaces   []binding // namespaces in force

@@ -43,7 +43,7 @@ func tidied(r *Report) *Report {
 // readAll reads a report with its records.
 func readAll(r io.Reader, limits Limits) (*Received, []*Record, error) {
 	var records []*Record
-	got, err := Parse(r, limits, func(rec *Record) error {
+	got, err := Parse(r, limits, func(_ *Received, rec *Record) error {
 		records = append(records, rec)
 		return nil
 	})
@@ -253,7 +253,7 @@ func TestParseSamples(t *testing.T) {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		var parse func(io.Reader, Limits, func(*Record) error) (*Received, error)
+		var parse func(io.Reader, Limits, func(*Received, *Record) error) (*Received, error)
 		raw, err := os.ReadFile(path)
 		switch filepath.Ext(path) {
 		case ".xml":
@@ -275,7 +275,7 @@ func TestParseSamples(t *testing.T) {
 			want = 1
 		}
 		var records []*Record
-		r, err := parse(bytes.NewReader(raw), Limits{}, func(rec *Record) error {
+		r, err := parse(bytes.NewReader(raw), Limits{}, func(_ *Received, rec *Record) error {
 			records = append(records, rec)
 			return nil
 		})

@@ -76,7 +76,7 @@ func (r *recordReader) done(line int) error {
 	out.Records++
 	out.Messages += rec.Count
 	if r.yield != nil {
-		return r.yield(rec)
+		return r.yield(out, rec)
 	}
 	return nil
 }

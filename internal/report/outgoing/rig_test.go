@@ -369,7 +369,7 @@ func unzip(t testing.TB, content []byte) []byte {
 func parse(t testing.TB, xml []byte) *report.Report {
 	t.Helper()
 	var rows []report.Row
-	got, err := report.Parse(bytes.NewReader(xml), report.Limits{}, func(r *report.Record) error {
+	got, err := report.Parse(bytes.NewReader(xml), report.Limits{}, func(_ *report.Received, r *report.Record) error {
 		rows = append(rows, r.Row)
 		return nil
 	})
