@@ -199,3 +199,14 @@ func (n Name) Child(prefix string) (Name, error) {
 	}
 	return Parse(prefix + "." + n.s)
 }
+
+// MarshalText is String.
+func (n Name) MarshalText() ([]byte, error) { return []byte(n.s), nil }
+
+// UnmarshalText is Parse, and the zero Name for an empty text.
+func (n *Name) UnmarshalText(b []byte) (err error) {
+	if *n = (Name{}); len(b) > 0 {
+		*n, err = Parse(string(b))
+	}
+	return err
+}

@@ -41,6 +41,7 @@ var ranks = map[string]int{
 	"notify":   5,
 	"simulate": 5,
 
+	"report/analysis": 5,
 	"report/outgoing": 5,
 
 	"api":      6,

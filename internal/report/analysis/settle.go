@@ -1,0 +1,78 @@
+package analysis
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"dmarcd/internal/dns"
+)
+
+// Known is a report in the store with the same Key as one that comes in.
+type Known struct {
+	ID     int64
+	Trust  Trust
+	Auth   dns.Name // the organizational domain that authenticated it; zero for none
+	Digest [32]byte
+	Status Status // StatusStored or StatusEmpty; others do not occupy a key
+}
+
+// Key names a report: the same key is the same report. The e-mail address and the
+// organization are as sent, the domain and id too.
+func (r *Report) Key() [32]byte {
+	return sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %d %d", r.Policy.Domain, r.Metadata.OrgName, r.Metadata.Email, r.Metadata.ReportID,
+		r.Metadata.Begin.Unix(), r.Metadata.End.Unix()))
+}
+
+// Settle decides what becomes of a report when others of its key are stored. of is the
+// one that it is measured by; 0 for none. With StatusReplaced it is stored and takes
+// the place of that one.
+//
+// A report that was authenticated for one organization and one authenticated for
+// another are two: whoever learns a key cannot keep others' reports out.
+func Settle(r *Report, known []Known) (status Status, of int64) {
+	if r.Status != StatusStored && r.Status != StatusEmpty {
+		return r.Status, 0
+	}
+	i := slices.IndexFunc(known, func(k Known) bool { return k.Auth == r.AuthDomain })
+	if i < 0 {
+		i = slices.IndexFunc(known, func(k Known) bool { return k.Auth.IsZero() || r.AuthDomain.IsZero() })
+	}
+	if i < 0 {
+		return r.Status, 0
+	}
+	switch k := known[i]; {
+	case r.Trust.rank() > k.Trust.rank():
+		return StatusReplaced, k.ID
+	case k.Digest == r.Digest:
+		return StatusDuplicate, k.ID
+	default:
+		return StatusDiffers, k.ID
+	}
+}
+
+// DigestRows is the digest of records, whatever their order.
+func DigestRows(rows []Row) [32]byte {
+	var sum [32]byte
+	for i := range rows {
+		one := rows[i]
+		auth := *one.Auth
+		one.Number, one.Auth = 0, nil
+		text, err := json.Marshal(struct {
+			Row  Row
+			Auth AuthSet
+		}{one, auth})
+		if err != nil {
+			continue // a struct of texts and numbers can always be encoded
+		}
+		digest := sha256.Sum256(text)
+		carry := 0
+		for j := range sum { // a sum does not cancel equal records out
+			carry += int(sum[j]) + int(digest[j])
+			sum[j] = byte(carry)
+			carry >>= 8
+		}
+	}
+	return sum
+}

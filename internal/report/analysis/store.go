@@ -1,0 +1,222 @@
+package analysis
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"dmarcd/internal/dns"
+	"dmarcd/internal/memory"
+)
+
+// Store keeps received reports and answers about them. It may be used by several
+// goroutines. Each write is one transaction.
+type Store interface {
+	Ingester
+	Figures
+	Reports
+	Sources
+	Admin
+	Records
+}
+
+// Ingester stores what feeds take in.
+type Ingester interface {
+	// Ingest stores a batch and says what became of each report in it. Rows and
+	// rollups change together; a duplicate is found by a unique key of the database,
+	// within the batch too. A domain that occurs in no row before needs nothing first.
+	Ingest(ctx context.Context, b *Batch) ([]Settled, error)
+	// HasTokens tells which of the tokens of a feed are stored, so that what was
+	// acknowledged late is not read again.
+	HasTokens(ctx context.Context, feed string, tokens []string) (map[string]bool, error)
+	// Feed gives the state of a feed that this host runs; the zero state for a new one.
+	Feed(ctx context.Context, host, name string) (FeedState, error)
+	// SaveFeed notes it, when nothing is ingested.
+	SaveFeed(ctx context.Context, f FeedState) error
+	Feeds(ctx context.Context) ([]FeedState, error)
+}
+
+// Query is what a view asks for.
+type Query struct {
+	Filter  Filter
+	Managed []dns.Name // managed domains to answer about: the viewer's; nil for all, empty for none
+	Limit   int        // of a page; the caller bounds it
+	After   string     // where the page before ended; "" for the first
+}
+
+// Figures are the views' questions. Rows come from rollups where the filter allows
+// that, else from records; the figures are the same.
+type Figures interface {
+	// Overview gives a line for each managed domain with reports, by falling count
+	// of messages that are not compliant, then by name.
+	Overview(ctx context.Context, q Query) (Page[OverviewRow], error)
+	// Sources gives a line for each source at a level, by falling count of messages,
+	// then by name.
+	Sources(ctx context.Context, q Query, level Level) (Page[SourceRow], error)
+	// Trend gives a line for each day with messages, in order.
+	Trend(ctx context.Context, q Query) ([]TrendRow, error)
+	// Details gives records, the latest day first.
+	Details(ctx context.Context, q Query) (Page[Detail], error)
+	// Export gives all records of Details to yield, each of which it may use until it
+	// returns; an error of yield ends it and is returned.
+	Export(ctx context.Context, q Query, yield func(*Detail) error) error
+	// Totals counts what the filter chooses, for the line below its form.
+	Totals(ctx context.Context, q Query) (Totals, error)
+}
+
+// Reports are the questions about single reports.
+type Reports interface {
+	// ListReports gives items and reports as received, the latest first. Of the
+	// filter, domain, period and reporter count.
+	ListReports(ctx context.Context, q ReportsQuery) (Page[Listed], error)
+	// RawReport gives what was received for the report or item of that number.
+	RawReport(ctx context.Context, id int64) (Raw, error)
+	// Reporters gives a line for each reporter, by falling count of reports.
+	Reporters(ctx context.Context, q Query) (Page[ReporterRow], error)
+	// StaleReports gives raw reports that were read by a reader before version, in
+	// order of number, from after on, for reading them again.
+	StaleReports(ctx context.Context, version int, after int64, limit int) ([]Raw, error)
+	// Reread puts what a newer reader made of a report in its place.
+	Reread(ctx context.Context, id int64, version int, r *Report) (Settled, error)
+}
+
+// Sources are addresses that mail came from, and what they are called.
+type Sources interface {
+	// Unidentified gives addresses without an identity, or with one that is to be
+	// looked up again by now, those with the most recent mail first.
+	Unidentified(ctx context.Context, now time.Time, limit int) ([]netip.Addr, error)
+	// Identify notes what addresses are called. The first identity of an address holds
+	// for all its mail; another one from its From on. Rows and rollups follow.
+	Identify(ctx context.Context, found []Identity) error
+}
+
+// Identity is what is known of the source at an address.
+type Identity struct {
+	Source  netip.Addr
+	From    memory.Day // first day that it holds for, where it was another before
+	Host    string     // forward-confirmed name; "" for none
+	Claimed string     // name that its reverse record gives, confirmed or not; "" for none
+	Service string     // domain of the email service; ServiceUnknown for none
+	Again   time.Time  // when to look again
+}
+
+// ServiceUnknown stands for the service of a source that is not identified.
+const ServiceUnknown = "unknown"
+
+// Admin is what admins decide.
+type Admin interface {
+	// SetPair accepts mail that is authenticated for one organization as the reports
+	// of another, or takes that back. Reports that were stored follow, and so do
+	// figures.
+	SetPair(ctx context.Context, p Pair) error
+	Pairs(ctx context.Context) ([]Pair, error)
+	// SetLabel labels a service of a domain, or an exception of it; LabelNone removes it.
+	SetLabel(ctx context.Context, l LabelSet) error
+	// Labels gives those of the managed domains; nil for all.
+	Labels(ctx context.Context, managed []dns.Name) ([]LabelSet, error)
+}
+
+// Pair is a decision on reports under another name.
+type Pair struct {
+	Auth     dns.Name  `json:"auth_domain"`  // organizational domain that authenticated the mail
+	Email    dns.Name  `json:"email_domain"` // organizational domain of the reports' e-mail address
+	Accepted bool      `json:"accepted"`
+	By       string    `json:"by,omitempty"`
+	At       time.Time `json:"at,omitzero"`
+	Reports  int64     `json:"reports"` // stored ones that it concerns; not for SetPair
+}
+
+// Label is what an admin says of a source.
+type Label string
+
+// Labels.
+const (
+	LabelNone       Label = ""
+	LabelAuthorised Label = "authorised"
+	LabelForwarder  Label = "forwarder"
+	LabelIgnore     Label = "ignore"
+)
+
+// LabelSet labels a service of a managed domain or, within it, a host or network.
+type LabelSet struct {
+	Domain  dns.Name     `json:"domain"`
+	Service string       `json:"service,omitempty"` // one of Service, Host and Network is set
+	Host    string       `json:"host,omitempty"`
+	Network netip.Prefix `json:"network,omitzero"`
+	Label   Label        `json:"label"`
+	Note    string       `json:"note,omitempty"`
+	By      string       `json:"by,omitempty"`
+	At      time.Time    `json:"at,omitzero"`
+}
+
+// Records are what the DNS says of managed domains, day by day.
+type Records interface {
+	// SaveSnapshot notes what was seen, as a new entry where it differs from the last
+	// one of its domain and kind, else as seen once more.
+	SaveSnapshot(ctx context.Context, s Snapshot) error
+	// Snapshots gives the latest of each domain and kind.
+	Snapshots(ctx context.Context, managed []dns.Name) ([]Snapshot, error)
+	// History gives those of a domain, the latest first.
+	History(ctx context.Context, domain dns.Name, kind SnapshotKind, limit int) ([]Snapshot, error)
+	// SetExpected keeps the record that was generated for a domain; "" forgets it.
+	SetExpected(ctx context.Context, domain dns.Name, record string, now time.Time) error
+	// Expected gives it; "" for none.
+	Expected(ctx context.Context, domain dns.Name) (string, error)
+	// Selectors gives the selectors that count reports name for signatures of the
+	// domain and names below it, since a day: the most used first.
+	Selectors(ctx context.Context, domain dns.Name, since memory.Day, limit int) ([]Selector, error)
+}
+
+// SnapshotKind is which record was looked up.
+type SnapshotKind string
+
+// Kinds of snapshots.
+const (
+	SnapshotDMARC SnapshotKind = "dmarc"
+	SnapshotSPF   SnapshotKind = "spf"
+	SnapshotKey   SnapshotKind = "dkim"
+	SnapshotAuth  SnapshotKind = "authorization" // <domain>._report._dmarc of one of our addresses
+)
+
+// Snapshot is what the DNS said of a name.
+type Snapshot struct {
+	Domain dns.Name     `json:"domain"` // managed
+	Kind   SnapshotKind `json:"kind"`
+	Name   string       `json:"name"`             // asked
+	Value  string       `json:"value,omitempty"`  // record as found; "" for none
+	Word   Word         `json:"word"`             // of SnapshotDMARC, what Verify says; else WordInEffect, WordMissing or WordUnknown
+	First  time.Time    `json:"first,omitzero"`   // seen first
+	Last   time.Time    `json:"last,omitzero"`    // and last
+	Error  string       `json:"error,omitempty"`  // of WordUnknown
+	Detail string       `json:"detail,omitempty"` // for people
+}
+
+// Word is what verifying a record gives.
+type Word string
+
+// Words.
+const (
+	WordInEffect Word = "in_effect"
+	WordNotYet   Word = "not_yet" // another record than the expected one is seen
+	WordMissing  Word = "missing" // no record, or none of our addresses in rua
+	WordBroken   Word = "broken"
+	WordUnknown  Word = "unknown" // it could not be looked up
+)
+
+// Selector is a DKIM selector that reports name.
+type Selector struct {
+	Domain   dns.Name `json:"domain"` // d=
+	Selector string   `json:"selector"`
+	Messages int64    `json:"messages"`
+}
+
+// Raw is what was received.
+type Raw struct {
+	ID       int64
+	Name     string // file name for people
+	Mail     bool   // a mail or file as taken in, which may hold several tenants' reports
+	Domain   dns.Name
+	Gzip     []byte // compressed; nil if it is not kept
+	Trust    Trust
+	Received time.Time
+}
