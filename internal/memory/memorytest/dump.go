@@ -1,0 +1,89 @@
+// Package memorytest tells records field by field, so that what an earlier build
+// wrote can be compared with what this one reads.
+package memorytest
+
+import (
+	"encoding"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"dmarcd/internal/auth/dmarc"
+	"dmarcd/internal/memory"
+)
+
+// Dump gives one line for each field that is not zero, "path = value", sorted. An
+// error is told by its text, a DMARC record by the text that was published.
+func Dump(r *memory.Record) []string {
+	var lines []string
+	dump(&lines, "", reflect.ValueOf(r).Elem())
+	slices.Sort(lines)
+	return lines
+}
+
+// DumpTally is Dump of a tally.
+func DumpTally(t *memory.Tally) []string {
+	var lines []string
+	dump(&lines, "", reflect.ValueOf(t).Elem())
+	slices.Sort(lines)
+	return lines
+}
+
+func dump(lines *[]string, path string, v reflect.Value) {
+	if v.IsZero() {
+		return
+	}
+	if text, ok := asText(v); ok {
+		*lines = append(*lines, fmt.Sprintf("%s = %q", strings.TrimPrefix(path, "."), text))
+		return
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		dump(lines, path, v.Elem())
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if f := v.Type().Field(i); f.IsExported() {
+				dump(lines, path+"."+f.Name, v.Field(i))
+			}
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			at := fmt.Sprintf("%s[%d]", path, i)
+			*lines = append(*lines, at[1:])
+			dump(lines, at, v.Index(i))
+		}
+	default:
+		*lines = append(*lines, fmt.Sprintf("%s = %v", strings.TrimPrefix(path, "."), plain(v)))
+	}
+}
+
+// asText is the value of a type that tells itself as text.
+func asText(v reflect.Value) (string, bool) {
+	switch x := v.Interface().(type) {
+	case *dmarc.Record:
+		return x.Text, true
+	case memory.Day: // a number
+		return "", false
+	case error:
+		return x.Error(), true
+	case encoding.TextMarshaler: // an address, a time
+		if b, err := x.MarshalText(); err == nil {
+			return string(b), true
+		}
+	case fmt.Stringer: // a name
+		return x.String(), true
+	}
+	if v.Kind() == reflect.String {
+		return v.String(), true
+	}
+	return "", false
+}
+
+// plain is a number or a boolean without its type.
+func plain(v reflect.Value) any {
+	if v.CanInt() {
+		return v.Int()
+	}
+	return v.Interface()
+}
