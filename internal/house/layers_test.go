@@ -65,6 +65,7 @@ var helpers = map[string]bool{
 	"auth/arc/arctest":  true,
 	"auth/spf/spftest":  true,
 	"dns/dnstest":       true,
+	"memory/memorytest": true,
 	"milter/miltertest": true,
 }
 
