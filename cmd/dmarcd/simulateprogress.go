@@ -5,7 +5,7 @@ import (
 	"io"
 	"time"
 
-	"dmarcd/internal/simulate"
+	"dmarcd/internal/text"
 )
 
 // progress is one line on a terminal that says how far long work is.
@@ -40,16 +40,16 @@ func (p *progress) show(done int64, now time.Time) {
 // line says how much was done, how fast, and how long the rest takes.
 func (p *progress) line(done int64, now time.Time) string {
 	rate := float64(done) / max(now.Sub(p.began).Seconds(), 0.001)
-	text := simulate.Number(done) + " " + p.what
+	shown := text.Number(done) + " " + p.what
 	if p.total > 0 {
 		const all = 100
-		text = fmt.Sprintf("%3d%%  %s of %s %s", min(done*all/p.total, all), simulate.Number(done), simulate.Number(p.total), p.what)
+		shown = fmt.Sprintf("%3d%%  %s of %s %s", min(done*all/p.total, all), text.Number(done), text.Number(p.total), p.what)
 	}
-	text += fmt.Sprintf(", %s a second", simulate.Number(int64(rate)))
+	shown += fmt.Sprintf(", %s a second", text.Number(int64(rate)))
 	if left := p.total - done; left > 0 && rate > 0 {
-		text += fmt.Sprintf(", %s left", time.Duration(float64(left)/rate*float64(time.Second)).Round(time.Second))
+		shown += fmt.Sprintf(", %s left", time.Duration(float64(left)/rate*float64(time.Second)).Round(time.Second))
 	}
-	return text
+	return shown
 }
 
 // clear takes the line away.

@@ -75,7 +75,7 @@ func (m *JoinedMemory) Find(ctx context.Context, id string) ([]*memory.Record, e
 // pending gives the records of that id that are not loaded, oldest first.
 func (m *JoinedMemory) pending(ctx context.Context, id string) ([]*memory.Record, error) {
 	id = strings.TrimSpace(id)
-	bare := strings.TrimSuffix(strings.TrimPrefix(id, "<"), ">")
+	bare := memory.MessageID(id)
 	var out []*memory.Record
 	err := m.Journal.Pending(ctx, func(r *memory.Record) bool {
 		if r.QueueID == id || r.MessageID == bare {

@@ -1,8 +1,6 @@
 package filter
 
 import (
-	"bytes"
-
 	"dmarcd/internal/auth/authres"
 	"dmarcd/internal/dns"
 	"dmarcd/internal/message"
@@ -70,44 +68,10 @@ func (o *Outcome) QuarantineReason() string {
 
 func (o *Outcome) authorWord() string {
 	if d := o.Verdict.DMARC.Author; !d.IsZero() {
-		return printable([]byte(d.String()), maxShown)
+		return d.String()
 	}
 	return "an unreadable From"
 }
 
-// maxShown bounds what a log line or queue listing shows of one remote value.
+// maxShown bounds what a record keeps of one remote value, in octets.
 const maxShown = 200
-
-func cleanMessageID(value []byte) string {
-	value = bytes.TrimSpace(value)
-	value = bytes.TrimSuffix(bytes.TrimPrefix(value, []byte("<")), []byte(">"))
-	return printable(value, maxShown)
-}
-
-// printableText is printable for what nearly always is so already.
-func printableText(s string, most int) string {
-	clean := len(s) <= most
-	for i := 0; i < len(s) && clean; i++ {
-		clean = s[i] >= ' ' && s[i] <= '~'
-	}
-	if clean {
-		return s
-	}
-	return printable([]byte(s), most)
-}
-
-// printable keeps the first most octets of b, with "?" for all that is not
-// printable ASCII.
-func printable(b []byte, most int) string {
-	if len(b) > most {
-		b = b[:most]
-	}
-	out := make([]byte, len(b))
-	for i, c := range b {
-		if c < ' ' || c > '~' {
-			c = '?'
-		}
-		out[i] = c
-	}
-	return string(out)
-}

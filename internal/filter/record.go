@@ -14,6 +14,7 @@ import (
 	"dmarcd/internal/policy"
 	"dmarcd/internal/report"
 	"dmarcd/internal/settings"
+	"dmarcd/internal/text"
 )
 
 // Bounds on what a record keeps of the client's own texts.
@@ -46,7 +47,7 @@ func (o *Outcome) Record(m Remember) *memory.Record {
 	addresses := m.Settings.Log.Addresses
 	*r = memory.Record{
 		At:            env.Received.UTC().Truncate(time.Microsecond),
-		QueueID:       printableText(env.QueueID, maxShown),
+		QueueID:       text.ASCII(env.QueueID, maxShown),
 		MessageID:     o.MessageID,
 		MTA:           m.MTA,
 		ClientIP:      env.ClientIP,

@@ -10,6 +10,7 @@ import (
 
 	"dmarcd/internal/dns"
 	"dmarcd/internal/memory"
+	"dmarcd/internal/text"
 )
 
 // trace is what DNS was asked, in words. Names that were made of the sender's
@@ -69,11 +70,11 @@ func (l *lookup) failure() string {
 	if e := (*dns.Error)(nil); errors.As(why, &e) { // the answer has its name and type already
 		why = e.Err
 	}
-	text := strings.TrimPrefix(strings.TrimPrefix(why.Error(), dns.ErrTemporary.Error()), ": ")
-	if text == "" {
+	words := strings.TrimPrefix(strings.TrimPrefix(why.Error(), dns.ErrTemporary.Error()), ": ")
+	if words == "" {
 		return "temporary"
 	}
-	return "temporary: " + printableText(text, maxTrouble)
+	return "temporary: " + text.ASCII(words, maxTrouble)
 }
 
 // presented are the records as text, as far as the octets left go; cut tells that

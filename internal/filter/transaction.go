@@ -12,6 +12,7 @@ import (
 	"dmarcd/internal/auth/dmarc"
 	"dmarcd/internal/auth/spf"
 	"dmarcd/internal/dns"
+	"dmarcd/internal/memory"
 	"dmarcd/internal/message"
 	"dmarcd/internal/policy"
 	"dmarcd/internal/settings"
@@ -353,5 +354,5 @@ func (t *Transaction) messageID() string {
 	if !ok {
 		return ""
 	}
-	return cleanMessageID(f.Value())
+	return memory.MessageID(string(f.Value()))
 }

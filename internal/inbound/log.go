@@ -10,6 +10,7 @@ import (
 	"dmarcd/internal/dns"
 	"dmarcd/internal/filter"
 	"dmarcd/internal/message"
+	"dmarcd/internal/text"
 )
 
 // maxLogged bounds one remote value in the log.
@@ -23,9 +24,9 @@ func (s *session) log(o *filter.Outcome, took time.Duration) {
 	const usual = 24
 	a := make([]slog.Attr, 0, usual)
 	a = append(a,
-		slog.String("queue_id", clip(o.Envelope.QueueID)),
+		slog.String("queue_id", text.Cut(o.Envelope.QueueID, maxLogged)),
 		slog.String("client", clientWord(o)),
-		slog.String("helo", clip(o.Envelope.Helo)),
+		slog.String("helo", text.Cut(o.Envelope.Helo, maxLogged)),
 		slog.String("mail_from", s.addressWord(o.Envelope.MailFrom)),
 		slog.String("message_id", o.MessageID),
 	)
@@ -71,7 +72,7 @@ func verdictAttrs(o *filter.Outcome) []slog.Attr {
 		err error
 	}{{"spf_error", v.SPF.Err}, {"dmarc_error", v.DMARC.Err}, {"arc_error", v.ARC.Err}} {
 		if trouble.err != nil {
-			a = append(a, slog.String(trouble.key, clip(trouble.err.Error())))
+			a = append(a, slog.String(trouble.key, text.Cut(trouble.err.Error(), maxLogged)))
 		}
 	}
 	return a
@@ -94,7 +95,7 @@ func signatureWords(results []dkim.Result) string {
 		b.WriteString(string(results[i].Status))
 		if d := results[i].Domain; !d.IsZero() {
 			b.WriteByte(':')
-			b.WriteString(clip(d.String()))
+			b.WriteString(text.Cut(d.String(), maxLogged))
 		}
 	}
 	return b.String()
@@ -106,9 +107,9 @@ func (s *session) addressWord(a message.Address) string {
 	case a == message.Address{}:
 		return "<>"
 	case s.settings.Log.Addresses:
-		return clip(a.String())
+		return text.Cut(a.String(), maxLogged)
 	}
-	return clip(a.Host)
+	return text.Cut(a.Host, maxLogged)
 }
 
 // recipientWord lists the recipients' domains, or addresses if asked.
@@ -145,13 +146,5 @@ func joinNames(names []dns.Name) string {
 	for i, n := range names {
 		words[i] = n.String()
 	}
-	return clip(strings.Join(words, ","))
-}
-
-// clip cuts s; the log's own format quotes what is unprintable.
-func clip(s string) string {
-	if len(s) > maxLogged {
-		return s[:maxLogged] + "…"
-	}
-	return s
+	return text.Cut(strings.Join(words, ","), maxLogged)
 }

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
-	"strings"
 
 	"dmarcd/internal/filter"
+	"dmarcd/internal/text"
 )
 
 // record hands a judged message to who remembers it. What goes wrong there costs
@@ -22,23 +22,17 @@ func (s *session) record(o *filter.Outcome) {
 // contain ends a panic of work beside the message's own; to be deferred.
 func (s *session) contain(what string, o *filter.Outcome) {
 	if v := recover(); v != nil {
-		s.config.Log.Error("panic beside the mail", slog.String("at", what), slog.String("queue_id", clip(o.Envelope.QueueID)),
-			slog.String("panic", clip(fmt.Sprint(v))), slog.String("stack", string(debug.Stack())))
+		s.config.Log.Error("panic beside the mail", slog.String("at", what), slog.String("queue_id", text.Cut(o.Envelope.QueueID, maxLogged)),
+			slog.String("panic", text.Cut(fmt.Sprint(v), maxLogged)), slog.String("stack", string(debug.Stack())))
 	}
 }
 
 // mtaName is how the MTA calls itself, by the macro v: Postfix tells its name
 // before the version, Sendmail the version alone.
 func mtaName(version string) string {
-	version = strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, version)
 	if version != "" && '0' <= version[0] && version[0] <= '9' {
 		version = "Sendmail " + version
 	}
 	const most = 100
-	return version[:min(len(version), most)]
+	return text.ASCII(version, most)
 }

@@ -11,6 +11,7 @@ import (
 	"dmarcd/internal/policy"
 	"dmarcd/internal/settings"
 	"dmarcd/internal/spool"
+	"dmarcd/internal/text"
 )
 
 // ReportFeed is the feed that mail of a ReportTap has in the spool.
@@ -85,7 +86,7 @@ func (c *reportCopy) End(e Ending) (drop bool) {
 	if err := c.draft.Commit(reportMeta(&e)); err != nil {
 		c.tap.stats.lost.Add(1)
 		c.tap.log.Warn("a report mail is delivered, but cannot be kept for the analysis",
-			slog.String("queue_id", clip(o.Envelope.QueueID)), slog.String("error", err.Error()))
+			slog.String("queue_id", text.Cut(o.Envelope.QueueID, maxLogged)), slog.String("error", err.Error()))
 		return false
 	}
 	c.tap.stats.taken.Add(1)
@@ -103,7 +104,7 @@ func reportMeta(e *Ending) spool.Meta {
 	o := e.Outcome
 	m := spool.Meta{
 		Feed: ReportFeed, At: o.Envelope.Received, Trust: spool.NotKnown, Client: o.Envelope.ClientIP,
-		QueueID: clip(o.Envelope.QueueID), MessageID: o.MessageID,
+		QueueID: text.Cut(o.Envelope.QueueID, maxLogged), MessageID: o.MessageID,
 	}
 	for _, a := range e.Wanted {
 		m.Addresses = append(m.Addresses, strings.ToLower(a.String()))

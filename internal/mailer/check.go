@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+
+	"dmarcd/internal/text"
 )
 
 // Limits of SMTP, in octets.
@@ -18,11 +20,11 @@ func checkMail(from string, to []string, msg []byte) error {
 		return &Error{Stage: StageMail, Err: fmt.Errorf("%w: %d, not 1 to %d", ErrRecipients, len(to), MaxRecipients)}
 	}
 	if from != "" && !isAddress(from) {
-		return &Error{Stage: StageMail, Err: fmt.Errorf("%w: %q", ErrAddress, printable(from))}
+		return &Error{Stage: StageMail, Err: fmt.Errorf("%w: %q", ErrAddress, text.Cut(from, maxText))}
 	}
 	for _, a := range to {
 		if !isAddress(a) {
-			return &Error{Stage: StageMail, Err: fmt.Errorf("%w: %q", ErrAddress, printable(a))}
+			return &Error{Stage: StageMail, Err: fmt.Errorf("%w: %q", ErrAddress, text.Cut(a, maxText))}
 		}
 	}
 	if err := checkLines(msg); err != nil {

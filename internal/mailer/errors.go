@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/emersion/go-smtp"
+
+	"dmarcd/internal/text"
 )
 
 // Why mail was not handed over, where no reply of the server says it.
@@ -49,7 +51,7 @@ type Error struct {
 	Stage    Stage
 	Code     int    // of the server's reply; 0 if it was no reply
 	Enhanced string // RFC 3463, such as "5.1.1"; "" if there was none
-	Text     string // of the reply: printable, cut
+	Text     string // of the reply: printable ASCII (RFC 5321 section 4.2), cut
 	Err      error  // why, where it was no reply; nil otherwise
 }
 
@@ -145,14 +147,14 @@ func (e *RecipientsError) Retry() []string {
 func fault(ctx context.Context, stage Stage, err error) *Error {
 	reply := (*smtp.SMTPError)(nil)
 	if errors.As(err, &reply) {
-		e := &Error{Stage: stage, Code: reply.Code, Text: printable(reply.Message)}
+		e := &Error{Stage: stage, Code: reply.Code, Text: text.ASCII(reply.Message, maxText)}
 		if c := reply.EnhancedCode; c != (smtp.EnhancedCode{}) && c != smtp.NoEnhancedCode {
 			e.Enhanced = fmt.Sprintf("%d.%d.%d", c[0], c[1], c[2])
 		}
 		return e
 	}
 	if ctx.Err() != nil {
-		err = fmt.Errorf("%w (%s)", context.Cause(ctx), printable(err.Error()))
+		err = fmt.Errorf("%w (%s)", context.Cause(ctx), text.Cut(err.Error(), maxText))
 	}
 	return &Error{Stage: stage, Err: err}
 }
@@ -174,20 +176,3 @@ func isReply(err error) bool {
 
 // maxText bounds what is kept of a server's words, in octets.
 const maxText = 300
-
-// printable makes one line of printable ASCII of what a server said.
-func printable(s string) string {
-	if len(s) > maxText {
-		s = s[:maxText]
-	}
-	b := []byte(s)
-	for i, c := range b {
-		switch {
-		case c == '\n' || c == '\r' || c == '\t':
-			b[i] = ' '
-		case c < ' ' || c > '~':
-			b[i] = '?'
-		}
-	}
-	return string(b)
-}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"dmarcd/internal/text"
 )
 
 const (
@@ -55,7 +57,7 @@ func (d *digest) text(perHour int) (subject, body string) {
 	const layout = "2006-01-02 15:04:05 MST"
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s met a rule that asks for a notification, from\n%s to %s.\n",
-		messages(d.events), d.first.UTC().Format(layout), d.last.UTC().Format(layout))
+		text.Count(int64(d.events), "message"), d.first.UTC().Format(layout), d.last.UTC().Format(layout))
 	fmt.Fprintf(&b, "That was more than the %d mails an hour that notify.per_hour allows.\n\n", perHour)
 
 	rows := slices.SortedFunc(maps.Keys(d.rows), func(a, b row) int {
@@ -68,12 +70,5 @@ func (d *digest) text(perHour int) (subject, body string) {
 	if d.others > 0 {
 		fmt.Fprintf(&b, "\nand %d more, of other domains, rules or actions.\n", d.others)
 	}
-	return "DMARC digest: " + messages(d.events), b.String()
-}
-
-func messages(n int) string {
-	if n == 1 {
-		return "1 message"
-	}
-	return fmt.Sprintf("%d messages", n)
+	return "DMARC digest: " + text.Count(int64(d.events), "message"), b.String()
 }

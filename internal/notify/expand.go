@@ -4,10 +4,9 @@ import (
 	"mime"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"dmarcd/internal/policy"
+	"dmarcd/internal/text"
 )
 
 // Limits of what one event brings in, in octets.
@@ -53,7 +52,7 @@ func expand(t policy.NotificationTemplate, e *Event) (subject, body string) {
 		t, _ = policy.ParseNotification(builtIn) // a test reads it
 	}
 	value := func(token string) string { return tokenValue(token, e) }
-	subject = oneLine(t.Subject(value), maxValue)
+	subject = strings.TrimSpace(text.Line(t.Subject(value), maxValue))
 	if subject == "" {
 		subject = "DMARC notification: " + word(e.Action)
 	}
@@ -103,7 +102,7 @@ func tokenValue(token string, e *Event) string {
 
 // word is a value as one line of printable text, "-" if there is none.
 func word(s string) string {
-	if s = oneLine(s, maxValue*maxRcpts); s == "" {
+	if s = strings.TrimSpace(text.Line(s, maxValue*maxRcpts)); s == "" {
 		return none
 	}
 	return s
@@ -114,33 +113,11 @@ func word(s string) string {
 func decode(s string) string {
 	s = strings.NewReplacer("\r", "", "\n", "").Replace(s) // folds, RFC 5322 section 2.2.3
 	var d mime.WordDecoder
-	text, err := d.DecodeHeader(s)
+	decoded, err := d.DecodeHeader(s)
 	if err != nil {
-		text = s
+		decoded = s
 	}
-	return oneLine(text, maxValue)
-}
-
-// oneLine makes one line of printable text of what the network sent: line ends
-// and tabs become blanks, and whatever else does not show becomes "?", among it
-// what makes text run backwards.
-func oneLine(s string, most int) string {
-	var b strings.Builder
-	b.Grow(min(len(s), most) + 4)
-	for _, r := range s {
-		switch {
-		case r == '\n' || r == '\r' || r == '\t':
-			r = ' '
-		case r == utf8.RuneError || !unicode.IsGraphic(r):
-			r = '?'
-		}
-		if b.Len()+utf8.RuneLen(r) > most {
-			b.WriteString("…")
-			break
-		}
-		b.WriteRune(r)
-	}
-	return strings.TrimSpace(b.String())
+	return strings.TrimSpace(text.Line(decoded, maxValue))
 }
 
 // lines is oneLine for text of several lines, most octets of it.
@@ -149,7 +126,7 @@ func lines(b []byte, most int) string {
 	var out strings.Builder
 	for line := range strings.Lines(rest) {
 		blank := line[0] == ' ' || line[0] == '\t' // of a folded field
-		if line = oneLine(line, len(line)*2); line == "" {
+		if line = strings.TrimSpace(text.Line(line, len(line)*2)); line == "" {
 			continue
 		}
 		if blank {

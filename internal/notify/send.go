@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+
+	"dmarcd/internal/text"
 )
 
 // sendTimeout bounds handing over one mail.
@@ -191,11 +193,11 @@ const maxLogged = 300
 // business.
 func attributes(j *job, err error) []any {
 	_, domain, _ := strings.Cut(j.to, "@")
-	a := []any{slog.String("to_domain", domain), slog.Int("tries", j.tries), slog.String("error", oneLine(err.Error(), maxLogged))}
+	a := []any{slog.String("to_domain", domain), slog.Int("tries", j.tries), slog.String("error", text.Cut(err.Error(), maxLogged))}
 	if j.digest != nil {
 		return append(a, slog.Int("events", j.digest.events))
 	}
-	return append(a, slog.String("queue_id", oneLine(j.event.QueueID, maxLogged)), slog.String("rcpt_domain", oneLine(j.event.Domain, maxLogged)))
+	return append(a, slog.String("queue_id", text.Cut(j.event.QueueID, maxLogged)), slog.String("rcpt_domain", text.Cut(j.event.Domain, maxLogged)))
 }
 
 // isTemporary reports whether an error may be another at another time.

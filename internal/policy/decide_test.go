@@ -164,7 +164,7 @@ func TestRejectText(t *testing.T) {
 	}
 	r := testRules(func(r *Rules) { r.DMARC.RejectText = text })
 	d := Decide(v, Facts{ClientIP: netip.MustParseAddr("2001:db8::1"), QueueID: "4Xyz"}, r)
-	want := Reply{Code: 550, Enhanced: "5.7.26", Text: "example.com example.com softfail fail 2001:db8::1 4Xyz see??250 ok"}
+	want := Reply{Code: 550, Enhanced: "5.7.26", Text: "example.com example.com softfail fail 2001:db8::1 4Xyz see  250 ok"}
 	if d.Reply != want {
 		t.Errorf("got  %+v\nwant %+v", d.Reply, want)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"dmarcd/internal/auth/dkim"
 	"dmarcd/internal/auth/dmarc"
+	"dmarcd/internal/text"
 )
 
 // replyFor is the SMTP answer that goes with a decision; zero unless it rejects
@@ -22,7 +23,7 @@ func replyFor(v *Verdict, f Facts, r *DMARCRules, d Decision) Reply {
 
 // deferral is the answer to mail that DNS trouble keeps from being checked.
 func deferral(enhanced, what string) Reply {
-	return Reply{Code: 451, Enhanced: enhanced, Text: safeLine(what + " cannot be checked now because of DNS trouble; please try again later")}
+	return Reply{Code: 451, Enhanced: enhanced, Text: text.ASCII(what+" cannot be checked now because of DNS trouble; please try again later", maxReplyText)}
 }
 
 // rejectText is the operator's text for DMARC failures under p=reject, and a
@@ -86,12 +87,12 @@ func (v *Verdict) DKIMWord() string {
 }
 
 // rejection makes a 550 of a text; an enhanced code at its start is taken over.
-func rejection(text string) Reply {
-	reply := Reply{Code: 550, Enhanced: "5.7.1", Text: text}
-	if first, rest, ok := strings.Cut(text, " "); ok && isPermanentCode(first) {
+func rejection(words string) Reply {
+	reply := Reply{Code: 550, Enhanced: "5.7.1", Text: words}
+	if first, rest, ok := strings.Cut(words, " "); ok && isPermanentCode(first) {
 		reply.Enhanced, reply.Text = first, rest
 	}
-	reply.Text = safeLine(reply.Text)
+	reply.Text = text.ASCII(reply.Text, maxReplyText)
 	return reply
 }
 
@@ -107,13 +108,6 @@ func isPermanentCode(s string) bool {
 		}
 	}
 	return true
-}
-
-// safeLine keeps s to one reply line of printable ASCII.
-func safeLine(s string) string {
-	var b strings.Builder
-	writeSafe(&b, s, maxReplyText)
-	return b.String()
 }
 
 // MaxForged is how many fields that claim to be ours a message may bear. No

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"dmarcd/internal/text"
 )
 
 // TemplateVariables are the names that a reply text may hold in braces.
@@ -70,7 +72,7 @@ func (t Template) Expand(value func(variable string) string) string {
 			b.WriteString(p.text)
 			continue
 		}
-		writeSafe(&b, value(p.variable), maxValue)
+		b.WriteString(text.ASCII(value(p.variable), maxValue))
 	}
 	if b.Len() > maxReplyText {
 		return b.String()[:maxReplyText]
@@ -80,14 +82,3 @@ func (t Template) Expand(value func(variable string) string) string {
 
 // maxValue bounds what one variable may bring in.
 const maxValue = 300
-
-// writeSafe appends at most most octets of s, with "?" for what a reply line may not hold.
-func writeSafe(b *strings.Builder, s string, most int) {
-	for i := 0; i < len(s) && i < most; i++ {
-		c := s[i]
-		if c < ' ' || c > '~' {
-			c = '?'
-		}
-		b.WriteByte(c)
-	}
-}

@@ -9,6 +9,7 @@ import (
 
 	"dmarcd/internal/dns"
 	"dmarcd/internal/message"
+	"dmarcd/internal/text"
 )
 
 // Mechanism is an authentication mechanism that DMARC rests on (RFC 9991 section
@@ -131,12 +132,12 @@ func (f *Failure) text() string {
 func (f *Failure) feedback(b []byte, r Redactor) []byte {
 	b = appendField(b, "Feedback-Type", "auth-failure")
 	b = appendField(b, "Version", "1")
-	b = appendField(b, "User-Agent", tidy(f.UserAgent, maxName))
+	b = appendField(b, "User-Agent", text.XML(f.UserAgent, maxName))
 	b = appendField(b, "Auth-Failure", "dmarc")
-	b = appendField(b, "Authentication-Results", r.Text(tidy(unfold(f.AuthenticationResults), maxRedactedField)))
+	b = appendField(b, "Authentication-Results", r.Text(text.XML(unfold(f.AuthenticationResults), maxRedactedField)))
 	b = appendField(b, "Reported-Domain", hostText(f.ReportedDomain))
 	b = appendField(b, "Identity-Alignment", f.alignment())
-	b = appendField(b, "Original-Mail-From", "<"+withoutBrackets(r.Address(tidy(f.MailFrom, maxContact)))+">")
+	b = appendField(b, "Original-Mail-From", "<"+withoutBrackets(r.Address(text.XML(f.MailFrom, maxContact)))+">")
 	if f.SourceIP.IsValid() {
 		b = appendField(b, "Source-IP", f.address())
 	}
@@ -147,7 +148,7 @@ func (f *Failure) feedback(b []byte, r Redactor) []byte {
 		b = appendField(b, "Arrival-Date", f.Arrival.UTC().Format(time.RFC1123Z))
 	}
 	if f.EnvelopeID != "" {
-		b = appendField(b, "Original-Envelope-Id", tidy(f.EnvelopeID, maxName))
+		b = appendField(b, "Original-Envelope-Id", text.XML(f.EnvelopeID, maxName))
 	}
 	if f.Delivery != "" {
 		b = appendField(b, "Delivery-Result", string(f.Delivery))
@@ -156,16 +157,16 @@ func (f *Failure) feedback(b []byte, r Redactor) []byte {
 		b = appendField(b, "Incidents", strconv.Itoa(f.Incidents))
 	}
 	if d := f.DKIM; d != nil {
-		identity := tidy(d.Identity, maxContact)
+		identity := text.XML(d.Identity, maxContact)
 		if identity == "" {
 			identity = "@" + d.Domain.String() // RFC 6376 section 3.5
 		}
 		b = appendField(b, "DKIM-Domain", hostText(d.Domain))
 		b = appendField(b, "DKIM-Identity", r.Address(identity))
-		b = appendField(b, "DKIM-Selector", tidy(d.Selector, maxName))
+		b = appendField(b, "DKIM-Selector", text.XML(d.Selector, maxName))
 	}
 	for _, s := range f.SPF {
-		record := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(oneLine(tidy(s.Record, maxRedactedField)))
+		record := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(oneLine(text.XML(s.Record, maxRedactedField)))
 		b = appendField(b, "SPF-DNS", "txt : "+hostText(s.Domain)+` : "`+record+`"`)
 	}
 	return b

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
+
+	"dmarcd/internal/text"
 )
 
 // ErrBadKey is returned for octets that are not the key of a row.
@@ -57,7 +59,7 @@ func (r *Row) AppendKey(b []byte) []byte {
 	w.b = append(w.b, code(dispositionCodes[:], r.Disposition), code(verdictCodes[:], r.DKIM)<<4|code(verdictCodes[:], r.SPF))
 	w.text(r.HeaderFrom, maxName)
 	w.text(r.EnvelopeFrom, maxName)
-	if r.NullSender && tidy(r.EnvelopeFrom, maxName) == "" {
+	if r.NullSender && text.XML(r.EnvelopeFrom, maxName) == "" {
 		w.b[flags] |= flagNullSender
 	}
 	w.text(r.EnvelopeTo, maxName)
@@ -104,7 +106,7 @@ type keyWriter struct {
 }
 
 func (w *keyWriter) text(s string, most int) {
-	s = tidy(s, most)
+	s = text.XML(s, most)
 	if i := w.find(s); i >= 0 {
 		w.b = binary.AppendUvarint(w.b, uint64(i)<<1|1)
 		return

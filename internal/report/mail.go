@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"dmarcd/internal/dns"
+	"dmarcd/internal/text"
 )
 
 // Mail is the mail that carries one aggregate report to one address (RFC 9990
@@ -40,7 +41,7 @@ func (m *Mail) Bytes() ([]byte, error) {
 		return nil, err
 	}
 	if !isFileName(m.FileName) {
-		return nil, fmt.Errorf("%w: file name %q", ErrBadMail, tidy(m.FileName, maxContact))
+		return nil, fmt.Errorf("%w: file name %q", ErrBadMail, text.XML(m.FileName, maxContact))
 	}
 	if len(m.Gzip) == 0 || m.Receiver.IsZero() || m.Domain.IsZero() {
 		return nil, fmt.Errorf("%w: no file, receiver or policy domain", ErrBadMail)
@@ -67,7 +68,7 @@ func (m *Mail) text() string {
 	const format = "2006-01-02 15:04:05"
 	var b strings.Builder
 	fmt.Fprintf(&b, "This is a DMARC aggregate report (RFC 9990): a summary of the mail that\n%s received from addresses of the domain\n%s.\n\n", hostText(m.Receiver), hostText(m.Domain))
-	fmt.Fprintf(&b, "  Reported by: %s\n", tidy(m.Metadata.OrgName, maxName))
+	fmt.Fprintf(&b, "  Reported by: %s\n", text.XML(m.Metadata.OrgName, maxName))
 	fmt.Fprintf(&b, "  Period:      %s to %s UTC\n", m.Metadata.Begin.UTC().Format(format), m.Metadata.End.UTC().Format(format))
 	if m.Messages > 0 {
 		fmt.Fprintf(&b, "  Messages:    %d\n", m.Messages)
@@ -77,7 +78,7 @@ func (m *Mail) text() string {
 	fmt.Fprintf(&b, "You get it because the DMARC record of this domain asks for it:\n\n  _dmarc.%s ... rua=mailto:%s\n\n", hostText(m.Domain), m.To)
 	b.WriteString("To end these reports, remove that address from \"rua\" in the record.\n")
 	if m.Metadata.Email != "" {
-		fmt.Fprintf(&b, "Questions go to %s.\n", tidy(m.Metadata.Email, maxContact))
+		fmt.Fprintf(&b, "Questions go to %s.\n", text.XML(m.Metadata.Email, maxContact))
 	}
 	return b.String()
 }

@@ -16,6 +16,7 @@ import (
 
 	"dmarcd/internal/dns"
 	"dmarcd/internal/message"
+	"dmarcd/internal/text"
 )
 
 func sampleMail(t testing.TB) *Mail {
@@ -108,7 +109,7 @@ func TestMailReadsBack(t *testing.T) {
 	m.Metadata.OrgName = "\u53d7\u4fe1\u8005"
 	msg, parts := open(t, bytesOf(t, m), 120)
 	from, err := msg.Header.AddressList("From")
-	if err != nil || len(from) != 1 || from[0].Address != m.From || from[0].Name != tidy(m.FromName, maxName) {
+	if err != nil || len(from) != 1 || from[0].Address != m.From || from[0].Name != text.XML(m.FromName, maxName) {
 		t.Errorf("From is %v, %v", from, err)
 	}
 	want := "Report Domain: example.com Submitter: mx.receiver.example Report-ID: <20260601a7f3c2>"

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"dmarcd/internal/text"
 )
 
 // ErrBadMail is wrapped where a mail cannot be made of the values given.
@@ -30,11 +32,11 @@ type head struct {
 func (h *head) check() error {
 	switch {
 	case !isAddress(h.from):
-		return fmt.Errorf("%w: From %q is no address", ErrBadMail, tidy(h.from, maxContact))
+		return fmt.Errorf("%w: From %q is no address", ErrBadMail, text.XML(h.from, maxContact))
 	case !isAddress(h.to):
-		return fmt.Errorf("%w: To %q is no address", ErrBadMail, tidy(h.to, maxContact))
+		return fmt.Errorf("%w: To %q is no address", ErrBadMail, text.XML(h.to, maxContact))
 	case !isAddress(h.messageID):
-		return fmt.Errorf("%w: Message-ID %q is none", ErrBadMail, tidy(h.messageID, maxContact))
+		return fmt.Errorf("%w: Message-ID %q is none", ErrBadMail, text.XML(h.messageID, maxContact))
 	case h.date.IsZero():
 		return fmt.Errorf("%w: no date", ErrBadMail)
 	}
@@ -81,21 +83,13 @@ func appendField(b []byte, name, value string) []byte {
 // oneLine is text unfolded, in printable ASCII, without spaces at the ends.
 func oneLine(s string) string {
 	s = strings.NewReplacer("\r\n", "", "\r", " ", "\n", " ").Replace(s)
-	return strings.Trim(strings.Map(func(r rune) rune {
-		switch {
-		case r < ' ', r == 0x7f:
-			return ' '
-		case r > '~':
-			return '?'
-		}
-		return r
-	}, s), " ")
+	return strings.Trim(text.ASCII(s, len(s)), " ")
 }
 
 // displayName is the phrase before an address: plain words as they are, other
 // ASCII as a quoted string, the rest as encoded words (RFC 2047 section 5).
 func displayName(s string) string {
-	s = tidy(s, maxName)
+	s = text.XML(s, maxName)
 	if strings.Contains(s, "  ") { // folding would lose one
 		return encodedWords(s)
 	}

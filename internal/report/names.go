@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"dmarcd/internal/dns"
+	"dmarcd/internal/text"
 )
 
 // NewID makes the Report-ID of a report, which is its unique-id too: letters and
@@ -64,7 +65,7 @@ func hostText(n dns.Name) string {
 // dotAtomText leaves of an id what RFC 9990 section 3.5.1 lets stand in a
 // Report-ID, cut to a sane length.
 func dotAtomText(id string) string {
-	return tidy(strings.Map(func(r rune) rune {
+	return text.XML(strings.Map(func(r rune) rune {
 		if alphanumeric(r) < 0 && !strings.ContainsRune("!#$%&'*+-/=?^_`{|}~.@", r) {
 			return -1
 		}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+
+	"dmarcd/internal/text"
 )
 
 // Errors of a report that cannot be written. They are wrapped with what is wrong.
@@ -121,7 +123,7 @@ func (r *Report) WriteGzip(w io.Writer) error {
 
 func (m *Metadata) check() error {
 	for _, v := range []struct{ name, text string }{{"org_name", m.OrgName}, {"email", m.Email}, {"report_id", m.ReportID}} {
-		if tidy(v.text, maxContact) == "" {
+		if text.XML(v.text, maxContact) == "" {
 			return fmt.Errorf("%w: %s", ErrIncomplete, v.name)
 		}
 	}
@@ -133,7 +135,7 @@ func (m *Metadata) check() error {
 
 func (p *Published) check() error {
 	switch {
-	case tidy(p.Domain, maxName) == "":
+	case text.XML(p.Domain, maxName) == "":
 		return fmt.Errorf("%w: policy domain", ErrIncomplete)
 	case p.P == "":
 		return fmt.Errorf("%w: p", ErrIncomplete)
@@ -153,7 +155,7 @@ func (r *Row) check() error {
 		return fmt.Errorf("%w: source address", ErrIncomplete)
 	case r.Count < 1:
 		return fmt.Errorf("%w: count", ErrIncomplete)
-	case tidy(r.HeaderFrom, maxName) == "":
+	case text.XML(r.HeaderFrom, maxName) == "":
 		return fmt.Errorf("%w: header_from", ErrIncomplete)
 	case code(dispositionCodes[:], r.Disposition) == 0:
 		return fmt.Errorf("%w: disposition %q", ErrBadWord, r.Disposition)
@@ -245,7 +247,7 @@ func (w *Writer) row(r *Row) {
 	}
 	w.raw("      </policy_evaluated>\n    </row>\n    <identifiers>\n")
 	w.element("      ", "header_from", r.HeaderFrom, maxName)
-	if r.NullSender && tidy(r.EnvelopeFrom, maxName) == "" {
+	if r.NullSender && text.XML(r.EnvelopeFrom, maxName) == "" {
 		w.raw("      <envelope_from/>\n") // RFC 9990 section 3.1.1.10
 	}
 	w.optional("      ", "envelope_from", r.EnvelopeFrom, maxName)
@@ -281,18 +283,18 @@ func (w *Writer) spf(s *SPFResult) {
 func (w *Writer) raw(s string) { w.b = append(w.b, s...) }
 
 // optional writes an element unless there is nothing to say.
-func (w *Writer) optional(indent, name, text string, most int) {
-	if text = tidy(text, most); text != "" {
-		w.element(indent, name, text, most)
+func (w *Writer) optional(indent, name, value string, most int) {
+	if value = text.XML(value, most); value != "" {
+		w.element(indent, name, value, most)
 	}
 }
 
-func (w *Writer) element(indent, name, text string, most int) {
+func (w *Writer) element(indent, name, value string, most int) {
 	b := append(w.b, indent...)
 	b = append(b, '<')
 	b = append(b, name...)
 	b = append(b, '>')
-	b = appendEscaped(b, tidy(text, most))
+	b = appendEscaped(b, text.XML(value, most))
 	b = append(b, '<', '/')
 	b = append(b, name...)
 	w.b = append(b, '>', '\n')

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"dmarcd/internal/text"
 )
 
 // fullReport has every part of a report.
@@ -126,11 +128,11 @@ func TestTidy(t *testing.T) {
 		{"012345678\u00e4", "012345678"},
 		{"01234567  x", "01234567"},
 	} {
-		if got := tidy(c.in, 10); got != c.want {
-			t.Errorf("tidy(%q) is %q, want %q", c.in, got, c.want)
+		if got := text.XML(c.in, 10); got != c.want {
+			t.Errorf("text.XML(%q) is %q, want %q", c.in, got, c.want)
 		}
-		if got := tidy(c.want, 10); got != c.want {
-			t.Errorf("tidy(%q) is %q", c.want, got)
+		if got := text.XML(c.want, 10); got != c.want {
+			t.Errorf("text.XML(%q) is %q", c.want, got)
 		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"dmarcd/internal/auth/spf"
 	"dmarcd/internal/dns"
 	"dmarcd/internal/memory"
+	"dmarcd/internal/text"
 )
 
 const (
@@ -123,9 +124,9 @@ func (f *flood) Records(_ context.Context, _, _ time.Time, yield func(*memory.Re
 // them.
 func TestBoundedMemory(t *testing.T) {
 	n := 100_000
-	if text := os.Getenv("DMARCD_REPLAY"); text != "" {
+	if asked := os.Getenv("DMARCD_REPLAY"); asked != "" {
 		var err error
-		if n, err = strconv.Atoi(text); err != nil {
+		if n, err = strconv.Atoi(asked); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -141,8 +142,8 @@ func TestBoundedMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	took, used := time.Since(began), cpu()-used
-	t.Logf("%s messages in %s, %s of processor time (%s a second); heap at most %d MiB; %s", Number(int64(n)), took.Round(time.Millisecond),
-		used.Round(time.Millisecond), Number(int64(float64(n)/used.Seconds())), f.most>>20, peak())
+	t.Logf("%s messages in %s, %s of processor time (%s a second); heap at most %d MiB; %s", text.Number(int64(n)), took.Round(time.Millisecond),
+		used.Round(time.Millisecond), text.Number(int64(float64(n)/used.Seconds())), f.most>>20, peak())
 	const bound = 200 << 20
 	if f.most > bound {
 		t.Errorf("the heap grew to %d MiB", f.most>>20)
@@ -173,11 +174,11 @@ func TestBoundedMemory(t *testing.T) {
 
 // peak is the most memory that the process had, as the system tells.
 func peak() string {
-	text, err := os.ReadFile("/proc/self/status")
+	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return "peak memory not known"
 	}
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(string(status)) {
 		if size, ok := strings.CutPrefix(line, "VmHWM:"); ok {
 			return "resident at most " + strings.TrimSpace(size)
 		}

@@ -3,10 +3,10 @@ package simulate
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"dmarcd/internal/dns"
+	"dmarcd/internal/text"
 )
 
 // Unknown is what a replay cannot know. A number of 0 says that it does not matter here.
@@ -78,13 +78,13 @@ func (r *Replay) notes(u *Unknown) []string {
 		}
 	}
 	note(u.ARC > 0, "%s would fail where %s looks at ARC, but nobody looked at ARC when they came (%s of them are among the changes); where a trusted sealer vouches, the message would be let through",
-		messages(u.ARC), name, Number(u.ARCChanged))
+		text.Count(u.ARC, "message"), name, text.Number(u.ARCChanged))
 	note(len(u.NewDomains) > 0, "nothing is remembered of mail for domains that are not ours yet: %s%s", strings.Join(u.NewDomains, ", "), more(u.MoreDomains))
 	note(u.AllDomains, "%s takes every recipient for ours; nothing is remembered of mail for those that are not today", name)
-	note(u.Deferred > 0, "%s would be deferred for DNS trouble; what became of the retries, which defer_limit ends, is not known", messages(u.Deferred))
+	note(u.Deferred > 0, "%s would be deferred for DNS trouble; what became of the retries, which defer_limit ends, is not known", text.Count(u.Deferred, "message"))
 	note(u.DeferLimit, "%s has another defer_limit, which a replay cannot try", name)
-	note(u.Parted > 0, "%s would be parted at RCPT, because the recipients' domains have different settings; each part is counted with its own domain", messages(u.Parted))
-	note(u.Discovery > 0, "the policy record of %s was found by another setting of \"discovery\" than today's", messages(u.Discovery))
+	note(u.Parted > 0, "%s would be parted at RCPT, because the recipients' domains have different settings; each part is counted with its own domain", text.Count(u.Parted, "message"))
+	note(u.Discovery > 0, "the policy record of %s was found by another setting of \"discovery\" than today's", text.Count(u.Discovery, "message"))
 	return notes
 }
 
@@ -92,21 +92,5 @@ func more(n int) string {
 	if n == 0 {
 		return ""
 	}
-	return " and " + Number(int64(n)) + " more"
-}
-
-func messages(n int64) string {
-	if n == 1 {
-		return "1 message"
-	}
-	return Number(n) + " messages"
-}
-
-// Number is n with commas between thousands.
-func Number(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
+	return " and " + text.Number(int64(n)) + " more"
 }

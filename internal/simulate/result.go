@@ -101,7 +101,7 @@ func (r *Replay) Result() *Result {
 	out := &Result{
 		Messages: r.messages, Changed: r.changed, Watched: r.watched,
 		Domains: r.domains.result(),
-		From:    r.authors.result(text),
+		From:    r.authors.result(itself),
 		Sources: r.sources.result(network),
 		Unknown: r.unknowns(),
 	}
@@ -109,7 +109,7 @@ func (r *Replay) Result() *Result {
 	return out
 }
 
-func text(s string) string { return s }
+func itself(s string) string { return s }
 
 // network names a network, "" for none.
 func network(p netip.Prefix) string {
@@ -152,7 +152,7 @@ func (d *ofDomain) result(n dns.Name) Domain {
 	for _, a := range d.changes {
 		out.Changes = append(out.Changes, Change{
 			Before: a.was, After: a.is, Cause: a.cause, Count: a.count,
-			From: counts(&a.authors, maxKeys, text), Sources: counts(&a.sources, maxKeys, network), Examples: a.examples.newest(),
+			From: counts(&a.authors, maxKeys, itself), Sources: counts(&a.sources, maxKeys, network), Examples: a.examples.newest(),
 		})
 	}
 	slices.SortStableFunc(out.Changes, func(a, b Change) int {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"dmarcd/internal/text"
 )
 
 // Bounds on what the text form lists; the Result has more.
@@ -34,17 +36,19 @@ func (r *Result) Print(w io.Writer, period, name string) error {
 		left += r.Domains.Entries[i].Changed + r.Domains.Entries[i].Watched
 	}
 	if left > 0 {
-		fmt.Fprintf(out, "\nand %s changes for other recipient domains\n", Number(left))
+		fmt.Fprintln(out)
+		line(out, "and %s changes for other recipient domains", text.Number(left))
 	}
 	if len(r.Domains.Entries) > 1 {
 		r.From.print(out, "By From domain, over all recipient domains", noAuthor)
 		r.Sources.print(out, "By source, over all recipient domains", noClient)
 	}
 	if len(r.Notes) > 0 {
-		fmt.Fprintf(out, "\nWhat a replay cannot know:\n")
+		fmt.Fprintln(out)
+		line(out, "What a replay cannot know:")
 	}
 	for _, n := range r.Notes {
-		fmt.Fprintf(out, "  - %s\n", n)
+		line(out, "  - %s", n)
 	}
 	return out.Flush()
 }
@@ -58,22 +62,22 @@ const (
 
 func (r *Result) head(w io.Writer, period, name string) {
 	if r.Messages == 0 {
-		fmt.Fprintf(w, "There are no messages %s to replay.\n", period)
+		line(w, "There are no messages %s to replay.", period)
 		return
 	}
-	fmt.Fprintf(w, "Replayed %s %s against %s: ", messages(r.Messages), period, name)
-	if r.Changed == 0 {
-		fmt.Fprint(w, "none would be treated otherwise.\n")
-	} else {
-		fmt.Fprintf(w, "%s would be treated otherwise.\n", Number(r.Changed))
+	changed := "none"
+	if r.Changed > 0 {
+		changed = text.Number(r.Changed)
 	}
+	line(w, "Replayed %s %s against %s: %s would be treated otherwise.", text.Count(r.Messages, "message"), period, name, changed)
 	if r.Watched > 0 {
-		fmt.Fprintf(w, "Mode monitor would say something else of %s, without doing it.\n", messages(r.Watched))
+		line(w, "Mode monitor would say something else of %s, without doing it.", text.Count(r.Watched, "message"))
 	}
 }
 
 func (d *Domain) print(w io.Writer) {
-	fmt.Fprintf(w, "\n%s\n", orElse(d.Domain, noRecipient))
+	fmt.Fprintln(w)
+	line(w, "%s", orElse(d.Domain, noRecipient))
 	width := 0
 	for _, c := range d.Changes[:min(len(d.Changes), textChanges)] {
 		width = max(width, utf8.RuneCountInString(arrow(c.Before, c.After)))
@@ -84,20 +88,21 @@ func (d *Domain) print(w io.Writer) {
 			left += c.Count
 			continue
 		}
-		fmt.Fprintf(w, "  %s  %s  (%s)\n", padded(arrow(c.Before, c.After), width), Number(c.Count), c.Cause)
-		fmt.Fprintf(w, "    by From domain: %s\n", c.From.line(noAuthor))
-		fmt.Fprintf(w, "    by source: %s\n", c.Sources.line(noClient))
+		line(w, "  %s  %s  (%s)", padded(arrow(c.Before, c.After), width), text.Number(c.Count), c.Cause)
+		line(w, "    by From domain: %s", c.From.line(noAuthor))
+		line(w, "    by source: %s", c.Sources.line(noClient))
 		for _, e := range c.Examples {
 			e.print(w, "    ")
 		}
 	}
 	if left > 0 {
-		fmt.Fprintf(w, "  and %s changes of other kinds\n", Number(left))
+		line(w, "  and %s changes of other kinds", text.Number(left))
 	}
 }
 
 func (s *Senders) print(w io.Writer, title, none string) {
-	fmt.Fprintf(w, "\n%s\n", title)
+	fmt.Fprintln(w)
+	line(w, "%s", title)
 	left := s.Others
 	for i := range s.Entries {
 		e := &s.Entries[i]
@@ -107,15 +112,15 @@ func (s *Senders) print(w io.Writer, title, none string) {
 		}
 		var pairs []string
 		for _, p := range e.Changes {
-			pairs = append(pairs, arrow(p.Before, p.After)+" "+Number(p.Count))
+			pairs = append(pairs, arrow(p.Before, p.After)+" "+text.Number(p.Count))
 		}
-		fmt.Fprintf(w, "  %s  %s: %s\n", orElse(e.Name, none), e.number(), strings.Join(pairs, ", "))
+		line(w, "  %s  %s: %s", orElse(e.Name, none), e.number(), strings.Join(pairs, ", "))
 		if e.Addresses != nil {
-			fmt.Fprintf(w, "    addresses: %s\n", e.Addresses.line(noClient))
+			line(w, "    addresses: %s", e.Addresses.line(noClient))
 		}
 	}
 	if left > 0 {
-		fmt.Fprintf(w, "  others  %s\n", Number(left))
+		line(w, "  others  %s", text.Number(left))
 	}
 }
 
@@ -131,7 +136,7 @@ func (c *Counts) line(none string) string {
 		parts = append(parts, orElse(e.Name, none)+" "+e.number())
 	}
 	if left > 0 {
-		parts = append(parts, "others "+Number(left))
+		parts = append(parts, "others "+text.Number(left))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -139,9 +144,9 @@ func (c *Counts) line(none string) string {
 // number is the count, with its upper bound where it is not exact.
 func (c *Count) number() string {
 	if c.AtMost == 0 {
-		return Number(c.Count)
+		return text.Number(c.Count)
 	}
-	return Number(c.Count) + " to " + Number(c.AtMost)
+	return text.Number(c.Count) + " to " + text.Number(c.AtMost)
 }
 
 func (e *Example) print(w io.Writer, indent string) {
@@ -149,23 +154,23 @@ func (e *Example) print(w io.Writer, indent string) {
 	if e.Client.IsValid() {
 		client = e.Client.String()
 	}
-	fmt.Fprintf(w, "%se.g. %s  %s  From %s  client %s\n", indent, e.At.UTC().Format(time.DateTime),
+	line(w, "%se.g. %s  %s  From %s  client %s", indent, e.At.UTC().Format(time.DateTime),
 		orElse(e.QueueID, "(no queue id)"), orElse(e.From, noAuthor), client)
-	fmt.Fprintf(w, "%s     was %s: %s; would be %s: %s\n", indent, e.Before, e.Was, e.After, e.Would)
+	line(w, "%s     was %s: %s; would be %s: %s", indent, e.Before, e.Was, e.After, e.Would)
 }
 
 // String is the cause in a few words, with the file's name alone.
 func (c Cause) String() string {
 	s := string(c.Reason)
 	if c.Rule != "" && c.Rule != s {
-		s += " by " + printable(c.Rule)
+		s += " by " + c.Rule
 	}
 	if c.File == "" {
 		return s
 	}
 	at := c.At
 	at.File = filepath.Base(at.File)
-	return s + ", " + printable(at.String())
+	return s + ", " + at.String()
 }
 
 func arrow(before, after Treatment) string { return before.String() + " → " + after.String() }
@@ -178,15 +183,13 @@ func orElse(s, none string) string {
 	if s == "" {
 		return none
 	}
-	return printable(s)
+	return s
 }
 
-// printable is s with "?" for what would disturb a terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == utf8.RuneError || 0x7f <= r && r < 0xa0 {
-			return '?'
-		}
-		return r
-	}, s)
+// maxLine bounds a line, in octets.
+const maxLine = 2000
+
+// line writes one line, safe for a terminal whatever its parts hold.
+func line(w io.Writer, format string, args ...any) {
+	fmt.Fprintln(w, text.Line(fmt.Sprintf(format, args...), maxLine))
 }

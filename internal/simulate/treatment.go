@@ -21,7 +21,7 @@ func (t Treatment) String() string {
 	s := string(t.Action)
 	switch {
 	case t.To != "":
-		s += " (" + string(t.Method) + " to " + printable(t.To) + ")"
+		s += " (" + string(t.Method) + " to " + t.To + ")"
 	case t.Method != "":
 		s += " (" + string(t.Method) + ")"
 	}

@@ -31,7 +31,7 @@ var _ memory.Reader = (*Store)(nil)
 // Find is memory.Reader's.
 func (s *Store) Find(ctx context.Context, id string, limit int) ([]memory.Record, error) {
 	id = strings.TrimSpace(id)
-	bare := unbracketed(id)
+	bare := memory.MessageID(id)
 	if bare == "" {
 		return nil, nil
 	}
@@ -57,14 +57,6 @@ func (s *Store) Find(ctx context.Context, id string, limit int) ([]memory.Record
 		out[i] = *f.Record
 	}
 	return out, nil
-}
-
-// unbracketed is a message-id without its brackets.
-func unbracketed(id string) string {
-	if inner, ok := strings.CutPrefix(id, "<"); ok {
-		return strings.TrimSuffix(inner, ">")
-	}
-	return id
 }
 
 // fetch gives the messages that are still there, in the order asked for.

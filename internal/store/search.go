@@ -48,7 +48,7 @@ type search struct {
 }
 
 func newSearch(q memory.Query) search {
-	q.MessageID = unbracketed(strings.TrimSpace(q.MessageID))
+	q.MessageID = memory.MessageID(q.MessageID)
 	q.Limit = searchLimit(q.Limit)
 	out := search{Query: q}
 	out.first, out.end = idRange(q.Since, q.Until)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"strings"
+
+	"dmarcd/internal/text"
 )
 
 // refusal is what an error of a Sender may tell more of.
@@ -49,12 +51,12 @@ func judge(err error) answer {
 	if err == nil {
 		return answer{}
 	}
-	a := answer{text: shorten(err.Error(), maxErrorText), cause: CauseTemporary}
+	a := answer{text: text.Cut(err.Error(), maxErrorText), cause: CauseTemporary}
 	var r refusal
 	if !errors.As(err, &r) {
 		return a.timedOut(err)
 	}
-	a.text = shorten(r.Error(), maxErrorText) // without the address, which the log does not show
+	a.text = text.Cut(r.Error(), maxErrorText) // without the address, which the log does not show
 	step, code, enhanced := r.Reply()
 	switch {
 	case r.TooLarge():
@@ -103,24 +105,3 @@ func (a answer) timedOut(err error) answer {
 
 // maxErrorText bounds what is kept of an error, in octets.
 const maxErrorText = 400
-
-// shorten makes one line of printable text of what may come from elsewhere.
-func shorten(s string, most int) string {
-	cut := len(s) > most
-	if cut {
-		s = s[:most]
-	}
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\r' || r == '\t':
-			return ' '
-		case r < ' ' || r == 0x7f || 0x80 <= r && r <= 0x9f:
-			return '?'
-		}
-		return r
-	}, strings.ToValidUTF8(s, "?"))
-	if cut {
-		s += "…"
-	}
-	return s
-}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"dmarcd/internal/report"
+	"dmarcd/internal/text"
 )
 
 // Bounce takes a mail that came to the address that reports are sent from. Where it
@@ -27,7 +28,7 @@ func (p *Pipeline) Bounce(ctx context.Context, raw []byte) (bool, error) {
 	if r != nil && b.MessageID != "" {
 		n := BounceNote{
 			MessageID: b.MessageID, Cause: CauseBounced, Suppress: true, At: p.now(),
-			Error: shorten(strings.TrimSpace(r.Status+" "+r.Diagnostic), maxErrorText),
+			Error: text.Cut(strings.TrimSpace(r.Status+" "+r.Diagnostic), maxErrorText),
 		}
 		if r.Status == "5.3.4" || r.Status == "5.2.3" { // RFC 3463: the size, not the destination
 			n.Cause, n.Suppress = CauseTooLarge, false

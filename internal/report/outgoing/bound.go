@@ -8,6 +8,7 @@ import (
 	"dmarcd/internal/auth/dmarc"
 	"dmarcd/internal/dns"
 	"dmarcd/internal/report/destination"
+	"dmarcd/internal/text"
 )
 
 // A wildcard in the DNS makes as many policy domains as somebody sends messages, each
@@ -59,5 +60,5 @@ func (b *builder) overOne() dns.Name {
 
 // hold makes a delivery one that is not sent because of a bound.
 func (d *Delivery) hold(format string, args ...any) {
-	d.State, d.Cause, d.Error, d.Due = StateCapped, CauseCapped, shorten(fmt.Sprintf(format, args...), maxErrorText), time.Time{}
+	d.State, d.Cause, d.Error, d.Due = StateCapped, CauseCapped, text.Cut(fmt.Sprintf(format, args...), maxErrorText), time.Time{}
 }

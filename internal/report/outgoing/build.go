@@ -17,6 +17,7 @@ import (
 	"dmarcd/internal/report"
 	"dmarcd/internal/report/destination"
 	"dmarcd/internal/settings"
+	"dmarcd/internal/text"
 )
 
 // Bounds of one report.
@@ -206,7 +207,7 @@ func newDelivery(to string, domain, receiver dns.Name, due time.Time) Delivery {
 	case err != nil || wrong != "":
 		d.State, d.Cause, d.Error, d.Due = StateFailed, CauseMail, wrong, time.Time{}
 		if err != nil {
-			d.Error = shorten(err.Error(), maxErrorText)
+			d.Error = text.Cut(err.Error(), maxErrorText)
 		}
 	case host == domain:
 		d.State, d.Verified = StateQueued, true

@@ -13,6 +13,7 @@ import (
 	"dmarcd/internal/dns"
 	"dmarcd/internal/report"
 	"dmarcd/internal/report/destination"
+	"dmarcd/internal/text"
 )
 
 // How often the leader counts what is in the store.
@@ -182,7 +183,7 @@ func (p *Pipeline) told(ctx context.Context, t *Task, o *Outcome, ours bool, err
 	}
 	switch {
 	case err != nil:
-		p.log.WarnContext(ctx, "the end of a delivery could not be noted; the mail may be sent again", append(fields, "store_error", shorten(err.Error(), maxErrorText))...)
+		p.log.WarnContext(ctx, "the end of a delivery could not be noted; the mail may be sent again", append(fields, "store_error", text.Cut(err.Error(), maxErrorText))...)
 	case !ours:
 		p.log.WarnContext(ctx, "a delivery was taken over by another daemon before its end", fields...)
 	case o.State == StateFailed, o.State == StateExpired:
@@ -216,7 +217,7 @@ func (p *Pipeline) attempt(ctx context.Context, t *Task) Outcome {
 	mail, err := p.mail(ctx, c, t)
 	switch {
 	case errors.Is(err, report.ErrBadMail), errors.Is(err, ErrNotFound):
-		o.State, o.Cause, o.Error = StateFailed, CauseMail, shorten(err.Error(), maxErrorText)
+		o.State, o.Cause, o.Error = StateFailed, CauseMail, text.Cut(err.Error(), maxErrorText)
 		return o
 	case err != nil:
 		return p.again(t, o, CauseServer, err)
@@ -231,7 +232,7 @@ func (p *Pipeline) confirm(ctx context.Context, c *Config, t *Task, o *Outcome) 
 	host, err2 := destination.Host(t.Delivery.To)
 	receiver, err3 := c.receiver()
 	if err := errors.Join(err, err2, err3); err != nil {
-		o.State, o.Cause, o.Error = StateFailed, CauseMail, shorten(err.Error(), maxErrorText)
+		o.State, o.Cause, o.Error = StateFailed, CauseMail, text.Cut(err.Error(), maxErrorText)
 		return false
 	}
 	tag := destination.RUA
@@ -239,14 +240,14 @@ func (p *Pipeline) confirm(ctx context.Context, c *Config, t *Task, o *Outcome) 
 		tag = destination.RUF
 	}
 	s := destination.Checker{Resolver: p.resolver, PSL: c.PSL}.Check(ctx, tag, domain, host)
-	o.Record = shorten(s.Record, maxErrorText)
+	o.Record = text.Cut(s.Record, maxErrorText)
 	switch {
 	case s.Err != nil:
 		*o = p.again(t, *o, CauseDNS, s.Err)
 		o.State = StateUnconfirmed
 		return false
 	case s.Refused != "":
-		o.State, o.Cause, o.Error = StateUnverified, CauseUnverified, shorten(s.Refused, maxErrorText)
+		o.State, o.Cause, o.Error = StateUnverified, CauseUnverified, text.Cut(s.Refused, maxErrorText)
 		return false
 	}
 	kept, queued := len(s.Replace) == 0, 0
@@ -326,7 +327,7 @@ func (p *Pipeline) again(t *Task, o Outcome, cause Cause, err error) Outcome {
 	pause += rand.N(pause/2+1) - pause/4
 	o.Cause, o.Due = cause, p.now().Add(pause)
 	if err != nil {
-		o.Error = shorten(err.Error(), maxErrorText)
+		o.Error = text.Cut(err.Error(), maxErrorText)
 	}
 	return o
 }

@@ -10,6 +10,7 @@ import (
 
 	"dmarcd/internal/dns"
 	"dmarcd/internal/memory"
+	"dmarcd/internal/text"
 )
 
 const (
@@ -152,7 +153,7 @@ func (p *Pipeline) buildInto(ctx context.Context, b *builder, batch *batch, doma
 	case errors.Is(err, errRows):
 		p.log.ErrorContext(ctx, "no report can be made", "policy_domain", domain.String(), "day", b.day.String(), "error", err.Error())
 		p.stats.add(func(s *Stats) { s.Unmade++ })
-		r.File, r.Stored, r.Delivered, r.Problem = nil, false, nil, shorten(err.Error(), maxErrorText)
+		r.File, r.Stored, r.Delivered, r.Problem = nil, false, nil, text.Cut(err.Error(), maxErrorText)
 	case err != nil:
 		return err
 	}
@@ -231,6 +232,6 @@ func (p *Pipeline) prune(ctx context.Context) error {
 // warn logs an error of the store's or the network's, unless all ends.
 func (p *Pipeline) warn(ctx context.Context, what string, err error) {
 	if err != nil && ctx.Err() == nil {
-		p.log.LogAttrs(ctx, slog.LevelWarn, what, slog.String("error", shorten(err.Error(), maxErrorText)))
+		p.log.LogAttrs(ctx, slog.LevelWarn, what, slog.String("error", text.Cut(err.Error(), maxErrorText)))
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"dmarcd/internal/auth/dmarc"
 	"dmarcd/internal/dns"
 	"dmarcd/internal/report"
+	"dmarcd/internal/text"
 )
 
 // maxPolicies is how many records of one domain and day are looked at.
@@ -95,7 +96,7 @@ func note(r *dmarc.Record, all int) string {
 		if i == maxRemarks {
 			break
 		}
-		parts = append(parts, shorten(w, maxRemark))
+		parts = append(parts, text.Cut(w, maxRemark))
 	}
-	return shorten(strings.Join(parts, "; "), maxNote)
+	return text.Cut(strings.Join(parts, "; "), maxNote)
 }

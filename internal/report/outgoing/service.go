@@ -13,6 +13,7 @@ import (
 	"dmarcd/internal/dns"
 	"dmarcd/internal/errkind"
 	"dmarcd/internal/memory"
+	"dmarcd/internal/text"
 )
 
 // ErrRequest is wrapped where what is asked for makes no sense.
@@ -130,7 +131,7 @@ type service struct{ p *Pipeline }
 func (v service) List(ctx context.Context, f Filter) (Listed, error) {
 	f = f.bounded()
 	if f.State != "" && !knownState(f.State) {
-		return Listed{}, say(ErrRequest, "no state is called %q; they are %s", shorten(string(f.State), 40), stateNames())
+		return Listed{}, say(ErrRequest, "no state is called %q; they are %s", text.Cut(string(f.State), 40), stateNames())
 	}
 	reports, err := v.p.store.List(ctx, f)
 	if err != nil {
@@ -174,9 +175,9 @@ func (v service) Show(ctx context.Context, r ShowRequest) (Shown, error) {
 		id, err = v.p.store.Find(ctx, strings.ToLower(r.Domain), day, r.ReportID)
 		switch {
 		case errors.Is(err, ErrNotFound) && r.ReportID != "":
-			return Shown{}, say(ErrNotFound, "no report has the Report-ID %s; \"dmarcd report list\" shows those that were made", shorten(r.ReportID, 200))
+			return Shown{}, say(ErrNotFound, "no report has the Report-ID %s; \"dmarcd report list\" shows those that were made", text.Cut(r.ReportID, 200))
 		case errors.Is(err, ErrNotFound):
-			name := shorten(r.Domain, 260)
+			name := text.Cut(r.Domain, 260)
 			return Shown{}, say(ErrNotFound, "no report on %s for %s was made; \"dmarcd report list --domain %s\" shows others, \"dmarcd report send %s %s\" makes and sends it",
 				name, day, name, name, day)
 		case err != nil:
@@ -214,7 +215,7 @@ func (s *Shown) Content(w io.Writer) error {
 func (v service) Send(ctx context.Context, r SendRequest) (Sending, error) {
 	domain, err := dns.Parse(r.Domain)
 	if err != nil {
-		return Sending{}, say(ErrRequest, "%q is no domain", shorten(r.Domain, 260))
+		return Sending{}, say(ErrRequest, "%q is no domain", text.Cut(r.Domain, 260))
 	}
 	now := v.p.now().UTC()
 	day := memory.DayOf(now) - 1
@@ -305,7 +306,7 @@ func (v service) Retry(ctx context.Context, r RetryRequest) (Retried, error) {
 	case r.Delivery != 0 || r.Report != 0:
 		q.States = []State{StateQueued, StateUnconfirmed, StateFailed, StateExpired, StateSuppressed, StateUnverified, StateCapped}
 	case r.Filter.State == StateReplaced, r.Filter.State != "" && !knownState(r.Filter.State):
-		return Retried{}, say(ErrRequest, "nothing in the state %q can be tried again", shorten(string(r.Filter.State), 40))
+		return Retried{}, say(ErrRequest, "nothing in the state %q can be tried again", text.Cut(string(r.Filter.State), 40))
 	case r.Filter.State == StateSent:
 		return Retried{}, say(ErrRequest, "what was sent is sent again only by name, with its domain and day")
 	case r.Filter.State != "":
@@ -330,7 +331,7 @@ func (v service) Suppress(ctx context.Context, r SuppressRequest) (Suppression, 
 		return Suppression{}, say(ErrRequest, "%s is over", r.Until.UTC().Format(time.RFC3339))
 	}
 	s := Suppression{
-		Target: target, Reason: shorten(r.Reason, maxErrorText), ByHand: true, Since: now, Active: true,
+		Target: target, Reason: text.Cut(r.Reason, maxErrorText), ByHand: true, Since: now, Active: true,
 		Until: r.Until.UTC().Truncate(time.Second),
 	}
 	if s.Reason == "" {
@@ -376,11 +377,11 @@ func ParseTarget(s string) (string, error) {
 		local, host = "", s
 	}
 	if strings.ContainsRune(host, '*') || local == "*" {
-		return "", say(ErrRequest, "%q is a pattern; a host alone stands for all its addresses, and reports.exclude takes patterns of the domains that reports are about", shorten(s, 260))
+		return "", say(ErrRequest, "%q is a pattern; a host alone stands for all its addresses, and reports.exclude takes patterns of the domains that reports are about", text.Cut(s, 260))
 	}
 	name, err := dns.Parse(host)
 	if err != nil || !isHost(name.String()) || address && !isLocal(local) {
-		return "", say(ErrRequest, "%q is neither an address nor a host name", shorten(s, 260))
+		return "", say(ErrRequest, "%q is neither an address nor a host name", text.Cut(s, 260))
 	}
 	if address {
 		return strings.ToLower(local) + "@" + name.String(), nil
