@@ -13,10 +13,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/auth/dmarc"
+	"dmarcd/internal/daemon"
 	"dmarcd/internal/filter"
 	"dmarcd/internal/message"
 	"dmarcd/internal/policy"
-	"dmarcd/internal/resolver"
 	"dmarcd/internal/settings"
 )
 
@@ -71,7 +71,7 @@ Exit code 0: the message would pass; 1: it would be quarantined or rejected;
 }
 
 func check(ctx context.Context, o *checkOptions, name string, s streams) error {
-	config, err := findConfiguration(o.config).loadOrExplain(s.err)
+	config, err := loadSettings(o.config, s.err)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func check(ctx context.Context, o *checkOptions, name string, s streams) error {
 	if err != nil {
 		return usageError(err)
 	}
-	client, err := newResolver(config)
+	client, err := daemon.NewResolver(config)
 	if err != nil {
 		return usageError(err)
 	}
@@ -214,9 +214,4 @@ func judge(ctx context.Context, client filter.Resolver, config *settings.Setting
 	}
 	outcome := t.EndOfMessage("")
 	return &outcome, nil
-}
-
-// newResolver makes the resolver of a command that runs once.
-func newResolver(config *settings.Settings) (*resolver.Client, error) {
-	return resolver.New(resolverConfig(config.Resolver))
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"dmarcd/internal/daemon"
 	"dmarcd/internal/settings"
 )
 
@@ -31,12 +32,12 @@ Exit code 0: no fault; 2: a fault.`,
 	path := configFlag(c)
 	c.RunE = func(_ *cobra.Command, args []string) error {
 		if len(args) == 0 {
-			source := findConfiguration(*path)
-			if source.path == "" {
-				fmt.Fprintf(s.out, "%s has no files; the built-in settings apply and have no faults\n", defaultFolder)
+			source := daemon.FindSource(*path)
+			if source.Path == "" {
+				fmt.Fprintf(s.out, "%s has no files; the built-in settings apply and have no faults\n", daemon.DefaultFolder)
 				return nil
 			}
-			args = []string{source.path}
+			args = []string{source.Path}
 		}
 		return checkFiles(s, args)
 	}
@@ -45,7 +46,7 @@ Exit code 0: no fault; 2: a fault.`,
 
 // checkFiles checks files of either kind and tells every fault and warning.
 func checkFiles(s streams, paths []string) error {
-	loaded, warnings, err := settings.Check(hostName(), paths...)
+	loaded, warnings, err := settings.Check(daemon.HostName(), paths...)
 	for _, w := range warnings {
 		fmt.Fprintf(s.out, "warning: %s\n", w)
 	}
@@ -69,7 +70,7 @@ func checkFiles(s streams, paths []string) error {
 // checkReports looks at what the keys below reports name: a key, a password.
 func checkReports(s streams, loaded []*settings.Settings) error {
 	for _, l := range loaded {
-		_, warnings, err := reportsConfig(l)
+		_, warnings, err := daemon.ReportsConfig(l, version)
 		for _, w := range warnings {
 			fmt.Fprintf(s.out, "warning: %s: %s\n", l.File, w)
 		}
@@ -88,7 +89,7 @@ func configShowCommand(s streams) *cobra.Command {
 	}
 	path := configFlag(c)
 	c.RunE = func(*cobra.Command, []string) error {
-		config, err := findConfiguration(*path).loadOrExplain(s.err)
+		config, err := loadSettings(*path, s.err)
 		if err != nil {
 			return err
 		}

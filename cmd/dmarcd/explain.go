@@ -53,7 +53,7 @@ Exit code 0: found; 1: no such message is remembered; 3: the store cannot be rea
 }
 
 func explainMessage(ctx context.Context, o *explainOptions, id string, s streams) error {
-	config, err := findConfiguration(o.config).lookOrExplain(s.err)
+	config, err := lookAtSettings(o.config, s.err)
 	if err != nil {
 		return err
 	}

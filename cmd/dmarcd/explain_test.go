@@ -49,6 +49,9 @@ func TestExplainWhatTheDaemonDid(t *testing.T) {
 			}
 		}
 	}
+	if _, stderr, code := runExplain(t, "-c", site.config, "nobody"); code != exitNo || !strings.Contains(stderr, `"nobody"`) {
+		t.Errorf("exit code %d\n%s", code, stderr)
+	}
 	site.kill()
 	for id, before := range told {
 		if after, stderr, code := runExplain(t, "-c", site.config, id); code != exitFine || after != before {

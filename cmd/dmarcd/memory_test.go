@@ -2,22 +2,17 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"dmarcd/internal/admin"
-	"dmarcd/internal/api"
 	"dmarcd/internal/dns"
 	"dmarcd/internal/journal"
 	"dmarcd/internal/memory"
 	"dmarcd/internal/policy"
 	"dmarcd/internal/settings"
-	"dmarcd/internal/store"
 )
 
 // stateConfig is a configuration with a state directory of its own.
@@ -57,7 +52,7 @@ func rejected(queueID string, at time.Time) *memory.Record {
 
 func openJournal(t *testing.T, config *settings.Settings, sink journal.Sink) *journal.Journal {
 	t.Helper()
-	j, err := journal.Open(journal.Config{Dir: journalDir(config), Sink: sink, LoadTimeout: time.Second})
+	j, err := journal.Open(journal.Config{Dir: filepath.Join(config.StateDir, "journal"), Sink: sink, LoadTimeout: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,78 +81,10 @@ func closeJournal(t *testing.T, j *journal.Journal) {
 	}
 }
 
-// TestFoundAtOnce asks for a message right after it was answered, again and again.
-func TestFoundAtOnce(t *testing.T) {
-	_, config := stateConfig(t)
-	s, err := store.Open(t.Context(), storeConfig(config))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	j := openJournal(t, config, journalSink{s})
-	defer closeJournal(t, j)
-	m := &api.JoinedMemory{Store: s, Journal: j}
-	for i := range 20 {
-		id := fmt.Sprintf("Q%d", i)
-		appendRecords(t, j, rejected(id, time.Now()))
-		found, err := m.Find(t.Context(), id)
-		if err != nil || len(found) != 1 || found[0].QueueID != id {
-			t.Fatalf("%s: %v, %v", id, found, err)
-		}
-	}
-	found, err := m.Find(t.Context(), " <m@bank.example> ")
-	if err != nil || len(found) != 20 || found[0].QueueID != "Q19" || found[19].QueueID != "Q0" {
-		t.Errorf("by message-id: %d, %v", len(found), err)
-	}
-	n := 0
-	if err := m.Records(t.Context(), time.Time{}, time.Time{}, func(*memory.Record) error { n++; return nil }); err != nil || n != 20 {
-		t.Errorf("%d records, %v", n, err)
-	}
-	if n, err := m.Count(t.Context(), time.Time{}, time.Time{}); err != nil || n != 20 {
-		t.Errorf("counted %d, %v", n, err)
-	}
-}
-
-// brokenSink is a store that is down.
-type brokenSink struct{}
-
-func (brokenSink) Position(context.Context, string) (memory.Position, error) {
-	return memory.Position{}, store.ErrUnavailable
-}
-func (brokenSink) Load(context.Context, memory.Batch) error { return store.ErrUnavailable }
-func (brokenSink) Find(context.Context, string, int) ([]memory.Record, error) {
-	return nil, store.ErrUnavailable
-}
-func (brokenSink) Records(context.Context, time.Time, time.Time, func(*memory.Record) error) error {
-	return store.ErrUnavailable
-}
-func (brokenSink) Count(context.Context, time.Time, time.Time) (int64, error) {
-	return 0, store.ErrUnavailable
-}
-
-func TestFoundWhileTheStoreIsDown(t *testing.T) {
-	_, config := stateConfig(t)
-	j := openJournal(t, config, brokenSink{})
-	defer func() {
-		ctx, cancel := context.WithCancel(context.Background())
-		cancel()
-		_ = j.Close(ctx) // it says that not all is loaded
-	}()
-	appendRecords(t, j, rejected("A", time.Now()), rejected("B", time.Now()), rejected("A", time.Now()))
-	m := &api.JoinedMemory{Store: brokenSink{}, Journal: j}
-	found, err := m.Find(t.Context(), "A")
-	if err != nil || len(found) != 2 || found[0].At.Before(found[1].At) {
-		t.Errorf("%v, %v", found, err)
-	}
-	if _, err := m.Find(t.Context(), "C"); !errors.Is(err, store.ErrUnavailable) {
-		t.Errorf("what may be in the store: %v", err)
-	}
-}
-
 // leftBehind leaves what a daemon remembered and did not load before it died.
 func leftBehind(t *testing.T, config *settings.Settings, records ...*memory.Record) {
 	t.Helper()
-	j, err := journal.Open(journal.Config{Dir: journalDir(config)})
+	j, err := journal.Open(journal.Config{Dir: filepath.Join(config.StateDir, "journal")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,39 +117,6 @@ func TestExplainWithoutDaemon(t *testing.T) {
 	got, stderr, code := runExplain(t, "-c", path, "4XYZ1")
 	if code != exitNo || got != "" || !strings.Contains(stderr, "retention.messages (30d)") {
 		t.Errorf("exit code %d\n%s%s", code, got, stderr)
-	}
-}
-
-func TestExplainByTheDaemon(t *testing.T) {
-	path, config := stateConfig(t)
-	s, err := store.Open(t.Context(), storeConfig(config))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	j := openJournal(t, config, journalSink{s})
-	defer closeJournal(t, j)
-	l, err := admin.Listen(admin.SocketPath(config.StateDir))
-	if err != nil {
-		t.Fatal(err)
-	}
-	service := &api.Service{
-		Settings: func() *settings.Settings { return config }, Memory: &api.JoinedMemory{Store: s, Journal: j}, Now: time.Now,
-	}
-	server := admin.NewServer(admin.Config{Version: version, Service: service})
-	done := make(chan error, 1)
-	go func() { done <- server.Serve(l) }()
-	defer func() {
-		if err := errors.Join(server.Shutdown(context.Background()), <-done); err != nil {
-			t.Error(err)
-		}
-	}()
-	appendRecords(t, j, rejected("4XyZ2", time.Now()))
-	if got, stderr, code := runExplain(t, "-c", path, "4XyZ2"); code != exitFine || !strings.HasPrefix(got, "Rejected for example.org: ") {
-		t.Errorf("exit code %d\n%s%s", code, got, stderr)
-	}
-	if _, stderr, code := runExplain(t, "-c", path, "nobody"); code != exitNo || !strings.Contains(stderr, `"nobody"`) {
-		t.Errorf("exit code %d\n%s", code, stderr)
 	}
 }
 

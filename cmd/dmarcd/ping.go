@@ -67,7 +67,7 @@ Exit code 0: the daemon answered, whatever the verdict; 3: it did not.`,
 }
 
 func ping(ctx context.Context, o *pingOptions, s streams) error {
-	config, err := findConfiguration(o.config).loadOrExplain(s.err)
+	config, err := loadSettings(o.config, s.err)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 
@@ -12,19 +11,6 @@ import (
 func policyCommand(s streams) *cobra.Command {
 	return group("policy", "Look at what happens to mail, and try it",
 		policyShowCommand(s), policyTestCommand(s), policySimulateCommand(s), policyImportCommand(s), policyExportCommand(s))
-}
-
-// lookOrExplain reads the settings for a command that looks at the policy: its own
-// tests are not tried. Faults are printed one a line.
-func (c configuration) lookOrExplain(w io.Writer) (*settings.Settings, error) {
-	if c.path == "" {
-		return c.loadOrExplain(w)
-	}
-	config, _, err := settings.Read(c.path, hostName())
-	if err != nil {
-		return nil, explainFaults(w, err)
-	}
-	return config, nil
 }
 
 // placed is where something stands, as it is part of JSON objects.

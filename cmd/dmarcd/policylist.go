@@ -174,7 +174,7 @@ Exit code 0: the list was printed, which may be empty; 1: the domain is not ours
 	}
 	kind, path := listFlags(c), configFlag(c)
 	c.RunE = func(_ *cobra.Command, args []string) error {
-		config, err := findConfiguration(*path).lookOrExplain(s.err)
+		config, err := lookAtSettings(*path, s.err)
 		if err != nil {
 			return err
 		}

@@ -61,7 +61,7 @@ func policyShow(o *showOptions, domain string, s streams) error {
 	if err != nil {
 		return usageError(err)
 	}
-	config, err := findConfiguration(o.config).lookOrExplain(s.err)
+	config, err := lookAtSettings(o.config, s.err)
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ Exit code 0: all pass, or there are none; 1: some fail; 2: the file has a fault.
 // policyToTry is the policy of the file named, else that of the configuration.
 func policyToTry(config string, args []string, s streams) (*settings.Policy, error) {
 	if len(args) == 0 {
-		loaded, err := findConfiguration(config).lookOrExplain(s.err)
+		loaded, err := lookAtSettings(config, s.err)
 		if err != nil {
 			return nil, err
 		}

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"dmarcd/internal/daemon"
 	"dmarcd/internal/dns/dnstest"
 	"dmarcd/internal/milter/miltertest"
 )
@@ -109,8 +109,8 @@ func TestREADMEShowsWhatIsPrinted(t *testing.T) {
 	})
 
 	t.Run("serve", func(t *testing.T) {
-		if findConfiguration("").path != "" {
-			t.Skip("this machine has a configuration in " + defaultFolder)
+		if daemon.FindSource("").Path != "" {
+			t.Skip("this machine has a configuration in " + daemon.DefaultFolder)
 		}
 		for _, address := range []string{"127.0.0.1:8893", "127.0.0.1:8894"} {
 			l, err := net.Listen("tcp", address)
@@ -190,55 +190,6 @@ func TestShippedFilesLoad(t *testing.T) {
 		path := filepath.Join("../../configs", name)
 		if out := output(t, exitFine, "config", "check", path); strings.Contains(out, "warning") {
 			t.Errorf("%s: %s", name, out)
-		}
-	}
-}
-
-// TestReload sees good files taken over and a bad one refused with its line.
-func TestReload(t *testing.T) {
-	dir := t.TempDir()
-	config := filepath.Join(dir, "dmarcd.yaml")
-	write := func(name, text string) {
-		t.Helper()
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("dmarcd.yaml", "listen: [\"unix:"+dir+"/milter.sock\"]\nhttp: {listen: \"\"}\nstate_dir: "+dir+"\n")
-	write("policy.yaml", "mode: enforce\n")
-
-	source := configuration{path: config}
-	first, _, err := source.load()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var log bytes.Buffer
-	d, err := newDaemon(source, first, newLog(&log, first.Log, new(slog.LevelVar)), new(slog.LevelVar))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(d.closeDoors)
-
-	write("policy.yaml", "mode: monitor\n")
-	d.reload(source.load)
-	second := d.settings.Load()
-	if second == first || second.Policy.Mode != "monitor" {
-		t.Errorf("a good file was not taken: mode %s", second.Policy.Mode)
-	}
-	write("policy.yaml", "\nmode: watch\n")
-	d.reload(source.load)
-	if d.settings.Load() != second {
-		t.Error("a bad file replaced the configuration")
-	}
-	if !strings.Contains(log.String(), "policy.yaml:2:7: mode: expected enforce or monitor") {
-		t.Errorf("the log does not name the fault:\n%s", &log)
-	}
-	write("policy.yaml", "mode: enforce\n")
-	write("dmarcd.yaml", "listen: [\"unix:"+dir+"/other.sock\"]\nstate_dir: "+dir+"\n")
-	d.reload(source.load)
-	for _, key := range []string{`"key":"listen"`, `"key":"http"`} {
-		if !strings.Contains(log.String(), key) {
-			t.Errorf("the log does not name the key that needs a restart: %s\n%s", key, &log)
 		}
 	}
 }

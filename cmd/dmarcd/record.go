@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/auth/dmarc"
+	"dmarcd/internal/daemon"
 	"dmarcd/internal/dns"
 	"dmarcd/internal/settings"
 )
@@ -32,7 +33,7 @@ Exit code 0: a record applies; 1: none does; 3: DNS trouble.`,
 	path := configFlag(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "one JSON object")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		config, err := findConfiguration(*path).loadOrExplain(s.err)
+		config, err := loadSettings(*path, s.err)
 		if err != nil {
 			return err
 		}
@@ -46,7 +47,7 @@ func recordLookup(ctx context.Context, config *settings.Settings, domain string,
 	if err != nil {
 		return usageError(err)
 	}
-	client, err := newResolver(config)
+	client, err := daemon.NewResolver(config)
 	if err != nil {
 		return usageError(err)
 	}

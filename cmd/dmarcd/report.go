@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"dmarcd/internal/api"
 	"dmarcd/internal/memory"
 	"dmarcd/internal/report/outgoing"
 	"dmarcd/internal/text"
@@ -44,15 +42,14 @@ const sendWait = 20 * time.Second
 
 // reportConnection is a connection for the commands on reports.
 type reportConnection struct {
-	api.Asker
+	*connection
 	pipeline *outgoing.Pipeline // nil where a daemon runs
-	close    func() error
 }
 
 // connectReports finds the running daemon or opens the store in its place. The caller
 // closes it.
 func connectReports(ctx context.Context, path string, s streams) (*reportConnection, error) {
-	config, err := findConfiguration(path).lookOrExplain(s.err)
+	config, err := lookAtSettings(path, s.err)
 	if err != nil {
 		return nil, err
 	}
@@ -60,25 +57,14 @@ func connectReports(ctx context.Context, path string, s streams) (*reportConnect
 	if err != nil {
 		return nil, err
 	}
-	if m.service == nil {
-		return &reportConnection{Asker: m, close: m.Close}, nil
+	if m.offline == nil {
+		return &reportConnection{connection: m}, nil
 	}
-	c, _, err := reportsConfig(config)
+	p, err := m.offline.UseReports(version)
 	if err != nil {
-		return nil, errors.Join(usageError(err), m.Close())
+		return nil, errors.Join(err, m.Close())
 	}
-	resolver, err := newResolver(config)
-	if err != nil {
-		return nil, errors.Join(usageError(err), m.Close())
-	}
-	p := outgoing.New(outgoing.Options{
-		Store: m.store.Reports(), Resolver: resolver, Log: slog.New(slog.DiscardHandler), Now: time.Now,
-	}, c)
-	m.service.Reports = p.Service()
-	return &reportConnection{Asker: m, pipeline: p, close: func() error {
-		resolver.Close()
-		return m.Close()
-	}}, nil
+	return &reportConnection{connection: m, pipeline: p}, nil
 }
 
 // deliver sends what is due, where no daemon does it. It says what else there is to
@@ -104,7 +90,7 @@ func withReports(ctx context.Context, path string, s streams, work func(*reportC
 		return err
 	}
 	err = work(c)
-	if closeErr := c.close(); err == nil {
+	if closeErr := c.Close(); err == nil {
 		err = closeErr
 	}
 	return err

@@ -21,6 +21,7 @@ import (
 
 	"dmarcd/internal/admin"
 	"dmarcd/internal/api"
+	"dmarcd/internal/daemon"
 	"dmarcd/internal/dns"
 	"dmarcd/internal/memory"
 	dmarcreport "dmarcd/internal/report"
@@ -115,19 +116,19 @@ reports: {enabled: true, org_name: Receiver, email: dmarc@receiver.example, smtp
 // serveService answers commands as the daemon does.
 func serveService(t *testing.T, path string) {
 	t.Helper()
-	config, err := findConfiguration(path).lookOrExplain(io.Discard)
+	config, err := lookAtSettings(path, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, _, err := reportsConfig(config)
+	c, _, err := daemon.ReportsConfig(config, version)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := store.Open(t.Context(), storeConfig(config))
+	s, err := store.Open(t.Context(), daemon.StoreConfig(config))
 	if err != nil {
 		t.Fatal(err)
 	}
-	resolver, err := newResolver(config)
+	resolver, err := daemon.NewResolver(config)
 	if err != nil {
 		t.Fatal(err)
 	}

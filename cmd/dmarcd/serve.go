@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -10,8 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"dmarcd/internal/settings"
-	"dmarcd/internal/text"
+	"dmarcd/internal/daemon"
 )
 
 func serveCommand(s streams) *cobra.Command {
@@ -33,25 +31,25 @@ built-in settings.`,
 	}
 	path := configFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		return serve(c.Context(), findConfiguration(*path), s)
+		return serve(c.Context(), daemon.FindSource(*path), s)
 	}
 	return c
 }
 
 // serve runs the daemon until a signal or ctx ends it.
-func serve(ctx context.Context, source configuration, s streams) error {
-	config, warnings, err := source.load()
+func serve(ctx context.Context, source daemon.Source, s streams) error {
+	config, warnings, err := source.Load()
 	if err != nil {
 		return explainFaults(s.err, err)
 	}
 	level := new(slog.LevelVar)
-	log := newLog(s.below().err, config.Log, level)
+	log := daemon.NewLog(s.below().err, config.Log, level)
 	for _, w := range warnings {
 		log.Warn("configuration", "warning", w.String())
 	}
-	if source.path == "" {
+	if source.Path == "" {
 		log.Warn("running without configuration: built-in settings on loopback; failing mail IS quarantined or rejected. "+
-			"\"mode: monitor\" in "+defaultFolder+"/policy.yaml would only watch",
+			"\"mode: monitor\" in "+daemon.DefaultFolder+"/policy.yaml would only watch",
 			"state_dir", config.StateDir)
 	}
 
@@ -61,29 +59,9 @@ func serve(ctx context.Context, source configuration, s streams) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
-	d, err := newDaemon(source, config, log, level)
+	d, err := daemon.New(daemon.Options{Source: source, Settings: config, Version: version, Log: log, Level: level})
 	if err != nil {
 		return err
 	}
-	return d.run(ctx, hangup)
-}
-
-// newLog makes the daemon's log, whose lines are safe to show. The level can be changed by a reload.
-func newLog(w io.Writer, l settings.Log, level *slog.LevelVar) *slog.Logger {
-	setLevel(level, l.Level)
-	options := &slog.HandlerOptions{Level: level}
-	if l.Format == settings.FormatText {
-		return slog.New(slog.NewTextHandler(text.NewWriter(w), options))
-	}
-	return slog.New(slog.NewJSONHandler(text.NewJSONWriter(w), options))
-}
-
-func setLevel(level *slog.LevelVar, l settings.LogLevel) {
-	levels := map[settings.LogLevel]slog.Level{
-		settings.LevelDebug: slog.LevelDebug,
-		settings.LevelInfo:  slog.LevelInfo,
-		settings.LevelWarn:  slog.LevelWarn,
-		settings.LevelError: slog.LevelError,
-	}
-	level.Set(levels[l])
+	return d.Run(ctx, hangup)
 }

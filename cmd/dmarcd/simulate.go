@@ -82,7 +82,7 @@ func policySimulate(ctx context.Context, o *simulateOptions, file string, s stre
 	if err != nil {
 		return err
 	}
-	config, err := findConfiguration(o.config).lookOrExplain(s.err)
+	config, err := lookAtSettings(o.config, s.err)
 	if err != nil {
 		return err
 	}

@@ -61,7 +61,7 @@ var metricLiteral = regexp.MustCompile(`"(dmarcd_[a-z0-9_]+)"`)
 // TestMetricsAreDocumented holds docs/metrics.md to the names that the sources register.
 func TestMetricsAreDocumented(t *testing.T) {
 	known, registered := documented(t), map[string]bool{}
-	for _, pattern := range []string{"../../cmd/dmarcd/*.go", "../metrics/*.go"} {
+	for _, pattern := range []string{"../daemon/*.go", "../metrics/*.go"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: %v", pattern, err)

@@ -55,6 +55,8 @@ var ranks = map[string]int{
 	"console": 7,
 	"inbound": 7,
 	"metrics": 7,
+
+	"daemon": 8,
 }
 
 // alongside are the imports within one rank: arc verifies with the primitives of dkim.

@@ -1,8 +1,9 @@
-package main
+package daemon
 
 import (
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,7 +15,7 @@ import (
 )
 
 // idleDaemon is a daemon with the settings of a folder, for reloads that fail.
-func idleDaemon(t *testing.T, folder string) *daemonProcess {
+func idleDaemon(t *testing.T, folder string) *Daemon {
 	t.Helper()
 	config := filepath.Join(folder, "dmarcd.yaml")
 	write(t, config, "authserv_id: mx.example.org\n")
@@ -22,7 +23,7 @@ func idleDaemon(t *testing.T, folder string) *daemonProcess {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &daemonProcess{log: slog.New(slog.DiscardHandler), metrics: metrics.New(prometheus.NewRegistry())}
+	d := &Daemon{log: slog.New(slog.DiscardHandler), metrics: metrics.New(prometheus.NewRegistry())}
 	d.settings.Store(s)
 	d.watch.loaded(policyFiles(s), nil)
 	return d
@@ -97,5 +98,12 @@ func TestFaultyFilesAreBounded(t *testing.T) {
 	}
 	if all := strings.Join(d.watch.files, " "); strings.Contains(all, "dmarcd.yaml") {
 		t.Errorf("dmarcd.yaml is watched: %s", all)
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,7 +11,7 @@ import (
 
 // registerCounts shows the counts that the milter server and the resolver keep
 // themselves.
-func (d *daemonProcess) registerCounts(registry *prometheus.Registry) {
+func (d *Daemon) registerCounts(registry *prometheus.Registry) {
 	stats := d.milter.Stats
 	metrics.Gauge(registry, "dmarcd_milter_connections", "Open connections from MTAs.",
 		func() float64 { return float64(stats().Open) })
@@ -31,10 +31,10 @@ func (d *daemonProcess) registerCounts(registry *prometheus.Registry) {
 	}
 	d.registerCache(registry)
 	d.registerNotifications(registry)
-	d.keeper.register(registry)
+	d.registerRecorder(registry)
 }
 
-func (d *daemonProcess) registerNotifications(registry *prometheus.Registry) {
+func (d *Daemon) registerNotifications(registry *prometheus.Registry) {
 	stats := d.notifier.Stats
 	for _, c := range []struct {
 		name, help string
@@ -48,7 +48,7 @@ func (d *daemonProcess) registerNotifications(registry *prometheus.Registry) {
 	}
 }
 
-func (d *daemonProcess) registerCache(registry *prometheus.Registry) {
+func (d *Daemon) registerCache(registry *prometheus.Registry) {
 	stats := d.resolver.Stats
 	for _, c := range []struct {
 		name, help string

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -70,7 +70,7 @@ func event(out *filter.Outcome, d filter.DomainDecision) notify.Event {
 }
 
 // notifyConfig is how notifications are sent by the settings.
-func (d *daemonProcess) notifyConfig(s *settings.Settings) notify.Config {
+func (d *Daemon) notifyConfig(s *settings.Settings) notify.Config {
 	template, err := policy.ParseNotification(s.Notify.Template)
 	if err != nil || s.Notify.Template == "" {
 		template = policy.NotificationTemplate{} // the built-in one; settings has checked the text
@@ -86,7 +86,7 @@ func (d *daemonProcess) notifyConfig(s *settings.Settings) notify.Config {
 }
 
 // closeNotifier sends what can still be sent.
-func (d *daemonProcess) closeNotifier(ctx context.Context) {
+func (d *Daemon) closeNotifier(ctx context.Context) {
 	if err := d.notifier.Close(ctx); err != nil {
 		d.log.Warn("some notifications were not sent", "error", err.Error())
 	}

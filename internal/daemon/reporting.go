@@ -1,26 +1,29 @@
-package main
+package daemon
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"dmarcd/internal/errkind"
 	"dmarcd/internal/filter"
 	"dmarcd/internal/mailer"
 	"dmarcd/internal/memory"
 	"dmarcd/internal/report/outgoing"
+	"dmarcd/internal/resolver"
 	"dmarcd/internal/settings"
 	"dmarcd/internal/store"
 )
 
-// reportsConfig is what the settings say of the reports that we send, with what
+// ReportsConfig is what the settings say of the reports that we send, with what
 // they name: the key and the password. The error says what is wrong with those, the
-// warnings are for the operator.
-func reportsConfig(s *settings.Settings) (outgoing.Config, []string, error) {
+// warnings are for the operator. Version is the program's.
+func ReportsConfig(s *settings.Settings, version string) (outgoing.Config, []string, error) {
 	signer, warnings, err := outgoing.LoadSigner(s)
 	if err != nil {
 		return outgoing.Config{}, warnings, fmt.Errorf("reports.dkim: %w", err)
@@ -54,34 +57,55 @@ func readPassword(path string) (string, error) {
 	return password, nil
 }
 
-// newReports makes the pipeline of reports on what k remembers.
-func (d *daemonProcess) newReports(config *settings.Settings, k *keeper) (*outgoing.Pipeline, error) {
-	c, warnings, err := reportsConfig(config)
+// reporting makes the reports that we send, of what the recorder remembers, and reads
+// the mails that say that one was not delivered.
+type reporting struct {
+	settings func() *settings.Settings
+	log      *slog.Logger
+	pipeline *outgoing.Pipeline
+	bounces  chan []byte // mails to be read
+}
+
+func newReporting(current func() *settings.Settings, log *slog.Logger, version string, r *recorder, dns *resolver.Client) (*reporting, error) {
+	c, warnings, err := ReportsConfig(current(), version)
 	if err != nil {
-		return nil, usageError(err)
+		return nil, errkind.Wrap(errkind.WrongUse, err)
 	}
 	for _, w := range warnings {
-		d.log.Warn("configuration", "warning", w)
+		log.Warn("configuration", "warning", w)
 	}
-	return outgoing.New(outgoing.Options{
-		Store: reportStore{Reports: k.store.Reports(), leads: &k.leads}, Resolver: d.resolver, Log: d.log, Now: time.Now,
-	}, c), nil
+	return &reporting{
+		settings: current, log: log, bounces: make(chan []byte, maxBounces),
+		pipeline: outgoing.New(outgoing.Options{
+			Store: reportStore{Reports: r.store.Reports(), leads: &r.leads}, Resolver: dns, Log: log, Now: time.Now,
+		}, c),
+	}, nil
 }
 
 // authResultsName is the field of ours that a failure report quotes.
 const authResultsName = "Authentication-Results"
 
-// failureReport hands a message to those who report on single failures (RFC 9991).
-// One that was refused has its results too, though nobody was sent them.
-func (k *keeper) failureReport(r *memory.Record, out *filter.Outcome) {
-	if s := &k.settings().Reports; !s.Enabled || !s.Failure.Enabled {
+// failed hands a message to those who report on single failures (RFC 9991). One that
+// was refused has its results too, though nobody was sent them.
+func (r *reporting) failed(rec *memory.Record, out *filter.Outcome) {
+	if s := &r.settings().Reports; !s.Enabled || !s.Failure.Enabled {
 		return
 	}
 	for _, f := range out.Insert {
 		if f.Name == authResultsName {
-			k.reports.Fail(outgoing.Message{Record: r, Header: out.Header, AuthenticationResults: strings.TrimSpace(unfold(f.Value))})
+			r.pipeline.Fail(outgoing.Message{Record: rec, Header: out.Header, AuthenticationResults: strings.TrimSpace(unfold(f.Value))})
 			return
 		}
+	}
+}
+
+// unfold takes the line ends out of a field.
+func unfold(value string) string { return strings.NewReplacer("\r", "", "\n", "").Replace(value) }
+
+// run makes and sends reports until ctx ends.
+func (r *reporting) run(ctx context.Context) {
+	if err := r.pipeline.Run(ctx); err != nil && ctx.Err() == nil {
+		r.log.Error("reports are not made any more", "error", err.Error())
 	}
 }
 
@@ -91,41 +115,31 @@ const maxBounces = 64
 // bounced takes a mail to the address that our reports come from: it may say that
 // one of them was not delivered. It never waits; beyond maxBounces the mail is
 // dropped, for one more report to a dead address does little harm.
-func (k *keeper) bounced(raw []byte) {
+func (r *reporting) bounced(raw []byte) {
 	select {
-	case k.bounces <- raw:
+	case r.bounces <- raw:
 	default:
-		k.log.Warn("a bounce of a report was not looked at: too many wait for the store")
+		r.log.Warn("a bounce of a report was not looked at: too many wait for the store")
 	}
 }
 
 // readBounces reads them, one after the other, until ctx ends. A store that is away
 // is waited for.
-func (k *keeper) readBounces(ctx context.Context) {
+func (r *reporting) readBounces(ctx context.Context) {
 	const again = 10 * time.Second
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case raw := <-k.bounces:
-			_, err := k.reports.Bounce(ctx, raw)
+		case raw := <-r.bounces:
+			_, err := r.pipeline.Bounce(ctx, raw)
 			for errors.Is(err, store.ErrUnavailable) && rest(ctx, again) {
-				_, err = k.reports.Bounce(ctx, raw)
+				_, err = r.pipeline.Bounce(ctx, raw)
 			}
 			if err != nil {
-				k.log.Warn("a bounce of a report was not looked at", "error", err.Error())
+				r.log.Warn("a bounce of a report was not looked at", "error", err.Error())
 			}
 		}
-	}
-}
-
-// rest waits; it returns false if ctx ended first.
-func rest(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
 	}
 }
 

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"errors"
@@ -14,7 +14,7 @@ import (
 // reload takes over a configuration that load reads. A good one replaces the old in
 // one pointer swap: mail under way keeps the one it began with. A fault keeps the
 // old and is logged with its line.
-func (d *daemonProcess) reload(load func() (*settings.Settings, settings.Faults, error)) {
+func (d *Daemon) reload(load func() (*settings.Settings, settings.Faults, error)) {
 	d.tellSystemd(reloadingState())
 	defer d.tellSystemd(daemon.SdNotifyReady)
 	began := time.Now()
@@ -26,7 +26,7 @@ func (d *daemonProcess) reload(load func() (*settings.Settings, settings.Faults,
 		d.logFaults(err)
 		return
 	}
-	reports, more, err := reportsConfig(next)
+	reports, more, err := ReportsConfig(next, d.version)
 	if err != nil {
 		d.metrics.Reload(false, began)
 		d.logFaults(err)
@@ -39,7 +39,7 @@ func (d *daemonProcess) reload(load func() (*settings.Settings, settings.Faults,
 	}
 	d.settings.Store(next)
 	d.notifier.Update(d.notifyConfig(next))
-	d.keeper.reports.Update(reports)
+	d.reporting.pipeline.Update(reports)
 	d.watch.loaded(policyFiles(next), before)
 	setLevel(d.level, next.Log.Level)
 	d.metrics.Reload(true, time.Now())
@@ -48,7 +48,7 @@ func (d *daemonProcess) reload(load func() (*settings.Settings, settings.Faults,
 }
 
 // warnConfiguration logs the warnings of a configuration that was taken.
-func (d *daemonProcess) warnConfiguration(warnings settings.Faults, more []string) {
+func (d *Daemon) warnConfiguration(warnings settings.Faults, more []string) {
 	for _, w := range warnings {
 		more = append(more, w.String())
 	}
@@ -59,7 +59,7 @@ func (d *daemonProcess) warnConfiguration(warnings settings.Faults, more []strin
 
 // loadPolicy reads the policy alone: a change of its files says nothing of
 // dmarcd.yaml, which may be half edited.
-func (d *daemonProcess) loadPolicy() (*settings.Settings, settings.Faults, error) {
+func (d *Daemon) loadPolicy() (*settings.Settings, settings.Faults, error) {
 	running := d.settings.Load()
 	policy, warnings, err := settings.LoadPolicy(running.Path(running.PolicyFile))
 	if err != nil {
@@ -84,7 +84,7 @@ const maxFaultyFiles = 100
 // watchFaults follows a load that failed: it is not tried again until something
 // changes in the files in force, or in those that the faults name. One of these may
 // be no file of the policy in force: a list that is yet to be written.
-func (d *daemonProcess) watchFaults(err error, before map[string]fileState) {
+func (d *Daemon) watchFaults(err error, before map[string]fileState) {
 	running := d.settings.Load()
 	files := policyFiles(running)
 	most := len(files) + maxFaultyFiles
@@ -109,7 +109,7 @@ func (d *daemonProcess) watchFaults(err error, before map[string]fileState) {
 	d.watch.loaded(files, before)
 }
 
-func (d *daemonProcess) logFaults(err error) {
+func (d *Daemon) logFaults(err error) {
 	var faults settings.Faults
 	if !errors.As(err, &faults) {
 		d.log.Error("configuration not reloaded, the old one stays in force", "fault", err.Error())

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"fmt"
@@ -34,18 +34,18 @@ func BenchmarkStart(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			source := configuration{path: filepath.Join(dir, "dmarcd.yaml")}
+			source := Source{Path: filepath.Join(dir, "dmarcd.yaml")}
 			level := new(slog.LevelVar)
 			for b.Loop() {
-				config, _, err := source.load()
+				config, _, err := source.Load()
 				if err != nil {
 					b.Fatal(err)
 				}
-				d, err := newDaemon(source, config, newLog(io.Discard, config.Log, level), level)
+				d, err := New(Options{Source: source, Settings: config, Log: NewLog(io.Discard, config.Log, level), Level: level})
 				if err != nil {
 					b.Fatal(err)
 				}
-				d.closeDoors()
+				d.discard()
 			}
 		})
 	}

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -11,15 +11,15 @@ import (
 	"dmarcd/internal/report/outgoing"
 )
 
-// register shows what the keeper counts.
-func (k *keeper) register(registry *prometheus.Registry) {
-	k.registerJournal(registry)
-	k.registerStore(registry)
-	k.registerReports(registry)
+// registerRecorder shows what the recorder and the reporting count.
+func (d *Daemon) registerRecorder(registry *prometheus.Registry) {
+	d.recorder.registerJournal(registry)
+	d.recorder.registerStore(registry)
+	d.reporting.register(registry)
 }
 
-func (k *keeper) registerJournal(registry *prometheus.Registry) {
-	stats := k.journal.Stats
+func (r *recorder) registerJournal(registry *prometheus.Registry) {
+	stats := r.journal.Stats
 	for _, c := range []struct {
 		name, help string
 		read       func(journal.Stats) uint64
@@ -50,36 +50,36 @@ func (k *keeper) registerJournal(registry *prometheus.Registry) {
 // storePing is how long a scrape waits for the store.
 const storePing = time.Second
 
-func (k *keeper) registerStore(registry *prometheus.Registry) {
+func (r *recorder) registerStore(registry *prometheus.Registry) {
 	metrics.Gauge(registry, "dmarcd_store_up", "1 if the store answers.", func() float64 {
 		ctx, cancel := context.WithTimeout(context.Background(), storePing)
 		defer cancel()
-		return truth(k.store.Ping(ctx) == nil)
+		return oneIf(r.store.Ping(ctx) == nil)
 	})
 	metrics.Gauge(registry, "dmarcd_leader", "1 if this daemon makes the reports and prunes the store.",
-		func() float64 { return truth(k.leads.Load()) })
+		func() float64 { return oneIf(r.leads.Load()) })
 	metrics.Counter(registry, "dmarcd_store_undecodable_records_total", "Records read from the store that this version could not read.",
-		func() float64 { return float64(k.store.Undecodable()) })
+		func() float64 { return float64(r.store.Undecodable()) })
 	metrics.Gauge(registry, "dmarcd_store_bytes", "Size of the store when this daemon last pruned it.",
-		func() float64 { return float64(k.pruned.bytes.Load()) })
+		func() float64 { return float64(r.pruned.bytes.Load()) })
 	metrics.Counters(registry, "dmarcd_store_pruned_total", "What retention removed from the store.", "what",
 		[]string{"aggregates", "messages", "traces"}, func() map[string]float64 {
-			p := &k.pruned
+			p := &r.pruned
 			return map[string]float64{
-				"aggregates": float64(p.tallies.Load()), "messages": float64(p.messages.Load()), "traces": float64(p.traces.Load()),
+				"aggregates": float64(p.aggregates.Load()), "messages": float64(p.messages.Load()), "traces": float64(p.traces.Load()),
 			}
 		})
 }
 
-func truth(yes bool) float64 {
+func oneIf(yes bool) float64 {
 	if yes {
 		return 1
 	}
 	return 0
 }
 
-func (k *keeper) registerReports(registry *prometheus.Registry) {
-	stats := k.reports.Stats
+func (r *reporting) register(registry *prometheus.Registry) {
+	stats := r.pipeline.Stats
 	for _, c := range []struct {
 		name, help string
 		read       func(outgoing.Stats) uint64

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"dmarcd/internal/admin"
+	"dmarcd/internal/api"
+	"dmarcd/internal/daemon"
+	"dmarcd/internal/settings"
+)
+
+// configFlag adds -c to a command.
+func configFlag(c *cobra.Command) *string {
+	return c.Flags().StringP("config", "c", "", "dmarcd.yaml to use (default "+daemon.DefaultFile()+", or the built-in settings where that folder has neither file)")
+}
+
+// loadSettings loads the settings for a command: faults are printed one a line, and the
+// error that is returned only counts them.
+func loadSettings(path string, w io.Writer) (*settings.Settings, error) {
+	s, _, err := daemon.FindSource(path).Load()
+	if err != nil {
+		return nil, explainFaults(w, err)
+	}
+	return s, nil
+}
+
+// lookAtSettings is loadSettings for a command that looks at the policy: its own tests
+// are not tried.
+func lookAtSettings(path string, w io.Writer) (*settings.Settings, error) {
+	s, _, err := daemon.FindSource(path).Read()
+	if err != nil {
+		return nil, explainFaults(w, err)
+	}
+	return s, nil
+}
+
+// explainFaults prints the faults of configuration files, one a line.
+func explainFaults(w io.Writer, err error) error {
+	var faults settings.Faults
+	if !errors.As(err, &faults) {
+		return usageError(err)
+	}
+	if len(faults) == 1 {
+		return usageError(errors.New(faults[0].String()))
+	}
+	for _, f := range faults {
+		fmt.Fprintln(w, f)
+	}
+	return usageError(fmt.Errorf("%d faults in the configuration; nothing was started or changed", len(faults)))
+}
+
+// connection is how a command asks: through the running daemon or, where none runs, in
+// this process.
+type connection struct {
+	api.Asker
+	offline *daemon.Offline // nil where a daemon runs
+	close   func() error
+}
+
+// Close lets it go.
+func (c *connection) Close() error { return c.close() }
+
+// connect finds out whom to ask for a command that runs once. The caller closes the
+// connection.
+func connect(ctx context.Context, config *settings.Settings) (*connection, error) {
+	client, err := admin.Dial(ctx, admin.SocketPath(config.StateDir), version)
+	switch {
+	case err == nil:
+		return &connection{Asker: client, close: client.Close}, nil
+	case !errors.Is(err, admin.ErrNoDaemon):
+		return nil, err
+	}
+	offline, err := daemon.OpenOffline(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	return &connection{Asker: offline, offline: offline, close: offline.Close}, nil
+}

@@ -1,0 +1,286 @@
+// Package daemon is the running dmarcd: it wires the parts, starts them, reloads the
+// configuration and stops. Beside that it has what commands need of it that work where
+// no daemon runs: where the configuration comes from, and the store opened in the
+// daemon's place.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"dmarcd/internal/errkind"
+	"dmarcd/internal/filter"
+	"dmarcd/internal/inbound"
+	"dmarcd/internal/metrics"
+	"dmarcd/internal/milter"
+	"dmarcd/internal/notify"
+	"dmarcd/internal/resolver"
+	"dmarcd/internal/settings"
+)
+
+// drainTime is how long mail in flight may take to its end when the daemon
+// stops: longer than the DNS budget of any sane configuration, shorter than
+// TimeoutStopSec of the systemd unit.
+const drainTime = 30 * time.Second
+
+// Options are what a Daemon is made of.
+type Options struct {
+	Source   Source
+	Settings *settings.Settings // as Source gave them
+	Version  string             // of the program
+	Log      *slog.Logger       // of NewLog
+	Level    *slog.LevelVar     // of Log; a reload sets it
+}
+
+// Daemon is the running daemon.
+type Daemon struct {
+	source   Source
+	version  string
+	settings atomic.Pointer[settings.Settings]
+	log      *slog.Logger
+	level    *slog.LevelVar
+
+	metrics   *metrics.Metrics
+	resolver  *resolver.Client
+	recorder  *recorder
+	reporting *reporting
+	commands  *commands
+	notifier  *notify.Notifier
+	milter    *milter.Server
+	mail      []listener
+	web       []webServer
+
+	stopping atomic.Bool
+	watch    watcher            // of the goroutine that runs wait
+	cancel   context.CancelFunc // ends the work in the background
+	working  sync.WaitGroup     // that work
+}
+
+// New opens every socket and makes every part; nothing runs yet. After an error
+// nothing is left open. The error has its kind: errkind.Trouble for what passes or is
+// mended without touching the configuration.
+func New(o Options) (_ *Daemon, err error) {
+	d := &Daemon{source: o.Source, version: o.Version, log: o.Log, level: o.Level}
+	d.settings.Store(o.Settings)
+	defer func() {
+		if err != nil {
+			d.discard()
+		}
+	}()
+	if err := os.MkdirAll(o.Settings.StateDir, 0o750); err != nil {
+		return nil, errkind.Errorf(errkind.WrongUse, "state_dir: %w; make it, or let this user write there", err)
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	d.metrics = metrics.New(registry)
+	d.metrics.Reload(true, time.Now())
+	if err := d.open(o.Settings, registry); err != nil {
+		return nil, err
+	}
+	d.notifier = notify.New(d.notifyConfig(o.Settings))
+	d.milter = d.newMilter(o.Settings)
+	d.registerCounts(registry)
+	return d, nil
+}
+
+// open opens what can fail: sockets, files, the store.
+func (d *Daemon) open(config *settings.Settings, registry *prometheus.Registry) (err error) {
+	if d.resolver, err = d.newResolver(config.Resolver); err != nil {
+		return startError(err)
+	}
+	if err := d.openMail(config.Listen); err != nil {
+		return startError(err)
+	}
+	if err := d.openWeb(config, registry); err != nil {
+		return startError(err)
+	}
+	if d.recorder, err = newRecorder(d.settings.Load, d.log); err != nil {
+		return err
+	}
+	if d.reporting, err = newReporting(d.settings.Load, d.log, d.version, d.recorder, d.resolver); err != nil {
+		return err
+	}
+	d.recorder.failures = d.reporting.failed
+	d.commands, err = newCommands(d)
+	return err
+}
+
+func (d *Daemon) newResolver(r settings.Resolver) (*resolver.Client, error) {
+	c := resolverConfig(r)
+	c.Observe = d.metrics.Query
+	return resolver.New(c)
+}
+
+// resolverConfig is what the configuration says of the resolver.
+func resolverConfig(r settings.Resolver) resolver.Config {
+	return resolver.Config{Servers: r.Servers, Timeout: r.Timeout, CacheEntries: r.CacheEntries}
+}
+
+// newMilter makes the server that the MTA asks.
+func (d *Daemon) newMilter(config *settings.Settings) *milter.Server {
+	sessions := &inbound.Config{
+		Filter:   filter.New(d.resolver, time.Now),
+		Settings: d.settings.Load,
+		Observer: observer{Metrics: d.metrics, notifier: d.notifier},
+		Recorder: d.recorder,
+		Taps:     []inbound.Tap{inbound.BounceTap{Take: d.reporting.bounced}},
+		Log:      d.log,
+		Now:      time.Now,
+	}
+	return milter.NewServer(milter.Config{
+		NewSession:     sessions.NewSession,
+		RcptReplies:    sessions.RcptReplies,
+		MaxConnections: config.Limits.Connections,
+		Trouble:        d.onTrouble,
+		Log:            d.log,
+	})
+}
+
+// onTrouble is the answer for a message that dmarcd itself could not finish.
+func (d *Daemon) onTrouble() milter.Reply {
+	if d.settings.Load().OnTrouble == settings.TroubleDefer {
+		return milter.Reply{Code: 451, Enhanced: "4.3.0", Text: "the mail filter could not finish; please try again later"}
+	}
+	return milter.Reply{}
+}
+
+// discard lets go what New opened.
+func (d *Daemon) discard() {
+	d.closeListeners()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if d.commands != nil {
+		_ = d.commands.listener.Close() // it was never used
+	}
+	if d.recorder != nil {
+		d.recorder.load(context.Background())
+		d.recorder.close()
+	}
+	if d.resolver != nil {
+		d.resolver.Close()
+	}
+	if d.notifier != nil {
+		d.closeNotifier(ctx)
+	}
+}
+
+// ready says why mail is not being filtered; nil while it is.
+func (d *Daemon) ready() error {
+	if d.stopping.Load() {
+		return errors.New("stopping")
+	}
+	return nil
+}
+
+// Run serves until ctx ends, then drains. Each value of hangup has the configuration
+// read again.
+func (d *Daemon) Run(ctx context.Context, hangup <-chan os.Signal) error {
+	failed := make(chan error, len(d.mail)+len(d.web))
+	var serving sync.WaitGroup
+	for _, l := range d.mail {
+		serving.Go(func() {
+			if err := d.milter.Serve(l.Listener); err != nil {
+				failed <- fmt.Errorf("%s: %w", l.name, err)
+			}
+		})
+		d.log.Info("listening for the MTA", "socket", l.name)
+	}
+	for _, w := range d.web {
+		serving.Go(func() {
+			if err := w.Serve(w.Listener); !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("http %s: %w", w.name, err)
+			}
+		})
+		d.log.Info("serving http", "address", w.listener.Addr().String())
+	}
+	d.work()
+	d.tellSystemd(daemon.SdNotifyReady)
+	d.log.Info("ready", "version", d.version, "mode", string(d.settings.Load().Policy.Mode),
+		"managed_domains", d.settings.Load().Policy.ManagedDomains())
+	err := d.wait(ctx, hangup, failed)
+	d.stop()
+	serving.Wait()
+	return err
+}
+
+// work starts what runs in the background.
+func (d *Daemon) work() {
+	ctx, cancel := context.WithCancel(context.Background())
+	d.cancel = cancel
+	d.working.Go(d.commands.serve)
+	d.working.Go(func() { d.reporting.run(ctx) })
+	d.working.Go(func() { d.reporting.readBounces(ctx) })
+	d.working.Go(func() { d.recorder.prune(ctx) })
+}
+
+// wait handles reloads and the watchdog until the daemon is to end.
+func (d *Daemon) wait(ctx context.Context, hangup <-chan os.Signal, failed <-chan error) error {
+	var watchdog <-chan time.Time
+	if every, err := daemon.SdWatchdogEnabled(false); err == nil && every > 0 {
+		t := time.NewTicker(every / 2)
+		defer t.Stop()
+		watchdog = t.C
+	}
+	d.watch.loaded(policyFiles(d.settings.Load()), nil)
+	look := time.NewTicker(watchEvery)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-look.C:
+			if d.watch.changed() {
+				d.reload(d.loadPolicy)
+			}
+		case err := <-failed:
+			return errkind.Wrap(errkind.Trouble, err)
+		case <-hangup:
+			d.reload(d.source.Load)
+		case <-watchdog:
+			d.tellSystemd(daemon.SdNotifyWatchdog)
+		}
+	}
+}
+
+// stop answers mail in flight and closes everything.
+func (d *Daemon) stop() {
+	d.stopping.Store(true)
+	d.tellSystemd(daemon.SdNotifyStopping)
+	d.log.Info("stopping: mail in flight is answered first")
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	if err := d.milter.Shutdown(ctx); err != nil {
+		d.log.Warn("some mail in flight was cut off", "error", err.Error())
+	}
+	for _, w := range d.web {
+		if err := w.Shutdown(ctx); err != nil {
+			d.log.Warn("http shutdown", "error", err.Error())
+		}
+	}
+	d.closeNotifier(ctx)
+	d.cancel()
+	d.recorder.load(ctx)
+	d.commands.shutdown(ctx)
+	d.working.Wait()
+	d.recorder.close()
+	d.resolver.Close()
+	d.log.Info("stopped")
+}
+
+// tellSystemd reports a state; without systemd it does nothing.
+func (d *Daemon) tellSystemd(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		d.log.Warn("sd_notify", "error", err.Error())
+	}
+}

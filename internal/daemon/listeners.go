@@ -1,0 +1,98 @@
+package daemon
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"syscall"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"dmarcd/internal/console"
+	"dmarcd/internal/errkind"
+	"dmarcd/internal/milter"
+	"dmarcd/internal/settings"
+)
+
+// listener is one listener and how it is named to people.
+type listener struct {
+	net.Listener
+	name string
+}
+
+// webServer is one HTTP server with its listener.
+type webServer struct {
+	*http.Server
+	listener
+}
+
+// startError gives an error that kept the daemon from starting its kind. A host that
+// has no name server or no address yet, as early in a boot, is trouble that passes: the
+// supervisor is to try again. Everything else is a fault of the configuration, which
+// stays.
+func startError(err error) error {
+	var lookUp *net.DNSError
+	if errors.As(err, &lookUp) || errors.Is(err, syscall.EADDRNOTAVAIL) {
+		return errkind.Wrap(errkind.Trouble, err)
+	}
+	return errkind.Wrap(errkind.WrongUse, err)
+}
+
+func (d *Daemon) openMail(sockets []settings.Listen) error {
+	for _, l := range sockets {
+		a, err := milter.ParseAddress(l.Socket)
+		if err != nil {
+			return fmt.Errorf("listen: %w", err)
+		}
+		opened, err := milter.Listen(a, l.Mode, l.Group)
+		if err != nil {
+			return fmt.Errorf("listen: %w", err)
+		}
+		d.mail = append(d.mail, listener{Listener: opened, name: l.Socket})
+	}
+	return nil
+}
+
+func (d *Daemon) openWeb(config *settings.Settings, registry *prometheus.Registry) error {
+	show := promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+	type server struct {
+		address string
+		config  console.Config
+		tls     bool
+	}
+	h := config.HTTP
+	for _, s := range []server{
+		{address: h.Listen, config: console.Config{Ready: d.ready, Metrics: show}, tls: h.TLSCert != ""},
+		{address: h.MetricsListen, config: console.Config{Ready: d.ready, Metrics: show}},
+	} {
+		if s.address == "" {
+			continue
+		}
+		l, err := net.Listen("tcp", s.address)
+		if err != nil {
+			return fmt.Errorf("http: %w; set http.listen to another address, or to \"\" for none", err)
+		}
+		if s.tls {
+			cert, err := tls.LoadX509KeyPair(config.Path(h.TLSCert), config.Path(h.TLSKey))
+			if err != nil {
+				return errors.Join(fmt.Errorf("http.tls_cert: %w", err), l.Close())
+			}
+			l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
+		}
+		d.web = append(d.web, webServer{Server: console.New(s.config), listener: listener{Listener: l, name: s.address}})
+	}
+	return nil
+}
+
+// closeListeners closes those that were never used.
+func (d *Daemon) closeListeners() {
+	for _, l := range d.mail {
+		_ = l.Close()
+	}
+	for _, w := range d.web {
+		_ = w.listener.Close()
+	}
+}

@@ -1,0 +1,176 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"dmarcd/internal/errkind"
+	"dmarcd/internal/filter"
+	"dmarcd/internal/journal"
+	"dmarcd/internal/memory"
+	"dmarcd/internal/settings"
+	"dmarcd/internal/store"
+)
+
+const (
+	// journalShare is the part of retention.max_bytes that the journal may take
+	// while the store is away.
+	journalShare = 4
+	// storeWait is how long a start waits for the store. One that answers later is
+	// as good: records stay in the journal meanwhile.
+	storeWait = 3 * time.Second
+	// loadWait is how long an end waits for the store to take what is left.
+	loadWait = 5 * time.Second
+	// pruneEvery is how often what is old is looked for.
+	pruneEvery = 10 * time.Minute
+)
+
+// recorder remembers mail: in the journal before the answer, from there in the store,
+// which it prunes while this daemon leads.
+type recorder struct {
+	settings func() *settings.Settings
+	log      *slog.Logger
+	journal  *journal.Journal
+	store    *store.Store
+	leads    atomic.Bool // this daemon makes the reports and prunes
+	pruned   prunedCounts
+	buffers  sync.Pool // of *[]byte, for encoding records
+	failures func(r *memory.Record, out *filter.Outcome)
+}
+
+// prunedCounts count what retention removed since the start.
+type prunedCounts struct {
+	messages, traces, aggregates, bytes atomic.Int64
+}
+
+// newRecorder opens store and journal. After an error nothing is left open.
+func newRecorder(current func() *settings.Settings, log *slog.Logger) (_ *recorder, err error) {
+	r := &recorder{settings: current, log: log}
+	r.buffers.New = func() any { return new([]byte) }
+	ctx, cancel := context.WithTimeout(context.Background(), storeWait)
+	defer cancel()
+	c := StoreConfig(current())
+	c.Log = log
+	if r.store, err = store.Open(ctx, c); err != nil { // out of reach is no error
+		return nil, errkind.Wrap(errkind.WrongUse, err)
+	}
+	if r.journal, err = openJournal(current(), r.store, log); err != nil {
+		return nil, errors.Join(err, r.store.Close())
+	}
+	return r, nil
+}
+
+// StoreConfig is what the settings say of the store.
+func StoreConfig(config *settings.Settings) store.Config {
+	password := config.StorePasswordFile
+	if password != "" {
+		password = config.Path(password)
+	}
+	return store.Config{URL: config.Store, PasswordFile: password, Dir: config.StateDir}
+}
+
+// journalDir is where the journal of a daemon is.
+func journalDir(config *settings.Settings) string { return filepath.Join(config.StateDir, "journal") }
+
+// openJournal opens the journal in the state directory, to be loaded into s.
+func openJournal(config *settings.Settings, s *store.Store, log *slog.Logger) (*journal.Journal, error) {
+	j, err := journal.Open(journal.Config{
+		Dir: journalDir(config), Sink: journalSink{s}, Log: log, Now: time.Now,
+		MaxBytes: config.Retention.MaxBytes / journalShare,
+	})
+	switch {
+	case errors.Is(err, journal.ErrLocked):
+		return nil, errkind.Errorf(errkind.WrongUse, "%w (each dmarcd needs a state_dir of its own)", err)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, errkind.Errorf(errkind.WrongUse, "%w; state_dir must belong to the user that dmarcd runs as", err)
+	case err != nil:
+		return nil, errkind.Wrap(errkind.WrongUse, err)
+	}
+	return j, nil
+}
+
+// journalSink is the store as the journal loads into it.
+type journalSink struct{ *store.Store }
+
+// Load is journal.Sink's.
+func (s journalSink) Load(ctx context.Context, b memory.Batch) error {
+	err := s.Store.Load(ctx, b)
+	if errors.Is(err, store.ErrRecord) {
+		return fmt.Errorf("%w: %w", journal.ErrRecord, err)
+	}
+	return err
+}
+
+// Record puts a judged message into the journal, before it is answered. What
+// becomes of it there is counted, and no concern of the message.
+func (r *recorder) Record(rec *memory.Record, out *filter.Outcome) {
+	buf := r.buffers.Get().(*[]byte)
+	defer r.buffers.Put(buf)
+	*buf, _ = rec.AppendBinary((*buf)[:0]) // never fails
+	_ = r.journal.Append(*buf)             // counted by the journal
+	r.failures(rec, out)
+}
+
+// prune forgets what retention no longer wants: soon after the start, and then every
+// so often. Of several daemons with one store the leader does it.
+func (r *recorder) prune(ctx context.Context) {
+	const first = 30 * time.Second
+	for wait := first; rest(ctx, wait); wait = pruneEvery {
+		if r.leads.Load() {
+			r.pruneNow(ctx)
+		}
+	}
+}
+
+func (r *recorder) pruneNow(ctx context.Context) {
+	keep := r.settings().Retention
+	p, err := r.store.Prune(ctx, store.Retention{
+		Messages: keep.Messages, Traces: keep.Traces, Aggregates: keep.Aggregates, MaxBytes: keep.MaxBytes,
+	}, time.Now())
+	r.pruned.messages.Add(p.Messages + p.Oversize)
+	r.pruned.traces.Add(p.Traces + p.OversizeTraces)
+	r.pruned.aggregates.Add(p.Tallies)
+	if p.Oversize+p.OversizeTraces > 0 {
+		r.log.Warn("the store is larger than retention.max_bytes: the oldest detail was removed before its time",
+			"messages", p.Oversize, "traces", p.OversizeTraces, "bytes", p.Bytes)
+	}
+	switch {
+	case err == nil:
+		r.pruned.bytes.Store(p.Bytes)
+	case ctx.Err() == nil:
+		r.log.Warn("the store was not pruned", "error", err.Error())
+	}
+}
+
+// load has the store take what is left in the journal, while ctx and loadWait allow.
+func (r *recorder) load(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, loadWait)
+	defer cancel()
+	if err := r.journal.Close(ctx); err != nil {
+		r.log.Warn("some records are still in the journal; the next start loads them", "error", err.Error())
+	}
+}
+
+// close lets the store go, once nobody works with it.
+func (r *recorder) close() {
+	if err := r.store.Close(); err != nil {
+		r.log.Warn("closing the store", "error", err.Error())
+	}
+}
+
+// rest waits; it returns false if ctx ended first.
+func rest(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
