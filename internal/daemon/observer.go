@@ -26,7 +26,7 @@ func (o observer) Message(out *filter.Outcome, took time.Duration) {
 		return // left alone, or no domain's rules decided
 	}
 	for _, d := range out.Domains {
-		if len(d.Rules.DMARC.Notify) > 0 && d.Rules.Mode == policy.Enforce && filter.Failed(d.Decision) {
+		if len(d.Rules.DMARC.Notify) > 0 && d.Rules.Mode == policy.Enforce && d.Decision.Failed() {
 			o.notifier.Notify(event(out, d))
 		}
 	}

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"dmarcd/internal/auth/dkim"
@@ -258,7 +259,7 @@ func (t *teller) settled() string {
 		return "the recipients' domains want different things, so the message was put off (mixed_recipients): when it comes again, " +
 			"recipients with different settings are taken one at a time, and each gets its own answer"
 	}
-	if !policy.Conflict(ds) || r.Chosen < 0 {
+	if r.Chosen < 0 || !slices.ContainsFunc(ds, func(d policy.Decision) bool { return d.Action != ds[0].Action }) {
 		return ""
 	}
 	return "the " + word(r.Mixed) + " decision of the recipients' domains was carried out for all of them (mixed_recipients)"

@@ -35,8 +35,22 @@ type Outcome struct {
 	Forged      int  // fields that claimed to be ours, as many as were found
 	PSL         bool // the governing record was found by the public suffix list
 
+	// effect is what the decision does, and telling the index in Domains of the one in
+	// whose words the result fields speak; -1 where DMARC ran for none.
+	effect  policy.Effect
+	telling int
+
 	lookups    []lookup // what DNS was asked, in the order of the answers
 	lookupsCut bool     // more was asked than they hold
+}
+
+// reported is the decision in whose words the result fields speak; the zero
+// DomainDecision where DMARC ran for none.
+func (o *Outcome) reported() DomainDecision {
+	if o.telling < 0 {
+		return DomainDecision{}
+	}
+	return o.Domains[o.telling]
 }
 
 // DomainDecision is what recipient domains with the same rules decided.

@@ -24,13 +24,13 @@ const (
 func (t *Transaction) edits(out *Outcome) {
 	out.Remove = t.forged.Refs()
 	t.quarantine(out)
-	t.tagSubject(out)
+	t.tagSubject(out, out.effect.Tag)
 	t.standalone(out)
-	if d, ok := stamped(out, func(r *policy.DMARCRules) bool { return r.XHeader }); ok && d.Decision.Evaluated {
-		out.Insert = append(out.Insert, NewField{Name: fieldTM, Value: tmResult(out, d).Value()})
+	if wanted(out, func(d *DomainDecision) bool { return d.Decision.Evaluated && d.Rules.DMARC.XHeader }) {
+		out.Insert = append(out.Insert, NewField{Name: fieldTM, Value: tmResult(out, out.reported()).Value()})
 	}
-	if d, ok := stamped(out, func(r *policy.DMARCRules) bool { return r.AuthenticationResults }); ok {
-		out.Insert = append(out.Insert, NewField{Name: fieldAuthResults, Value: results(t.settings.AuthServID, out, d).Value()})
+	if wanted(out, func(d *DomainDecision) bool { return d.Rules.DMARC.AuthenticationResults }) {
+		out.Insert = append(out.Insert, NewField{Name: fieldAuthResults, Value: results(t.settings.AuthServID, out, out.reported()).Value()})
 	}
 }
 
@@ -67,7 +67,12 @@ func quarantineWord(r policy.Reason) string {
 
 // standalone stamps what the standalone checks found, in the vendor's forms.
 func (t *Transaction) standalone(out *Outcome) {
-	if d, ok := find(out, func(d DomainDecision) bool { return d.Decision.Ran.DKIM && d.Rules.DKIM.XHeader }); ok {
+	dkimField := func(d DomainDecision) bool { return d.Decision.Ran.DKIM && d.Rules.DKIM.XHeader }
+	d, ok := find(out, func(d DomainDecision) bool { return dkimField(d) && d.Rules.DKIM.Enforces(&out.Verdict) })
+	if !ok {
+		d, ok = find(out, dkimField)
+	}
+	if ok {
 		found := tmDKIM(&out.Verdict, &d.Rules.DKIM)
 		field := NewField{Name: fieldTM, Value: found.Value()}
 		if plain := withoutLocal(found.HeaderI); plain != found.HeaderI {
@@ -122,24 +127,14 @@ func tmDKIM(v *policy.Verdict, r *policy.DKIMRules) authres.TMDKIM {
 	return out
 }
 
-// stamped picks the recipient domain that a field speaks for: of those that want
-// the field the one whose decision is carried out, else one for which DMARC ran,
-// else any.
-func stamped(out *Outcome, wants func(*policy.DMARCRules) bool) (DomainDecision, bool) {
-	best, rank := DomainDecision{}, 0
-	for _, d := range out.Domains {
-		r := 1
-		if d.Decision.Evaluated {
-			r = 2
-		}
-		if d.Decision.Evaluated && d.Rules == out.Rules {
-			r = 3
-		}
-		if wants(&d.Rules.DMARC) && r > rank {
-			best, rank = d, r
+// wanted reports whether a recipient domain wants a field.
+func wanted(out *Outcome, wants func(*DomainDecision) bool) bool {
+	for i := range out.Domains {
+		if wants(&out.Domains[i]) {
+			return true
 		}
 	}
-	return best, rank > 0
+	return false
 }
 
 // maxShownSignatures bounds the items of Authentication-Results: a message may bear

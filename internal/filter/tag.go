@@ -5,8 +5,6 @@ import (
 	"mime"
 	"strings"
 
-	"dmarcd/internal/auth/dkim"
-	"dmarcd/internal/auth/dmarc"
 	"dmarcd/internal/message"
 	"dmarcd/internal/policy"
 )
@@ -18,32 +16,12 @@ type ChangedField struct {
 	Value string // with its leading space, without the last CRLF
 }
 
-// Failed reports whether a decision says that the message failed: what is tagged
-// and notified.
-func Failed(d policy.Decision) bool {
-	switch d.Status {
-	case dmarc.Fail, dmarc.PermError:
-		return true
-	case dmarc.None:
-		return d.Would != policy.Bypass
-	}
-	return false
-}
-
-// tagSubject puts the tag of the deciding domain before the Subject of failing
-// mail that is let through or quarantined.
-func (t *Transaction) tagSubject(out *Outcome) {
-	if out.Rules == nil || out.Rules.Mode == policy.Monitor || !Failed(out.Decision) {
-		return
-	}
-	tag := out.Rules.DMARC.TagSubject
-	if tag == "" || out.Decision.Action != policy.Bypass && out.Decision.Action != policy.Quarantine {
+// tagSubject puts a tag before the Subject.
+func (t *Transaction) tagSubject(out *Outcome, tag string) {
+	if tag == "" {
 		return
 	}
 	h := &t.collector.header
-	if !out.Rules.DMARC.TagSigned && (verifies(out.Verdict.DKIM) || isSealed(h)) {
-		return
-	}
 	encoded := encodeTag(tag)
 	f, ok := h.First("Subject")
 	if !ok && h.Cut {
@@ -79,12 +57,11 @@ func isASCII(s string) bool {
 	return true
 }
 
-// verifies reports whether a signature verified, which a tag would break. A field
-// that verifies nothing has nothing to lose.
-func verifies(results []dkim.Result) bool {
-	for i := range results {
-		if results[i].Status == dkim.Pass || results[i].Status == dkim.TempError {
-			return true
+// sealed is isSealed, asked only where the answer bears on a tag.
+func (t *Transaction) sealed(rules []*policy.Rules) bool {
+	for _, r := range rules {
+		if r.DMARC.TagSubject != "" {
+			return isSealed(&t.collector.header)
 		}
 	}
 	return false

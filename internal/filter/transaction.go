@@ -31,6 +31,7 @@ type Transaction struct {
 	relay    *settings.ClientIPSource // where the true client stands; nil where it is the peer
 
 	rcpts     recipients
+	effects   [1]policy.Effect // room for what nearly every message has one of
 	collector collector
 	lookups   lookups
 	forged    *authres.Finder
@@ -294,6 +295,7 @@ func dkimOutcome(s dkim.Status) dmarc.Outcome {
 func (t *Transaction) decide(out *Outcome) {
 	facts := policy.Facts{ClientIP: t.env.ClientIP, NullSender: t.env.NullSender(), QueueID: t.env.QueueID}
 	rules := t.rules()
+	facts.Sealed = t.sealed(rules)
 	decisions := t.decideAll(&out.Verdict, facts, rules)
 	if t.deferExpired(decisions) {
 		facts.DeferExpired, out.DeferLapsed = true, true
@@ -302,16 +304,18 @@ func (t *Transaction) decide(out *Outcome) {
 	for i, g := range t.rcpts.groups {
 		out.Domains = append(out.Domains, DomainDecision{Domains: g.domains, Rules: g.rules, Decision: decisions[i]})
 	}
-	out.Decision, out.Chosen = policy.Settle(decisions, rules, t.choose())
+	effects := policy.Effects(t.effects[:0], decisions, &out.Verdict, facts, rules)
+	out.Decision, out.Chosen = policy.Settle(decisions, effects, rules, t.choose())
+	out.telling = policy.Reported(decisions, rules, out.Chosen)
 	if out.Chosen < 0 {
 		t.filter.conflicts.remember(t.peer, t.env.MailFrom, t.rcpts.ours, t.filter.now())
 		return
 	}
-	out.Rules = rules[out.Chosen]
+	out.Rules, out.effect = rules[out.Chosen], effects[out.Chosen]
 }
 
 // choose picks one of several decisions that conflict; nil to defer the message.
-func (t *Transaction) choose() func([]policy.Decision) int {
+func (t *Transaction) choose() func([]policy.Effect) int {
 	switch t.settings.Policy.MixedRecipients {
 	case settings.Mildest:
 		return policy.Mildest

@@ -159,6 +159,9 @@ func settingsFor(published string) (out []wish) {
 		for _, c := range criteria {
 			for _, a := range slotWords {
 				for _, trouble := range []policy.TemperrorAction{policy.TemperrorByPolicy, policy.TemperrorDefer} {
+					if trouble == policy.TemperrorDefer && mode == policy.Monitor {
+						continue
+					}
 					out = append(out, wish{
 						mode: mode, criteria: c, peerAction: policy.PeerQuarantine, multipleFrom: policy.Reject,
 						noRecordWhen: policy.NoRecordAlways, slots: slotsWith(published, a, trouble),

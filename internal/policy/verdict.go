@@ -33,6 +33,7 @@ type Facts struct {
 	ClientIP   netip.Addr // zero if not known
 	NullSender bool
 	QueueID    string // the MTA's name for the mail; "" if not told
+	Sealed     bool   // signed for its reader, with S/MIME or PGP
 	// DeferExpired says that the same envelope was deferred for as long as
 	// defer_limit allows: DNS trouble defers it no more.
 	DeferExpired bool

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -152,19 +153,25 @@ func (m mail) remember(t testing.TB, p *settings.Policy) *memory.Record {
 
 // settle makes one decision, in other words than the code under test.
 func (m mail) settle(r *memory.Record, p *settings.Policy, rules []*policy.Rules) {
+	order := []policy.Action{policy.Bypass, policy.Defer, policy.Quarantine, policy.Discard, policy.Reject}
+	// does says what is done by an outcome, in a text that sorts by strictness.
+	does := func(i int) string {
+		d := &r.Outcomes[i].Decision
+		text := fmt.Sprint(slices.Index(order, d.Action), " ")
+		if q := rules[i].Quarantine; d.Action == policy.Quarantine {
+			text += map[policy.QuarantineMethod]string{policy.QuarantineHeader: "0", policy.QuarantineHold: "1", policy.QuarantineRedirect: "2" + q.Address}[q.Method]
+		}
+		return text + fmt.Sprint(d.Reply)
+	}
 	differ := false
 	for i := range r.Outcomes {
-		a, b := r.Outcomes[0].Decision.Action, r.Outcomes[i].Decision.Action
-		differ = differ || a != b || a == policy.Quarantine && rules[i].Quarantine != rules[0].Quarantine
+		differ = differ || does(i) != does(0)
 	}
-	order := []policy.Action{policy.Bypass, policy.Defer, policy.Quarantine, policy.Discard, policy.Reject}
-	rank := func(a policy.Action) int { return strings.Index(fmt.Sprint(order), string(a)) }
 	if differ {
 		switch p.MixedRecipients {
 		case settings.Mildest, settings.Strictest:
 			for i := range r.Outcomes {
-				d := rank(r.Outcomes[i].Decision.Action) - rank(r.Outcomes[r.Chosen].Decision.Action)
-				if p.MixedRecipients == settings.Mildest && d < 0 || p.MixedRecipients == settings.Strictest && d > 0 {
+				if p.MixedRecipients == settings.Mildest && does(i) < does(r.Chosen) || p.MixedRecipients == settings.Strictest && does(i) > does(r.Chosen) {
 					r.Chosen = i
 				}
 			}

@@ -36,7 +36,7 @@ func (r *Replay) Add(rec *memory.Record) {
 		r.unknown.discovery++
 	}
 	r.decisions = policy.DecideEach(r.decisions[:0], &rec.Verdict, rec.Facts(), r.rules, rec.Forged > policy.MaxForged)
-	s := r.settle()
+	s := r.settle(rec)
 	if s.parted {
 		r.unknown.parted++
 	}
@@ -100,14 +100,15 @@ type settled struct {
 }
 
 // settle takes the decisions together as the filter does.
-func (r *Replay) settle() settled {
+func (r *Replay) settle(rec *memory.Record) settled {
 	if len(r.rules) == 0 {
 		return settled{whole: policy.Decision{Action: policy.Bypass, Would: policy.Bypass, Reason: policy.ReasonNotOurs, Rule: "managed"}}
 	}
 	if len(r.rules) > 1 && r.opts.New.MixedRecipients == settings.Separate {
 		return settled{whole: r.decisions[0], chosen: r.rules[0], parted: true}
 	}
-	d, chosen := policy.Settle(r.decisions, r.rules, r.choose)
+	r.effects = policy.Effects(r.effects[:0], r.decisions, &rec.Verdict, rec.Facts(), r.rules)
+	d, chosen := policy.Settle(r.decisions, r.effects, r.rules, r.choose)
 	if chosen < 0 {
 		return settled{whole: d}
 	}

@@ -64,7 +64,7 @@ const MaxExamples = 100
 // not safe for concurrent use.
 type Replay struct {
 	opts   Options
-	choose func([]policy.Decision) int // of decisions that conflict; nil to defer
+	choose func([]policy.Effect) int // of effects that differ; nil to defer
 
 	messages, changed, watched int64
 	domains                    domainTally
@@ -75,6 +75,7 @@ type Replay struct {
 	// Scratch space for one record.
 	rules     []*policy.Rules
 	decisions []policy.Decision
+	effects   []policy.Effect
 	parties   []party
 	seen      []dns.Name
 }
