@@ -49,7 +49,7 @@ func (a *answer) interpret(q *query) (*finding, error) {
 	for _, r := range found {
 		ttl = min(ttl, r.ttl)
 	}
-	f.ttl = keepFor(ttl, maxTTL)
+	f.ttl = time.Duration(ttl) * time.Second
 	switch {
 	case len(found) > 0:
 		if a.rcode == mdns.RcodeNameError { // it cannot be both

@@ -99,7 +99,7 @@ func (c *Client) fly(ctx context.Context, s *shard, k key, f *flight) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if ttl > 0 {
+	if ttl = min(ttl, maxTTL); ttl > 0 {
 		s.put(k, r, c.now().Add(ttl))
 	}
 	if s.flights[k] == f {

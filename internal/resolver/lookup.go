@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"strings"
+	"time"
 
 	mdns "github.com/miekg/dns"
 
@@ -17,6 +18,17 @@ import (
 func (c *Client) LookupTXT(ctx context.Context, name dns.Name) ([]string, error) {
 	r := c.lookup(ctx, name, mdns.TypeTXT)
 	return r.txt, r.err
+}
+
+// LookupTTL is LookupTXT past the cache, and for how long whoever asks may keep the
+// answer.
+func (c *Client) LookupTTL(ctx context.Context, name dns.Name) ([]string, time.Duration, error) {
+	k := key{name, mdns.TypeTXT}
+	if name.IsZero() {
+		return nil, 0, failed(k, dns.ErrNXDomain).err
+	}
+	r, ttl := c.place(ctx, k)
+	return r.txt, ttl, r.err
 }
 
 // Cached is LookupTXT for what is in the cache; ok is false for what would have

@@ -12,13 +12,13 @@ import (
 var errHops = failuref(outcomeBogus, "CNAME loop, or over %d aliases", maxHops)
 
 // resolve finds what k asks for, all aliases followed, and how long it may be
-// kept; 0 for not at all.
+// kept by what it says; 0 for not at all.
 func (c *Client) resolve(ctx context.Context, k key) (*result, time.Duration) {
 	q, err := newQuery(k.name, k.qtype)
 	if err != nil {
 		return failed(k, temporary(err)), 0
 	}
-	ttl, hops := maxTTL, 0
+	ttl, hops := time.Duration(1<<63-1), 0
 	for {
 		f, fail := c.ask(ctx, &q)
 		if fail != nil {
