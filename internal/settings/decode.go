@@ -20,6 +20,7 @@ type decoder struct {
 	other    otherFile         // the other file, likewise
 	folder   string            // where `file:` lists are looked for; "" to refuse them
 	lists    map[string][]byte // those read, by path
+	given    bool              // all files are in lists: none is opened
 	text     []byte            // scratch space for schemaKey
 	trace    *Trace            // notes where the keys of one domain stand; nil for a load
 	places   *keyPlaces        // notes where all keys of a policy file stand; nil for other files

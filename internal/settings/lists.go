@@ -2,6 +2,7 @@ package settings
 
 import (
 	"bytes"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -53,7 +54,7 @@ func (d *decoder) listFile(n *yaml.Node, name string, take func(at *yaml.Node, s
 	data, ok := d.lists[path]
 	if !ok {
 		var err error
-		if data, err = readFile(path); err != nil {
+		if data, err = d.readNamed(path); err != nil {
 			f := d.at(n, path+": "+err.Error(), "")
 			f.Unread = path
 			d.faults.add(f, "")
@@ -65,6 +66,14 @@ func (d *decoder) listFile(n *yaml.Node, name string, take func(at *yaml.Node, s
 	d.file = path
 	defer func() { d.file = outer }()
 	d.lines(data, n, take)
+}
+
+// readNamed reads a file that the policy names.
+func (d *decoder) readNamed(path string) ([]byte, error) {
+	if d.given {
+		return nil, openTrouble(fs.ErrNotExist)
+	}
+	return readFile(path)
 }
 
 // lines reads the text of a list file: one entry a line, with # before a comment.

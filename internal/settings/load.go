@@ -173,6 +173,7 @@ func (d *decoder) policy(data []byte) (p *Policy, warnings []Fault, err error) {
 	}
 	p = draft.finish()
 	p.Files = sortedKeys(d.lists)
+	p.Texts = d.texts(data)
 	return p, d.warnings.all(), nil
 }
 

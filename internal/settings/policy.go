@@ -43,6 +43,9 @@ type Policy struct {
 	DomainsAt map[dns.Name]Place
 	// Files are the `file:` lists that were read, by their whole paths.
 	Files []string
+	// Texts are the texts that the policy was read from: its own file, then the others
+	// by their paths. None for the built-in policy.
+	Texts []Text
 
 	distinct bool
 	places   *keyPlaces // nil for a policy that was not read from a file

@@ -62,9 +62,8 @@ func (o Origin) String() string {
 // TracePolicy reads the policy file at path for what the domain follows; "" stands
 // for running without files. Its tests are not tried. The error is Faults.
 func TracePolicy(path string, domain dns.Name) (*Trace, error) {
-	t := &Trace{Domain: domain}
 	if path == "" {
-		p := defaultPolicy()
+		t, p := &Trace{Domain: domain}, defaultPolicy()
 		t.Rules, t.Ours = p.RulesFor(domain)
 		return t, nil
 	}
@@ -73,8 +72,12 @@ func TracePolicy(path string, domain dns.Name) (*Trace, error) {
 	if err != nil {
 		return nil, Faults{{File: path, Problem: err.Error()}}
 	}
-	t.folder = filepath.Dir(path)
-	d := newDecoder(path, t.folder)
+	return newDecoder(path, filepath.Dir(path)).traced(data, domain)
+}
+
+// traced reads the text of a policy file for what the domain follows.
+func (d *decoder) traced(data []byte, domain dns.Name) (*Trace, error) {
+	t := &Trace{Domain: domain, folder: d.folder}
 	d.trace = t
 	p, _, err := d.policy(data)
 	if err != nil {
