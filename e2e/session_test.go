@@ -189,7 +189,7 @@ func TestXCLIENT(t *testing.T) {
 }
 
 // TestConflictingRecipients sends one message to two domains that decide
-// otherwise: the first try is put off, the second is parted at RCPT.
+// otherwise: the first try is put off, the second is split at RCPT.
 func TestConflictingRecipients(t *testing.T) {
 	eachMTA(t, func(t *testing.T, m mta) {
 		enforced, watched := rcpt(t, ""), rcpt(t, "watched.example")

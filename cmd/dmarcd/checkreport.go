@@ -87,7 +87,7 @@ func newCheckReport(config *settings.Settings, o *filter.Outcome) *checkReport {
 		DKIM:     newDKIMReports(&o.Verdict),
 		DMARC:    newDMARCReport(&o.Verdict.DMARC),
 		Decision: string(o.Decision.Would),
-		Left:     string(o.Left),
+		Left:     string(o.Bypassed),
 		Hold:     o.QuarantineReason(),
 		Redirect: o.Redirect,
 		Add:      []string{},

@@ -22,8 +22,8 @@ type observer struct {
 // Message tells of a message that was answered.
 func (o observer) Message(out *filter.Outcome, took time.Duration) {
 	o.Metrics.Message(out, took)
-	if out.Left != "" || out.Rules == nil {
-		return // left alone, or no domain's rules decided
+	if out.Bypassed != "" || out.Rules == nil {
+		return // bypassed, or no domain's rules decided
 	}
 	for _, d := range out.Domains {
 		if len(d.Rules.DMARC.Notify) > 0 && d.Rules.Mode == policy.Enforce && d.Decision.Failed() {

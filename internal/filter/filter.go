@@ -56,8 +56,8 @@ func (f *Filter) Begin(ctx context.Context, s *settings.Settings, env message.En
 		t.relay = relay
 		return t
 	}
-	if left := leave(s, &env); left != "" {
-		return &Transaction{filter: f, settings: s, env: env, ctx: ctx, left: left}
+	if reason := bypassReason(s, &env); reason != "" {
+		return &Transaction{filter: f, settings: s, env: env, ctx: ctx, bypassed: reason}
 	}
 	return f.BeginUntrusted(ctx, s, env)
 }
@@ -79,13 +79,13 @@ func (f *Filter) BeginUntrusted(ctx context.Context, s *settings.Settings, env m
 	return t
 }
 
-// loggedIn reports whether mail is left alone because its client logged in.
+// loggedIn reports whether mail is not inbound because its client logged in.
 func loggedIn(s *settings.Settings, env *message.Envelope) bool {
 	return env.AuthUser != "" && s.SkipAuthenticated
 }
 
-// leave says why mail is not inbound and is to be left alone; "" for inbound mail.
-func leave(s *settings.Settings, env *message.Envelope) policy.Reason {
+// bypassReason says why mail is not inbound; "" for inbound mail.
+func bypassReason(s *settings.Settings, env *message.Envelope) policy.Reason {
 	switch {
 	case loggedIn(s, env):
 		return policy.ReasonLogin

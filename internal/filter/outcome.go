@@ -11,12 +11,12 @@ import (
 type Outcome struct {
 	Envelope  message.Envelope
 	MessageID string        // as the message has it, printable, cut; "" if none
-	Left      policy.Reason // why the message was left alone, unjudged and unstamped; "" if it was judged
+	Bypassed  policy.Reason // why the message was not judged, and bypassed the filter unstamped; "" if it was judged
 	Verdict   policy.Verdict
 	Domains   []DomainDecision // one for each distinct set of rules among the recipients
 	Decision  policy.Decision  // the one that is carried out
 	Chosen    int              // index in Domains of whose decision that is; -1 where none of them decided
-	Rules     *policy.Rules    // whose decision that is; nil where none of them decided: domains disagreed, forged fields, mail left alone
+	Rules     *policy.Rules    // whose decision that is; nil where none of them decided: domains disagreed, forged fields, mail bypassed
 	Remove    []authres.Ref    // forged fields, in the order to delete them
 	Insert    []NewField       // each to the top of the message, in this order: the last ends up first
 	Change    []ChangedField
@@ -24,7 +24,7 @@ type Outcome struct {
 	// ours, which Replaced lists; "" for nowhere.
 	Redirect string
 	Replaced []message.Address
-	// Header is the header as it came; nil for mail that was left alone.
+	// Header is the header as it came; nil for mail that was bypassed.
 	Header *message.Header
 	// Unrecovered tells that the true client behind a relay could not be read.
 	Unrecovered bool
@@ -64,8 +64,8 @@ type DomainDecision struct {
 type NewField struct {
 	Name  string
 	Value string // with its leading space, folds as CRLF and a blank, without the last CRLF
-	// impersonal is Value without local parts; "" where it has none.
-	impersonal string
+	// redacted is Value without local parts; "" where it has none.
+	redacted string
 }
 
 // QuarantineReason is what the MTA's queue shows for held mail; "" unless the

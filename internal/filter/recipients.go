@@ -62,7 +62,7 @@ func (t *Transaction) Rcpt(a, resolved message.Address, mayRefuse bool) policy.R
 	rules, domain, ours := t.rulesFor(a)
 	a.Domain = domain
 	t.env.Rcpts = append(t.env.Rcpts, a)
-	if t.left != "" || !ours {
+	if t.bypassed != "" || !ours {
 		return policy.Reply{}
 	}
 	if mayRefuse && t.rcpts.differs(rules) && t.parts(a) {

@@ -27,21 +27,21 @@ const (
 type Remember struct {
 	Settings *settings.Settings // those that the message was judged by
 	MTA      string             // as the MTA calls itself; "" if it did not tell
-	Sampled  bool               // the DNS answers are kept although nothing is amiss
+	Sampled  bool               // the DNS answers are kept although the message passed
 }
 
-// roomy is a record with room for what most of them hold, so that it is made at once.
-type roomy struct {
+// preallocated is a record together with the space that most of them need: one allocation.
+type preallocated struct {
 	memory.Record
 	outcomes [1]memory.Outcome
 	added    [2]string
 }
 
 // Record is what is remembered of a message that was judged; not to be called for
-// one that was left alone. Unless log.addresses asks for them, it holds no local
+// one that was bypassed. Unless log.addresses asks for them, it holds no local
 // parts, and Decide makes of its verdict and facts what it made of the outcome's.
 func (o *Outcome) Record(m Remember) *memory.Record {
-	room := new(roomy)
+	room := new(preallocated)
 	r := &room.Record
 	env := &o.Envelope
 	addresses := m.Settings.Log.Addresses
@@ -72,7 +72,7 @@ func (o *Outcome) Record(m Remember) *memory.Record {
 			r.Recipients = append(r.Recipients, a.String())
 		}
 	} else {
-		r.Verdict = impersonal(&o.Verdict)
+		r.Verdict = redacted(&o.Verdict)
 	}
 	for i := range o.Domains {
 		r.Outcomes = append(r.Outcomes, o.outcome(&o.Domains[i], &r.Verdict, m.Settings))
@@ -89,7 +89,7 @@ func (o *Outcome) Record(m Remember) *memory.Record {
 		}
 		r.Added, r.Removed = o.added(room.added[:0], addresses), o.removed()
 	}
-	if m.Sampled || o.Amiss() {
+	if m.Sampled || o.Notable() {
 		r.Trace = o.trace(addresses)
 	}
 	return r
@@ -135,8 +135,8 @@ func (o *Outcome) added(room []string, addresses bool) []string {
 	for _, f := range slices.Backward(o.Insert) {
 		start := b.Len()
 		value := f.Value
-		if f.impersonal != "" && !addresses {
-			value = f.impersonal
+		if f.redacted != "" && !addresses {
+			value = f.redacted
 		}
 		b.WriteString(f.Name)
 		b.WriteByte(':')
@@ -158,8 +158,8 @@ func (o *Outcome) removed() (out []string) {
 	return out
 }
 
-// impersonal is a verdict without what may name a person.
-func impersonal(v *policy.Verdict) policy.Verdict {
+// redacted is a verdict without what may name a person.
+func redacted(v *policy.Verdict) policy.Verdict {
 	out := *v
 	out.SPF = v.SPF.Impersonal()
 	named := func(s dkim.Result) bool { return strings.LastIndexByte(s.Identity, '@') != 0 && s.Identity != "" }
@@ -179,9 +179,9 @@ func impersonal(v *policy.Verdict) policy.Verdict {
 	return out
 }
 
-// Amiss reports whether something kept the message from passing: it was
+// Notable reports whether something kept the message from passing: it was
 // intercepted or would have been, it failed, or DMARC could not be concluded.
-func (o *Outcome) Amiss() bool {
+func (o *Outcome) Notable() bool {
 	if o.Decision.Action != policy.Bypass || notPassed(o.Verdict.DMARC.Status) {
 		return true
 	}

@@ -218,7 +218,7 @@ func TestTraceOfWhat(t *testing.T) {
 			s := load(t, c.rules)
 			o := judge(t, dnstest.MustZone(zone), s, "a@"+c.domain, "From: a@"+c.domain+"\n", "bob@example.org")
 			r := o.Record(filter.Remember{Settings: s})
-			if got := r.Trace != nil; got != c.want || o.Amiss() != c.want {
+			if got := r.Trace != nil; got != c.want || o.Notable() != c.want {
 				t.Errorf("traced: %v, want %v; %+v", got, c.want, r.Decision)
 			}
 			if r = o.Record(filter.Remember{Settings: s, Sampled: true}); r.Trace == nil || len(r.Trace.Answers) == 0 {

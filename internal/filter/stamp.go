@@ -77,7 +77,7 @@ func (t *Transaction) standalone(out *Outcome) {
 		field := NewField{Name: fieldTM, Value: found.Value()}
 		if plain := withoutLocal(found.HeaderI); plain != found.HeaderI {
 			found.HeaderI = plain
-			field.impersonal = found.Value()
+			field.redacted = found.Value()
 		}
 		out.Insert = append(out.Insert, field)
 	}
@@ -89,7 +89,7 @@ func (t *Transaction) standalone(out *Outcome) {
 		field := NewField{Name: fieldReceivedSPF, Value: found.Value()}
 		if !out.Envelope.NullSender() {
 			found.EnvelopeFrom = "@" + out.Envelope.MailFrom.Host
-			field.impersonal = found.Value()
+			field.redacted = found.Value()
 		}
 		out.Insert = append(out.Insert, field)
 	}

@@ -26,7 +26,7 @@ type Transaction struct {
 	shared   *prepared
 	env      message.Envelope
 	ctx      context.Context
-	left     policy.Reason            // why the message is left alone; "" if it is inbound
+	bypassed policy.Reason            // why the message is not judged; "" if it is inbound
 	peer     netip.Addr               // who handed the mail over: the client, or the relay before it
 	relay    *settings.ClientIPSource // where the true client stands; nil where it is the peer
 
@@ -92,7 +92,7 @@ func (c *spfCheck) wait() spf.Result {
 // Header takes one field in the order of the message; value is what stood right
 // of the colon, folds as CRLF, without the last CRLF. The slice is copied.
 func (t *Transaction) Header(name string, value []byte) {
-	if t.left != "" {
+	if t.bypassed != "" {
 		return
 	}
 	t.forged.Add(name, value)
@@ -101,13 +101,13 @@ func (t *Transaction) Header(name string, value []byte) {
 
 // EndOfHeader starts the tree walk and the key look-ups.
 func (t *Transaction) EndOfHeader() {
-	if t.left == "" && len(t.rcpts.groups) == 0 {
-		t.left = policy.ReasonNotOurs
+	if t.bypassed == "" && len(t.rcpts.groups) == 0 {
+		t.bypassed = policy.ReasonNotOurs
 	}
-	if t.left == "" && t.relay != nil {
+	if t.bypassed == "" && t.relay != nil {
 		t.recoverClient()
 	}
-	if t.left != "" {
+	if t.bypassed != "" {
 		return
 	}
 	ctx, cancel := context.WithTimeout(t.ctx, t.settings.Resolver.Budget)
@@ -144,7 +144,7 @@ func (t *Transaction) recoverClient() {
 	}
 	t.recovered = t.env.ClientIP.IsValid()
 	if t.recovered {
-		if t.left = leave(t.settings, &t.env); t.left != "" {
+		if t.bypassed = bypassReason(t.settings, &t.env); t.bypassed != "" {
 			return
 		}
 	}
@@ -227,9 +227,9 @@ func (t *Transaction) EndOfMessage(queueID string) Outcome {
 	if queueID != "" {
 		t.env.QueueID = queueID
 	}
-	out := Outcome{Envelope: t.env, Left: t.left, Chosen: -1}
-	if t.left != "" {
-		out.Decision = policy.Decision{Action: policy.Bypass, Would: policy.Bypass, Reason: t.left}
+	out := Outcome{Envelope: t.env, Bypassed: t.bypassed, Chosen: -1}
+	if t.bypassed != "" {
+		out.Decision = policy.Decision{Action: policy.Bypass, Would: policy.Bypass, Reason: t.bypassed}
 		return out
 	}
 	out.MessageID = t.messageID()

@@ -138,7 +138,7 @@ func TestLeftAlone(t *testing.T) {
 			if !res.Skipped {
 				t.Error("the body was taken although nobody needs it")
 			}
-			if got := r.last().Left; got != c.reason {
+			if got := r.last().Bypassed; got != c.reason {
 				t.Errorf("left for %q, want %q", got, c.reason)
 			}
 		})
@@ -199,8 +199,8 @@ func TestParting(t *testing.T) {
 		if got := outcomeWord(res); got != "accept" {
 			t.Errorf("the first recipient's copy: %s", got)
 		}
-		if got := r.parted.Load(); got != 1 {
-			t.Errorf("%d recipients counted as parted, want 1", got)
+		if got := r.split.Load(); got != 1 {
+			t.Errorf("%d recipients counted as split, want 1", got)
 		}
 		if got := outcomeWord(r.send(both)); got != "reject" {
 			t.Errorf("the strict tenant's copy: %s", got)

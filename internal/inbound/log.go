@@ -30,7 +30,7 @@ func (s *session) log(o *filter.Outcome, took time.Duration) {
 		slog.String("mail_from", s.addressWord(o.Envelope.MailFrom)),
 		slog.String("message_id", o.MessageID),
 	)
-	if o.Left == "" {
+	if o.Bypassed == "" {
 		a = append(a, verdictAttrs(o)...)
 	}
 	a = append(a,

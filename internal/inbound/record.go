@@ -12,7 +12,7 @@ import (
 // record hands a judged message to who remembers it. What goes wrong there costs
 // the record, not the message its answer.
 func (s *session) record(o *filter.Outcome) {
-	if s.config.Recorder == nil || o.Left != "" {
+	if s.config.Recorder == nil || o.Bypassed != "" {
 		return
 	}
 	defer s.contain("record", o)

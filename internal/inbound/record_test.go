@@ -17,7 +17,7 @@ import (
 
 var testMail = map[byte][]string{miltertest.CmdMail: {"{" + milter.TestMacro + "}", "1"}}
 
-// loggedIn is mail that is left alone, as that of a trusted network is.
+// loggedIn is mail that is bypassed, as that of a trusted network is.
 func loggedIn(m mail) mail {
 	m.macros = map[byte][]string{miltertest.CmdMail: {"{auth_authen}", "ann"}}
 	return m
@@ -138,7 +138,7 @@ func TestBounces(t *testing.T) {
 		want   bool
 	}{
 		{"judged", note.to("reports@example.org"), "{}", []string{reportsYAML}, true},
-		{"left alone", loggedIn(note).to("reports@example.org"), "{}", []string{reportsYAML}, true},
+		{"bypassed", loggedIn(note).to("reports@example.org"), "{}", []string{reportsYAML}, true},
 		{"not ours", note.to("reports@example.org"), "{managed: [example.net]}", []string{reportsYAML}, true},
 		{"with an extension, in upper case", note.to("REPORTS+4a.b@EXAMPLE.ORG"), "{}", []string{reportsYAML}, true},
 		{"one recipient of several", note.to("bob@example.org", "reports@example.org"), "{}", []string{reportsYAML}, true},

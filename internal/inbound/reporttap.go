@@ -109,7 +109,7 @@ func reportMeta(e *Ending) spool.Meta {
 	for _, a := range e.Wanted {
 		m.Addresses = append(m.Addresses, strings.ToLower(a.String()))
 	}
-	if o.Left != "" {
+	if o.Bypassed != "" {
 		return m
 	}
 	m.Author, m.Trust = o.Verdict.DMARC.Author.String(), spool.Failed

@@ -37,7 +37,7 @@ type rig struct {
 	settings atomic.Pointer[settings.Settings]
 	log      *lockedBuffer
 
-	parted   atomic.Int64
+	split    atomic.Int64
 	mu       sync.Mutex
 	outcomes []*filter.Outcome
 	records  []*memory.Record
@@ -66,7 +66,7 @@ func (l *lockedBuffer) String() string {
 
 // Message makes the rig an observer.
 func (r *rig) Message(o *filter.Outcome, _ time.Duration) {
-	if _, bench := r.t.(*testing.B); !bench && o.Left == "" {
+	if _, bench := r.t.(*testing.B); !bench && o.Bypassed == "" {
 		r.replay(o)
 	}
 	r.mu.Lock()
@@ -139,8 +139,8 @@ func (r *rig) taken() (records []*memory.Record, bounces []string) {
 	return records, bounces
 }
 
-// Parted counts a recipient that was sent away.
-func (r *rig) Parted() { r.parted.Add(1) }
+// Split counts a recipient that was sent away.
+func (r *rig) Split() { r.split.Add(1) }
 
 // last is the outcome of the message answered last.
 func (r *rig) last() *filter.Outcome {

@@ -1,6 +1,6 @@
-// Package inbound is the door through which mail comes in: it turns the events
-// of a milter session into calls of the filter, and the filter's outcome into
-// the session's answer. It holds no policy.
+// Package inbound connects the milter to the filter: it turns the events of a
+// milter session into calls of the filter, and the filter's outcome into the
+// response to the MTA. Taps take copies of messages on their way. It holds no policy.
 package inbound
 
 import (
@@ -21,15 +21,15 @@ import (
 type Observer interface {
 	// Message tells of a message that was answered.
 	Message(o *filter.Outcome, took time.Duration)
-	// Parted tells of a recipient that was sent away for now, because its domain
+	// Split tells of a recipient that was sent away for now, because its domain
 	// wants something else than the first recipient's.
-	Parted()
+	Split()
 }
 
 // Recorder remembers messages. It is called from many goroutines, and what it has
 // to do before the MTA gets its answer is done when it returns.
 type Recorder interface {
-	// Record takes a message that was judged, once; not one that was left alone and
+	// Record takes a message that was judged, once; not one that was bypassed and
 	// no test. The record is the callee's; o, which it was made of, is only to be
 	// read.
 	Record(r *memory.Record, o *filter.Outcome)
@@ -107,7 +107,7 @@ func (s *session) Rcpt(r milter.Rcpt) milter.Reply {
 	case reply == (policy.Reply{}):
 		s.tapped.rcpt(s.config.Taps, s.settings, to, resolved)
 	default:
-		s.config.Observer.Parted()
+		s.config.Observer.Split()
 	}
 	return milter.Reply(reply)
 }
@@ -127,7 +127,7 @@ func (s *session) Body(chunk []byte) (more bool) {
 	return s.tapped.body(chunk) || more
 }
 
-func (s *session) EndOfMessage(_ context.Context, queueID string) milter.Outcome {
+func (s *session) EndOfMessage(_ context.Context, queueID string) milter.Response {
 	began := s.config.Now()
 	o := s.tx.EndOfMessage(queueID)
 	s.tx = nil
@@ -140,7 +140,7 @@ func (s *session) EndOfMessage(_ context.Context, queueID string) milter.Outcome
 	if !s.test {
 		s.config.Observer.Message(&o, took)
 	}
-	return answer(&o)
+	return response(&o)
 }
 
 func (s *session) Abort() {

@@ -202,7 +202,7 @@ func TestTagSubject(t *testing.T) {
 		{"no Subject", form(""), spoof(""), " [SPOOF]"},
 		{"folded Subject", form(""), spoof("Subject: hello\n world\n"), " [SPOOF] hello world"},
 		{"passing mail", form(""), spoof("Subject: hello\n").by("198.51.100.1"), " hello"},
-		{"signed mail is left alone", form(""), signed, " hello"},
+		{"signed mail keeps its Subject", form(""), signed, " hello"},
 		{"signed mail if asked", form(", tag_signed: true"), signed, " [SPOOF] hello"},
 		{"a signature that verifies nothing", form(""), spoof("DKIM-Signature: x\nSubject: hello\n"), " [SPOOF] hello"},
 		{"padding behind the Subject", form(""), spoof("Subject: hello\n" + strings.Repeat("X-Pad: x\n", 2500)), " [SPOOF] hello"},

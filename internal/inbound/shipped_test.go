@@ -229,7 +229,7 @@ func TestHostingProvider(t *testing.T) {
 			t.Errorf("X-TM-Authentication-Results: %q", got)
 		}
 	})
-	t.Run("mail to two customers is parted only if they differ", func(t *testing.T) {
+	t.Run("mail to two customers is split only if they differ", func(t *testing.T) {
 		two := []string{"a@alpha.example", "a@newcomer.example"}
 		if res := r.send(from("reject.example").by("198.51.100.1").to(two...)); outcomeWord(res) != "accept" {
 			t.Errorf("genuine mail: %s", outcomeWord(res))

@@ -163,7 +163,7 @@ func quoteIfNeeded(s string) string {
 }
 
 // TestForgedFields sees forged fields gone and foreign ones stay, in every case
-// but mail that is left alone.
+// but mail that is bypassed.
 func TestForgedFields(t *testing.T) {
 	const raw = "X-TM-Authentication-Results: spf=pass\n" +
 		"Authentication-Results: mx.example.org; dmarc=pass header.from=bank.example\n" +

@@ -18,7 +18,7 @@ type Metrics struct {
 	answered  prometheus.Histogram
 	forged    prometheus.Counter
 	held      prometheus.Counter
-	parted    prometheus.Counter
+	split     prometheus.Counter
 	unknown   prometheus.Counter
 	queries   *prometheus.CounterVec
 	queryTime *prometheus.HistogramVec
@@ -46,8 +46,8 @@ func New(reg prometheus.Registerer) *Metrics {
 			Name: "dmarcd_held_messages_total",
 			Help: "Messages put into the MTA's hold queue (quarantine by method hold).",
 		}),
-		parted: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "dmarcd_parted_recipients_total",
+		split: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "dmarcd_split_recipients_total",
 			Help: "Recipients sent away for now (452), because their domain wants something else than the first recipient's.",
 		}),
 		unknown: prometheus.NewCounter(prometheus.CounterOpts{
@@ -72,14 +72,14 @@ func New(reg prometheus.Registerer) *Metrics {
 			Help: "When the configuration in force was loaded, Unix time.",
 		}),
 	}
-	reg.MustRegister(m.messages, m.answered, m.forged, m.held, m.parted, m.unknown, m.queries, m.queryTime, m.reloadOK, m.reloaded)
+	reg.MustRegister(m.messages, m.answered, m.forged, m.held, m.split, m.unknown, m.queries, m.queryTime, m.reloadOK, m.reloaded)
 	return m
 }
 
 // Message counts one message; it makes Metrics an observer of the inbound door.
 func (m *Metrics) Message(o *filter.Outcome, took time.Duration) {
 	result := "left"
-	if o.Left == "" {
+	if o.Bypassed == "" {
 		result = string(o.Verdict.DMARC.Status)
 	}
 	m.messages.WithLabelValues(result, string(o.Decision.Action), string(o.Decision.Reason)).Inc()
@@ -95,8 +95,8 @@ func (m *Metrics) Message(o *filter.Outcome, took time.Duration) {
 	}
 }
 
-// Parted counts one recipient that was sent away for now.
-func (m *Metrics) Parted() { m.parted.Inc() }
+// Split counts one recipient that was sent away for now.
+func (m *Metrics) Split() { m.split.Inc() }
 
 // Query counts one DNS query on the wire.
 func (m *Metrics) Query(qtype, outcome string, took time.Duration) {

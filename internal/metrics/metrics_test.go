@@ -26,7 +26,7 @@ func TestMessage(t *testing.T) {
 	}
 	rejected := *judged
 	rejected.Decision.Action = policy.Reject
-	left := &filter.Outcome{Left: policy.ReasonTrusted, Decision: policy.Decision{Action: policy.Bypass, Reason: policy.ReasonTrusted}}
+	left := &filter.Outcome{Bypassed: policy.ReasonTrusted, Decision: policy.Decision{Action: policy.Bypass, Reason: policy.ReasonTrusted}}
 	for _, o := range []*filter.Outcome{judged, judged, &rejected, left} {
 		m.Message(o, time.Millisecond)
 	}

@@ -29,7 +29,7 @@ type Submission struct {
 
 // Answer is what the milter said.
 type Answer struct {
-	Outcome
+	Response
 	Rcpts []Reply // one for each recipient; the zero Reply for one that was taken
 }
 

@@ -19,16 +19,16 @@ func (r *rig) address() milter.Address { return milter.Address{Network: "tcp4", 
 func TestSubmit(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		out  milter.Outcome
-		want milter.Outcome // where it differs from out
+		out  milter.Response
+		want milter.Response // where it differs from out
 	}{
-		{"nothing", milter.Outcome{}, milter.Outcome{}},
-		{"reject", milter.Outcome{Reply: milter.Reply{Code: 550, Enhanced: "5.7.1", Text: "100% no"}}, milter.Outcome{}},
-		{"defer", milter.Outcome{Reply: milter.Reply{Code: 451, Text: "later"}}, milter.Outcome{}},
-		{"discard", milter.Outcome{Discard: true}, milter.Outcome{}},
-		{"reject hides edits", milter.Outcome{Edits: []milter.Edit{{Kind: milter.AddHeader, Name: "X", Value: " y"}}, Reply: milter.Reply{Code: 550, Text: "no"}},
-			milter.Outcome{Reply: milter.Reply{Code: 550, Text: "no"}}},
-		{"edits and quarantine", milter.Outcome{Quarantine: "held", Edits: []milter.Edit{
+		{"nothing", milter.Response{}, milter.Response{}},
+		{"reject", milter.Response{Reply: milter.Reply{Code: 550, Enhanced: "5.7.1", Text: "100% no"}}, milter.Response{}},
+		{"defer", milter.Response{Reply: milter.Reply{Code: 451, Text: "later"}}, milter.Response{}},
+		{"discard", milter.Response{Discard: true}, milter.Response{}},
+		{"reject hides edits", milter.Response{Edits: []milter.Edit{{Kind: milter.AddHeader, Name: "X", Value: " y"}}, Reply: milter.Reply{Code: 550, Text: "no"}},
+			milter.Response{Reply: milter.Reply{Code: 550, Text: "no"}}},
+		{"edits and quarantine", milter.Response{Quarantine: "held", Edits: []milter.Edit{
 			{Kind: milter.InsertHeader, Name: "Authentication-Results", Value: " mx.example.org;\r\n spf=pass"},
 			{Kind: milter.DeleteHeader, Name: "X-Old", Index: 2},
 			{Kind: milter.DeleteHeader, Name: "X-Old", Index: 1},
@@ -36,11 +36,11 @@ func TestSubmit(t *testing.T) {
 			{Kind: milter.AddHeader, Name: "X-End", Value: " z"},
 			{Kind: milter.DeleteRcpt, Name: "<b@example.org>"},
 			{Kind: milter.AddRcpt, Name: "<q@example.org>"},
-		}}, milter.Outcome{}},
+		}}, milter.Response{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := start(t, nil, func(s *recorder) {
-				s.onEnd = func(context.Context, string) milter.Outcome { return c.out }
+				s.onEnd = func(context.Context, string) milter.Response { return c.out }
 			})
 			ctx, cancel := context.WithTimeout(t.Context(), waitLimit)
 			defer cancel()
@@ -54,11 +54,11 @@ func TestSubmit(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := c.want
-			if reflect.DeepEqual(want, milter.Outcome{}) {
+			if reflect.DeepEqual(want, milter.Response{}) {
 				want = c.out
 			}
-			if !reflect.DeepEqual(ans.Outcome, want) {
-				t.Errorf("answer %+v, want %+v", ans.Outcome, want)
+			if !reflect.DeepEqual(ans.Response, want) {
+				t.Errorf("answer %+v, want %+v", ans.Response, want)
 			}
 			if !reflect.DeepEqual(ans.Rcpts, make([]milter.Reply, 2)) {
 				t.Errorf("recipients %+v", ans.Rcpts)
@@ -131,7 +131,7 @@ func TestSubmitErrors(t *testing.T) {
 	t.Run("context ends", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(ctx)
 		r := start(t, nil, func(s *recorder) {
-			s.onEnd = func(context.Context, string) milter.Outcome { cancel(); return milter.Outcome{Quarantine: "late"} }
+			s.onEnd = func(context.Context, string) milter.Response { cancel(); return milter.Response{Quarantine: "late"} }
 		})
 		ans, err := milter.Submit(ctx, r.address(), milter.Submission{From: "<>", Rcpts: []string{"<a@b>"}, Message: strings.NewReader("\r\n")})
 		// The answer may have come first.

@@ -80,8 +80,8 @@ func TestDefect13Negotiation(t *testing.T) {
 	})
 	t.Run("leading space restored", func(t *testing.T) {
 		r := start(t, nil, func(s *recorder) {
-			s.onEnd = func(context.Context, string) milter.Outcome {
-				return milter.Outcome{Edits: []milter.Edit{{Kind: milter.InsertHeader, Name: "X-A", Value: " b"}}}
+			s.onEnd = func(context.Context, string) milter.Response {
+				return milter.Response{Edits: []milter.Edit{{Kind: milter.InsertHeader, Name: "X-A", Value: " b"}}}
 			}
 		})
 		for range 2 {
@@ -200,7 +200,7 @@ func TestDefect17Replies(t *testing.T) {
 					}
 					return milter.Reply{}
 				}
-				s.onEnd = func(context.Context, string) milter.Outcome { return milter.Outcome{Reply: c.reply} }
+				s.onEnd = func(context.Context, string) milter.Response { return milter.Response{Reply: c.reply} }
 			})
 			msg := note("x")
 			msg.Rcpts = append(msg.Rcpts, "<bad@example.org>")
@@ -222,7 +222,7 @@ func TestDefect18EditsAreChecked(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		edit milter.Edit
-		want string // the modification; "" where the Outcome must not be carried out
+		want string // the modification; "" where the Response must not be carried out
 	}{
 		{"fold", insert("X", " a;\r\n b"), "i0 X: a;\n b"},
 		{"smuggled field", insert("X", " a\r\nEvil: b\nc\r\n"), "i0 X: a\n Evil: b\n c"},
@@ -249,14 +249,14 @@ func TestDefect18EditsAreChecked(t *testing.T) {
 			r := start(t, func(cfg *milter.Config) {
 				cfg.Trouble = func() milter.Reply { return milter.Reply{Code: 451, Enhanced: "4.3.0", Text: "later"} }
 			}, func(s *recorder) {
-				s.onEnd = func(context.Context, string) milter.Outcome {
-					return milter.Outcome{Edits: []milter.Edit{insert("X-First", " 1"), c.edit}}
+				s.onEnd = func(context.Context, string) milter.Response {
+					return milter.Response{Edits: []milter.Edit{insert("X-First", " 1"), c.edit}}
 				}
 			})
 			res := mustSend(t, r.open(), note("x"))
 			if c.want == "" {
 				if res.Code != 451 || len(res.Mods) != 0 {
-					t.Errorf("an Outcome that cannot be sent: %+v", res)
+					t.Errorf("an Response that cannot be sent: %+v", res)
 				}
 				return
 			}
@@ -285,8 +285,8 @@ func (c countingConn) Write(b []byte) (int, error) {
 func TestDefect19OneWrite(t *testing.T) {
 	ln := newFakeListener()
 	startOn(t, ln, nil, func(s *recorder) {
-		s.onEnd = func(context.Context, string) milter.Outcome {
-			var o milter.Outcome
+		s.onEnd = func(context.Context, string) milter.Response {
+			var o milter.Response
 			for i := range 40 {
 				o.Edits = append(o.Edits, milter.Edit{Kind: milter.InsertHeader, Name: "X-" + fmt.Sprint(i), Value: " " + strings.Repeat("x", 1000)})
 			}

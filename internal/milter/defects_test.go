@@ -48,11 +48,11 @@ func TestDefect01FactsOfTheConnectionStay(t *testing.T) {
 			}
 			return milter.Reply{}
 		}
-		s.onEnd = func(_ context.Context, id string) milter.Outcome {
+		s.onEnd = func(_ context.Context, id string) milter.Response {
 			if id == "REJECT" {
-				return milter.Outcome{Reply: milter.Reply{Code: 550, Enhanced: "5.7.1", Text: "no"}}
+				return milter.Response{Reply: milter.Reply{Code: 550, Enhanced: "5.7.1", Text: "no"}}
 			}
-			return milter.Outcome{}
+			return milter.Response{}
 		}
 	})
 	m := r.open()
@@ -246,12 +246,12 @@ func TestDefect05SeveralListeners(t *testing.T) {
 func TestDefect06Drain(t *testing.T) {
 	working, release := make(chan struct{}), make(chan struct{})
 	r := start(t, nil, func(s *recorder) {
-		s.onEnd = func(_ context.Context, id string) milter.Outcome {
+		s.onEnd = func(_ context.Context, id string) milter.Response {
 			if id == "SLOW" {
 				close(working)
 				<-release
 			}
-			return milter.Outcome{Edits: []milter.Edit{{Kind: milter.InsertHeader, Name: "X-Done", Value: " yes"}}}
+			return milter.Response{Edits: []milter.Edit{{Kind: milter.InsertHeader, Name: "X-Done", Value: " yes"}}}
 		}
 	})
 	idle, busy, half := r.open(), r.open(), r.open()

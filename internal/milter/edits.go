@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// errEdit means that an Outcome asks for what cannot be sent: a bug of the
-// Session's. Half of an Outcome is never carried out.
+// errEdit means that an Response asks for what cannot be sent: a bug of the
+// Session's. Half of an Response is never carried out.
 var errEdit = errors.New("milter: an edit that cannot be sent")
 
-// appendOutcome appends everything that goes back at end of message.
+// appendResponse appends everything that goes back at end of message.
 // A Reply that is not valid is the caller's to replace before.
-func (t terms) appendOutcome(out []byte, o Outcome) ([]byte, error) {
+func (t terms) appendResponse(out []byte, o Response) ([]byte, error) {
 	switch {
 	case !o.Reply.IsZero():
 		return appendReply(out, o.Reply), nil

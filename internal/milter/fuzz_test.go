@@ -106,16 +106,16 @@ func (o *orderly) Body(b []byte) bool {
 	return !o.bodyDone
 }
 
-func (o *orderly) EndOfMessage(_ context.Context, id string) milter.Outcome {
+func (o *orderly) EndOfMessage(_ context.Context, id string) milter.Response {
 	o.must(o.stage == 3, "end of message out of turn")
 	o.stage = 0
 	switch {
 	case strings.Contains(id, "reject"):
-		return milter.Outcome{Reply: milter.Reply{Code: 550, Enhanced: "5.7.1", Text: id}}
+		return milter.Response{Reply: milter.Reply{Code: 550, Enhanced: "5.7.1", Text: id}}
 	case strings.Contains(id, "edit"):
-		return milter.Outcome{Quarantine: id, Edits: []milter.Edit{{Kind: milter.InsertHeader, Name: "X", Value: " " + id}}}
+		return milter.Response{Quarantine: id, Edits: []milter.Edit{{Kind: milter.InsertHeader, Name: "X", Value: " " + id}}}
 	}
-	return milter.Outcome{}
+	return milter.Response{}
 }
 
 func (o *orderly) Abort() {

@@ -48,7 +48,7 @@ type Session interface {
 	Body(chunk []byte) (more bool)
 	// EndOfMessage asks for the answer. ctx ends with the connection. QueueID
 	// is the macro i as last told.
-	EndOfMessage(ctx context.Context, queueID string) Outcome
+	EndOfMessage(ctx context.Context, queueID string) Response
 	// Abort ends the transaction without an answer; it also comes when the
 	// connection breaks or when a new Mail arrives within a transaction.
 	Abort()
@@ -114,10 +114,10 @@ type Edit struct {
 	Value string // without the final CRLF; folds as CRLF and a blank
 }
 
-// Outcome is the answer at end of message: edits, and what becomes of the mail.
-// The zero Outcome lets it pass unchanged. With a Reply or Discard the edits
+// Response is the answer at end of message: edits, and what becomes of the mail.
+// The zero Response lets it pass unchanged. With a Reply or Discard the edits
 // are not sent.
-type Outcome struct {
+type Response struct {
 	Edits      []Edit
 	Quarantine string // reason for the hold queue; "" for none
 	Reply      Reply

@@ -343,7 +343,7 @@ func TestLargePackets(t *testing.T) {
 
 func TestDiscard(t *testing.T) {
 	r := start(t, nil, func(s *recorder) {
-		s.onEnd = func(context.Context, string) milter.Outcome { return milter.Outcome{Discard: true} }
+		s.onEnd = func(context.Context, string) milter.Response { return milter.Response{Discard: true} }
 	})
 	if res := mustSend(t, r.open(), note("x")); res.Action != miltertest.RespDiscard {
 		t.Errorf("answer %q", res.Action)

@@ -31,7 +31,7 @@ type recorder struct {
 	onHeader  func(string, []byte)
 	onEOH     func()
 	onBody    func([]byte) bool
-	onEnd     func(context.Context, string) milter.Outcome
+	onEnd     func(context.Context, string) milter.Response
 	onAbort   func()
 
 	mu     sync.Mutex
@@ -118,12 +118,12 @@ func (r *recorder) Body(chunk []byte) bool {
 	return true
 }
 
-func (r *recorder) EndOfMessage(ctx context.Context, id string) milter.Outcome {
+func (r *recorder) EndOfMessage(ctx context.Context, id string) milter.Response {
 	r.note("end id=%s", id)
 	if r.onEnd != nil {
 		return r.onEnd(ctx, id)
 	}
-	return milter.Outcome{}
+	return milter.Response{}
 }
 
 func (r *recorder) Abort() {

@@ -285,7 +285,7 @@ func (c *conn) endOfMessage(data []byte) error {
 		c.log().Error("milter: answer without a valid code", "code", o.Reply.Code)
 		return c.answerTrouble()
 	}
-	out, err := c.terms.appendOutcome(c.out, o)
+	out, err := c.terms.appendResponse(c.out, o)
 	if err != nil {
 		c.log().Error("milter: answer cannot be sent", "error", err)
 		return c.answerTrouble()

@@ -89,8 +89,8 @@ func (idleSession) EndOfHeader()                  {}
 func (idleSession) Body([]byte) bool              { return true }
 func (idleSession) Abort()                        {}
 func (idleSession) Close()                        {}
-func (idleSession) EndOfMessage(context.Context, string) milter.Outcome {
-	return milter.Outcome{}
+func (idleSession) EndOfMessage(context.Context, string) milter.Response {
+	return milter.Response{}
 }
 
 // serveGoMilter is emersion/go-milter in the least shell that keeps a

@@ -43,9 +43,9 @@ func TestPanics(t *testing.T) {
 						s.onHeader = func(string, []byte) { boom("header") }
 						s.onEOH = func() { boom("eoh") }
 						s.onBody = func([]byte) bool { boom("body"); return true }
-						s.onEnd = func(context.Context, string) milter.Outcome {
+						s.onEnd = func(context.Context, string) milter.Response {
 							boom("end")
-							return milter.Outcome{Quarantine: "fine"}
+							return milter.Response{Quarantine: "fine"}
 						}
 					})
 					m := r.openAs(o.offer)
@@ -204,11 +204,11 @@ func TestForcedShutdown(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			working := make(chan struct{})
 			r := start(t, func(cfg *milter.Config) { cfg.Trouble = c.reply }, func(s *recorder) {
-				s.onEnd = func(ctx context.Context, _ string) milter.Outcome {
+				s.onEnd = func(ctx context.Context, _ string) milter.Response {
 					close(working)
 					<-ctx.Done()
 					// A verdict without its look-ups is worth nothing.
-					return milter.Outcome{Reply: milter.Reply{Code: 550, Text: "from half an answer"}}
+					return milter.Response{Reply: milter.Reply{Code: 550, Text: "from half an answer"}}
 				}
 			})
 			busy, half := r.open(), r.open()

@@ -48,7 +48,7 @@ func mustQuery(t testing.TB, text string, qtype uint16) *query {
 }
 
 // judge is what exchange does with the octets of an answer.
-func judge(msg []byte, q *query) (*finding, error) {
+func judge(msg []byte, q *query) (*interpretation, error) {
 	a, err := read(msg, testID, q)
 	if err != nil {
 		return nil, err
@@ -257,13 +257,13 @@ func FuzzAnswer(f *testing.F) {
 			if found.ttl < 0 || found.ttl > 1<<31*time.Second || found.hops > maxHops {
 				t.Errorf("ttl %v, %d aliases", found.ttl, found.hops)
 			}
-			checkFinding(t, msg, q, found)
+			checkInterpretation(t, msg, q, found)
 		}
 	})
 }
 
-// checkFinding compares with what the library reads, where it reads the message at all.
-func checkFinding(t *testing.T, msg []byte, q *query, found *finding) {
+// checkInterpretation compares with what the library reads, where it reads the message at all.
+func checkInterpretation(t *testing.T, msg []byte, q *query, found *interpretation) {
 	t.Helper()
 	var m mdns.Msg
 	if m.Unpack(msg) != nil {
@@ -278,7 +278,7 @@ func checkFinding(t *testing.T, msg []byte, q *query, found *finding) {
 	switch {
 	case found.follow != "" || found.outcome != outcomeOK:
 		if found.res != nil || found.follow == "" && found.outcome != outcomeNXDomain && found.outcome != outcomeNoData {
-			t.Errorf("finding %+v", found)
+			t.Errorf("interpretation %+v", found)
 		}
 		if found.outcome == outcomeNXDomain && m.Rcode != mdns.RcodeNameError || found.outcome != outcomeNXDomain && m.Rcode != mdns.RcodeSuccess {
 			t.Errorf("%s of an answer with rcode %d", found.outcome, m.Rcode)

@@ -45,10 +45,10 @@ type attempt struct {
 
 // exchange sends the query once and reads what belongs to it. A *failure is the
 // only error.
-func (c *Client) exchange(ctx context.Context, q *query, at attempt) (*finding, *failure) {
+func (c *Client) exchange(ctx context.Context, q *query, at attempt) (*interpretation, *failure) {
 	start := time.Now()
 	a, err := c.transmit(ctx, q, at, start.Add(c.timeout))
-	var f *finding
+	var f *interpretation
 	if err == nil {
 		f, err = a.conclude(q)
 	}
@@ -72,8 +72,8 @@ func (c *Client) exchange(ctx context.Context, q *query, at attempt) (*finding, 
 	return f, fail
 }
 
-// conclude turns error codes into failures, all else into a finding.
-func (a *answer) conclude(q *query) (*finding, error) {
+// conclude turns error codes into failures, all else into an interpretation.
+func (a *answer) conclude(q *query) (*interpretation, error) {
 	if a.rcode == mdns.RcodeSuccess || a.rcode == mdns.RcodeNameError {
 		return a.interpret(q)
 	}

@@ -47,7 +47,7 @@ func (c *Client) resolve(ctx context.Context, k key) (*result, time.Duration) {
 // ask tries the servers in turn. In the second round only those are asked again
 // that did not answer, now without EDNS: some middleboxes drop what has it. The
 // failure is ours if no try said anything about the name.
-func (c *Client) ask(ctx context.Context, q *query) (*finding, *failure) {
+func (c *Client) ask(ctx context.Context, q *query) (*interpretation, *failure) {
 	servers := c.order()
 	answered := make([]bool, len(servers))
 	var reasons []string
@@ -73,7 +73,7 @@ func (c *Client) ask(ctx context.Context, q *query) (*finding, *failure) {
 
 // askServer asks one server: over TCP if its answer over UDP was cut or could
 // not be read, and without EDNS if it does not know that (RFC 6891 section 7).
-func (c *Client) askServer(ctx context.Context, q *query, s *server, edns bool) (*finding, *failure) {
+func (c *Client) askServer(ctx context.Context, q *query, s *server, edns bool) (*interpretation, *failure) {
 	at := attempt{server: s, edns: edns}
 	for {
 		f, fail := c.exchange(ctx, q, at)

@@ -17,8 +17,8 @@ type Unknown struct {
 	ARCChanged int64 `json:"arc_changed"`
 	// Deferred would be deferred by DNS trouble, at most for defer_limit.
 	Deferred int64 `json:"deferred"`
-	// Parted is how many messages would be parted at RCPT.
-	Parted int64 `json:"parted"`
+	// Split is how many messages would be split at RCPT.
+	Split int64 `json:"split"`
 	// Discovery is how many verdicts rest on a record found in another way than is
 	// configured now (`discovery`).
 	Discovery int64 `json:"discovery"`
@@ -37,7 +37,7 @@ const maxNewDomains = 20
 
 func (r *Replay) unknowns() Unknown {
 	u := Unknown{
-		ARC: r.unknown.arc, ARCChanged: r.unknown.arcChanged, Deferred: r.unknown.deferred, Parted: r.unknown.parted,
+		ARC: r.unknown.arc, ARCChanged: r.unknown.arcChanged, Deferred: r.unknown.deferred, Split: r.unknown.split,
 		Discovery: r.unknown.discovery,
 	}
 	old, next := r.opts.Current, r.opts.New
@@ -83,7 +83,7 @@ func (r *Replay) notes(u *Unknown) []string {
 	note(u.AllDomains, "%s takes every recipient for ours; nothing is remembered of mail for those that are not today", name)
 	note(u.Deferred > 0, "%s would be deferred for DNS trouble; what became of the retries, which defer_limit ends, is not known", text.Count(u.Deferred, "message"))
 	note(u.DeferLimit, "%s has another defer_limit, which a replay cannot try", name)
-	note(u.Parted > 0, "%s would be parted at RCPT, because the recipients' domains have different settings; each part is counted with its own domain", text.Count(u.Parted, "message"))
+	note(u.Split > 0, "%s would be split at RCPT, because the recipients' domains have different settings; each part is counted with its own domain", text.Count(u.Split, "message"))
 	note(u.Discovery > 0, "the policy record of %s was found by another setting of \"discovery\" than today's", text.Count(u.Discovery, "message"))
 	return notes
 }

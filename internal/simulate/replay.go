@@ -21,7 +21,7 @@ type party struct {
 type unknown struct {
 	arc, arcChanged int64 // fails, and ARC would be looked at, but was not
 	deferred        int64 // would be deferred, and was not
-	parted          int64 // would be parted at RCPT
+	split           int64 // would be split at RCPT
 	discovery       int64 // the policy record was found in the other way
 }
 
@@ -37,8 +37,8 @@ func (r *Replay) Add(rec *memory.Record) {
 	}
 	r.decisions = policy.DecideEach(r.decisions[:0], &rec.Verdict, rec.Facts(), r.rules, rec.Forged > policy.MaxForged)
 	s := r.settle(rec)
-	if s.parted {
-		r.unknown.parted++
+	if s.split {
+		r.unknown.split++
 	}
 	change := r.compare(rec, s)
 	if r.unsealed(rec) {
@@ -96,7 +96,7 @@ func (r *Replay) rulesFor(domain dns.Name) (rules *policy.Rules, ours bool) {
 type settled struct {
 	whole  policy.Decision // for all of it
 	chosen *policy.Rules   // whose decision that is; nil where none of them decided
-	parted bool            // each set of rules would have got a message of its own
+	split  bool            // each set of rules would have got a message of its own
 }
 
 // settle takes the decisions together as the filter does.
@@ -105,7 +105,7 @@ func (r *Replay) settle(rec *memory.Record) settled {
 		return settled{whole: policy.Decision{Action: policy.Bypass, Would: policy.Bypass, Reason: policy.ReasonNotOurs, Rule: "managed"}}
 	}
 	if len(r.rules) > 1 && r.opts.New.MixedRecipients == settings.Separate {
-		return settled{whole: r.decisions[0], chosen: r.rules[0], parted: true}
+		return settled{whole: r.decisions[0], chosen: r.rules[0], split: true}
 	}
 	r.effects = policy.Effects(r.effects[:0], r.decisions, &rec.Verdict, rec.Facts(), r.rules)
 	d, chosen := policy.Settle(r.decisions, r.effects, r.rules, r.choose)
@@ -116,13 +116,13 @@ func (r *Replay) settle(rec *memory.Record) settled {
 }
 
 // after is what would become of the message for one recipient domain. Recipients
-// that are not ours go with the others, or with the first of messages that are parted.
+// that are not ours go with the others, or with the first of messages that are split.
 func (r *Replay) after(p party, s settled) fate {
 	whole, chosen := s.whole, s.chosen
 	own, mode := s.whole, policy.Enforce
 	if p.group >= 0 {
 		own, mode = r.decisions[p.group], r.rules[p.group].Mode
-		if s.parted {
+		if s.split {
 			whole, chosen = own, r.rules[p.group]
 		}
 	}

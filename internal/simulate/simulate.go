@@ -14,7 +14,7 @@
 //   - Mail that was left alone: what is not ours today, came from a trusted network or
 //     by a client that logged in is not remembered.
 //   - What hangs on time: a new deferral lasts for defer_limit at most.
-//   - Recipients that were parted at RCPT: each of their messages is replayed by
+//   - Recipients that were split at RCPT: each of their messages is replayed by
 //     itself. Of more than a thousand domains with the same rules in one message, only
 //     the first thousand are remembered.
 //   - The order of recipients of domains with different rules: where decisions are the

@@ -128,7 +128,7 @@ func TestSeveralRecipients(t *testing.T) {
 	for name, c := range map[string]struct {
 		text          string
 		changed       int64
-		parted        int64
+		split         int64
 		want, wantNet string
 	}{
 		"both": {text: "default: {}\n", changed: 1, want: "bypass → reject", wantNet: "bypass → reject"},
@@ -140,7 +140,7 @@ func TestSeveralRecipients(t *testing.T) {
 		"strictest": {text: "mixed_recipients: strictest\ndefault: {dmarc: {actions: {reject: bypass}}}\ndomains: {example.org: {}}\n", changed: 1, want: "bypass → reject", wantNet: "bypass → reject"},
 		"separate": {
 			text:    "mixed_recipients: separate\ndefault: {dmarc: {actions: {reject: bypass}}}\ndomains: {example.org: {}}\n",
-			changed: 1, parted: 1, want: "bypass → reject",
+			changed: 1, split: 1, want: "bypass → reject",
 		},
 		"one no longer ours": {text: "managed: [example.org]\n", changed: 1, want: "bypass → reject", wantNet: "bypass → reject"},
 		"none ours":          {text: "managed: [example.com]\n"},
@@ -153,8 +153,8 @@ func TestSeveralRecipients(t *testing.T) {
 			replay := New(Options{New: parse(t, c.text)})
 			replay.Add(failing.remember(t, parse(t, old)))
 			got := replay.Result()
-			if got.Changed != c.changed || got.Unknown.Parted != c.parted {
-				t.Errorf("%d changed, %d parted; want %d and %d", got.Changed, got.Unknown.Parted, c.changed, c.parted)
+			if got.Changed != c.changed || got.Unknown.Split != c.split {
+				t.Errorf("%d changed, %d split; want %d and %d", got.Changed, got.Unknown.Split, c.changed, c.split)
 			}
 			pairs := map[string]string{}
 			for _, d := range got.Domains.Entries {

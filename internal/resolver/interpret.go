@@ -13,8 +13,8 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// finding is what one answer says about the query.
-type finding struct {
+// interpretation is what one answer says about the query.
+type interpretation struct {
 	outcome string  // ok, nxdomain, nodata or, with follow, ok
 	res     *result // for ok
 	follow  string  // the alias whose target the answer does not have
@@ -26,8 +26,8 @@ type finding struct {
 var errTooBig = failuref(outcomeBogus, "answer over %d records or %d octets", maxRecords, maxBytes)
 
 // interpret follows the aliases within the answer to the records asked for.
-func (a *answer) interpret(q *query) (*finding, error) {
-	f := &finding{}
+func (a *answer) interpret(q *query) (*interpretation, error) {
+	f := &interpretation{}
 	end, ttl := q.text, uint32(1<<31-1)
 	var found []record
 	for {

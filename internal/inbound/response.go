@@ -6,9 +6,9 @@ import (
 	"dmarcd/internal/policy"
 )
 
-// answer is the outcome in the milter's words.
-func answer(o *filter.Outcome) milter.Outcome {
-	out := milter.Outcome{Reply: milter.Reply(o.Decision.Reply), Discard: o.Dropped || o.Decision.Action == policy.Discard}
+// response puts the outcome into the terms of the milter protocol.
+func response(o *filter.Outcome) milter.Response {
+	out := milter.Response{Reply: milter.Reply(o.Decision.Reply), Discard: o.Dropped || o.Decision.Action == policy.Discard}
 	if !out.Reply.IsZero() || out.Discard {
 		return out
 	}
