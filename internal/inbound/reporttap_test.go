@@ -199,6 +199,9 @@ func TestReportTapOfAbortedMail(t *testing.T) {
 	mta.Put(miltertest.CmdEOH)
 	for range 10 {
 		mta.Put(miltertest.CmdBody, make([]byte, 60_000))
+		if p, err := mta.Get(); err != nil || p.Cmd != miltertest.RespContinue {
+			t.Fatalf("answer to a part of the body: %+v, %v", p, err)
+		}
 	}
 	mta.Put(miltertest.CmdAbort)
 	if res := r.sendOn(mta, from("reject.example")); !res.Accepts() {
