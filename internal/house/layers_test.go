@@ -56,6 +56,8 @@ var ranks = map[string]int{
 	"inbound": 7,
 	"metrics": 7,
 
+	"report/intake": 7,
+
 	"daemon": 8,
 }
 

@@ -68,7 +68,9 @@ type parser struct {
 	open     []node
 	spaces   []binding // namespaces in force
 	closing  int       // of the open elements, how many end now
-	held     token     // a start that comes after those ends, if it has a name
+	held     token     // a start that comes after those ends
+	holds    bool      // there is one
+	end      token     // an end that is told
 	unclosed bool      // a record was ended by something else than its end
 
 	out      Received
@@ -130,32 +132,31 @@ func (p *parser) beginning() string {
 // gives an end for each start, whatever the file does: an end closes what is open
 // within its element, one of nothing open is passed over, and the start of an
 // element that can only stand further up closes what lies between.
-func (p *parser) next() (token, error) {
+func (p *parser) next() (*token, error) {
 	for {
 		if p.closing > 0 {
 			return p.pop(), nil
 		}
-		var t token
-		if p.held.name != "" {
-			t, p.held = p.held, token{}
-		} else {
+		t := &p.held
+		if !p.holds {
 			var err error
 			if t, err = p.scan.next(); err != nil {
-				return token{}, p.trouble(err)
+				return nil, p.trouble(err)
 			}
 		}
+		p.holds = false
 		switch t.kind {
 		case startToken:
-			if n := p.displaced(&t); n > 0 {
+			child, displaced := p.place(t)
+			if displaced > 0 {
 				p.markup("an element has no end")
-				p.closing, p.held = n, t
-				p.held.attrs, p.held.raw = bytes.Clone(t.attrs), bytes.Clone(t.raw)
+				p.hold(t, displaced)
 				continue
 			}
 			if p.inLeaf() {
 				return t, nil
 			}
-			return t, p.push(&t)
+			return t, p.push(t, child)
 		case endToken:
 			p.closing = p.within(t.prefix, t.name)
 			if p.closing == 0 && p.inLeaf() {
@@ -170,23 +171,31 @@ func (p *parser) next() (token, error) {
 	}
 }
 
-func (p *parser) push(t *token) error {
+// hold keeps a start until so many elements have ended.
+func (p *parser) hold(t *token, closing int) {
+	p.held, p.holds, p.closing = *t, true, closing
+	p.held.attrs, p.held.raw = bytes.Clone(t.attrs), bytes.Clone(t.raw)
+}
+
+func (p *parser) push(t *token, child *element) error {
 	if len(p.open) >= p.limits.Depth {
 		return fmt.Errorf("%w: elements more than %d deep in line %d", ErrTooLarge, p.limits.Depth, t.line)
 	}
-	n := node{prefix: t.prefix, name: t.name, spaces: len(p.spaces)}
-	p.declare(t.attrs)
-	if parent := p.top(); parent != nil && parent.children != nil && !p.foreign(t.prefix) {
-		if n.element = parent.children[t.name]; n.element == nil && parent.section && t.name != "extension" {
-			n.element = parent
+	p.open = append(p.open, node{prefix: t.prefix, name: t.name, spaces: len(p.spaces), element: child})
+	if declares(t) {
+		p.declare(t.attrs)
+		if child != nil && p.foreign(t.prefix) {
+			p.open[len(p.open)-1].element = nil
 		}
 	}
-	p.open = append(p.open, n)
 	if t.empty {
 		p.closing = 1
 	}
 	return nil
 }
+
+// declares tells whether a start may declare a namespace.
+func declares(t *token) bool { return len(t.attrs) > 0 && bytes.Contains(t.attrs, []byte("xmlns")) }
 
 // top is the innermost open element, nil for one that is not ours.
 func (p *parser) top() *element {
@@ -201,19 +210,33 @@ func (p *parser) inLeaf() bool {
 	return top != nil && top.children == nil
 }
 
-// displaced counts the open elements that must end before a start, as it cannot
-// stand in them but in one around them.
-func (p *parser) displaced(t *token) int {
+// place finds what a start is within the present element, nil for nothing of ours.
+// displaced counts the open elements that must end before, as it cannot stand in
+// them but in one around them.
+func (p *parser) place(t *token) (child *element, displaced int) {
 	top := p.top()
-	if top == nil || top.children[t.name] != nil || p.foreign(t.prefix) || bytes.Contains(t.attrs, []byte("xmlns")) {
-		return 0
+	if top == nil {
+		return nil, 0
 	}
-	for i := len(p.open) - 2; i >= 0; i-- {
-		if e := p.open[i].element; e != nil && e.children[t.name] != nil {
-			return len(p.open) - 1 - i
+	child = top.children[t.name]
+	declares := declares(t)
+	switch {
+	case !declares && p.foreign(t.prefix):
+		return nil, 0
+	case child != nil:
+		return child, 0
+	case declares:
+	default:
+		for i := len(p.open) - 2; i >= 0; i-- {
+			if e := p.open[i].element; e != nil && e.children[t.name] != nil {
+				return nil, len(p.open) - 1 - i
+			}
 		}
 	}
-	return 0
+	if top.section && t.name != "extension" {
+		return top, 0
+	}
+	return nil, 0
 }
 
 // within counts the open elements that an end of that name closes; 0 for none.
@@ -226,15 +249,16 @@ func (p *parser) within(prefix, name string) int {
 	return 0
 }
 
-func (p *parser) pop() token {
+func (p *parser) pop() *token {
 	p.closing--
 	last := p.open[len(p.open)-1]
 	p.open = p.open[:len(p.open)-1]
 	p.spaces = p.spaces[:last.spaces]
-	if last.element != nil && last.name == "record" && (p.closing > 0 || p.held.name != "") {
+	if last.element != nil && last.name == "record" && (p.closing > 0 || p.holds) {
 		p.unclosed = true
 	}
-	return token{kind: endToken, prefix: last.prefix, name: last.name}
+	p.end = token{kind: endToken, prefix: last.prefix, name: last.name}
+	return &p.end
 }
 
 // trouble tells apart: the file ends, the source fails.
@@ -260,7 +284,7 @@ func (p *parser) feedback() error {
 		case t.kind == endToken && len(p.open) < base:
 			return nil
 		case t.kind == startToken:
-			if err := p.section(&t); err != nil {
+			if err := p.section(t); err != nil {
 				return err
 			}
 		}

@@ -40,8 +40,9 @@ type recordReader struct {
 	*parser
 	out       *Record
 	bad       string // why the record cannot be used
-	noAddress bool   // source_ip is there and empty, or not there
-	zero      bool   // count is there and is none
+	noAddress bool   // source_ip is there and empty
+	noCount   bool   // count is there and empty
+	zero      bool   // count is there and zero
 }
 
 // done yields the record, or puts it aside.
@@ -51,7 +52,7 @@ func (r *recordReader) done(line int) error {
 	switch {
 	case r.unclosed:
 		r.bad = "it has no end"
-	case none && (r.zero || !rec.SourceIP.IsValid()) && !r.tells():
+	case none && (r.zero || r.noAddress && r.noCount):
 		out.Nothing++
 		r.note(Note{Kind: NoteNothing})
 		return nil
@@ -79,13 +80,6 @@ func (r *recordReader) done(line int) error {
 		return r.yield(out, rec)
 	}
 	return nil
-}
-
-// tells tells whether a record without address and count says anything that only
-// mail has.
-func (r *recordReader) tells() bool {
-	rec := r.out
-	return rec.SourceIP.IsValid() && !r.zero || len(rec.AuthDKIM) > 0 || len(rec.AllSPF) > 0 && !r.zero
 }
 
 func (r *recordReader) quarantine(line int) {
@@ -116,6 +110,7 @@ func (r *recordReader) source() error {
 	where := r.where()
 	b, err := r.text()
 	if err != nil || len(b) == 0 {
+		r.noAddress = true
 		return err
 	}
 	bare, _, _ := bytes.Cut(b, []byte(" "))
@@ -139,6 +134,7 @@ func (r *recordReader) count() error {
 	where := r.where()
 	b, err := r.text()
 	if err != nil || len(b) == 0 {
+		r.noCount = true
 		return err
 	}
 	const most = 1 << 40 // sums of millions of such counts stay within 64 bits

@@ -45,7 +45,7 @@ func (p *parser) text() ([]byte, error) {
 	}
 	p.scratch = b
 	b = bytes.TrimSpace(b)
-	if p.held.name != "" || p.closing > 0 { // its end lacks the "<"
+	if p.holds || p.closing > 0 { // its end lacks the "<"
 		b = bytes.TrimSpace(bytes.TrimSuffix(b, []byte("/"+name+">")))
 	}
 	return b, nil

@@ -37,7 +37,8 @@ type scanner struct {
 	src    *source
 	text   int // the longest text, tag or comment
 	names  map[string]string
-	broken int // tags that end without ">"
+	broken int   // tags that end without ">"
+	token  token // the present one
 }
 
 func newScanner(src *source, text int) *scanner {
@@ -47,23 +48,26 @@ func newScanner(src *source, text int) *scanner {
 // errMore tells that the window ends within a token.
 var errMore = errors.New("report: the window is too short")
 
-// next is the next token. At the end of the file it is io.EOF, also within a tag.
-func (s *scanner) next() (token, error) {
+// next is the next token, good until the one after it. At the end of the file it is
+// io.EOF, also within a tag.
+func (s *scanner) next() (*token, error) {
 	for {
-		t, n, err := s.one(s.src.window())
-		if errors.Is(err, errMore) {
+		t := &s.token
+		t.raw = nil
+		n, err := s.one(s.src.window())
+		if err == errMore { //nolint:errorlint // it is never wrapped, and met often
 			if len(s.src.window()) > s.text {
-				return token{}, fmt.Errorf("%w: a text of over %d octets in line %d", ErrTooLarge, s.text, s.src.line)
+				return nil, fmt.Errorf("%w: a text of over %d octets in line %d", ErrTooLarge, s.text, s.src.line)
 			}
 			err = s.src.more()
 			if rest := s.src.window(); errors.Is(err, io.EOF) && len(rest) > 0 && rest[0] != '<' {
-				t, n, err = token{kind: textToken, raw: rest}, len(rest), nil
+				n, err = s.found(textToken, rest), nil
 			} else if err == nil {
 				continue
 			}
 		}
 		if err != nil {
-			return token{}, err
+			return nil, err
 		}
 		t.line = s.src.line
 		s.src.take(n)
@@ -73,11 +77,17 @@ func (s *scanner) next() (token, error) {
 	}
 }
 
-// one reads a token at the beginning of w and returns its length. A token
-// without octets is to be passed over.
-func (s *scanner) one(w []byte) (token, int, error) {
+// found makes octets the present token.
+func (s *scanner) found(kind tokenKind, raw []byte) int {
+	s.token.kind, s.token.raw = kind, raw
+	return len(raw)
+}
+
+// one reads a token at the beginning of w and returns its length. One that leaves no
+// octets in the token is to be passed over.
+func (s *scanner) one(w []byte) (int, error) {
 	if len(w) < 2 {
-		return token{}, 0, errMore
+		return 0, errMore
 	}
 	if w[0] != '<' {
 		return s.textUntil(w, 0)
@@ -97,48 +107,49 @@ func (s *scanner) one(w []byte) (token, int, error) {
 
 // textUntil is the text up to the next "<"; of a "<" at the beginning that is
 // text, the search begins behind it.
-func (s *scanner) textUntil(w []byte, from int) (token, int, error) {
+func (s *scanner) textUntil(w []byte, from int) (int, error) {
 	i := bytes.IndexByte(w[from:], '<')
 	if i < 0 {
 		if from == 1 { // the rest is another piece
-			return token{kind: textToken, raw: w[:1]}, 1, nil
+			return s.found(textToken, w[:1]), nil
 		}
-		return token{}, 0, errMore
+		return 0, errMore
 	}
 	if i+from > s.text {
-		return token{}, 0, fmt.Errorf("%w: a text of over %d octets in line %d", ErrTooLarge, s.text, s.src.line)
+		return 0, fmt.Errorf("%w: a text of over %d octets in line %d", ErrTooLarge, s.text, s.src.line)
 	}
-	return token{kind: textToken, raw: w[:i+from]}, i + from, nil
+	return s.found(textToken, w[:i+from]), nil
 }
 
 // directive is a comment, a CDATA section or a DTD (XML 1.0 sections 2.5, 2.7 and 2.8).
-func (s *scanner) directive(w []byte) (token, int, error) {
+func (s *scanner) directive(w []byte) (int, error) {
 	const comment, cdata = "<!--", "<![CDATA["
 	if len(w) < len(cdata) {
-		return token{}, 0, errMore
+		return 0, errMore
 	}
 	switch {
 	case bytes.HasPrefix(w, []byte(comment)):
 		n, err := s.until(w[len(comment):], "-->")
-		return token{}, len(comment) + n, err
+		return len(comment) + n, err
 	case bytes.HasPrefix(w, []byte(cdata)):
 		n, err := s.until(w[len(cdata):], "]]>")
 		if err != nil {
-			return token{}, 0, err
+			return 0, err
 		}
-		return token{kind: plainToken, raw: w[len(cdata) : len(cdata)+n-len("]]>")]}, len(cdata) + n, nil
+		s.found(plainToken, w[len(cdata):len(cdata)+n-len("]]>")])
+		return len(cdata) + n, nil
 	}
-	return token{}, 0, fmt.Errorf("%w: it has a DTD", ErrNotReport)
+	return 0, fmt.Errorf("%w: it has a DTD", ErrNotReport)
 }
 
 // instruction is a processing instruction or the XML declaration. One that ends
 // with ">" alone is taken too.
-func (s *scanner) instruction(w []byte) (token, int, error) {
+func (s *scanner) instruction(w []byte) (int, error) {
 	n, err := s.until(w, "?>")
 	if errors.Is(err, errMore) && len(w) > s.text {
 		n, err = s.until(w, ">")
 	}
-	return token{}, n, err
+	return n, err
 }
 
 // until is the length of w up to the end of mark.
@@ -153,41 +164,44 @@ func (s *scanner) until(w []byte, mark string) (int, error) {
 	return i + len(mark), nil
 }
 
-func (s *scanner) end(w []byte) (token, int, error) {
+func (s *scanner) end(w []byte) (int, error) {
 	n := nameLength(w[2:]) + 2
 	if n == len(w) {
-		return token{}, 0, errMore
+		return 0, errMore
 	}
 	if n == 2 || !nameStart(w[2]) || !blank(w[n]) && w[n] != '>' && w[n] != '<' {
 		return s.textUntil(w, 1)
 	}
 	size, err := s.tagEnd(w, n)
 	if err != nil {
-		return token{}, 0, err
+		return 0, err
 	}
-	t := token{kind: endToken, raw: w[:size]}
-	t.prefix, t.name = s.split(w[2:n])
-	return t, size, nil
+	s.token.prefix, s.token.name = s.split(w[2:n])
+	return s.found(endToken, w[:size]), nil
 }
 
-func (s *scanner) start(w []byte) (token, int, error) {
+func (s *scanner) start(w []byte) (int, error) {
 	n := nameLength(w[1:]) + 1
 	if n >= len(w)-1 {
-		return token{}, 0, errMore
+		return 0, errMore
 	}
 	if c := w[n]; !blank(c) && c != '>' && c != '<' && (c != '/' || w[n+1] != '>') {
 		return s.textUntil(w, 1)
 	}
 	size, err := s.tagEnd(w, n)
 	if err != nil {
-		return token{}, 0, err
+		return 0, err
 	}
-	t := token{kind: startToken, raw: w[:size], attrs: bytes.TrimSuffix(w[n:size], []byte(">"))}
-	if rest, closed := bytes.CutSuffix(t.attrs, []byte("/")); closed {
-		t.attrs, t.empty = rest, true
+	t := &s.token
+	t.attrs, t.empty = w[n:size], false
+	if last := len(t.attrs) - 1; last >= 0 && t.attrs[last] == '>' {
+		t.attrs = t.attrs[:last]
+	}
+	if last := len(t.attrs) - 1; last >= 0 && t.attrs[last] == '/' {
+		t.attrs, t.empty = t.attrs[:last], true
 	}
 	t.prefix, t.name = s.split(w[1:n])
-	return t, size, nil
+	return s.found(startToken, w[:size]), nil
 }
 
 // tagEnd is the length of the tag, of which n octets are known: up to a ">" that

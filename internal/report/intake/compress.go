@@ -1,0 +1,57 @@
+package intake
+
+import (
+	"archive/zip"
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
+	"io"
+)
+
+// compress makes a gzip file of octets.
+func compress(b []byte) ([]byte, error) { return compressStream(bytes.NewReader(b)) }
+
+func compressStream(in io.Reader) ([]byte, error) {
+	var out bytes.Buffer
+	z, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := io.Copy(z, in); err != nil {
+		return nil, err
+	}
+	if err := z.Close(); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
+// regzip makes a gzip file of an entry of a zip archive, whose compressed data it
+// takes over, unless it is odd.
+func regzip(f *zip.File, odd bool) ([]byte, error) {
+	if odd || f.Method != zip.Deflate {
+		in, err := f.Open()
+		if err != nil {
+			return nil, err
+		}
+		defer in.Close() //nolint:errcheck // opened for reading only
+		return compressStream(&zipReader{in: in, note: func(string) {}})
+	}
+	raw, err := f.OpenRaw()
+	if err != nil {
+		return nil, err
+	}
+	out := bytes.NewBufferString("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff")
+	if _, err := io.Copy(out, raw); err != nil {
+		return nil, err
+	}
+	b := binary.LittleEndian.AppendUint32(out.Bytes(), f.CRC32)
+	return binary.LittleEndian.AppendUint32(b, uint32(f.UncompressedSize64)), nil
+}
+
+// WriteRaw writes what is kept of a report or mail, unpacked.
+func WriteRaw(w io.Writer, raw []byte) error {
+	_, err := io.Copy(w, newInflater(bufio.NewReader(bytes.NewReader(raw)), false, func(string) {}))
+	return err
+}
