@@ -108,7 +108,7 @@ func (t *teller) letThrough(o *memory.Outcome) []Hint {
 	author := t.d.Author.String()
 	switch d.Reason {
 	case policy.ReasonSenderIP:
-		return about(author, "to let %s send for %s, add its network there:", "sender_ip_match", t.client(), author)
+		return about(author, "to let %s send for %s, add its network there:", policy.RuleSenderIPMatch, t.client(), author)
 	case policy.ReasonSPF:
 		sender := t.v.SPF.Domain.String()
 		return about(sender, "to take %s out of the standalone SPF check:", "spf.ignored_peers: [%s]", sender)
@@ -190,9 +190,9 @@ func (t *teller) intercept(o *memory.Outcome) []Hint {
 		return nil
 	}
 	switch d.Rule {
-	case "dmarc.actions.none":
+	case policy.RuleActionNone:
 		return about(t.d.Author.String(), "to intercept such mail although %s does not ask for it:", "dmarc.enforced_peers: [%s]", t.d.Author)
-	case "dmarc.actions.quarantine", "dmarc.actions.reject":
+	case policy.RuleActionQuarantine, policy.RuleActionReject:
 		return []Hint{{Text: "to do what " + clean(t.d.Author.String(), maxShort) + " asks:", Setting: d.Rule + ": " + word(t.d.Policy)}}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"dmarcd/internal/auth/dkim"
 	"dmarcd/internal/auth/spf"
 	"dmarcd/internal/dns"
+	"dmarcd/internal/policy"
 )
 
 // otherWord stands before a word that has no code.
@@ -24,10 +25,10 @@ func words() []string {
 		"sender_ip_match", "spf", "dkim", "trusted_forwarder", "arc", "published_policy", "no_record",
 		"enforced_peer", "multiple_from", "disabled", "exception", "sender_not_listed", "null_sender",
 		"mixed_recipients", "forged_fields",
-		"dmarc.actions.none", "dmarc.actions.quarantine", "dmarc.actions.reject", "dmarc.actions.no_record",
-		"dmarc.actions.temperror", "dmarc.enforced_peers", "dmarc.enforced_peer_action", "dmarc.multiple_from",
-		"dmarc.enabled", "dmarc.exceptions", "dmarc.senders", "dmarc.skip_null_sender",
-		"dmarc.trusted_forwarders", "dmarc.arc.trusted_sealers", "dmarc.no_record_when", "defer_limit",
+		policy.RuleActionNone, policy.RuleActionQuarantine, policy.RuleActionReject, policy.RuleActionNoRecord,
+		policy.RuleActionTemperror, policy.RuleEnforcedPeers, policy.RuleEnforcedPeerAction, policy.RuleMultipleFrom,
+		policy.RuleEnabled, policy.RuleExceptions, policy.RuleSenders, policy.RuleSkipNullSender,
+		policy.RuleTrustedForwarders, policy.RuleTrustedSealers, policy.RuleNoRecordWhen, policy.RuleDeferLimit,
 		"enforce", "monitor", "hold", "header", "redirect",
 		"TXT", "A", "AAAA", "MX", "PTR", "nxdomain", "nodata", "temporary",
 		"5.7.1", "5.7.23", "5.7.20", "4.5.3", "4.7.0",

@@ -13,10 +13,10 @@ import (
 // domain: it counts as an aligned SPF pass, but for an enforced peer.
 func decideDMARC(v *Verdict, f Facts, r *DMARCRules, sourcePassed bool) Decision {
 	if !r.Enabled {
-		return skip(ReasonDisabled, "dmarc.enabled")
+		return skip(ReasonDisabled, RuleEnabled)
 	}
 	if r.Exceptions.Match(f.ClientIP) {
-		return skip(ReasonException, "dmarc.exceptions")
+		return skip(ReasonException, RuleExceptions)
 	}
 	if !v.singleAuthor() {
 		return decideNoAuthor(v, f, r)
@@ -25,13 +25,13 @@ func decideDMARC(v *Verdict, f Facts, r *DMARCRules, sourcePassed bool) Decision
 		return decidePeer(v, f, r, require)
 	}
 	if !r.Senders.Match(v.DMARC.Author) {
-		return skip(ReasonNotListed, "dmarc.senders")
+		return skip(ReasonNotListed, RuleSenders)
 	}
 	if f.NullSender && r.SkipNullSender {
-		return skip(ReasonNullSender, "dmarc.skip_null_sender")
+		return skip(ReasonNullSender, RuleSkipNullSender)
 	}
 	if sourcePassed && v.DMARC.Record != nil {
-		return Decision{Action: Bypass, Reason: ReasonSenderIP, Rule: "sender_ip_match", Evaluated: true, Status: dmarc.Pass}
+		return Decision{Action: Bypass, Reason: ReasonSenderIP, Rule: RuleSenderIPMatch, Evaluated: true, Status: dmarc.Pass}
 	}
 	d := decideSlot(v, f, r, judge(v, r.Criteria), sourcePassed)
 	if d.Status != dmarc.Pass {
@@ -55,22 +55,22 @@ func decideNoAuthor(v *Verdict, f Facts, r *DMARCRules) Decision {
 	})
 	if !peer {
 		if len(v.Authors) > 0 && !slices.ContainsFunc(v.Authors, r.Senders.Match) {
-			return skip(ReasonNotListed, "dmarc.senders")
+			return skip(ReasonNotListed, RuleSenders)
 		}
 		if f.NullSender && r.SkipNullSender {
-			return skip(ReasonNullSender, "dmarc.skip_null_sender")
+			return skip(ReasonNullSender, RuleSkipNullSender)
 		}
 	}
 	d := Decision{
 		Action:    r.MultipleFrom,
 		Reason:    ReasonMultipleFrom,
-		Rule:      "dmarc.multiple_from",
+		Rule:      RuleMultipleFrom,
 		Evaluated: true,
 		Enforced:  peer,
 		Status:    dmarc.PermError,
 	}
 	if floor := peerFloor(r.EnforcedPeerAction); peer && severity(floor) > severity(d.Action) {
-		d.Action, d.Reason, d.Rule = floor, ReasonEnforcedPeer, "dmarc.enforced_peer_action"
+		d.Action, d.Reason, d.Rule = floor, ReasonEnforcedPeer, RuleEnforcedPeerAction
 	}
 	d.Reply = replyFor(v, f, r, d)
 	return d
@@ -81,7 +81,7 @@ func decidePeer(v *Verdict, f Facts, r *DMARCRules, require Require) Decision {
 	d := Decision{Action: Bypass, Reason: ReasonPass, Evaluated: true, Enforced: true, Status: judgePeer(v, require)}
 	switch d.Status {
 	case dmarc.TempError:
-		d.Action, d.Reason, d.Rule = Defer, ReasonTemperror, "dmarc.enforced_peers"
+		d.Action, d.Reason, d.Rule = Defer, ReasonTemperror, RuleEnforcedPeers
 		if f.DeferExpired {
 			d.Status = dmarc.Fail
 			r.failPeer(v, &d)
@@ -90,7 +90,7 @@ func decidePeer(v *Verdict, f Facts, r *DMARCRules, require Require) Decision {
 		r.failPeer(v, &d)
 		known, _ := r.slot(v.DMARC.Policy)
 		if stricter(known, peerFloor(r.EnforcedPeerAction)) != d.Action && !f.DeferExpired {
-			d.Action, d.Reason, d.Rule = Defer, ReasonTemperror, "dmarc.enforced_peers"
+			d.Action, d.Reason, d.Rule = Defer, ReasonTemperror, RuleEnforcedPeers
 		}
 	}
 	d.Reply = replyFor(v, f, r, d)
@@ -102,7 +102,7 @@ func (r *DMARCRules) failPeer(v *Verdict, d *Decision) {
 	d.Reason = ReasonEnforcedPeer
 	d.Action, d.Rule = r.slot(v.DMARC.Strictest())
 	if floor := peerFloor(r.EnforcedPeerAction); severity(floor) > severity(d.Action) {
-		d.Action, d.Rule = floor, "dmarc.enforced_peer_action"
+		d.Action, d.Rule = floor, RuleEnforcedPeerAction
 	}
 }
 
@@ -146,7 +146,7 @@ func (r *DMARCRules) withoutRecord(v *Verdict, f Facts, d *Decision, sourcePasse
 	aligned, _ := v.alignedPass()
 	switch {
 	case aligned || sourcePassed:
-		d.Action, d.Rule = Bypass, "dmarc.no_record_when"
+		d.Action, d.Rule = Bypass, RuleNoRecordWhen
 	case d.Action != Bypass && v.undecided():
 		r.temperror(v, f, d)
 	}
@@ -154,13 +154,13 @@ func (r *DMARCRules) withoutRecord(v *Verdict, f Facts, d *Decision, sourcePasse
 
 // temperror is what becomes of mail that DNS trouble keeps from being judged.
 func (r *DMARCRules) temperror(v *Verdict, f Facts, d *Decision) {
-	d.Action, d.Reason, d.Rule = Bypass, ReasonTemperror, "dmarc.actions.temperror"
+	d.Action, d.Reason, d.Rule = Bypass, ReasonTemperror, RuleActionTemperror
 	switch r.Actions.Temperror {
 	case TemperrorQuarantine:
 		d.Action = Quarantine
 	case TemperrorDefer:
 		if d.Action = Defer; f.DeferExpired {
-			d.Action, d.Rule = Bypass, "defer_limit"
+			d.Action, d.Rule = Bypass, RuleDeferLimit
 		}
 	case TemperrorByPolicy:
 		r.byPolicy(v, f, d)
@@ -176,7 +176,7 @@ func (r *DMARCRules) byPolicy(v *Verdict, f Facts, d *Decision) {
 	switch failure, _ := r.slot(v.DMARC.Strictest()); {
 	case failure == Bypass:
 	case f.DeferExpired:
-		d.Action, d.Rule = Quarantine, "defer_limit"
+		d.Action, d.Rule = Quarantine, RuleDeferLimit
 	default:
 		d.Action = Defer
 	}
@@ -199,11 +199,11 @@ func (r *DMARCRules) hiddenPolicy(v *Verdict, f Facts, d *Decision) {
 func (r *DMARCRules) slot(p dmarc.Policy) (Action, string) {
 	switch p {
 	case dmarc.PolicyNone:
-		return r.Actions.None, "dmarc.actions.none"
+		return r.Actions.None, RuleActionNone
 	case dmarc.PolicyQuarantine:
-		return r.Actions.Quarantine, "dmarc.actions.quarantine"
+		return r.Actions.Quarantine, RuleActionQuarantine
 	case dmarc.PolicyReject:
-		return r.Actions.Reject, "dmarc.actions.reject"
+		return r.Actions.Reject, RuleActionReject
 	}
-	return r.Actions.NoRecord, "dmarc.actions.no_record"
+	return r.Actions.NoRecord, RuleActionNoRecord
 }

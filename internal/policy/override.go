@@ -17,9 +17,9 @@ import (
 func (r *DMARCRules) override(v *Verdict, f Facts, d *Decision) {
 	switch {
 	case r.trustedForwarder(v, f):
-		d.Action, d.Reason, d.Rule, d.Reply = Bypass, ReasonForwarder, "dmarc.trusted_forwarders", Reply{}
+		d.Action, d.Reason, d.Rule, d.Reply = Bypass, ReasonForwarder, RuleTrustedForwarders, Reply{}
 	case r.trustedChain(v):
-		d.Action, d.Reason, d.Rule, d.Reply = Bypass, ReasonARC, "dmarc.arc.trusted_sealers", Reply{}
+		d.Action, d.Reason, d.Rule, d.Reply = Bypass, ReasonARC, RuleTrustedSealers, Reply{}
 		d.Comment = v.ARC.Comment(v.firstClient())
 	}
 }

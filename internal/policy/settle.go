@@ -198,7 +198,7 @@ func SeparateReply() Reply {
 // ConflictDecision defers a message whose recipients' domains disagree.
 func ConflictDecision() Decision {
 	return Decision{
-		Action: Defer, Would: Defer, Reason: ReasonConflict, Rule: "mixed_recipients",
+		Action: Defer, Would: Defer, Reason: ReasonConflict, Rule: RuleMixedRecipients,
 		Reply: Reply{Code: 451, Enhanced: "4.5.3", Text: "the recipients' domains want different treatment of this message; please try again, each will get its own answer"},
 	}
 }

@@ -37,7 +37,7 @@ func matchSource(v *Verdict, f Facts, entries []IPMatch) source {
 }
 
 func (s source) decision(v *Verdict, f Facts) Decision {
-	d := Decision{Action: s.rule.Action, Reason: ReasonSenderIP, Rule: "sender_ip_match"}
+	d := Decision{Action: s.rule.Action, Reason: ReasonSenderIP, Rule: RuleSenderIPMatch}
 	if d.Action == Reject {
 		d.Reply = rejection("5.7.1 mail from " + v.DMARC.Author.String() + " is not accepted from " + f.clientIP())
 	}
@@ -52,13 +52,13 @@ func (r *SPFRules) applies(v *Verdict, f Facts) bool {
 // decideSPF is the standalone SPF check.
 func decideSPF(v *Verdict, f Facts, r *SPFRules) Decision {
 	action, key := r.Actions.of(v.SPF.Status)
-	d := Decision{Action: action, Reason: ReasonSPF, Rule: "spf.actions." + key}
+	d := Decision{Action: action, Reason: ReasonSPF, Rule: RuleSPFActions + key}
 	switch action {
 	case Reject:
 		d.Reply = rejection(v.spfRejectText(f))
 	case Defer:
 		if f.DeferExpired {
-			return Decision{Action: Bypass, Reason: ReasonSPF, Rule: "defer_limit"}
+			return Decision{Action: Bypass, Reason: ReasonSPF, Rule: RuleDeferLimit}
 		}
 		d.Reply = deferral("4.7.24", "SPF for "+v.spfIdentity())
 	}
@@ -156,13 +156,13 @@ func decideDKIM(v *Verdict, f Facts, r *DKIMRules) Decision {
 	d := Decision{Action: Bypass, Reason: ReasonDKIM}
 	switch v.SummarizeDKIM() {
 	case DKIMFailed:
-		d.Action, d.Rule = r.Actions.Fail, "dkim.actions.fail"
+		d.Action, d.Rule = r.Actions.Fail, RuleDKIMActionFail
 	case DKIMTemporary:
-		d.Action, d.Rule = r.Actions.Temperror, "dkim.actions.temperror"
+		d.Action, d.Rule = r.Actions.Temperror, RuleDKIMActionTemp
 	case DKIMUnsigned, DKIMUnprocessed:
-		d.Action, d.Rule = r.Actions.None, "dkim.actions.none"
+		d.Action, d.Rule = r.Actions.None, RuleDKIMActionNone
 		if r.Enforces(v) {
-			d.Action, d.Rule = stricter(r.Actions.Fail, r.Actions.None), "dkim.enforced_peers"
+			d.Action, d.Rule = stricter(r.Actions.Fail, r.Actions.None), RuleDKIMEnforcedPeers
 		}
 	}
 	switch d.Action {
@@ -170,7 +170,7 @@ func decideDKIM(v *Verdict, f Facts, r *DKIMRules) Decision {
 		d.Reply = rejection("5.7.20 no DKIM signature of this message verifies: DKIM " + v.DKIMWord())
 	case Defer:
 		if f.DeferExpired {
-			return Decision{Action: Bypass, Reason: ReasonDKIM, Rule: "defer_limit"}
+			return Decision{Action: Bypass, Reason: ReasonDKIM, Rule: RuleDeferLimit}
 		}
 		d.Reply = deferral("4.7.1", "DKIM "+string(dkim.TempError)+": the signature's key")
 	}

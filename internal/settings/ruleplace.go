@@ -7,6 +7,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"dmarcd/internal/dns"
+	"dmarcd/internal/policy"
 )
 
 // keyPlaces says on which line of the policy file each key of `default` and of the
@@ -33,7 +34,7 @@ const (
 type stretch struct{ from, to uint32 }
 
 // rootKeys are the keys at the top that decide.
-var rootKeys = []string{"mode", "mixed_recipients", "defer_limit"}
+var rootKeys = []string{"mode", policy.RuleMixedRecipients, policy.RuleDeferLimit}
 
 func newKeyPlaces(file string) *keyPlaces {
 	p := &keyPlaces{file: file, known: map[string]uint8{}, entries: map[dns.Name]stretch{}}

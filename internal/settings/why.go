@@ -34,7 +34,7 @@ func (t *Trace) Findings(s Sender) []Finding {
 		out = append(out, t.ignored(s)...)
 	}
 	if t.Rules.DKIM.Enabled && !t.Rules.DKIM.EnforcedPeers.Empty() {
-		out = append(out, t.finding("dkim.enforced_peers",
+		out = append(out, t.finding(policy.RuleDKIMEnforcedPeers,
 			func(r *policy.Rules) bool { return r.DKIM.EnforcedPeers.Match(s.From) },
 			"DKIM must verify a signature", s.From.String()))
 	}
@@ -45,11 +45,11 @@ func (t *Trace) Findings(s Sender) []Finding {
 func (t *Trace) dmarcFindings(s Sender) []Finding {
 	r := &t.Rules.DMARC
 	if !r.Enabled {
-		return []Finding{{Key: "dmarc.enabled", Origin: t.Origin("dmarc.enabled"), Says: "DMARC is off: it does not run"}}
+		return []Finding{{Key: policy.RuleEnabled, Origin: t.Origin(policy.RuleEnabled), Says: "DMARC is off: it does not run"}}
 	}
 	var out []Finding
 	if !r.Exceptions.Empty() {
-		out = append(out, t.client("dmarc.exceptions", s, func(r *policy.Rules) bool { return r.DMARC.Exceptions.Match(s.IP) },
+		out = append(out, t.client(policy.RuleExceptions, s, func(r *policy.Rules) bool { return r.DMARC.Exceptions.Match(s.IP) },
 			"the client is an exception: DMARC does not run"))
 		if r.Exceptions.Match(s.IP) {
 			return out
@@ -61,7 +61,7 @@ func (t *Trace) dmarcFindings(s Sender) []Finding {
 			return out
 		}
 	}
-	const senders = "dmarc.senders"
+	const senders = policy.RuleSenders
 	switch {
 	case r.Senders.All && len(t.Entries(senders)) == 0:
 		out = append(out, Finding{Key: senders, Entry: "all", Origin: t.Origin(senders), Says: "DMARC is checked"})
@@ -79,7 +79,7 @@ func (t *Trace) dmarcFindings(s Sender) []Finding {
 
 // peer is the entry that makes the sender an enforced peer; the stricter decides.
 func (t *Trace) peer(s Sender) Finding {
-	const key = "dmarc.enforced_peers"
+	const key = policy.RuleEnforcedPeers
 	require, _ := t.Rules.DMARC.EnforcedPeers.Match(s.From)
 	says := "an enforced peer: SPF and DKIM must both pass, and one of them align"
 	if require == policy.RequireEither {
@@ -93,7 +93,7 @@ func (t *Trace) peer(s Sender) Finding {
 
 // sourceFindings are the entries of sender_ip_match for the From domain.
 func (t *Trace) sourceFindings(s Sender) []Finding {
-	const key = "sender_ip_match"
+	const key = policy.RuleSenderIPMatch
 	if len(t.Rules.SenderIPMatch) == 0 {
 		return nil
 	}
@@ -126,7 +126,7 @@ func (t *Trace) ignored(s Sender) []Finding {
 	if t.Rules.SPF.IgnoredDomains.Empty() && t.Rules.SPF.IgnoredNets.Empty() {
 		return nil
 	}
-	return []Finding{t.finding("spf.ignored_peers", func(r *policy.Rules) bool {
+	return []Finding{t.finding(policy.RuleIgnoredPeers, func(r *policy.Rules) bool {
 		return r.SPF.IgnoredDomains.Match(s.From) || r.SPF.IgnoredNets.Match(s.IP)
 	}, "the standalone SPF check leaves it alone", s.String())}
 }
@@ -134,7 +134,7 @@ func (t *Trace) ignored(s Sender) []Finding {
 // forwarder tells of a trusted forwarder that is known by its address. The others
 // are known by the message alone.
 func (t *Trace) forwarder(s Sender) []Finding {
-	const key = "dmarc.trusted_forwarders"
+	const key = policy.RuleTrustedForwarders
 	if len(t.Rules.DMARC.TrustedForwarders) == 0 {
 		return nil
 	}

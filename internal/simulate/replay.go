@@ -102,7 +102,7 @@ type settled struct {
 // settle takes the decisions together as the filter does.
 func (r *Replay) settle(rec *memory.Record) settled {
 	if len(r.rules) == 0 {
-		return settled{whole: policy.Decision{Action: policy.Bypass, Would: policy.Bypass, Reason: policy.ReasonNotOurs, Rule: "managed"}}
+		return settled{whole: policy.Decision{Action: policy.Bypass, Would: policy.Bypass, Reason: policy.ReasonNotOurs, Rule: policy.RuleManaged}}
 	}
 	if len(r.rules) > 1 && r.opts.New.MixedRecipients == settings.Separate {
 		return settled{whole: r.decisions[0], chosen: r.rules[0], split: true}
