@@ -6,6 +6,7 @@ import (
 
 	"dmarcd/internal/errkind"
 	"dmarcd/internal/memory"
+	"dmarcd/internal/report/analysis"
 	"dmarcd/internal/report/outgoing"
 	"dmarcd/internal/settings"
 )
@@ -17,6 +18,8 @@ type Service struct {
 	Settings func() *settings.Settings // those in force
 	Memory   Memory
 	Reports  outgoing.Service
+	Received analysis.Store    // reports about our domains
+	DNS      analysis.Resolver // past every cache of ours
 	Now      func() time.Time
 }
 
@@ -32,6 +35,9 @@ type Memory interface {
 	// Count says how many records Records would give, as nearly as is known quickly.
 	Count(ctx context.Context, since, until time.Time) (int64, error)
 }
+
+// today is the UTC day of now.
+func today(s *Service) memory.Day { return memory.DayOf(s.Now()) }
 
 // MaxFound bounds the records that Find gives.
 const MaxFound = 1000

@@ -14,5 +14,8 @@ func Table() []Operation {
 		ReportsUnsuppress(),
 		ReportsSuppressions(),
 		ReportsState(),
+		RecordLookup(),
+		RecordVerify(),
+		RecordGenerate(),
 	}
 }

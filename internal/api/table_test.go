@@ -12,6 +12,7 @@ import (
 
 	"dmarcd/internal/api"
 	"dmarcd/internal/dns"
+	"dmarcd/internal/dns/dnstest"
 	"dmarcd/internal/errkind"
 	"dmarcd/internal/memory"
 	"dmarcd/internal/policy"
@@ -144,10 +145,13 @@ func ask(t *testing.T, s *api.Service, v api.Viewer, i api.Info) (string, error)
 // twoTenants is a service that has something to tell of both.
 func twoTenants() *api.Service {
 	config := settings.Default("mx.example.org")
+	config.Analysis.Domains = []dns.Name{dns.MustParse(mine), dns.MustParse(foreign)}
 	return &api.Service{
 		Settings: func() *settings.Settings { return config },
 		Memory:   tenantMemory{},
 		Reports:  tenantReports{},
+		Received: tenantReceived(),
+		DNS:      ttlZone{dnstest.MustZone("")},
 		Now:      func() time.Time { return noon },
 	}
 }

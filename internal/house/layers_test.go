@@ -66,11 +66,12 @@ var alongside = map[string]string{"auth/arc": "auth/dkim"}
 
 // helpers are imported by tests only.
 var helpers = map[string]bool{
-	"auth/arc/arctest":  true,
-	"auth/spf/spftest":  true,
-	"dns/dnstest":       true,
-	"memory/memorytest": true,
-	"milter/miltertest": true,
+	"auth/arc/arctest":             true,
+	"auth/spf/spftest":             true,
+	"dns/dnstest":                  true,
+	"memory/memorytest":            true,
+	"report/analysis/analysistest": true,
+	"milter/miltertest":            true,
 }
 
 // TestLayers reads the sources itself: a test that asks the go command is

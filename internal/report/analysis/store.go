@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"dmarcd/internal/dns"
+	"dmarcd/internal/errkind"
 	"dmarcd/internal/memory"
 )
 
@@ -220,3 +221,6 @@ type Raw struct {
 	Trust    Trust
 	Received time.Time
 }
+
+// ErrNotFound: there is no report or item of that number.
+var ErrNotFound = errkind.New(errkind.NotFound, "there is no such report")

@@ -342,3 +342,38 @@ func DNSTrouble(err error) string {
 	}
 	return text
 }
+
+// Authorization is whether the host of an address in a record asks for its reports.
+type Authorization struct {
+	Address string
+	Name    dns.Name // where it does so
+	destination.Result
+}
+
+// Authorizations are those that a record of a domain needs: for each address in rua and
+// ruf whose host is of another organization, each host once.
+func Authorizations(ctx context.Context, r dmarc.Resolver, psl bool, domain dns.Name, text string) []Authorization {
+	record, err := dmarc.ParseRecord(text)
+	if err != nil {
+		return nil
+	}
+	checker := destination.Checker{Resolver: r, PSL: psl}
+	var out []Authorization
+	for tag, uris := range map[destination.Tag][]dmarc.URI{destination.RUA: record.RUA, destination.RUF: record.RUF} {
+		for _, address := range destination.Addresses(uris) {
+			host, err := destination.Host(address)
+			if err != nil || slices.ContainsFunc(out, func(a Authorization) bool { return strings.HasSuffix(a.Address, "@"+host.String()) }) {
+				continue
+			}
+			name, err := destination.AuthorizationName(domain, host)
+			if err != nil {
+				continue
+			}
+			if found := checker.Check(ctx, tag, domain, host); found.External || found.Err != nil {
+				out = append(out, Authorization{Address: address, Name: name, Result: found})
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b Authorization) int { return strings.Compare(a.Address, b.Address) })
+	return out
+}
