@@ -2,18 +2,23 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"dmarcd/internal/admin"
+	"dmarcd/internal/api"
 	"dmarcd/internal/auth/dmarc"
 	"dmarcd/internal/daemon"
-	"dmarcd/internal/dns"
 	"dmarcd/internal/settings"
 )
 
 func recordCommand(s streams) *cobra.Command {
-	return group("record", "Look DMARC records up", recordLookupCommand(s))
+	return group("record", "The DMARC records of domains: look up, generate, verify",
+		recordLookupCommand(s), recordGenerateCommand(s), recordVerifyCommand(s))
 }
 
 func recordLookupCommand(s streams) *cobra.Command {
@@ -23,7 +28,7 @@ func recordLookupCommand(s streams) *cobra.Command {
 		Short: "Show which DMARC record governs mail From a domain, and why",
 		Long: `Walk the DNS tree from a domain (RFC 9989 section 4.10) and print every name asked,
 the record that governs mail From it, the policy that follows, and the organizational
-domain.
+domain. Nothing is taken from a cache of dmarcd.
 
 Exit code 0: a record applies; 1: none does; 3: DNS trouble.`,
 		Example: `  dmarcd record lookup example.com
@@ -33,56 +38,95 @@ Exit code 0: a record applies; 1: none does; 3: DNS trouble.`,
 	path := configFlag(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "one JSON object")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		config, err := loadSettings(*path, s.err)
-		if err != nil {
-			return err
-		}
-		return recordLookup(c.Context(), config, args[0], asJSON, s)
+		return withRecords(c.Context(), *path, false, s, func(a api.Asker) error {
+			return recordLookup(c.Context(), a, args[0], asJSON, s)
+		})
 	}
 	return c
 }
 
-func recordLookup(ctx context.Context, config *settings.Settings, domain string, asJSON bool, s streams) error {
-	name, err := dns.Parse(domain)
+func recordLookup(ctx context.Context, a api.Asker, domain string, asJSON bool, s streams) error {
+	found, err := api.RecordLookup().Ask(ctx, a, api.Lookup{Domain: domain})
 	if err != nil {
-		return usageError(err)
-	}
-	client, err := daemon.NewResolver(config)
-	if err != nil {
-		return usageError(err)
-	}
-	defer client.Close()
-	ctx, cancel := context.WithTimeout(ctx, config.Resolver.Budget)
-	defer cancel()
-	discoverer := dmarc.Discoverer{Resolver: client, PSL: config.Discovery == settings.DiscoveryPSL}
-	discovery := discoverer.Begin(ctx, name)
-	defer discovery.Close()
-	discovery.Wait() // a lookup shows the whole walk, needed for a result or not
-	result := discovery.Evaluate(nil)
-
-	report := newDMARCReport(&result)
-	report.Result = lookupWord(&result)
-	report.From = []string{name.String()}
-	if err := writeReport(s, report, asJSON); err != nil {
 		return err
 	}
+	if asJSON {
+		err = writeJSONLine(s, found)
+	} else {
+		printFound(s, &found)
+	}
 	switch {
-	case result.Record != nil:
+	case err != nil:
+		return err
+	case found.Record != "":
 		return nil
-	case result.Status == dmarc.TempError:
-		return troubleError(fmt.Errorf("%s: DNS trouble, nothing can be said now", name))
+	case found.Result == string(dmarc.TempError):
+		return troubleError(fmt.Errorf("%s: DNS trouble, nothing can be said now", found.Domain))
 	}
 	return answerNo()
 }
 
-// lookupWord says what was found: the result of an evaluation without
-// identifiers would read as a failure.
-func lookupWord(r *dmarc.Result) string {
-	switch {
-	case r.Record != nil:
-		return "found"
-	case r.Status == dmarc.TempError:
-		return string(dmarc.TempError)
+func printFound(s streams, f *api.FoundRecord) {
+	row := func(name, word, text string) { s.line("%-9s %-11s %s", name, word, text) }
+	row("DMARC", f.Result, "From "+f.Domain)
+	if f.Record != "" {
+		text := fmt.Sprintf("%q at %s: %s=%s", f.Record, f.PolicyDomain, f.Tag, f.Requested)
+		if f.Policy != f.Requested {
+			text += ", lowered to " + f.Policy + " by t=y"
+		}
+		row("", "record", text)
 	}
-	return "none"
+	for _, warning := range f.Warnings {
+		row("", "warning", warning)
+	}
+	for _, step := range f.Walk {
+		text := "no record"
+		switch {
+		case step.Error != "":
+			text = step.Error
+		case step.Record != "":
+			text = fmt.Sprintf("%q", step.Record)
+		}
+		row("", "walk", step.Name+": "+text)
+	}
+	if f.OrgDomain != "" {
+		row("", "org domain", f.OrgDomain)
+	}
+	if f.Error != "" {
+		row("", "error", f.Error)
+	}
+}
+
+// withRecords calls work with whom to ask about records: the running daemon or, where
+// none runs, this process. With stored it also has what is stored of domains, as far
+// as that can be had: a record can be verified without.
+func withRecords(ctx context.Context, path string, stored bool, s streams, work func(api.Asker) error) error {
+	config, err := lookAtSettings(path, s.err)
+	if err != nil {
+		return err
+	}
+	client, err := admin.Dial(ctx, admin.SocketPath(config.StateDir), version)
+	switch {
+	case err == nil:
+		err = work(client)
+		return errors.Join(err, client.Close())
+	case !errors.Is(err, admin.ErrNoDaemon):
+		return err
+	}
+	lookups, err := daemon.NewLookups(config)
+	if err != nil {
+		return err
+	}
+	defer lookups.Close()
+	if _, err := os.Stat(config.StateDir); stored && err == nil {
+		offline, err := daemon.OpenOffline(ctx, config)
+		if err == nil {
+			offline.Service.DNS = lookups
+			return errors.Join(work(offline), offline.Close())
+		}
+		fmt.Fprintf(s.err, "What is stored of domains is left out: %v\n", err)
+	}
+	return work(api.Local{Viewer: api.Operator(), Service: &api.Service{
+		Settings: func() *settings.Settings { return config }, DNS: lookups, Now: time.Now,
+	}})
 }

@@ -33,6 +33,7 @@ func (d *Daemon) service() *api.Service {
 		Settings: d.settings.Load,
 		Memory:   &api.JoinedMemory{Store: d.recorder.store, Journal: d.recorder.journal},
 		Reports:  d.reporting.pipeline.Service(),
+		DNS:      d.lookups,
 		Now:      time.Now,
 	}
 }

@@ -53,6 +53,7 @@ type Daemon struct {
 
 	metrics   *metrics.Metrics
 	resolver  *resolver.Client
+	lookups   *resolver.Client // of NewLookups
 	recorder  *recorder
 	reporting *reporting
 	commands  *commands
@@ -98,6 +99,9 @@ func New(o Options) (_ *Daemon, err error) {
 func (d *Daemon) open(config *settings.Settings, registry *prometheus.Registry) (err error) {
 	if d.resolver, err = d.newResolver(config.Resolver); err != nil {
 		return startError(err)
+	}
+	if d.lookups, err = NewLookups(config); err != nil {
+		return err
 	}
 	if err := d.openMail(config.Listen); err != nil {
 		return startError(err)
@@ -169,6 +173,9 @@ func (d *Daemon) discard() {
 	}
 	if d.resolver != nil {
 		d.resolver.Close()
+	}
+	if d.lookups != nil {
+		d.lookups.Close()
 	}
 	if d.notifier != nil {
 		d.closeNotifier(ctx)
@@ -275,6 +282,7 @@ func (d *Daemon) stop() {
 	d.working.Wait()
 	d.recorder.close()
 	d.resolver.Close()
+	d.lookups.Close()
 	d.log.Info("stopped")
 }
 

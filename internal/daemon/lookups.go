@@ -1,0 +1,17 @@
+package daemon
+
+import (
+	"dmarcd/internal/errkind"
+	"dmarcd/internal/resolver"
+	"dmarcd/internal/settings"
+)
+
+// NewLookups makes a resolver without a cache, apart from the one that mail is judged
+// with: for records that are verified, which must be seen as they are now, and for
+// names of sources, which must not crowd the look-ups of mail out.
+func NewLookups(config *settings.Settings) (*resolver.Client, error) {
+	c := resolverConfig(config.Resolver)
+	c.CacheEntries = 0
+	client, err := resolver.New(c)
+	return client, errkind.Wrap(errkind.WrongUse, err)
+}
