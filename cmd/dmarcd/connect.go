@@ -54,6 +54,18 @@ func explainFaults(w io.Writer, err error) error {
 	return usageError(fmt.Errorf("%d faults in the configuration; nothing was started or changed", len(faults)))
 }
 
+// target is whom a command asks.
+type target struct{ config, socket string }
+
+// targetFlags adds -c and --socket to a command.
+func targetFlags(c *cobra.Command) *target {
+	t := &target{}
+	f := c.Flags()
+	f.StringVarP(&t.config, "config", "c", "", "dmarcd.yaml of the daemon (default "+daemon.DefaultFile()+", or the built-in settings where there is none)")
+	f.StringVar(&t.socket, "socket", "", "ask the daemon that listens on this admin socket (default admin.sock in its state_dir)")
+	return t
+}
+
 // connection is how a command asks: through the running daemon or, where none runs, in
 // this process.
 type connection struct {
@@ -65,15 +77,27 @@ type connection struct {
 // Close lets it go.
 func (c *connection) Close() error { return c.close() }
 
-// connect finds out whom to ask for a command that runs once. The caller closes the
+// connect finds out whom to ask for a command that runs once: the running daemon, whatever
+// its files on disk hold by now; without one the store is opened. The caller closes the
 // connection.
-func connect(ctx context.Context, config *settings.Settings) (*connection, error) {
-	client, err := admin.Dial(ctx, admin.SocketPath(config.StateDir), version)
+func connect(ctx context.Context, t *target, s streams) (*connection, error) {
+	source := daemon.FindSource(t.config)
+	config, _, faults := source.Read()
+	socket := t.socket
+	if socket == "" {
+		socket = source.Socket()
+	}
+	client, err := admin.Dial(ctx, socket, version)
 	switch {
 	case err == nil:
+		if faults != nil {
+			fmt.Fprintf(s.err, "The files on disk have faults, which \"dmarcd config check\" lists; this is what is in force.\n")
+		}
 		return &connection{Asker: client, close: client.Close}, nil
-	case !errors.Is(err, admin.ErrNoDaemon):
+	case !errors.Is(err, admin.ErrNoDaemon) || t.socket != "":
 		return nil, err
+	case faults != nil:
+		return nil, explainFaults(s.err, faults)
 	}
 	offline, err := daemon.OpenOffline(ctx, config)
 	if err != nil {

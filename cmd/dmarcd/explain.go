@@ -13,7 +13,7 @@ import (
 
 // explainOptions are the flags of `dmarcd explain`.
 type explainOptions struct {
-	config      string
+	target      *target
 	all, asJSON bool
 }
 
@@ -41,23 +41,18 @@ Exit code 0: found; 1: no such message is remembered; 3: the store cannot be rea
   dmarcd explain --json 4XyZ1w5Qk2z1`,
 		Args: cobra.ExactArgs(1),
 	}
-	path := configFlag(c)
+	o.target = targetFlags(c)
 	f := c.Flags()
 	f.BoolVar(&o.all, "all", false, "tell every message that has the id, newest first")
 	f.BoolVar(&o.asJSON, "json", false, "one JSON object for each message that is told")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		o.config = *path
 		return explainMessage(c.Context(), o, args[0], s)
 	}
 	return c
 }
 
 func explainMessage(ctx context.Context, o *explainOptions, id string, s streams) error {
-	config, err := lookAtSettings(o.config, s.err)
-	if err != nil {
-		return err
-	}
-	c, err := connect(ctx, config)
+	c, err := connect(ctx, o.target, s)
 	if err != nil {
 		return err
 	}

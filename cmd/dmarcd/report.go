@@ -48,12 +48,8 @@ type reportConnection struct {
 
 // connectReports finds the running daemon or opens the store in its place. The caller
 // closes it.
-func connectReports(ctx context.Context, path string, s streams) (*reportConnection, error) {
-	config, err := lookAtSettings(path, s.err)
-	if err != nil {
-		return nil, err
-	}
-	m, err := connect(ctx, config)
+func connectReports(ctx context.Context, t *target, s streams) (*reportConnection, error) {
+	m, err := connect(ctx, t, s)
 	if err != nil {
 		return nil, err
 	}
@@ -84,8 +80,8 @@ func (d *reportConnection) deliver(ctx context.Context, s streams) error {
 }
 
 // withReports opens a connection, calls work with it, and closes it.
-func withReports(ctx context.Context, path string, s streams, work func(*reportConnection) error) error {
-	c, err := connectReports(ctx, path, s)
+func withReports(ctx context.Context, t *target, s streams, work func(*reportConnection) error) error {
+	c, err := connectReports(ctx, t, s)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ import (
 
 // reportListOptions are the flags of `dmarcd report list`.
 type reportListOptions struct {
-	config string
+	target *target
 	filter filterFlags
 	limit  int
 	asJSON bool
@@ -36,12 +36,11 @@ Exit code 0: there are some; 1: there are none; 3: the store cannot be read.`,
   dmarcd report list --domain example.com --since 2026-11-01`,
 		Args: cobra.NoArgs,
 	}
-	path := configFlag(c)
+	o.target = targetFlags(c)
 	o.filter.add(c)
 	c.Flags().IntVar(&o.limit, "limit", 100, "how many reports at most; 0 for all")
 	c.Flags().BoolVar(&o.asJSON, "json", false, "one JSON object a line for each report")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		o.config = *path
 		return reportList(c.Context(), o, s)
 	}
 	return c
@@ -55,7 +54,7 @@ func reportList(ctx context.Context, o *reportListOptions, s streams) error {
 	if o.limit < 0 {
 		return usageError(fmt.Errorf("--limit %d is less than nothing", o.limit))
 	}
-	return withReports(ctx, o.config, s, func(d *reportConnection) error {
+	return withReports(ctx, o.target, s, func(d *reportConnection) error {
 		shown, more, err := eachReport(ctx, d, filter, o.limit, func(r *outgoing.Report) error {
 			if o.asJSON {
 				return writeJSONLine(s, r)
@@ -122,8 +121,9 @@ func printState(ctx context.Context, d api.Asker, s streams) error {
 
 // reportShowOptions are the flags of `dmarcd report show`.
 type reportShowOptions struct {
-	config, day, output string
-	content, asJSON     bool
+	target          *target
+	day, output     string
+	content, asJSON bool
 }
 
 func reportShowCommand(s streams) *cobra.Command {
@@ -143,14 +143,13 @@ Exit code 0: found; 1: there is no such report; 3: the store cannot be read.`,
   dmarcd report show 17 -o report.xml.gz`,
 		Args: cobra.ExactArgs(1),
 	}
-	path := configFlag(c)
+	o.target = targetFlags(c)
 	f := c.Flags()
 	f.StringVar(&o.day, "day", "yesterday", "with a domain: the day of the report")
 	f.BoolVar(&o.content, "xml", false, "print the report itself instead of what is known of it")
 	f.StringVarP(&o.output, "output", "o", "", "write the compressed file there; - for standard output")
 	f.BoolVar(&o.asJSON, "json", false, "one JSON object")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		o.config = *path
 		return reportShow(c.Context(), o, args[0], s)
 	}
 	return c
@@ -165,7 +164,7 @@ func reportShow(ctx context.Context, o *reportShowOptions, name string, s stream
 		return usageError(fmt.Errorf("--json and --xml or -o do not go together"))
 	}
 	request.Content = o.content || o.output != ""
-	return withReports(ctx, o.config, s, func(d *reportConnection) error {
+	return withReports(ctx, o.target, s, func(d *reportConnection) error {
 		shown, err := api.ReportsShow().Ask(ctx, d, request)
 		switch {
 		case err != nil:

@@ -16,7 +16,7 @@ import (
 
 // reportSendOptions are the flags of `dmarcd report send`.
 type reportSendOptions struct {
-	config string
+	target *target
 	wait   time.Duration
 	asJSON bool
 }
@@ -40,11 +40,10 @@ not get it; 2: the day is not over; 3: trouble.`,
   dmarcd report send example.com 2026-11-24`,
 		Args: cobra.RangeArgs(1, 2),
 	}
-	path := configFlag(c)
+	o.target = targetFlags(c)
 	c.Flags().DurationVar(&o.wait, "wait", 30*time.Second, "how long to wait for the mail server's answer; 0 not at all")
 	c.Flags().BoolVar(&o.asJSON, "json", false, "one JSON object")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		o.config = *path
 		return reportSend(c.Context(), o, args, s)
 	}
 	return c
@@ -59,7 +58,7 @@ func reportSend(ctx context.Context, o *reportSendOptions, args []string, s stre
 		}
 		request.Day = &day
 	}
-	return withReports(ctx, o.config, s, func(d *reportConnection) error {
+	return withReports(ctx, o.target, s, func(d *reportConnection) error {
 		sending, err := api.ReportsSend().Ask(ctx, d, request)
 		if err != nil {
 			return err
@@ -90,7 +89,7 @@ func reportSend(ctx context.Context, o *reportSendOptions, args []string, s stre
 // awaitReport waits until nothing of a report waits for its first attempt any more.
 func awaitReport(ctx context.Context, d api.Asker, id int64, wait time.Duration, s streams) (*outgoing.Report, error) {
 	const look = 300 * time.Millisecond
-	line := newProgress(s.below().err, "")
+	line := newProgress(s.below().err, "", time.Now())
 	end := time.Now().Add(wait)
 	for {
 		shown, err := api.ReportsShow().Ask(ctx, d, outgoing.ShowRequest{ID: id})
@@ -133,7 +132,7 @@ func wellDelivered(r *outgoing.Report) bool {
 
 // reportRetryOptions are the flags of `dmarcd report retry`.
 type reportRetryOptions struct {
-	config   string
+	target   *target
 	filter   filterFlags
 	delivery int64
 	failed   bool
@@ -157,13 +156,12 @@ Exit code 0: some are tried again; 1: there are none; 3: trouble.`,
   dmarcd report retry --state suppressed --to dmarc@example.com`,
 		Args: cobra.MaximumNArgs(1),
 	}
-	path := configFlag(c)
+	o.target = targetFlags(c)
 	o.filter.add(c)
 	c.Flags().Int64Var(&o.delivery, "delivery", 0, "the delivery of that number alone")
 	c.Flags().BoolVar(&o.failed, "failed", false, "all that failed or expired")
 	c.Flags().BoolVar(&o.asJSON, "json", false, "one JSON object")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		o.config = *path
 		return reportRetry(c.Context(), o, args, s)
 	}
 	return c
@@ -200,7 +198,7 @@ func reportRetry(ctx context.Context, o *reportRetryOptions, args []string, s st
 	if err != nil {
 		return usageError(err)
 	}
-	return withReports(ctx, o.config, s, func(d *reportConnection) error {
+	return withReports(ctx, o.target, s, func(d *reportConnection) error {
 		retried, err := api.ReportsRetry().Ask(ctx, d, request)
 		if err != nil {
 			return err
@@ -224,7 +222,8 @@ func reportRetry(ctx context.Context, o *reportRetryOptions, args []string, s st
 
 // reportSuppressOptions are the flags of `dmarcd report suppress`.
 type reportSuppressOptions struct {
-	config, span, reason      string
+	target                    *target
+	span, reason              string
 	remove, list, all, asJSON bool
 }
 
@@ -249,7 +248,7 @@ Exit code 0: done; 1: with --remove, it was not suppressed; with --list, none is
   dmarcd report suppress --remove example.com`,
 		Args: cobra.MaximumNArgs(1),
 	}
-	path := configFlag(c)
+	o.target = targetFlags(c)
 	f := c.Flags()
 	f.StringVar(&o.span, "for", "", "for how long, such as 30d; without it for ever")
 	f.StringVar(&o.reason, "reason", "", "why, for those who look at the list")
@@ -258,7 +257,6 @@ Exit code 0: done; 1: with --remove, it was not suppressed; with --list, none is
 	f.BoolVar(&o.all, "all", false, "with the list: also those that have ended")
 	f.BoolVar(&o.asJSON, "json", false, "one JSON object, of the list one a line")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		o.config = *path
 		return reportSuppress(c.Context(), o, args, s)
 	}
 	return c
@@ -279,7 +277,7 @@ func reportSuppress(ctx context.Context, o *reportSuppressOptions, args []string
 		}
 		until = time.Now().Add(span)
 	}
-	return withReports(ctx, o.config, s, func(d *reportConnection) error {
+	return withReports(ctx, o.target, s, func(d *reportConnection) error {
 		if o.remove {
 			return unsuppress(ctx, d, o, args[0], s)
 		}
@@ -314,7 +312,7 @@ func unsuppress(ctx context.Context, d *reportConnection, o *reportSuppressOptio
 }
 
 func suppressionList(ctx context.Context, o *reportSuppressOptions, s streams) error {
-	return withReports(ctx, o.config, s, func(d *reportConnection) error {
+	return withReports(ctx, o.target, s, func(d *reportConnection) error {
 		shown := 0
 		err := eachSuppression(ctx, d, o.all, func(x *outgoing.Suppression) error {
 			shown++

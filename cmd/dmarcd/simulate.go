@@ -10,15 +10,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/api"
-	"dmarcd/internal/dns"
-	"dmarcd/internal/memory"
 	"dmarcd/internal/settings"
 	"dmarcd/internal/simulate"
 )
 
 // simulateOptions are the flags of `dmarcd policy simulate`.
 type simulateOptions struct {
-	config       string
+	target       *target
 	since, until string
 	domain       string
 	examples     int
@@ -50,7 +48,7 @@ cannot be read.`,
   dmarcd policy simulate ./new-policy.yaml --since 2026-11-01 --until 2026-11-08 --json | jq .changed`,
 		Args: cobra.ExactArgs(1),
 	}
-	path := configFlag(c)
+	o.target = targetFlags(c)
 	f := c.Flags()
 	f.StringVar(&o.since, "since", "7d", "replay messages from this time on: a duration back from now, or a date")
 	f.StringVar(&o.until, "until", "", "replay messages before this time (default now)")
@@ -58,57 +56,64 @@ cannot be read.`,
 	f.IntVar(&o.examples, "examples", 3, fmt.Sprintf("messages to show of each change, at most %d", simulate.MaxExamples))
 	f.BoolVar(&o.asJSON, "json", false, "one JSON object")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		o.config = *path
 		return policySimulate(c.Context(), o, args[0], s)
 	}
 	return c
 }
 
 func policySimulate(ctx context.Context, o *simulateOptions, file string, s streams) error {
-	span, err := newSpan(o.since, o.until, time.Now())
+	span, err := api.ParseSpan(o.since, o.until, time.Now())
 	if err != nil {
-		return usageError(err)
-	}
-	if o.examples < 0 || o.examples > simulate.MaxExamples {
-		return usageError(fmt.Errorf("--examples is from 0 to %d", simulate.MaxExamples))
-	}
-	var domain dns.Name
-	if o.domain != "" {
-		if domain, err = dns.Parse(o.domain); err != nil {
-			return usageError(fmt.Errorf("--domain: %w", err))
-		}
+		return usageError(fmt.Errorf("--%w", err))
 	}
 	next, err := policyToSimulate(file, s)
 	if err != nil {
 		return err
 	}
-	config, err := lookAtSettings(o.config, s.err)
-	if err != nil {
-		return err
-	}
-	c, err := connect(ctx, config)
+	c, err := connect(ctx, o.target, s)
 	if err != nil {
 		return err
 	}
 	defer c.Close() //nolint:errcheck // opened for reading only
-	replay := simulate.New(simulate.Options{
-		New: next, Current: &config.Policy, PSL: config.Discovery == settings.DiscoveryPSL,
-		Domain: domain, Examples: o.examples, Name: filepath.Base(file),
-	})
-	if err := replayAll(ctx, replay, askedRecords{c}, span, s); err != nil {
+	request := api.SimulateRequest{
+		Files: api.PolicyFiles(next.Texts), Name: filepath.Base(file), Period: span.Period, Domain: o.domain, Examples: o.examples,
+	}
+	result, err := simulated(ctx, c, request, s)
+	switch {
+	case err != nil:
 		return err
+	case o.asJSON:
+		return s.json().Encode(simulateReport{File: file, Since: span.Since, Until: span.Until, Domain: o.domain, Result: result})
 	}
-	report := simulateReport{File: file, Since: span.since, Until: span.until, Domain: o.domain, Result: replay.Result()}
-	report.noteRetention(span, config.Retention.Messages)
-	if o.asJSON {
-		err = s.json().Encode(report)
-	} else {
-		err = report.Print(s.out, span.String(), filepath.Base(file))
+	return result.Print(s.out, span.String(), filepath.Base(file))
+}
+
+// simulated asks for a replay, and shows how far it is on a terminal.
+func simulated(ctx context.Context, c *connection, in api.SimulateRequest, s streams) (result *simulate.Result, err error) {
+	bar := newProgress(s.below().err, "messages replayed", time.Now())
+	err = api.PolicySimulate().Each(ctx, c, in, func(step *api.SimulateStep) error {
+		result = step.Result
+		if bar != nil {
+			bar.show(step.Read, step.Total, time.Now())
+		}
+		return nil
+	})
+	if bar != nil {
+		bar.clear()
 	}
-	if err != nil {
-		return troubleError(err)
+	if err == nil && result == nil {
+		err = errors.New("the replay ended without a result")
 	}
-	return nil
+	return result, err
+}
+
+// simulateReport is what `dmarcd policy simulate` tells.
+type simulateReport struct {
+	File   string    `json:"file"`
+	Since  time.Time `json:"since"`
+	Until  time.Time `json:"until"`
+	Domain string    `json:"domain,omitempty"`
+	*simulate.Result
 }
 
 // policyToSimulate reads a policy as `config check` does.
@@ -128,44 +133,4 @@ func policyToSimulate(file string, s streams) (*settings.Policy, error) {
 		fmt.Fprintf(s.err, "%s\n", f)
 	}
 	return nil, &exitError{exitUsage}
-}
-
-// askedRecords is what is remembered, as a replay needs it.
-type askedRecords struct{ ask api.Asker }
-
-// Records is simulate.Source's.
-func (r askedRecords) Records(ctx context.Context, since, until time.Time, yield func(*memory.Record) error) error {
-	return api.MessagesRecords().Each(ctx, r.ask, api.Period{Since: since, Until: until}, func(r *api.Record) error { return yield(r.Record) })
-}
-
-// replayAll replays a span of time, and shows how far it is on a terminal.
-func replayAll(ctx context.Context, r *simulate.Replay, source askedRecords, span span, s streams) error {
-	bar := newProgress(s.below().err, "messages replayed")
-	var tell func(int64)
-	if bar != nil {
-		total, err := api.MessagesCount().Ask(ctx, source.ask, api.Period{Since: span.since, Until: span.until})
-		if err != nil {
-			return err
-		}
-		bar.begin(total.Count, time.Now())
-		defer bar.clear()
-		tell = func(done int64) { bar.show(done, time.Now()) }
-	}
-	return r.Run(ctx, source, span.since, span.until, tell)
-}
-
-// simulateReport is what `dmarcd policy simulate` tells.
-type simulateReport struct {
-	File   string    `json:"file"`
-	Since  time.Time `json:"since"`
-	Until  time.Time `json:"until"`
-	Domain string    `json:"domain,omitempty"`
-	*simulate.Result
-}
-
-// noteRetention says that older messages than were asked for are not kept.
-func (r *simulateReport) noteRetention(s span, kept time.Duration) {
-	if kept > 0 && s.since.Before(s.now.Add(-kept)) {
-		r.Notes = append(r.Notes, fmt.Sprintf("messages are remembered for %s (retention.messages), and older ones were asked for", spelled(kept, kept.String())))
-	}
 }

@@ -12,41 +12,39 @@ import (
 type progress struct {
 	w     io.Writer
 	what  string // what is counted, such as "messages replayed"
-	total int64  // about; 0 where it is not known
 	began time.Time
 	last  time.Time
 }
 
 // newProgress gives nil where w is no terminal.
-func newProgress(w io.Writer, what string) *progress {
+func newProgress(w io.Writer, what string, now time.Time) *progress {
 	if !isTerminal(w) {
 		return nil
 	}
-	return &progress{w: w, what: what}
+	return &progress{w: w, what: what, began: now, last: now}
 }
 
-func (p *progress) begin(total int64, now time.Time) { p.total, p.began, p.last = total, now, now }
-
-// show writes the line, but not more often than one can read it.
-func (p *progress) show(done int64, now time.Time) {
+// show writes the line, but not more often than one can read it. Total is about; 0 where
+// it is not known.
+func (p *progress) show(done, total int64, now time.Time) {
 	const often = 250 * time.Millisecond
 	if now.Sub(p.last) < often {
 		return
 	}
 	p.last = now
-	fmt.Fprintf(p.w, "\r\x1b[K%s", p.line(done, now))
+	fmt.Fprintf(p.w, "\r\x1b[K%s", p.line(done, total, now))
 }
 
 // line says how much was done, how fast, and how long the rest takes.
-func (p *progress) line(done int64, now time.Time) string {
+func (p *progress) line(done, total int64, now time.Time) string {
 	rate := float64(done) / max(now.Sub(p.began).Seconds(), 0.001)
 	shown := text.Number(done) + " " + p.what
-	if p.total > 0 {
+	if total > 0 {
 		const all = 100
-		shown = fmt.Sprintf("%3d%%  %s of %s %s", min(done*all/p.total, all), text.Number(done), text.Number(p.total), p.what)
+		shown = fmt.Sprintf("%3d%%  %s of %s %s", min(done*all/total, all), text.Number(done), text.Number(total), p.what)
 	}
 	shown += fmt.Sprintf(", %s a second", text.Number(int64(rate)))
-	if left := p.total - done; left > 0 && rate > 0 {
+	if left := total - done; left > 0 && rate > 0 {
 		shown += fmt.Sprintf(", %s left", time.Duration(float64(left)/rate*float64(time.Second)).Round(time.Second))
 	}
 	return shown

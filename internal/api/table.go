@@ -6,6 +6,7 @@ func Table() []Operation {
 		MessagesExplain(),
 		MessagesRecords(),
 		MessagesCount(),
+		PolicySimulate(),
 		ReportsList(),
 		ReportsShow(),
 		ReportsSend(),

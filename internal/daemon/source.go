@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"dmarcd/internal/admin"
 	"dmarcd/internal/settings"
 )
 
@@ -51,6 +52,23 @@ func (s Source) Read() (*settings.Settings, settings.Faults, error) {
 		return s.Load()
 	}
 	return settings.Read(s.Path, HostName())
+}
+
+// RuntimeFolder is where a daemon has a second admin socket, for commands that cannot
+// read its configuration.
+const RuntimeFolder = "/run/dmarcd"
+
+// Socket is the admin socket of the daemon that runs by this source: in its state
+// directory or, where dmarcd.yaml cannot be read, in RuntimeFolder.
+func (s Source) Socket() string {
+	if s.Path == "" {
+		return admin.SocketPath(userStateDir())
+	}
+	config, err := settings.ReadDaemon(s.Path, HostName())
+	if err != nil {
+		return admin.SocketPath(RuntimeFolder)
+	}
+	return admin.SocketPath(config.StateDir)
 }
 
 // HostName is the default of authserv_id.

@@ -28,6 +28,13 @@ func Read(path, hostname string) (s *Settings, warnings []Fault, err error) {
 	return load(path, hostname, ReadPolicy)
 }
 
+// ReadDaemon reads dmarcd.yaml alone: the settings have the built-in policy. The error is
+// Faults.
+func ReadDaemon(path, hostname string) (*Settings, error) {
+	s, _, err := load(path, hostname, func(string) (*Policy, []Fault, error) { return defaultPolicy(), nil, nil })
+	return s, err
+}
+
 func load(path, hostname string, readPolicy func(path string) (*Policy, []Fault, error)) (s *Settings, warnings []Fault, err error) {
 	path = whole(path)
 	s = Default(hostname)

@@ -43,6 +43,11 @@ func ReadTexts(texts []Text) (p *Policy, warnings []Fault, err error) {
 	return d.policy(data)
 }
 
+// LoadTexts is LoadPolicy for a policy whose files were read before.
+func LoadTexts(texts []Text) (p *Policy, warnings []Fault, err error) {
+	return judged(ReadTexts(texts))
+}
+
 // TraceTexts is TracePolicy for a policy whose files were read before.
 func TraceTexts(texts []Text, domain dns.Name) (*Trace, error) {
 	if len(texts) == 0 {

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"dmarcd/internal/settings"
 	"dmarcd/internal/text"
 )
 
@@ -168,9 +169,7 @@ func (c Cause) String() string {
 	if c.File == "" {
 		return s
 	}
-	at := c.At
-	at.File = filepath.Base(at.File)
-	return s + ", " + at.String()
+	return s + ", " + settings.Place{File: filepath.Base(c.File), Line: c.Line}.String()
 }
 
 func arrow(before, after Treatment) string { return before.String() + " → " + after.String() }

@@ -41,14 +41,13 @@ func (t Treatment) carriedOut() Treatment {
 type Cause struct {
 	Reason policy.Reason `json:"reason"`
 	// Rule is the key that decided, relative to the domain's entry; "" if none did.
-	Rule string         `json:"rule,omitempty"`
-	At   settings.Place `json:"-"` // zero for a built-in rule
-	File string         `json:"file,omitempty"`
-	Line int            `json:"line,omitempty"`
+	Rule string `json:"rule,omitempty"`
+	File string `json:"file,omitempty"` // none for a built-in rule
+	Line int    `json:"line,omitempty"`
 }
 
 // place fills in where the rule stands.
-func (c *Cause) place(at settings.Place) { c.At, c.File, c.Line = at, at.File, at.Line }
+func (c *Cause) place(at settings.Place) { c.File, c.Line = at.File, at.Line }
 
 // fate is a treatment with its cause.
 type fate struct {

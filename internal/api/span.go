@@ -1,4 +1,4 @@
-package main
+package api
 
 import (
 	"fmt"
@@ -7,34 +7,34 @@ import (
 	"dmarcd/internal/settings"
 )
 
-// span is the time that a command looks at: from since until before until.
-type span struct {
-	since, until time.Time // UTC
-	now          time.Time
-	back         string // how long since is before now, in words; "" where it was given otherwise
-	open         bool   // until is now
+// Span is a period as a person gave it.
+type Span struct {
+	Period
+	now  time.Time
+	back string // how long Since is before now, in words; "" where it was given otherwise
+	open bool   // Until is now
 }
 
-// newSpan reads --since and --until: durations back from now, dates, or times. An
-// empty until is now.
-func newSpan(since, until string, now time.Time) (span, error) {
+// ParseSpan reads the ends of a period, called since and until: durations back from
+// now, dates, or times of RFC 3339. An empty until is now.
+func ParseSpan(since, until string, now time.Time) (Span, error) {
 	// The store's times are in microseconds.
-	s := span{now: now.UTC().Truncate(time.Microsecond)}
+	s := Span{now: now.UTC().Truncate(time.Microsecond)}
 	var err error
 	var back time.Duration
-	if s.since, back, err = moment(since, s.now); err != nil {
-		return s, fmt.Errorf("--since: %w", err)
+	if s.Since, back, err = moment(since, s.now); err != nil {
+		return s, fmt.Errorf("since: %w", err)
 	}
 	if back > 0 {
 		s.back = spelled(back, since)
 	}
-	if s.until = s.now; until == "" {
+	if s.Until = s.now; until == "" {
 		s.open = true
-	} else if s.until, _, err = moment(until, s.now); err != nil {
-		return s, fmt.Errorf("--until: %w", err)
+	} else if s.Until, _, err = moment(until, s.now); err != nil {
+		return s, fmt.Errorf("until: %w", err)
 	}
-	if !s.since.Before(s.until) {
-		return s, fmt.Errorf("--since %s is not before --until %s", s.since.Format(time.RFC3339), s.until.Format(time.RFC3339))
+	if !s.Since.Before(s.Until) {
+		return s, fmt.Errorf("since %s is not before until %s", s.Since.Format(time.RFC3339), s.Until.Format(time.RFC3339))
 	}
 	return s, nil
 }
@@ -54,14 +54,14 @@ func moment(text string, now time.Time) (at time.Time, back time.Duration, err e
 }
 
 // String says which messages, such as "of the last 7 days".
-func (s span) String() string {
+func (s Span) String() string {
 	switch {
 	case s.open && s.back != "":
 		return "of the last " + s.back
 	case s.open:
-		return "since " + shortTime(s.since)
+		return "since " + shortTime(s.Since)
 	}
-	return "from " + shortTime(s.since) + " until " + shortTime(s.until)
+	return "from " + shortTime(s.Since) + " until " + shortTime(s.Until)
 }
 
 // shortTime is a time, as a date where it is the beginning of a day.
