@@ -138,6 +138,7 @@ func (d *Daemon) newMilter(config *settings.Settings) *milter.Server {
 		Settings: d.settings.Load,
 		Observer: observer{Metrics: d.metrics, notifier: d.notifier},
 		Recorder: d.recorder,
+		Host:     HostName(),
 		Taps:     []inbound.Tap{inbound.BounceTap{Take: d.reporting.bounced}},
 		Log:      d.log,
 		Now:      time.Now,

@@ -220,6 +220,9 @@ func (t *teller) signatures() string {
 			failed = append(failed, who+" ("+word(s.Status)+")")
 		}
 	}
+	if n := t.v.Unchecked; n > 0 {
+		failed = append(failed, fmt.Sprintf("%d more that were not checked", n))
+	}
 	switch {
 	case len(passed)+len(failed) == 0:
 		return "there was no signature"

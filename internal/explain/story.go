@@ -19,16 +19,18 @@ import (
 // their words are stable; texts, such as Headline and every "text" and "means",
 // are for people and may change.
 type Story struct {
-	Headline string    `json:"headline"` // what happened, and why, in one sentence
-	Action   string    `json:"action"`   // what was done: bypass, quarantine, reject, defer or discard
-	Would    string    `json:"would"`    // what would have been done in mode enforce
-	Reason   string    `json:"reason"`
-	Message  Message   `json:"message"`
-	SPF      SPF       `json:"spf"`
-	DKIM     []DKIM    `json:"dkim"` // one for each signature, in header order
-	DMARC    DMARC     `json:"dmarc"`
-	ARC      *ARC      `json:"arc,omitempty"` // where a recipient domain asked for it
-	Domains  []Domains `json:"decisions"`     // one for each distinct set of rules among the recipients
+	Headline string  `json:"headline"` // what happened, and why, in one sentence
+	Action   string  `json:"action"`   // what was done: bypass, quarantine, reject, defer or discard
+	Would    string  `json:"would"`    // what would have been done in mode enforce
+	Reason   string  `json:"reason"`
+	Message  Message `json:"message"`
+	SPF      SPF     `json:"spf"`
+	DKIM     []DKIM  `json:"dkim"` // one for each signature, in header order
+	// UncheckedSignatures counts those over limits.signatures, which DKIM leaves out.
+	UncheckedSignatures int       `json:"unchecked_signatures,omitempty"`
+	DMARC               DMARC     `json:"dmarc"`
+	ARC                 *ARC      `json:"arc,omitempty"` // where a recipient domain asked for it
+	Domains             []Domains `json:"decisions"`     // one for each distinct set of rules among the recipients
 	// Settled tells how the answer came about where the recipients' domains
 	// wanted different things; "" where they did not.
 	Settled  string   `json:"settled,omitempty"`
@@ -231,17 +233,19 @@ func New(r *memory.Record, o Options) *Story {
 		Message: t.message(),
 		SPF:     t.spf(),
 		DKIM:    t.dkim(),
-		DMARC:   t.dmarc(),
-		ARC:     t.arc(),
-		Domains: t.domains(),
-		Settled: t.settled(),
-		Added:   cleanAll(r.Added, maxField),
-		Removed: cleanAll(r.Removed, maxShort),
-		Forged:  r.Forged,
-		Reply:   reply(&r.Decision.Reply),
-		Hold:    clean(r.Hold, maxShort),
-		Tag:     clean(r.Tag, maxShort),
-		DNS:     t.dns(),
+
+		UncheckedSignatures: t.v.Unchecked,
+		DMARC:               t.dmarc(),
+		ARC:                 t.arc(),
+		Domains:             t.domains(),
+		Settled:             t.settled(),
+		Added:               cleanAll(r.Added, maxField),
+		Removed:             cleanAll(r.Removed, maxShort),
+		Forged:              r.Forged,
+		Reply:               reply(&r.Decision.Reply),
+		Hold:                clean(r.Hold, maxShort),
+		Tag:                 clean(r.Tag, maxShort),
+		DNS:                 t.dns(),
 	}
 	s.Redirect = clean(r.Redirect, maxShort)
 	if r.Hold != "" {

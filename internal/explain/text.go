@@ -17,7 +17,7 @@ func (s *Story) WriteText(w io.Writer) error {
 	p.line(s.Headline)
 	s.writeMessage(p)
 	s.SPF.write(p)
-	writeSignatures(p, s.DKIM)
+	writeSignatures(p, s.DKIM, s.UncheckedSignatures)
 	s.DMARC.write(p)
 	if s.ARC != nil {
 		s.ARC.write(p)
@@ -156,11 +156,11 @@ func (t *Term) text() string {
 	return text
 }
 
-func writeSignatures(p *page, list []DKIM) {
-	if len(list) == 0 {
+// writeSignatures tells those that were checked, and how many were not.
+func writeSignatures(p *page, list []DKIM, unassessed int) {
+	if len(list)+unassessed == 0 {
 		p.section("DKIM", "none", "the message is not signed")
 	}
-	unassessed := 0
 	for i := range list {
 		if list[i].Unassessed {
 			unassessed++

@@ -26,6 +26,7 @@ const (
 // Remember says what a record needs to know beside the outcome.
 type Remember struct {
 	Settings *settings.Settings // those that the message was judged by
+	Host     string             // the name of this host
 	MTA      string             // as the MTA calls itself; "" if it did not tell
 	Sampled  bool               // the DNS answers are kept although the message passed
 }
@@ -65,6 +66,8 @@ func (o *Outcome) Record(m Remember) *memory.Record {
 		Redirect:      o.Redirect,
 		CarriesReport: o.carriesReport(m.Settings),
 		PSL:           o.PSL,
+		Host:          m.Host,
+		Policy:        m.Settings.Policy.ID,
 	}
 	if addresses {
 		r.Sender = env.MailFrom.String()
@@ -92,6 +95,7 @@ func (o *Outcome) Record(m Remember) *memory.Record {
 	if m.Sampled || o.Notable() {
 		r.Trace = o.trace(addresses)
 	}
+	r.Bound(m.Settings.Limits.Signatures)
 	return r
 }
 

@@ -16,7 +16,7 @@ func (s *session) record(o *filter.Outcome) {
 		return
 	}
 	defer s.contain("record", o)
-	s.config.Recorder.Record(o.Record(filter.Remember{Settings: s.settings, MTA: s.mta, Sampled: o.Sampled()}), o)
+	s.config.Recorder.Record(o.Record(filter.Remember{Settings: s.settings, Host: s.config.Host, MTA: s.mta, Sampled: o.Sampled()}), o)
 }
 
 // contain ends a panic of work beside the message's own; to be deferred.

@@ -41,6 +41,7 @@ type Config struct {
 	Settings func() *settings.Settings // the configuration in force; each message takes it once
 	Observer Observer
 	Recorder Recorder // nil: nothing is remembered
+	Host     string   // the name of this host, which records are told with
 	Taps     []Tap    // each takes copies of the messages that it wants
 	Log      *slog.Logger
 	Now      func() time.Time

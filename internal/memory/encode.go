@@ -2,22 +2,28 @@ package memory
 
 import (
 	"errors"
+	"fmt"
 
 	"dmarcd/internal/policy"
 )
 
-// ErrEncoding says that bytes are no record that this version can read.
-var ErrEncoding = errors.New("memory: not a record")
+// Errors of reading. Test with errors.Is.
+var (
+	// ErrEncoding says that bytes are no record that this version can read.
+	ErrEncoding = errors.New("memory: not a record")
+	// ErrNewer says that a newer dmarcd wrote them. It is an ErrEncoding too.
+	ErrNewer = fmt.Errorf("%w of this version", ErrEncoding)
+)
 
 // Version is the newest of the encodings that this program writes and reads: each
-// begins with the octet of its own version. Whoever adds a field, a word or a cause
-// raises the version of what holds it and Version with it, and goes on reading the
-// older ones.
-const Version = 1
+// begins with the octet of its own version, and all older ones are read too. Whoever
+// adds a field, a word or a cause raises the version of what holds it and Version with
+// it, and has the reader ask since(version) before it reads the field.
+const Version = 2
 
-// Versions of the encodings.
+// Versions of the encodings. 2 has Host, Policy, LeftOut and ExistenceHidden.
 const (
-	recordVersion = 1
+	recordVersion = 2
 	tallyVersion  = 1
 	traceVersion  = 1
 )
@@ -50,6 +56,9 @@ func (r *Record) AppendBinary(b []byte) ([]byte, error) {
 	w.text(r.Redirect)
 	w.text(r.Tag)
 	w.text(r.Mixed)
+	w.text(r.Host)
+	w.policy(r.Policy)
+	w.leftOut(&r.LeftOut)
 	if r.Trace != nil {
 		w.trace(r.Trace)
 	}
@@ -59,10 +68,7 @@ func (r *Record) AppendBinary(b []byte) ([]byte, error) {
 // DecodeRecord reads what AppendBinary wrote, all of b, of which it keeps
 // nothing. Its error wraps ErrEncoding.
 func DecodeRecord(b []byte) (*Record, error) {
-	in := reader{s: string(b)}
-	if v := in.byte(); v != recordVersion {
-		in.fail("version %d; this dmarcd reads %d", v, recordVersion)
-	}
+	in := newReader(b, "record", recordVersion)
 	r := &Record{At: in.time(), QueueID: in.text(), MessageID: in.text(), MTA: in.text(), ClientIP: in.addr(), Helo: in.text()}
 	traced := false
 	in.flags(&r.NullSender, &r.DeferLapsed, &r.CarriesReport, &r.PSL, &traced)
@@ -83,6 +89,9 @@ func DecodeRecord(b []byte) (*Record, error) {
 	r.Redirect = in.text()
 	r.Tag = in.text()
 	r.Mixed = in.text()
+	if in.since(2) {
+		r.Host, r.Policy, r.LeftOut = in.text(), in.policy(), in.leftOut()
+	}
 	if traced {
 		r.Trace = in.trace()
 	}
@@ -145,4 +154,43 @@ func (r *reader) outcome() Outcome {
 	o.File = r.text()
 	o.Line = int(r.uint())
 	return o
+}
+
+// policy writes the name of a policy's text: its length and octets; none has length 0.
+func (w *writer) policy(id policy.SourceID) {
+	if id == (policy.SourceID{}) {
+		w.byte(0)
+		return
+	}
+	w.byte(byte(len(id)))
+	w.b = append(w.b, id[:]...)
+}
+
+func (r *reader) policy() policy.SourceID {
+	var id policy.SourceID
+	if n := r.byte(); n != 0 && int(n) != len(id) {
+		r.fail("not the name of a policy")
+	} else if n != 0 {
+		copy(id[:], r.take(uint64(n)))
+	}
+	return id
+}
+
+func (w *writer) leftOut(l *LeftOut) {
+	for _, n := range l.counts() {
+		w.uint(uint64(*n))
+	}
+}
+
+func (r *reader) leftOut() LeftOut {
+	var l LeftOut
+	for _, n := range l.counts() {
+		*n = int(r.uint())
+	}
+	return l
+}
+
+// counts are the fields in the order of the encoding.
+func (l *LeftOut) counts() []*int {
+	return []*int{&l.Recipients, &l.Domains, &l.Removed, &l.Added, &l.Terms, &l.Hops}
 }

@@ -49,9 +49,24 @@ type Record struct {
 	CarriesReport bool
 	PSL           bool // the record was found by the public suffix list (discovery: psl)
 
+	Host    string          // the host that judged it, in whose MTA held mail waits; "" of records before version 2
+	Policy  policy.SourceID // the text of the policy in force; zero if not known
+	LeftOut LeftOut         // what it does not hold
+
 	// Trace holds the DNS answers used: of all failures and of one in a hundred
 	// passes. Nil for the others, and once it is older than retention.traces.
 	Trace *Trace
+}
+
+// LeftOut counts what a message had and its record does not hold, so that no message
+// takes much room.
+type LeftOut struct {
+	Recipients int
+	Domains    int // of recipients
+	Removed    int // forged fields
+	Added      int // fields of ours
+	Terms      int // of SPF
+	Hops       int // of ARC
 }
 
 // Outcome is what recipient domains with the same rules decided.

@@ -31,10 +31,7 @@ func (t *Tally) AppendBinary(b []byte) []byte {
 
 // DecodeTally reads what AppendBinary wrote, all of b. Its error wraps ErrEncoding.
 func DecodeTally(b []byte) (Tally, error) {
-	r := reader{s: string(b)}
-	if v := r.byte(); v != tallyVersion {
-		r.fail("version %d of a tally; this dmarcd reads %d", v, tallyVersion)
-	}
+	r := newReader(b, "tally", tallyVersion)
 	t := Tally{Day: Day(r.int()), PolicyDomain: r.name(), Record: r.text()}
 	r.flags(&t.PSL, &t.Failed)
 	t.Row = r.text()

@@ -6,7 +6,7 @@ import "time"
 const (
 	MaxAnswers     = 300      // of one trace
 	MaxAnswerTexts = 50       // records of one answer
-	MaxTraceBytes  = 96 << 10 // of all names and texts of one trace
+	MaxTraceBytes  = 16 << 10 // of all names and texts of one trace
 )
 
 // Trace is the look-ups that one verdict rests on, in the order they ended.
@@ -33,10 +33,7 @@ func (t *Trace) AppendBinary(b []byte) ([]byte, error) {
 
 // DecodeTrace reads what AppendBinary wrote, all of b. Its error wraps ErrEncoding.
 func DecodeTrace(b []byte) (*Trace, error) {
-	r := reader{s: string(b)}
-	if v := r.byte(); v != traceVersion {
-		r.fail("version %d of a trace; this dmarcd reads %d", v, traceVersion)
-	}
+	r := newReader(b, "trace", traceVersion)
 	t := r.trace()
 	if err := r.end(); err != nil {
 		return nil, err

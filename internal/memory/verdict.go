@@ -20,6 +20,7 @@ func (w *writer) verdict(v *policy.Verdict) {
 	writeWord(w, v.SPFAlignment)
 	writeList(w, v.DKIMAlignments, func(a dmarc.Alignment) { writeWord(w, a) })
 	w.arc(&v.ARC)
+	w.uint(uint64(v.Unchecked))
 }
 
 func (r *reader) verdict() policy.Verdict {
@@ -27,6 +28,9 @@ func (r *reader) verdict() policy.Verdict {
 	readInto(r, &v.SPFAlignment)
 	v.DKIMAlignments = readList(r, func() dmarc.Alignment { return readWord[dmarc.Alignment](r) })
 	v.ARC = r.arc()
+	if r.since(2) {
+		v.Unchecked = int(r.uint())
+	}
 	if v.SPFAlignment != "" {
 		// What filter fills the three from stands in the record once.
 		v.DMARC.Alignments = append([]dmarc.Alignment{v.SPFAlignment}, v.DKIMAlignments...)

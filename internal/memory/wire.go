@@ -63,9 +63,27 @@ func writeList[T any](w *writer, list []T, each func(T)) {
 // reader reads what writer wrote. Text that it gives is part of s, so that a whole
 // record costs one copy. The first fault sticks; after it everything is zero.
 type reader struct {
-	s   string
-	err error
+	s       string
+	version byte
+	err     error
 }
+
+// newReader begins to read what is of a version up to newest.
+func newReader(b []byte, what string, newest byte) reader {
+	r := reader{s: string(b)}
+	switch r.version = r.byte(); {
+	case r.err != nil:
+	case r.version == 0:
+		r.fail("version 0 of a %s", what)
+	case r.version > newest:
+		r.err = fmt.Errorf("%w: version %d of a %s, written by a newer dmarcd; this one reads up to version %d", ErrNewer, r.version, what, newest)
+		r.s = ""
+	}
+	return r
+}
+
+// since tells that what is read has the fields that a version added.
+func (r *reader) since(version byte) bool { return r.version >= version && r.err == nil }
 
 func (r *reader) fail(format string, args ...any) {
 	if r.err == nil {

@@ -5,6 +5,7 @@ import (
 
 	"dmarcd/internal/auth/arc"
 	"dmarcd/internal/auth/dkim"
+	"dmarcd/internal/auth/dmarc"
 	"dmarcd/internal/auth/spf"
 	"dmarcd/internal/dns"
 	"dmarcd/internal/policy"
@@ -75,6 +76,7 @@ func causes() []error {
 		spf.ErrSyntax, spf.ErrRecordSize, spf.ErrMultipleRecords, spf.ErrNoRecord, spf.ErrTarget,
 		spf.ErrLookupLimit, spf.ErrVoidLimit, spf.ErrMXLimit,
 		arc.ErrStructure, arc.ErrBroken, arc.ErrMessageSignature, arc.ErrSeal, arc.ErrLimit, arc.ErrHeaderCut, arc.ErrGivenUp,
+		dmarc.ErrNoAuthor, dmarc.ErrUnusable, dmarc.ErrUndecided, dmarc.ErrNotDMARC, dmarc.ErrSeveralRecords,
 	}
 }
 
@@ -99,9 +101,6 @@ func (e *Reported) Is(target error) bool {
 	}
 	return false
 }
-
-// maxErrorText bounds what is kept of an error, in octets.
-const maxErrorText = 1000
 
 func (w *writer) error(err error) {
 	if err == nil {

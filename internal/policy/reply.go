@@ -80,7 +80,10 @@ func (v *Verdict) DKIMWord() string {
 	if i := v.Shown(); i >= 0 {
 		return string(v.DKIM[i].Status)
 	}
-	if len(v.DKIM) > 0 {
+	switch {
+	case v.Unchecked > 0:
+		return string(dkim.Policy)
+	case len(v.DKIM) > 0:
 		return string(v.DKIM[0].Status)
 	}
 	return string(dkim.None)

@@ -17,6 +17,9 @@ type Verdict struct {
 	SPF   spf.Result
 	DKIM  []dkim.Result // one for each signature, in header order
 	DMARC dmarc.Result
+	// Unchecked counts signatures over limits.signatures that DKIM leaves out, as
+	// what is remembered does. They stood first, and count as not verified.
+	Unchecked int
 	// SPFAlignment and DKIMAlignments say whether the domain of SPF and of each
 	// signature aligns with the author's, whatever the mechanism found. The
 	// slice runs beside DKIM. "" where there is no author domain.
@@ -60,7 +63,7 @@ type dkimSummary struct {
 }
 
 func (v *Verdict) dkimSummary() dkimSummary {
-	var s dkimSummary
+	s := dkimSummary{processed: v.Unchecked > 0}
 	for i := range v.DKIM {
 		s.verified = s.verified || v.verified(i)
 		s.processed = s.processed || v.DKIM[i].Processed || cutOff(v.DKIM[i].Err)

@@ -181,6 +181,7 @@ func (d *decoder) policy(data []byte) (p *Policy, warnings []Fault, err error) {
 	p = draft.finish()
 	p.Files = sortedKeys(d.lists)
 	p.Texts = d.texts(data)
+	p.ID = p.Source().ID()
 	return p, d.warnings.all(), nil
 }
 

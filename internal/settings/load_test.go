@@ -28,7 +28,7 @@ func unplaced(s *Settings) *Settings {
 
 func unplacedPolicy(p *Policy) *Policy {
 	out := *p
-	out.DefaultAt, out.DomainsAt, out.Files, out.Texts, out.places = Place{}, nil, nil, nil, nil
+	out.DefaultAt, out.DomainsAt, out.Files, out.Texts, out.ID, out.places = Place{}, nil, nil, nil, policy.SourceID{}, nil
 	out.Tests = slices.Clone(p.Tests)
 	for i := range out.Tests {
 		out.Tests[i].At = Place{}
@@ -158,6 +158,7 @@ func TestFullFilesSetEveryField(t *testing.T) {
 		"Settings.Policy.Default.DMARC.Enabled": true, // off, the rest would not be judged
 		"Settings.Policy.Files":                 true, // has a test of its own
 		"Settings.Policy.Texts":                 true, // likewise
+		"Settings.Policy.ID":                    true, // follows from Texts
 		"Settings.Policy.DefaultAt.Column":      true, // a line is enough
 	}
 	var walk func(path string, a, b reflect.Value)

@@ -46,6 +46,8 @@ type Policy struct {
 	// Texts are the texts that the policy was read from: its own file, then the others
 	// by their paths. None for the built-in policy.
 	Texts []Text
+	// ID names Texts, for what is remembered of mail.
+	ID policy.SourceID
 
 	distinct bool
 	places   *keyPlaces // nil for a policy that was not read from a file

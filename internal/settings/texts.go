@@ -4,12 +4,22 @@ import (
 	"path/filepath"
 
 	"dmarcd/internal/dns"
+	"dmarcd/internal/policy"
 )
 
 // Text is a file as it was read.
 type Text struct {
 	Path string // whole
 	Data []byte
+}
+
+// Source is Texts, as they are kept by their name.
+func (p *Policy) Source() policy.Source {
+	var out policy.Source
+	for _, t := range p.Texts {
+		out = append(out, policy.SourceFile{Name: t.Path, Text: string(t.Data)})
+	}
+	return out
 }
 
 // texts are those that a policy was read from; data is that of its own file.

@@ -10,8 +10,9 @@ import (
 	"dmarcd/internal/memory"
 )
 
-// maxTraceBytes bounds what a trace may unpack to: more than one can hold.
-const maxTraceBytes = 4 * memory.MaxTraceBytes
+// maxTraceBytes bounds what a trace may unpack to: more than one can hold, those of
+// earlier builds included.
+const maxTraceBytes = 384 << 10
 
 // deflaters are kept because each is large. The fastest level is a tenth of the
 // work for a text as short as a trace: the others begin by clearing their tables.
