@@ -5,7 +5,6 @@ import (
 
 	"golang.org/x/net/publicsuffix"
 
-	"dmarcd/internal/dns"
 	"dmarcd/internal/report"
 	"dmarcd/internal/report/analysis"
 )
@@ -133,14 +132,3 @@ func (j *judge) row(rec *report.Record, note func(report.Note)) analysis.Row {
 // ours tells whether a From domain belongs to the report: it is the policy domain,
 // or below it.
 func (j *judge) ours(from string) bool { return below(from, j.policy.Domain) }
-
-// managed is the nearest managed name at or above a domain; zero for none.
-func managed(domain string, names []dns.Name) dns.Name {
-	var best dns.Name
-	for _, n := range names {
-		if below(domain, n.String()) && len(n.String()) > len(best.String()) {
-			best = n
-		}
-	}
-	return best
-}

@@ -1,0 +1,169 @@
+package intake
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"time"
+
+	"dmarcd/internal/report/analysis"
+)
+
+// asUnread is the item of what is not opened.
+func asUnread(in *Input, why string) (*analysis.Item, error) {
+	raw, err := compress(in.Body)
+	if err != nil {
+		return nil, fmt.Errorf("intake: %w", err)
+	}
+	head, _ := readHeader(in.Body)
+	return &analysis.Item{
+		Feed: in.Feed, Token: in.Token, Name: in.Name, TakenAt: in.At, Bytes: in.Bytes, Digest: sha256.Sum256(in.Body),
+		From: cut(fromAddress(head.get("From"))), Subject: cut(decoded(head.get("Subject"))), Kind: analysis.KindUnreadable, Why: why, Raw: raw,
+	}, nil
+}
+
+// storeAll stores what was read, as much at a time as there is.
+func (p *Path) storeAll(ctx context.Context) {
+	for first := range p.read {
+		batch := []*passed{first}
+		n := rows(first.item)
+	more:
+		for len(batch) < batchItems && n < batchRows {
+			select {
+			case next, open := <-p.read:
+				if !open {
+					break more
+				}
+				batch = append(batch, next)
+				n += rows(next.item)
+			default:
+				break more
+			}
+		}
+		p.store(ctx, batch)
+	}
+}
+
+// store stores a batch. A patient path tries again until the store takes it; one
+// entry that it never takes, while it takes others, is set aside.
+func (p *Path) store(ctx context.Context, batch []*passed) {
+	const alone = 3 // attempts before entries are tried one by one
+	for try := 1; ; try++ {
+		err := p.storeOnce(ctx, batch)
+		switch {
+		case err == nil:
+			return
+		case !p.config.Patient || ctx.Err() != nil:
+			for _, one := range batch {
+				p.end(one, Outcome{Item: one.item, Err: err})
+			}
+			return
+		case try == alone:
+			if batch = p.storeEach(ctx, batch); len(batch) == 0 {
+				return
+			}
+		}
+		p.stats.failed(err)
+		if try == 1 {
+			p.config.Log.Warn("received reports cannot be stored; they are kept until they can", "error", err.Error())
+		}
+		wait(ctx, min(time.Second<<min(try-1, 5), 30*time.Second))
+	}
+}
+
+// storeEach tries entries one by one and returns those that are left. Where the store
+// takes one and refuses another, the other is set aside.
+func (p *Path) storeEach(ctx context.Context, batch []*passed) []*passed {
+	var left []*passed
+	took := false
+	for _, one := range batch {
+		if err := p.storeOnce(ctx, []*passed{one}); err != nil {
+			left = append(left, one)
+			p.stats.failed(err)
+			continue
+		}
+		took = true
+	}
+	if !took || ctx.Err() != nil {
+		return left
+	}
+	var still []*passed
+	for _, one := range left {
+		in := one.entry.Input
+		in.Body = one.body
+		item, err := asUnread(&in, "it cannot be stored as it was read")
+		if err == nil {
+			one.item = item
+			err = p.storeOnce(ctx, []*passed{one})
+		}
+		if err != nil {
+			still = append(still, one)
+		}
+	}
+	return still
+}
+
+// storeOnce stores a batch and gives each entry its outcome.
+func (p *Path) storeOnce(ctx context.Context, batch []*passed) error {
+	b := &analysis.Batch{Items: make([]analysis.Item, len(batch))}
+	states := map[string]int{}
+	for i, one := range batch {
+		b.Items[i] = *one.item
+		if s := one.entry.State; s != nil {
+			at, known := states[s.Name]
+			if !known {
+				at = len(b.Feeds)
+				states[s.Name] = at
+				b.Feeds = append(b.Feeds, analysis.FeedState{})
+			}
+			b.Feeds[at] = *s
+		}
+	}
+	settled, err := p.ingest(ctx, b)
+	if err != nil {
+		return err
+	}
+	outcomes := make([]Outcome, len(batch))
+	for _, s := range settled {
+		if s.Item >= 0 && s.Item < len(outcomes) {
+			o := &outcomes[s.Item]
+			o.Settled = append(o.Settled, s)
+			o.Known = o.Known || s.Known
+		}
+	}
+	for i, one := range batch {
+		outcomes[i].Item = one.item
+		p.stats.stored(&outcomes[i])
+		p.end(one, outcomes[i])
+	}
+	return nil
+}
+
+// ingest stores a batch, or makes as if for a trial.
+func (p *Path) ingest(ctx context.Context, b *analysis.Batch) ([]analysis.Settled, error) {
+	if p.config.Store != nil {
+		return p.config.Store.Ingest(ctx, b)
+	}
+	var out []analysis.Settled
+	for i := range b.Items {
+		for j := range b.Items[i].Reports {
+			out = append(out, analysis.Settled{Item: i, Report: j, Status: b.Items[i].Reports[j].Status})
+		}
+	}
+	return out, nil
+}
+
+func (p *Path) end(one *passed, o Outcome) {
+	one.entry.Done(o)
+	close(one.ended)
+}
+
+// wait waits, or until ctx ends.
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,329 @@
+package intake
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"dmarcd/internal/auth/dkim"
+	"dmarcd/internal/dns"
+	"dmarcd/internal/report/analysis"
+	"dmarcd/internal/settings"
+)
+
+// Store is where received reports go: a part of analysis.Store.
+type Store interface {
+	// Ingest stores a batch in one transaction and says what became of its reports.
+	Ingest(ctx context.Context, b *analysis.Batch) ([]analysis.Settled, error)
+	// Pairs are the decisions of admins on reports under another name.
+	Pairs(ctx context.Context) ([]analysis.Pair, error)
+}
+
+// Config is what a Path works with.
+type Config struct {
+	Store    Store // nil: nothing is stored, for a trial
+	Settings func() *settings.Settings
+	Keys     dkim.Resolver // nil: no signature is verified
+	// Bounced gets each mail that is a bounce; nil for nobody. After an error the mail
+	// is kept all the same.
+	Bounced func(ctx context.Context, mail []byte) error
+	// Busy tells that mail is being judged, which goes first; nil for never.
+	Busy func() bool
+	// Patient has a batch tried again until the store takes it. Else its entries end
+	// with the error.
+	Patient bool
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+// Entry is one mail or file on its way.
+type Entry struct {
+	Input  Input // without Body, if Open is set
+	Origin Origin
+	// Stored tells that the mail was delivered before it came here, so that its header
+	// names the recipient.
+	Stored bool
+	// Attempts counts how often it was taken before without an end.
+	Attempts int
+	// Open gives the octets, when they are wanted; nil where Input.Body has them.
+	Open func() ([]byte, error)
+	// State is the feed's own, stored together with the entry; nil for none.
+	State *analysis.FeedState
+	// Done is called once, when the entry is stored or cannot be. It must not wait.
+	Done func(Outcome)
+}
+
+// Outcome is what became of an entry.
+type Outcome struct {
+	Item    *analysis.Item // nil where it could not be opened
+	Settled []analysis.Settled
+	Known   bool  // it was stored before
+	Err     error // of opening it or of the store; nothing is stored then
+}
+
+// Bounds of what is under way at a time. A large entry is alone.
+const (
+	queued     = 64
+	batchItems = 200
+	batchRows  = 20_000
+	largeBytes = 1 << 20
+	// poisonous is how often an entry is taken before it is not opened any more: it may
+	// be what ends the process.
+	poisonous = 8
+	verifying = 8 // mails whose signatures are verified at a time
+)
+
+// Path is the one way of received mails and files into the store: they are read one
+// after the other, completed, and stored in batches. Feeds put entries into it.
+type Path struct {
+	config    Config
+	entries   chan *Entry
+	read      chan *passed
+	verify    chan struct{}
+	completer *completer // of the reading goroutine
+	pairs     pairs
+	pace      pace
+	stats     stats
+}
+
+// passed is an entry that was read.
+type passed struct {
+	entry *Entry
+	item  *analysis.Item
+	body  []byte
+	large bool
+	ended chan struct{} // closed when it has an outcome
+}
+
+// NewPath makes a path; Run has it work.
+func NewPath(c Config) *Path {
+	return &Path{
+		config: c, entries: make(chan *Entry, queued), read: make(chan *passed, queued), verify: make(chan struct{}, verifying),
+		pairs: pairs{store: c.Store, now: c.Now}, pace: pace{busy: c.Busy},
+	}
+}
+
+// Put hands over an entry and waits for room. The error is ctx's; Done is not called
+// then.
+func (p *Path) Put(ctx context.Context, e Entry) error {
+	select {
+	case p.entries <- &e:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close tells that no more entries come: Run ends after those that it has. Nobody may
+// call Put at the same time or after.
+func (p *Path) Close() { close(p.entries) }
+
+// Run works until ctx ends or Close. Each entry that was put gets its outcome.
+func (p *Path) Run(ctx context.Context) {
+	var storing sync.WaitGroup
+	storing.Go(func() { p.storeAll(ctx) })
+	p.readAll(ctx)
+	close(p.read)
+	storing.Wait()
+	for {
+		select {
+		case e, open := <-p.entries:
+			if !open {
+				return
+			}
+			e.Done(Outcome{Err: context.Cause(ctx)})
+		default:
+			return
+		}
+	}
+}
+
+// readAll reads entries. Signatures are verified before, several mails at a time, as
+// that waits for DNS.
+func (p *Path) readAll(ctx context.Context) {
+	verified := make(chan func())
+	var waiting int
+	for entries := p.entries; entries != nil || waiting > 0; {
+		in := entries
+		if waiting >= verifying {
+			in = nil
+		}
+		select {
+		case <-ctx.Done():
+			for ; waiting > 0; waiting-- {
+				(<-verified)()
+			}
+			return
+		case finish := <-verified:
+			waiting--
+			finish()
+		case e, open := <-in:
+			if !open {
+				entries = nil
+				continue
+			}
+			if p.begin(ctx, e, verified) {
+				waiting++
+			}
+		}
+	}
+}
+
+// begin opens an entry and reads it, or has its signatures verified first; later tells
+// that.
+func (p *Path) begin(ctx context.Context, e *Entry, verified chan<- func()) (later bool) {
+	body, err := e.Input.Body, error(nil)
+	if e.Open != nil {
+		body, err = e.Open()
+	}
+	if err != nil {
+		e.Done(Outcome{Err: err})
+		return false
+	}
+	e.Input.Body = nil
+	c := p.complete(ctx)
+	if e.Stored {
+		e.Origin.Addresses = c.recipientsOf(body)
+	}
+	from, known := c.known(&e.Origin, body)
+	isMail := e.Input.Mail || sniff(body) == mailContent
+	if known || c.keys == nil || e.Input.TooLarge || !isMail {
+		p.finish(ctx, e, body, from)
+		return false
+	}
+	go func() {
+		bounded, cancel := context.WithTimeout(ctx, verifyTime)
+		defer cancel()
+		from := verifySignatures(bounded, c.keys, body)
+		verified <- func() { p.finish(ctx, e, body, from) }
+	}()
+	return true
+}
+
+// verifyTime bounds the look-ups for the signatures of one mail.
+const verifyTime = 20 * time.Second
+
+// complete is the completer for the settings in force.
+func (p *Path) complete(ctx context.Context) *completer {
+	s := p.config.Settings()
+	accepted := p.pairs.get(ctx)
+	if p.completer == nil || p.completer.settings != s {
+		p.completer = newCompleter(s, p.config.Keys)
+	}
+	c := *p.completer
+	c.accepted = func(auth, email dns.Name) bool { return accepted[[2]dns.Name{auth, email}] }
+	return &c
+}
+
+// finish reads an entry and hands it on. A large one is stored before the next is
+// read.
+func (p *Path) finish(ctx context.Context, e *Entry, body []byte, from sender) {
+	if ctx.Err() != nil {
+		e.Done(Outcome{Err: context.Cause(ctx)})
+		return
+	}
+	item, err := p.open(ctx, e, body)
+	if err != nil {
+		e.Done(Outcome{Err: err})
+		return
+	}
+	c := p.complete(ctx)
+	c.complete(item, &e.Origin, from)
+	if item.Kind == analysis.KindBounce && p.config.Bounced != nil {
+		if err := p.config.Bounced(ctx, body); err != nil {
+			p.config.Log.Warn("a bounce could not be noted", "error", err.Error())
+		}
+	}
+	out := &passed{entry: e, item: item, body: body, large: len(body) > largeBytes || rows(item) > batchRows, ended: make(chan struct{})}
+	p.read <- out
+	if out.large {
+		<-out.ended
+	}
+}
+
+// open reads an entry; one that ends in a panic is set aside.
+func (p *Path) open(ctx context.Context, e *Entry, body []byte) (item *analysis.Item, err error) {
+	in := e.Input
+	in.Body = body
+	if e.Attempts >= poisonous {
+		return asUnread(&in, fmt.Sprintf("it was taken %d times without an end, and is not opened any more", e.Attempts))
+	}
+	defer func() {
+		if trouble := recover(); trouble != nil {
+			p.config.Log.Error("reading a received report failed", "name", in.Name, "panic", fmt.Sprint(trouble), "stack", string(debug.Stack()))
+			item, err = asUnread(&in, "trouble of the reader")
+		}
+	}()
+	l := p.config.Settings().Analysis.Limits
+	return Read(ctx, in, Options{
+		Limits: Limits{MailBytes: l.MailBytes, ExpandedBytes: l.ExpandedBytes, Ratio: l.Ratio, Entries: l.Entries, Records: l.Records},
+		Rest:   p.pace.rest,
+	})
+}
+
+func rows(item *analysis.Item) int {
+	n := 0
+	for i := range item.Reports {
+		n += len(item.Reports[i].Rows)
+	}
+	return n
+}
+
+// pace lets mail go first: while some is being judged, work stops for a moment after
+// each slice.
+type pace struct {
+	busy func() bool
+	last time.Time
+}
+
+// Lengths of a slice of work, and of the stop after it.
+const (
+	slice = time.Millisecond
+	stop  = 2 * time.Millisecond
+)
+
+func (p *pace) rest(ctx context.Context) {
+	if time.Since(p.last) < slice {
+		return
+	}
+	if p.busy == nil || !p.busy() {
+		runtime.Gosched()
+	} else {
+		t := time.NewTimer(stop)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+		}
+	}
+	p.last = time.Now()
+}
+
+// pairs are the decisions on reports under another name, read again now and then.
+type pairs struct {
+	store Store
+	now   func() time.Time
+	at    time.Time
+	known map[[2]dns.Name]bool
+}
+
+func (p *pairs) get(ctx context.Context) map[[2]dns.Name]bool {
+	const good = 30 * time.Second
+	if p.store == nil || p.known != nil && p.now().Sub(p.at) < good {
+		return p.known
+	}
+	list, err := p.store.Pairs(ctx)
+	p.at = p.now()
+	if err != nil { // those known so far hold; what is stored follows decisions later
+		return p.known
+	}
+	p.known = make(map[[2]dns.Name]bool, len(list))
+	for _, one := range list {
+		p.known[[2]dns.Name{one.Auth, one.Email}] = one.Accepted
+	}
+	return p.known
+}

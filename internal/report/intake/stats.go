@@ -1,0 +1,58 @@
+package intake
+
+import (
+	"maps"
+	"sync"
+
+	"dmarcd/internal/report/analysis"
+)
+
+// Stats count what went along a path since it was made.
+type Stats struct {
+	Items    map[analysis.Kind]uint64   // stored, by kind
+	Reports  map[analysis.Status]uint64 // by what became of them
+	Records  uint64                     // stored
+	Failures uint64                     // batches that the store did not take
+	Error    string                     // of the last of them; "" once one was taken
+}
+
+type stats struct {
+	mu sync.Mutex
+	Stats
+}
+
+// Stats gives the counts so far.
+func (p *Path) Stats() Stats {
+	s := &p.stats
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := s.Stats
+	out.Items, out.Reports = maps.Clone(s.Items), maps.Clone(s.Reports)
+	return out
+}
+
+func (s *stats) failed(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Failures++
+	s.Error = err.Error()
+}
+
+func (s *stats) stored(o *Outcome) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.Items == nil {
+		s.Items, s.Reports = map[analysis.Kind]uint64{}, map[analysis.Status]uint64{}
+	}
+	s.Error = ""
+	if o.Known {
+		return
+	}
+	s.Items[o.Item.Kind]++
+	for _, one := range o.Settled {
+		s.Reports[one.Status]++
+		if one.Status == analysis.StatusStored || one.Status == analysis.StatusReplaced {
+			s.Records += uint64(len(o.Item.Reports[one.Report].Rows))
+		}
+	}
+}
