@@ -25,26 +25,42 @@ func (z ttlZone) LookupTTL(ctx context.Context, name dns.Name) ([]string, time.D
 	return texts, 5 * time.Minute, err
 }
 
+// tenantReport is a report of yesterday about a tenant.
+func tenantReport(domain string, count int64) analysis.Report {
+	name := dns.MustParse(domain)
+	return analysis.Report{
+		Domain: name, Policy: report.Published{Domain: domain, P: report.PolicyReject}, Status: analysis.StatusStored, Trust: analysis.TrustAuthenticated,
+		AuthDomain: name, FileName: "from-" + domain,
+		Metadata: report.Metadata{OrgName: "reporter of " + domain, Email: "r@" + domain, ReportID: domain, Begin: noon.Add(-36 * time.Hour), End: noon.Add(-12*time.Hour - time.Second)},
+		Rows: []analysis.Row{{
+			Number: 1, Source: netip.MustParseAddr("192.0.2.9"), Count: count, SPF: report.VerdictPass, DKIM: report.VerdictFail,
+			Disposition: report.DispositionNone, HeaderFrom: domain,
+			Auth: &analysis.AuthSet{DKIM: []analysis.DKIMResult{{Domain: domain, Selector: "s", Result: report.ResultPass}}},
+		}},
+	}
+}
+
 // tenantReceived has a report about each tenant, a feed and labels.
 func tenantReceived() *analysistest.Store {
 	store := analysistest.New()
 	var items []analysis.Item
 	for i, domain := range []string{mine, foreign} {
-		name := dns.MustParse(domain)
-		r := analysis.Report{
-			Domain: name, Policy: report.Published{Domain: domain, P: report.PolicyReject}, Status: analysis.StatusStored, Trust: analysis.TrustAuthenticated,
-			AuthDomain: name, Raw: []byte{byte(i)}, FileName: "from-" + domain,
-			Metadata: report.Metadata{OrgName: "reporter of " + domain, Email: "r@" + domain, ReportID: domain, Begin: noon.Add(-36 * time.Hour), End: noon.Add(-12*time.Hour - time.Second)},
-			Rows: []analysis.Row{{
-				Number: 1, Source: netip.MustParseAddr("192.0.2.1"), Count: int64(i + 1), SPF: report.VerdictPass, DKIM: report.VerdictFail,
-				Disposition: report.DispositionNone, HeaderFrom: domain,
-				Auth: &analysis.AuthSet{DKIM: []analysis.DKIMResult{{Domain: domain, Selector: "s-" + name.Last(2).String(), Result: report.ResultPass}}},
-			}},
-		}
+		r := tenantReport(domain, int64(i+1))
+		r.Rows[0].Source = netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})
+		r.Raw = []byte{byte(i)}
 		items = append(items, analysis.Item{Feed: "ingest", TakenAt: noon, Kind: analysis.KindAggregate, Name: "mail for " + domain, Reports: []analysis.Report{r}})
 	}
 	if _, err := store.Ingest(context.Background(), &analysis.Batch{Items: items}); err != nil {
 		panic(err)
+	}
+	for i, domain := range []string{mine, foreign} {
+		who := analysis.Identity{Source: netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), Host: "mail." + domain, Service: domain}
+		if err := store.Identify(context.Background(), []analysis.Identity{who}); err != nil {
+			panic(err)
+		}
+		if err := store.SetLabel(context.Background(), analysis.LabelSet{Domain: dns.MustParse(domain), Service: "mailer.test", Label: analysis.LabelForwarder}); err != nil {
+			panic(err)
+		}
 	}
 	return store
 }

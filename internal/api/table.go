@@ -18,5 +18,16 @@ func Table() []Operation {
 		RecordLookup(),
 		RecordVerify(),
 		RecordGenerate(),
+		AnalysisOverview(),
+		AnalysisSources(),
+		AnalysisDetails(),
+		AnalysisExport(),
+		AnalysisTrend(),
+		AnalysisReports(),
+		AnalysisReporters(),
+		AnalysisPair(),
+		AnalysisLabels(),
+		AnalysisSetLabel(),
+		AnalysisRaw(),
 	}
 }

@@ -51,6 +51,15 @@ func (c *Counts) Add(messages int64, spf, dkim report.Verdict, disposition repor
 	}
 }
 
+// Plus is the sum of two.
+func (c Counts) Plus(o Counts) Counts {
+	return Counts{
+		Messages: c.Messages + o.Messages, Compliant: c.Compliant + o.Compliant, SPFAligned: c.SPFAligned + o.SPFAligned,
+		DKIMAligned: c.DKIMAligned + o.DKIMAligned, None: c.None + o.None, Pass: c.Pass + o.Pass,
+		Quarantine: c.Quarantine + o.Quarantine, Reject: c.Reject + o.Reject,
+	}
+}
+
 // OverviewRow is a managed domain.
 type OverviewRow struct {
 	Domain dns.Name `json:"domain"`
