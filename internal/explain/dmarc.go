@@ -73,11 +73,12 @@ func (t *teller) dmarcMeans() string {
 
 // noAuthor says why there is no single author domain.
 func (t *teller) noAuthor() string {
-	if authors := names(t.v.Authors); len(authors) > 1 {
-		return "the From field names several domains: " + listed(authors)
-	}
 	why := strings.TrimPrefix(errorText(t.d.Err), "no single author domain: ")
-	return "there is no single From domain: " + strings.TrimPrefix(why, "message: ")
+	why = "there is no single From domain: " + strings.TrimPrefix(why, "message: ")
+	if authors := names(t.v.Authors); len(authors) > 0 {
+		why += ", of " + listed(authors)
+	}
+	return why
 }
 
 // passedBy names what gave the aligned pass.

@@ -8,6 +8,7 @@ import (
 	"dmarcd/internal/auth/dmarc"
 	"dmarcd/internal/auth/spf"
 	"dmarcd/internal/dns"
+	"dmarcd/internal/message"
 	"dmarcd/internal/policy"
 )
 
@@ -77,6 +78,7 @@ func causes() []error {
 		spf.ErrLookupLimit, spf.ErrVoidLimit, spf.ErrMXLimit,
 		arc.ErrStructure, arc.ErrBroken, arc.ErrMessageSignature, arc.ErrSeal, arc.ErrLimit, arc.ErrHeaderCut, arc.ErrGivenUp,
 		dmarc.ErrNoAuthor, dmarc.ErrUnusable, dmarc.ErrUndecided, dmarc.ErrNotDMARC, dmarc.ErrSeveralRecords,
+		message.ErrNoFrom, message.ErrNoAddress, message.ErrSeveralFields, message.ErrSeveralAddresses, message.ErrBadFrom,
 	}
 }
 

@@ -1,9 +1,12 @@
 package message
 
-import "bytes"
+import (
+	"bytes"
+	"unicode/utf8"
+)
 
-// addressParser reads the address list of one From field. It looks at each
-// octet a fixed number of times and never goes back.
+// addressParser reads the address list of one From field by the grammar. It looks at
+// each octet a fixed number of times and never goes back.
 type addressParser struct {
 	s      []byte // the field value without its last line end
 	pos    int
@@ -14,6 +17,9 @@ type addressParser struct {
 // list reads an address list (RFC 5322 section 3.4; groups by RFC 6854 section
 // 2.1; empty elements by RFC 5322 section 4.4).
 func (p *addressParser) list() error {
+	if !utf8.Valid(p.s) {
+		return p.bad("not UTF-8") // RFC 6532 section 3.1
+	}
 	inGroup, separated := false, true
 	for {
 		if err := p.cfws(); err != nil {
@@ -61,9 +67,8 @@ func (p *addressParser) end(inGroup bool) error {
 type words struct {
 	start, stop int  // its octets
 	count       int  // words and dots
-	apart       bool // two words without a dot between them, or a bracket: no local part
-	opaque      bool // a quoted string or an encoded word: its text may hold anything
-	at          bool // an unquoted "@" with a domain: an address written as a phrase
+	apart       bool // two words without a dot between them: no local part
+	encoded     bool // an encoded word, which is no part of an address (RFC 2047 section 5)
 	last        byte // 'w' after a word, '.' after a dot
 }
 
@@ -77,9 +82,9 @@ func (p *addressParser) element() (group bool, err error) {
 		}
 		switch c := p.peek(); c {
 		case 0, ',', ';':
-			return false, p.bare(&w)
+			return false, p.bad("phrase without an address")
 		case ':':
-			if w.count == 0 || w.at {
+			if w.count == 0 {
 				return false, p.bad("group without a name")
 			}
 			p.pos++
@@ -87,14 +92,7 @@ func (p *addressParser) element() (group bool, err error) {
 		case '<':
 			return false, p.angle()
 		case '@':
-			done, err := p.addrSpec(&w)
-			if done || err != nil {
-				return false, err
-			}
-		case '[', ']':
-			p.pos++
-			w.count++
-			w.apart, w.last = true, 'w'
+			return false, p.addrSpec(&w)
 		default:
 			if err := p.word(&w); err != nil {
 				return false, err
@@ -103,38 +101,24 @@ func (p *addressParser) element() (group bool, err error) {
 	}
 }
 
-// bare judges an element that has ended without an angle address: the first half
-// of a phrase with a bare comma, "Doe, John <john@example.com>". It names no
-// domain, unless in text that we do not look into.
-func (p *addressParser) bare(w *words) error {
-	if w.opaque || w.at {
-		return p.bad("phrase without an address")
+// addrSpec reads "@" and the domain of a bare address.
+func (p *addressParser) addrSpec(w *words) error {
+	if !w.isLocalPart() {
+		return p.bad("no local part")
 	}
-	return nil
-}
-
-// addrSpec reads "@" and the domain. Where the address ends there, it is done;
-// otherwise it was part of a phrase, and an angle address must follow. Its
-// domain counts either way.
-func (p *addressParser) addrSpec(w *words) (done bool, err error) {
 	p.pos++
 	domain, err := p.domain()
 	if err != nil {
-		return false, err
+		return err
 	}
 	if err := p.cfws(); err != nil {
-		return false, err
+		return err
 	}
-	c := p.peek()
-	done = c == 0 || c == ',' || c == ';'
-	if done && (w.count == 0 || w.apart || w.at) {
-		return false, p.bad("no local part")
-	}
-	local := p.s[w.start:w.stop]
-	w.at, w.apart, w.last = true, true, 'w'
 	p.found++
-	return done, p.author.add(domain, local)
+	return p.author.add(domain, p.s[w.start:w.stop])
 }
+
+func (w *words) isLocalPart() bool { return w.count > 0 && !w.apart && !w.encoded }
 
 // angle reads an angle address (RFC 5322 section 3.4) with the route that
 // section 4.4 allows before it; the domains of a route are those of relays.
@@ -161,7 +145,7 @@ func (p *addressParser) angle() error {
 			return err
 		}
 	}
-	if w.count == 0 || w.apart {
+	if !w.isLocalPart() {
 		return p.bad("no local part")
 	}
 	p.pos++
@@ -215,14 +199,13 @@ func (p *addressParser) word(w *words) error {
 		fallthrough
 	default:
 		if c == '"' {
-			w.opaque = true
 			if err := p.quoted(); err != nil {
 				return err
 			}
 		} else if !isAtext(c) {
 			return p.bad("stray character")
-		} else if encoded := p.atom(); encoded {
-			w.opaque = true
+		} else if p.atom() {
+			w.encoded = true
 		}
 	}
 	w.count++
@@ -233,15 +216,14 @@ func (p *addressParser) word(w *words) error {
 	return nil
 }
 
-// atom reads a run of atext and tells whether it looks like an encoded word
+// atom reads a run of atext and tells whether an encoded word may begin in it
 // (RFC 2047 section 2).
 func (p *addressParser) atom() (encoded bool) {
 	start := p.pos
 	for p.pos < len(p.s) && isAtext(p.s[p.pos]) {
 		p.pos++
 	}
-	a := p.s[start:p.pos]
-	return len(a) > 4 && a[0] == '=' && a[1] == '?' && bytes.HasSuffix(a, []byte("?="))
+	return bytes.Contains(p.s[start:p.pos], []byte("=?"))
 }
 
 // domain reads a domain and gives its octets without the comments and white

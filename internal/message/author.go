@@ -19,11 +19,16 @@ const (
 var (
 	// ErrNoFrom: there is no From field.
 	ErrNoFrom = errors.New("message: no From field")
-	// ErrManyFrom: the From fields name several domains, or one of them was
-	// beyond a limit of the header, so that nobody knows what it names.
-	ErrManyFrom = errors.New("message: several From domains")
-	// ErrBadFrom: a From field is not read from end to end, or names no domain.
-	ErrBadFrom = errors.New("message: From cannot be read")
+	// ErrNoAddress: the From field holds no address.
+	ErrNoAddress = errors.New("message: no address in the From field")
+	// ErrSeveralFields: there is more than one From field, of whatever domains
+	// (RFC 5322 section 3.6). What a signature covers and what a reader shows differ.
+	ErrSeveralFields = errors.New("message: several From fields")
+	// ErrSeveralAddresses: the From field names several domains, or breaks RFC 5322
+	// and holds several addresses or what a reader could take for another one.
+	ErrSeveralAddresses = errors.New("message: several addresses in the From field")
+	// ErrBadFrom: the From field cannot be read with certainty, or names no domain.
+	ErrBadFrom = errors.New("message: the From field cannot be read")
 )
 
 // Author is whom a message says it is from, as far as DMARC cares.
@@ -35,30 +40,29 @@ type Author struct {
 	Domains []dns.Name
 	Local   string // local part of the first address as written, for logs; "" if Err is set
 	Fields  int    // From fields in the header, those cut not counted
-	Err     error  // wraps ErrNoFrom, ErrManyFrom or ErrBadFrom; nil when there is a single domain
+	Err     error  // wraps one of the errors above; nil when there is a single domain
 }
 
-// ParseAuthor reads the addresses of all From fields (RFC 5322 section 3.6.2,
+// ParseAuthor reads the addresses of the From field (RFC 5322 section 3.6.2,
 // RFC 6854 for groups, RFC 6532 for UTF-8) and gives their domain as A-labels.
 //
-// A verdict about one domain is worth nothing if the reader is shown another. So
-// a domain counts only where the grammar puts one, never in a phrase, comment,
-// quoted string, encoded word or route, and a field that cannot be read from end
-// to end gives none. What broken software often writes is read where no second
-// domain can hide in it:
+// A verdict about one domain is worth nothing if the reader is shown another. So a
+// field is read in one of two ways:
 //
-//   - dots and brackets in a phrase ("John Q. Public", "[List] Ann"),
-//   - raw 8-bit text in a phrase or local part,
-//   - a phrase with a bare comma ("Doe, John <john@example.com>"),
-//   - an address as an unquoted phrase ("a@example.com <b@example.org>"): both
-//     its domain and that of the true address count, so that such a From has a
-//     single domain only if they are the same.
+//   - By the grammar, where it obeys RFC 5322 from end to end, obsolete forms
+//     included. A domain counts only where the grammar puts one, never in a phrase,
+//     comment, quoted string or route. There may be several addresses if their
+//     domain is one.
+//   - By its one clear address, where it does not: readers disagree about such a
+//     field, so there must be nothing to disagree about. It has exactly one address
+//     in angle brackets, or exactly one bare address, and nothing else that a reader
+//     could take for an address of another domain, in whatever encoding.
 //
-// Several fields are read as one list, each with an address at least: RFC 5322
-// forbids them, and which of them readers show differs.
+// More than one field has no single author, whatever they name.
 func ParseAuthor(h *Header) Author {
 	var a Author
-	size := 0
+	var bad error
+	size, complete := 0, true
 	for i := range h.Fields {
 		f := &h.Fields[i]
 		if len(f.Name) != len("from") || !f.Is("from") {
@@ -66,38 +70,44 @@ func ParseAuthor(h *Header) Author {
 		}
 		a.Fields++
 		v := f.Value()
-		if size += len(v); size > maxFromLen && a.Err == nil {
-			a.Err = fmt.Errorf("%w: over %d octets", ErrBadFrom, maxFromLen)
+		if size += len(v); size > maxFromLen {
+			bad, complete = fmt.Errorf("%w: over %d octets", ErrBadFrom, maxFromLen), false
 		}
-		if a.Err == nil {
-			a.read(v)
+		if complete {
+			bad, complete = a.read(trimEnd(v))
 		}
 	}
-	switch {
-	case a.Err != nil:
-	case h.CutNames["from"] > 0:
-		a.Err = fmt.Errorf("%w: a field beyond the limit of the header", ErrManyFrom)
+	switch cut := h.CutNames["from"]; {
+	case a.Fields+cut > 1:
+		bad, complete = ErrSeveralFields, complete && cut == 0
+	case cut > 0:
+		bad, complete = fmt.Errorf("%w: beyond the limit of the header", ErrBadFrom), false
 	case a.Fields == 0:
-		a.Err = ErrNoFrom
-	case len(a.Domains) == 1:
+		bad = ErrNoFrom
+	case bad == nil && len(a.Domains) > 1:
+		bad = ErrSeveralAddresses
+	}
+	if a.Err = bad; bad == nil {
 		a.Domain = a.Domains[0]
 		return a
-	default:
-		a.Err, a.Local = ErrManyFrom, ""
-		return a
 	}
-	a.Domains, a.Local = nil, ""
+	a.Local = ""
+	if !complete {
+		a.Domains = nil
+	}
 	return a
 }
 
-// read adds the domains of one field value.
-func (a *Author) read(value []byte) {
-	p := addressParser{s: trimEnd(value), author: a}
-	err := p.list()
-	if err == nil && p.found == 0 {
-		err = fmt.Errorf("%w: no address", ErrBadFrom)
+// read adds the domains of one field, and tells whether they are all that a reader
+// could find in it.
+func (a *Author) read(value []byte) (err error, complete bool) {
+	known, local := len(a.Domains), a.Local
+	p := addressParser{s: value, author: a}
+	if err := p.list(); err == nil && p.found > 0 {
+		return nil, true
 	}
-	a.Err = err
+	a.Domains, a.Local = a.Domains[:known], local
+	return a.readMalformed(value)
 }
 
 // trimEnd takes the line end off a field value.
@@ -123,7 +133,7 @@ func (a *Author) add(domain, local []byte) error {
 		}
 	}
 	if len(a.Domains) == maxAuthorDomains {
-		return fmt.Errorf("%w: over %d", ErrManyFrom, maxAuthorDomains)
+		return fmt.Errorf("%w: over %d", ErrSeveralAddresses, maxAuthorDomains)
 	}
 	if len(a.Domains) == 0 {
 		a.Local = string(local)

@@ -1,11 +1,13 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
 	"dmarcd/internal/auth/dkim"
 	"dmarcd/internal/auth/dmarc"
+	"dmarcd/internal/message"
 	"dmarcd/internal/text"
 )
 
@@ -32,7 +34,7 @@ func rejectText(v *Verdict, f Facts, r *DMARCRules, d Decision) string {
 	author := v.DMARC.Author.String()
 	switch {
 	case d.Reason == ReasonMultipleFrom || author == "":
-		return "5.7.1 the From field has several domains or none that can be read, so DMARC cannot be checked"
+		return "5.7.1 " + whyNoAuthor(v) + ", so DMARC cannot be checked"
 	case d.Reason == ReasonEnforcedPeer && v.DMARC.Record == nil:
 		return fmt.Sprintf("5.7.1 %s must pass DMARC here, but publishes no DMARC record", author)
 	case d.Reason == ReasonEnforcedPeer:
@@ -44,6 +46,23 @@ func rejectText(v *Verdict, f Facts, r *DMARCRules, d Decision) string {
 			author, v.DMARC.Policy, v.SPF.Status, v.DKIMWord())
 	}
 	return r.RejectText.Expand(func(name string) string { return v.variable(name, f) })
+}
+
+// whyNoAuthor says why the message has no single author domain.
+func whyNoAuthor(v *Verdict) string {
+	switch err := v.DMARC.Err; {
+	case errors.Is(err, message.ErrNoFrom):
+		return "the message has no From field"
+	case errors.Is(err, message.ErrNoAddress):
+		return "the From field holds no address"
+	case errors.Is(err, message.ErrSeveralFields):
+		return "the message has several From fields"
+	case errors.Is(err, message.ErrSeveralAddresses):
+		return "the From field holds several addresses, or what could be taken for one"
+	case errors.Is(err, message.ErrBadFrom):
+		return "the From field cannot be read"
+	}
+	return "the message has no single author domain"
 }
 
 // variable is the value of one template variable.

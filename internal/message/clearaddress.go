@@ -1,0 +1,227 @@
+package message
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"dmarcd/internal/dns"
+)
+
+// maxMalformedLen bounds a field that breaks RFC 5322, in octets. It is looked at in many
+// ways; ordinary ones take a tenth of this.
+const maxMalformedLen = 2 << 10
+
+// readMalformed reads a field that breaks RFC 5322 by the one address that is clear to
+// everybody. complete tells that a.Domains has all that a reader could find.
+//
+// The address itself must stand in the field as it is. What else could be taken for one
+// is looked for in all the ways in which software undoes what it cannot parse: with and
+// without comments, quotes and folds, with encoded words decoded once and twice, each by
+// itself and joined to its neighbours, raw octets in the charsets of East Asia.
+func (a *Author) readMalformed(value []byte) (err error, complete bool) {
+	if len(value) > maxMalformedLen {
+		return fmt.Errorf("%w: malformed and over %d octets", ErrBadFrom, maxMalformedLen), false
+	}
+	text, tight, err := unfold(value)
+	if err != nil {
+		return err, false
+	}
+	raw, err := rawReadings(text)
+	if err != nil {
+		return err, false
+	}
+	if tight != text {
+		more, err := rawReadings(tight)
+		if err != nil {
+			return err, false
+		}
+		raw = append(raw, more...)
+	}
+	found, err := addressesIn(raw[0])
+	if err != nil {
+		return err, false
+	}
+	for _, f := range found {
+		if err := a.add([]byte(f.domain), []byte(f.local)); err != nil {
+			return err, false
+		}
+	}
+	readings, err := readingsOf(raw)
+	if err != nil {
+		return err, false
+	}
+	author, err := dns.Parse(found[0].domain)
+	several := err != nil || len(found) > 1
+	complete = true
+	for _, r := range readings {
+		for _, m := range mentions(r) {
+			n, err := dns.Parse(m.domain)
+			several = several || err != nil || n != author
+			complete = complete && err == nil && a.add([]byte(m.domain), nil) == nil
+		}
+	}
+	if several {
+		return ErrSeveralAddresses, complete
+	}
+	return nil, true
+}
+
+// readingsOf gives the distinct texts that software can make of the raw readings.
+func readingsOf(raw []string) ([]string, error) {
+	all := make(map[string]bool)
+	undecoded := make(map[string]bool)
+	for _, r := range raw {
+		for _, s := range stripped(r) {
+			undecoded[s] = true
+		}
+	}
+	for s := range undecoded {
+		decoded, err := decodings(s)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range decoded {
+			for _, t := range stripped(d) {
+				all[t] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(all)), nil
+}
+
+// stripped gives s, and s without comments, without quotes and the escapes of URLs and
+// HTML, and without either.
+func stripped(s string) []string {
+	bare := withoutComments(s)
+	return []string{s, bare, unescaper.Replace(s), unescaper.Replace(bare)}
+}
+
+// unescaper undoes quotes, and what URLs and HTML make of an at sign and a dot.
+var unescaper = strings.NewReplacer(
+	"\"", "", "\\", "",
+	"%40", "@", "%2E", ".", "%2e", ".",
+	"&#64;", "@", "&#064;", "@", "&#x40;", "@", "&#X40;", "@", "&commat;", "@",
+	"&#46;", ".", "&#046;", ".", "&#x2E;", ".", "&#x2e;", ".", "&#X2E;", ".", "&#X2e;", ".", "&period;", ".")
+
+// unfold takes the line ends out of a field value; tight is the value without the white
+// space behind them too. Control characters have no place in a field: readers end the
+// text there, or drop them. Escape is left to rawReadings.
+func unfold(value []byte) (text, tight string, err error) {
+	var loose, close []byte
+	behindFold := false
+	for i := 0; i < len(value); i++ {
+		c := value[i]
+		if c == '\r' && i+1 < len(value) && value[i+1] == '\n' {
+			i++
+			c = '\n'
+		}
+		switch {
+		case c == '\n':
+			if i+1 == len(value) || value[i+1] != ' ' && value[i+1] != '\t' {
+				return "", "", fmt.Errorf("%w: line end within the field", ErrBadFrom)
+			}
+			behindFold = true
+			continue
+		case c < ' ' && c != '\t' && c != escape || c == 0x7f:
+			return "", "", fmt.Errorf("%w: control character", ErrBadFrom)
+		}
+		behindFold = behindFold && (c == ' ' || c == '\t')
+		loose = append(loose, c)
+		if !behindFold {
+			close = append(close, c)
+		}
+	}
+	return string(bytes.TrimSpace(loose)), string(bytes.TrimSpace(close)), nil
+}
+
+// clear is an address that stands in a malformed field as it is.
+type clear struct{ local, domain string }
+
+// addressesIn gives the distinct addresses in angle brackets or, where there are none,
+// the distinct bare ones.
+func addressesIn(text string) ([]clear, error) {
+	var found []clear
+	add := func(c clear) {
+		for _, f := range found {
+			if strings.EqualFold(f.local, c.local) && strings.EqualFold(f.domain, c.domain) {
+				return
+			}
+		}
+		found = append(found, c)
+	}
+	for rest := text; ; {
+		open := strings.IndexByte(rest, '<')
+		if open < 0 {
+			break
+		}
+		rest = rest[open+1:]
+		inner := rest
+		if end := strings.IndexAny(rest, "<>"); end >= 0 {
+			inner = rest[:end]
+		}
+		if !strings.Contains(inner, "@") {
+			continue
+		}
+		c, err := angleAddress(inner)
+		if err != nil {
+			return nil, err
+		}
+		add(c)
+	}
+	if len(found) > 0 {
+		return found, nil
+	}
+	for _, m := range mentions(text) {
+		if !m.exact {
+			continue // counts against the field later
+		}
+		local := localBefore(text[:m.at])
+		if local == "" {
+			return nil, fmt.Errorf("%w: no local part", ErrBadFrom)
+		}
+		add(clear{local: local, domain: m.domain})
+	}
+	switch {
+	case len(found) > 0:
+		return found, nil
+	case strings.IndexFunc(text, isAt) >= 0:
+		return nil, fmt.Errorf("%w: no clear address", ErrBadFrom)
+	}
+	return nil, ErrNoAddress
+}
+
+// angleAddress reads what stands between angle brackets, or behind one that is left
+// open. The domain may have a single label there.
+func angleAddress(inner string) (clear, error) {
+	at := strings.IndexByte(inner, '@')
+	local := localBefore(strings.TrimRight(inner[:at], " \t"))
+	behind := strings.TrimLeft(inner[at+1:], " \t")
+	end := strings.IndexFunc(behind, func(r rune) bool { return !isNameRune(r) && r != '.' })
+	if end < 0 {
+		end = len(behind)
+	}
+	domain := behind[:end]
+	switch {
+	case strings.Contains(behind, "@"):
+		return clear{}, ErrSeveralAddresses
+	case local == "":
+		return clear{}, fmt.Errorf("%w: no local part", ErrBadFrom)
+	case strings.Trim(domain, ".") == "" || !endsName(behind[end:]):
+		return clear{}, fmt.Errorf("%w: no domain", ErrBadFrom)
+	}
+	return clear{local: local, domain: domain}, nil
+}
+
+// localBefore is the local part that ends with s; "" if there is none.
+func localBefore(s string) string {
+	if inner, ok := strings.CutSuffix(s, `"`); ok {
+		if open := strings.LastIndexByte(inner, '"'); open >= 0 && open < len(inner)-1 {
+			return s[open:]
+		}
+		return ""
+	}
+	return s[strings.LastIndexAny(s, " \t<>()[],;:\"@\\")+1:]
+}
