@@ -213,3 +213,40 @@ func BenchmarkAttack(b *testing.B) {
 	mail("10 l= over 1MiB", strings.Repeat(sign(simpleTags, plainHead, "")+sign(usual+"; l=1000000", plainHead, ""), 5)+plainHead, text("plain", 1<<20))
 	mail("2000 fields of tags", strings.Repeat("DKIM-Signature: "+manyTags()[2:]+"\r\n", 2000), "")
 }
+
+// BenchmarkDearest is the dearest message that a sender can make: ten signatures with
+// four RSA keys of 4096 bits and the largest exponent each, over a header of 1 MiB.
+func BenchmarkDearest(b *testing.B) {
+	for name, head := range map[string]string{
+		"keys":                    plainHead,
+		"keys and 1MiB of header": plainHead + "X: " + strings.Repeat("a ", 1<<19) + "\r\n",
+		"keys and 1MiB of fields": plainHead + strings.Repeat("X: "+strings.Repeat("a", 520)+"\r\n", 1990),
+	} {
+		b.Run(name, func(b *testing.B) {
+			h, res := dearest(b, head)
+			b.ReportAllocs()
+			defer reportCPU(b)()
+			for b.Loop() {
+				verifyChunks(res, h, []byte(plainText))
+			}
+		})
+	}
+}
+
+// dearest gives a header with ten signatures over all of head, and their keys.
+func dearest(b testing.TB, head string) (*message.Header, *zone) {
+	key := *rsaKey(b, 4096)
+	res := &zone{txt: map[string][]string{}}
+	fields := ""
+	for i := range 10 {
+		tags := fmt.Sprintf("v=1; c=relaxed/relaxed; d=example.com; s=s%d; h=from%s", i, strings.Repeat(":x", 1990))
+		fields += signer{key: &key, tags: tags}.field(head, plainText)
+		for n := range 4 {
+			other := key
+			other.PublicKey.E = 1<<31 - 1 - 2*n
+			name := fmt.Sprintf("s%d._domainkey.example.com", i)
+			res.txt[name] = append(res.txt[name], record(&other))
+		}
+	}
+	return header(fields + head), res
+}

@@ -149,6 +149,7 @@ type ChainVerifier struct {
 // are as in NewVerifier. Of o, MaxSignatures, Prefer and Now are not used.
 func NewChainVerifier(ctx context.Context, res Resolver, h *message.Header, signatures []*ChainSignature, ahead int, o Options) *ChainVerifier {
 	c := &ChainVerifier{v: Verifier{options: o.withDefaults()}, res: res}
+	c.v.options.keyBudget /= maxKeyRecords // a chain has many seals
 	c.v.checked = make([]*signature, 0, len(signatures))
 	for _, cs := range signatures {
 		if !cs.signature.settled() {
@@ -157,6 +158,7 @@ func NewChainVerifier(ctx context.Context, res Resolver, h *message.Header, sign
 	}
 	c.v.prepare(ctx, h)
 	for i, s := range c.v.checked {
+		s.checkFit(c.v.options)
 		if s.Body != "" { // no seal
 			c.v.takeBody(s)
 		}

@@ -20,15 +20,19 @@ func (v *Verifier) compare(s *signature) {
 		return
 	}
 	s.compared = true
-	if s.key.none.status != "" {
-		v.settle(s, s.key.none)
+	if none := s.key.none; none.status != "" {
+		s.unknown(none)
+		if s.afterBody.status != TempError || s.body == nil {
+			v.settle(s, s.afterBody)
+		}
 		return
 	}
 	best := outcome{}
 	digest := s.sealed
+	budget := v.options.keyBudget
 	for i := range s.key.keys {
 		k := &s.key.keys[i]
-		o := v.compareKey(s, k, &digest)
+		o := v.compareKey(s, k, &digest, &budget)
 		if best.status == "" || o.better(best) {
 			best = o
 			s.KeyBits, s.Testing = k.bits, k.testing
@@ -39,14 +43,30 @@ func (v *Verifier) compare(s *signature) {
 	}
 }
 
-// compareKey tries one key. digest is computed once, by the first key that needs it.
-func (v *Verifier) compareKey(s *signature, k *keyRecord, digest *[]byte) outcome {
+// unknown says what the signature is if there is no key for it. Where DNS did not say
+// whether there is one, a signature that no key fits is a Fail all the same: whoever
+// sends could choose a domain whose DNS is broken, to be told apart from a forger no more.
+func (s *signature) unknown(none outcome) {
+	s.afterBody = none
+	if none.status == TempError && s.misfit != nil {
+		s.afterBody = outcome{status: Fail, err: s.misfit}
+	}
+}
+
+// compareKey tries one key. digest is computed once, by the first key that needs it;
+// what the comparison costs is taken from budget.
+func (v *Verifier) compareKey(s *signature, k *keyRecord, digest *[]byte, budget *int) outcome {
 	if err := k.allows(s); err != nil {
 		return outcome{status: PermError, err: err}
 	}
 	if k.rsa != nil && k.bits > v.options.MaxRSABits {
 		return outcome{status: Policy, err: fmt.Errorf("%w: %d bits, over %d", ErrKeySize, k.bits, v.options.MaxRSABits)}
 	}
+	cost := k.cost()
+	if cost > *budget {
+		return outcome{status: Policy, err: fmt.Errorf("%w: keys too dear to try", ErrLimit)}
+	}
+	*budget -= cost
 	if *digest == nil {
 		*digest = v.index.hashHeader(v.digest[:0], s, v.hash, v.scratch)
 	}
@@ -76,19 +96,20 @@ func (o outcome) rank() int {
 	return 4
 }
 
-// compareBody compares the body of a signature whose header hash verified
-// (RFC 6376 section 6.1.3). The body has ended, or l= is behind.
+// compareBody compares the body of a signature whose header hash verified, or of which
+// DNS did not give the key (RFC 6376 section 6.1.3). The body has ended, or l= is behind.
 func (s *signature) compareBody() outcome {
 	d := &s.body.digest
 	sum, enough := d.part(s.length)
 	s.Partial = s.length >= 0 && s.length < d.length
+	o := s.afterBody
 	switch {
 	case !enough:
-		return outcome{status: Fail, err: fmt.Errorf("%w: l=%d of %d octets", ErrBodyLength, s.length, d.length), compared: true}
+		o.status, o.err = Fail, fmt.Errorf("%w: l=%d of %d octets", ErrBodyLength, s.length, d.length)
 	case !bytes.Equal(sum, s.bh):
-		return outcome{status: Fail, err: ErrBodyHash, compared: true}
-	case s.Partial && s.afterBody.status == Pass:
-		return outcome{status: Policy, err: fmt.Errorf("%w: after l=%d", ErrPartial, s.length), compared: true}
+		o.status, o.err = Fail, ErrBodyHash
+	case s.Partial && (o.status == Pass || o.status == TempError):
+		o.status, o.err = Policy, fmt.Errorf("%w: after l=%d", ErrPartial, s.length)
 	}
-	return s.afterBody
+	return o
 }

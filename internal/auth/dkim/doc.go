@@ -13,8 +13,8 @@
 //
 // Work is linear in the size of the message and bounded for each signature:
 // at most Options.MaxSignatures are checked, each costs one pass over the signed
-// header fields and one verification per key record, with RSA keys of at most
-// Options.MaxRSABits. The body costs at most two passes, whatever the number of
+// header fields and as much RSA as four keys of Options.MaxRSABits with the usual
+// exponent. A key beyond that is not tried. The body costs at most two passes, whatever the number of
 // signatures. Memory does not depend on the size of the body.
 //
 // # Line ends
@@ -44,6 +44,11 @@
 //     section 3.5 forbids to list it.
 //   - The signature is compared before the body hash, so that a message whose
 //     signed header was changed is told of that, and needs no body.
+//   - A signature that no key could make pass (its b= or bh= has no length that a key
+//     gives, the body does not match, l= is beyond the body or leaves part of it
+//     unsigned) is Fail or Policy even if DNS does not say whether there is a key
+//     (section 6.1.2 rule 1 would have a TempError). Whoever sends may choose a d=
+//     whose DNS is broken.
 //   - d= of a single label is malformed, as the grammar of section 3.5 has it.
 //   - Local bounds (Options, number of tags and of h= names) give Policy.
 package dkim

@@ -11,6 +11,9 @@ const (
 
 	// directSize is from where a piece is hashed where it stands instead.
 	directSize = 512
+
+	// shortWord is up to where octets are copied one by one for less than a call.
+	shortWord = 8
 )
 
 // gather writes to a hash. It gathers small pieces in buf, since a hash takes

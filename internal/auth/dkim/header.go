@@ -158,22 +158,31 @@ func (g *gather) relaxedName(raw []byte) (value []byte) {
 // relaxedValue adds the words of value with one space between them. Where it
 // goes on from an earlier part, white space before its first word counts too.
 func (g *gather) relaxedValue(value []byte, goesOn bool) {
-	for {
-		i := 0
-		for i < len(value) && isSpace(value[i]) {
-			i++
+	for at := 0; ; {
+		start := at
+		for at < len(value) && isSpace(value[at]) {
+			at++
 		}
-		if i == len(value) {
+		if at == len(value) {
 			return
 		}
-		if i > 0 && goesOn {
+		word := at
+		for at++; at < len(value) && !isSpace(value[at]); at++ {
+		}
+		blank := word > start && goesOn
+		goesOn = true
+		if n := at - word; n <= shortWord && n < cap(g.buf)-len(g.buf) {
+			if blank {
+				g.buf = append(g.buf, ' ')
+			}
+			for _, c := range value[word:at] {
+				g.buf = append(g.buf, c)
+			}
+			continue
+		}
+		if blank {
 			g.writeByte(' ')
 		}
-		goesOn = true
-		value = value[i:]
-		for i = 1; i < len(value) && !isSpace(value[i]); i++ {
-		}
-		g.write(value[:i])
-		value = value[i:]
+		g.write(value[word:at])
 	}
 }

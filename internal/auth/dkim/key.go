@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
+	"math/bits"
 )
 
 const (
@@ -138,6 +139,26 @@ func (k *keyRecord) allows(s *signature) error {
 		return fmt.Errorf("%w: %d bits, RFC 8301 asks for %d", ErrKeySize, k.bits, minRSABits)
 	}
 	return nil
+}
+
+// usualExponent is the exponent of nearly all RSA keys.
+const usualExponent = 65537
+
+// cost is what comparing with the key costs, in units of rsaCost. Ed25519 costs about as
+// much as RSA of 2048 bits.
+func (k *keyRecord) cost() int {
+	if k.rsa == nil {
+		return rsaCost(2048, usualExponent)
+	}
+	return rsaCost(k.bits, k.rsa.E)
+}
+
+// rsaCost counts the multiplications of a verification, by the square of their length in
+// units of 1024 bits.
+func rsaCost(length, exponent int) int {
+	const unit = 1024
+	n := (length + unit - 1) / unit
+	return n * n * (bits.Len(uint(exponent)) + bits.OnesCount(uint(exponent)))
 }
 
 // matches makes the cryptographic comparison with the hash of the signed

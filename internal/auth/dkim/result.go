@@ -37,7 +37,8 @@ type Result struct {
 	Testing   bool     // the key record says t=y
 	SigPrefix string   // the first 8 characters of b=, to tell signatures apart (RFC 6008)
 	// Processed tells that the signature was well-formed, its key was found and
-	// the cryptographic comparison was made: it verified or it did not.
+	// the cryptographic comparison was made: it verified or it did not. A Fail without
+	// it is a signature that no key could make pass, for which DNS gave none.
 	Processed bool
 	Err       error // nil exactly when Status is Pass
 }

@@ -2,6 +2,8 @@ package dkim
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math"
@@ -57,6 +59,7 @@ type signature struct {
 	// which counts as empty in the signature's own hash.
 	blankFrom, blankTo int
 
+	misfit    error // why no key could make it pass, by b= and bh= alone; nil if one might
 	key       *keyLookup
 	body      *bodyHash
 	sealed    []byte  // of an ARC-Seal, the hash that it is over
@@ -294,6 +297,21 @@ func (s *signature) parseData(tags tagList, f message.Field) error {
 	}
 	s.data, s.SigPrefix = data, prefix(b.value)
 	return nil
+}
+
+// checkFit finds out whether b= and bh= are as long as a key that counts makes them. It
+// is only a fault where the key is not known: the comparison says as much.
+func (s *signature) checkFit(o Options) {
+	shortest, longest := (o.MinRSABits+7)/8, (o.MaxRSABits+7)/8
+	if s.alg == ed25519SHA256 {
+		shortest, longest = ed25519.SignatureSize, ed25519.SignatureSize
+	}
+	switch n := len(s.data); {
+	case n < shortest || n > longest:
+		s.misfit = fmt.Errorf("%w: no key has signatures of %d octets", ErrSignature, n)
+	case s.Body != "" && len(s.bh) != sha256.Size: // a seal has no body
+		s.misfit = fmt.Errorf("%w: of %d octets", ErrBodyHash, len(s.bh))
+	}
 }
 
 func (s *signature) parseBodyHash(tags tagList) error {

@@ -37,6 +37,8 @@ type Options struct {
 	// Now is the time of the message, for x=. The zero Time leaves times
 	// unchecked.
 	Now time.Time
+
+	keyBudget int // what comparing one signature may cost, as keyRecord.cost counts
 }
 
 func (o Options) withDefaults() Options {
@@ -49,6 +51,7 @@ func (o Options) withDefaults() Options {
 	if o.MaxRSABits <= 0 {
 		o.MaxRSABits = DefaultMaxRSABits
 	}
+	o.keyBudget = maxKeyRecords * rsaCost(o.MaxRSABits, usualExponent)
 	return o
 }
 
@@ -101,6 +104,7 @@ func NewVerifier(ctx context.Context, res Resolver, h *message.Header, o Options
 	v.choose()
 	v.prepare(ctx, h)
 	for _, s := range v.checked {
+		s.checkFit(v.options)
 		v.takeBody(s)
 		v.fetchKey(s, res)
 	}
@@ -238,11 +242,16 @@ func (v *Verifier) finish(s *signature) {
 	if s.settled() {
 		return
 	}
-	if !s.key.wait(v.ctx) {
-		v.settle(s, outcome{status: TempError, err: fmt.Errorf("%w: %w", ErrKeyLookup, context.Cause(v.ctx))})
-		return
+	if s.key.wait(v.ctx) {
+		v.compare(s)
+	} else {
+		s.unknown(outcome{status: TempError, err: fmt.Errorf("%w: %w", ErrKeyLookup, context.Cause(v.ctx))})
 	}
-	if v.compare(s); !s.settled() {
+	switch {
+	case s.settled():
+	case s.body == nil || s.afterBody.status == Fail:
+		v.settle(s, s.afterBody)
+	default:
 		v.settle(s, s.compareBody())
 	}
 }
