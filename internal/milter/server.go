@@ -74,8 +74,8 @@ type Server struct {
 	closing   bool
 	quit      chan struct{} // closed with closing
 	listeners map[net.Listener]bool
-	conns     map[*conn]bool
-	running   sync.WaitGroup // connections
+	conns     map[*conn]net.Listener // that took it
+	running   sync.WaitGroup         // connections
 }
 
 // NewServer makes a Server.
@@ -99,7 +99,7 @@ func NewServer(cfg Config) *Server {
 		names:     commonNames(),
 		quit:      make(chan struct{}),
 		listeners: map[net.Listener]bool{},
-		conns:     map[*conn]bool{},
+		conns:     map[*conn]net.Listener{},
 	}
 }
 
@@ -117,7 +117,7 @@ func (s *Server) Serve(ln net.Listener) error {
 		nc, err := ln.Accept()
 		if err == nil {
 			delay = 0
-			s.start(nc)
+			s.start(nc, ln)
 			continue
 		}
 		if s.stopping() {
@@ -162,14 +162,14 @@ func (s *Server) stopping() bool {
 }
 
 // start serves nc in a goroutine of its own, or closes it where it is too many.
-func (s *Server) start(nc net.Conn) {
+func (s *Server) start(nc net.Conn, ln net.Listener) {
 	s.mu.Lock()
 	closing := s.closing
 	full := s.cfg.MaxConnections > 0 && len(s.conns) >= s.cfg.MaxConnections
 	var c *conn
 	if !closing && !full {
 		c = s.newConn(nc)
-		s.conns[c] = true
+		s.conns[c] = ln
 		s.running.Add(1)
 	}
 	s.mu.Unlock()

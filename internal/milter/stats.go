@@ -1,6 +1,7 @@
 package milter
 
 import (
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,6 +49,18 @@ func (s *Server) Stats() Stats {
 		BytesRead:      c.bytesRead.Load(),
 		BytesWritten:   c.bytesWritten.Load(),
 	}
+}
+
+// OpenOn counts the open connections that a listener took.
+func (s *Server) OpenOn(ln net.Listener) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.conns {
+		if l == ln {
+			n++
+		}
+	}
+	return n
 }
 
 // throttle lets one event through in each logInterval and counts the others.
