@@ -81,13 +81,8 @@ func (c *connection) Close() error { return c.close() }
 // its files on disk hold by now; without one the store is opened. The caller closes the
 // connection.
 func connect(ctx context.Context, t *target, s streams) (*connection, error) {
-	source := daemon.FindSource(t.config)
-	config, _, faults := source.Read()
-	socket := t.socket
-	if socket == "" {
-		socket = source.Socket()
-	}
-	client, err := admin.Dial(ctx, socket, version)
+	config, _, faults := daemon.FindSource(t.config).Read()
+	client, err := dial(ctx, t)
 	switch {
 	case err == nil:
 		if faults != nil {
@@ -104,4 +99,13 @@ func connect(ctx context.Context, t *target, s streams) (*connection, error) {
 		return nil, err
 	}
 	return &connection{Asker: offline, offline: offline, close: offline.Close}, nil
+}
+
+// dial asks the running daemon, and no other.
+func dial(ctx context.Context, t *target) (*admin.Client, error) {
+	socket := t.socket
+	if socket == "" {
+		socket = daemon.FindSource(t.config).Socket()
+	}
+	return admin.Dial(ctx, socket, version)
 }

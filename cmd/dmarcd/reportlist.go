@@ -30,7 +30,7 @@ func reportListCommand(s streams) *cobra.Command {
 		Short: "List reports and where their deliveries stand, the newest first",
 		Long: `List reports with their deliveries, the newest first, and what waits in the queue.
 
-Exit code 0: there are some; 1: there are none; 3: the store cannot be read.`,
+Exit code 0: listed, if there are any; 3: the store cannot be read.`,
 		Example: `  dmarcd report list --day yesterday
   dmarcd report list --state failed --json
   dmarcd report list --domain example.com --since 2026-11-01`,
@@ -55,7 +55,7 @@ func reportList(ctx context.Context, o *reportListOptions, s streams) error {
 		return usageError(fmt.Errorf("--limit %d is less than nothing", o.limit))
 	}
 	return withReports(ctx, o.target, s, func(d *reportConnection) error {
-		shown, more, err := eachReport(ctx, d, filter, o.limit, func(r *outgoing.Report) error {
+		_, more, err := eachReport(ctx, d, filter, o.limit, func(r *outgoing.Report) error {
 			if o.asJSON {
 				return writeJSONLine(s, r)
 			}
@@ -72,9 +72,6 @@ func reportList(ctx context.Context, o *reportListOptions, s streams) error {
 			if err := printState(ctx, d, s); err != nil {
 				return err
 			}
-		}
-		if shown == 0 {
-			return answerNo()
 		}
 		return nil
 	})

@@ -241,8 +241,7 @@ longer each time, up to 60 days. Likewise those to which the mail server would n
 for two days while it took other mail. Without an argument, or with --list, those in force
 are listed.
 
-Exit code 0: done; 1: with --remove, it was not suppressed; with --list, none is;
-3: trouble.`,
+Exit code 0: done; 1: with --remove, it was not suppressed; 3: trouble.`,
 		Example: `  dmarcd report suppress
   dmarcd report suppress dmarc@example.com --for 30d --reason 'asked us to stop'
   dmarcd report suppress --remove example.com`,
@@ -313,22 +312,13 @@ func unsuppress(ctx context.Context, d *reportConnection, o *reportSuppressOptio
 
 func suppressionList(ctx context.Context, o *reportSuppressOptions, s streams) error {
 	return withReports(ctx, o.target, s, func(d *reportConnection) error {
-		shown := 0
-		err := eachSuppression(ctx, d, o.all, func(x *outgoing.Suppression) error {
-			shown++
+		return eachSuppression(ctx, d, o.all, func(x *outgoing.Suppression) error {
 			if o.asJSON {
 				return writeJSONLine(s, x)
 			}
 			printSuppression(s, x)
 			return nil
 		})
-		if err != nil {
-			return err
-		}
-		if shown == 0 {
-			return answerNo()
-		}
-		return nil
 	})
 }
 

@@ -106,6 +106,7 @@ Exit codes: 0 fine, 1 the answer is no, 2 wrong usage or configuration, 3 troubl
 		serveCommand(s),
 		checkCommand(s),
 		explainCommand(s),
+		statusCommand(s),
 		pingCommand(s),
 		configCommand(s),
 		policyCommand(s),

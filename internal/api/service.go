@@ -17,6 +17,7 @@ import (
 type Service struct {
 	Settings func() *settings.Settings // those in force
 	Memory   Memory
+	Daemon   Daemon // the running daemon
 	Reports  outgoing.Service
 	Received analysis.Store    // reports about our domains
 	DNS      analysis.Resolver // past every cache of ours

@@ -3,6 +3,7 @@ package api
 // Table has every operation.
 func Table() []Operation {
 	return []Operation{
+		DaemonStatus(),
 		MessagesExplain(),
 		MessagesRecords(),
 		MessagesCount(),

@@ -149,12 +149,18 @@ func twoTenants() *api.Service {
 	return &api.Service{
 		Settings: func() *settings.Settings { return config },
 		Memory:   tenantMemory{},
+		Daemon:   tenantDaemon{},
 		Reports:  tenantReports{},
 		Received: tenantReceived(),
 		DNS:      ttlZone{dnstest.MustZone("")},
 		Now:      func() time.Time { return noon },
 	}
 }
+
+// tenantDaemon runs.
+type tenantDaemon struct{}
+
+func (tenantDaemon) Status(context.Context) api.Status { return api.Status{} }
 
 // tenantMemory has mail to one tenant, to the other, and to both.
 type tenantMemory struct{}

@@ -32,6 +32,7 @@ func (d *Daemon) service() *api.Service {
 	return &api.Service{
 		Settings: d.settings.Load,
 		Memory:   &api.JoinedMemory{Store: d.recorder.store, Journal: d.recorder.journal},
+		Daemon:   d,
 		Reports:  d.reporting.pipeline.Service(),
 		DNS:      d.lookups,
 		Now:      time.Now,

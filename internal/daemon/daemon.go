@@ -62,6 +62,8 @@ type Daemon struct {
 	mail      []listener
 	web       []webServer
 
+	started  time.Time
+	files    filesInForce
 	stopping atomic.Bool
 	watch    watcher            // of the goroutine that runs wait
 	cancel   context.CancelFunc // ends the work in the background
@@ -72,8 +74,9 @@ type Daemon struct {
 // nothing is left open. The error has its kind: errkind.Trouble for what passes or is
 // mended without touching the configuration.
 func New(o Options) (_ *Daemon, err error) {
-	d := &Daemon{source: o.Source, version: o.Version, log: o.Log, level: o.Level}
+	d := &Daemon{source: o.Source, version: o.Version, log: o.Log, level: o.Level, started: time.Now().UTC().Truncate(time.Second)}
 	d.settings.Store(o.Settings)
+	d.files.take(o.Settings, d.started)
 	defer func() {
 		if err != nil {
 			d.discard()

@@ -38,6 +38,7 @@ func (d *Daemon) reload(load func() (*settings.Settings, settings.Faults, error)
 		d.log.Warn("this key changed, but takes effect only after a restart", "key", key)
 	}
 	d.settings.Store(next)
+	d.files.take(next, time.Now().UTC().Truncate(time.Second))
 	d.notifier.Update(d.notifyConfig(next))
 	d.reporting.pipeline.Update(reports)
 	d.watch.loaded(policyFiles(next), before)

@@ -142,7 +142,7 @@ func newStore(cfg Config) (*Store, error) {
 	case "postgres", "postgresql":
 		s.dialect, err = newPostgres(cfg)
 	default:
-		err = fmt.Errorf("%w: %q is neither sqlite:PATH nor postgres://HOST/DATABASE", ErrConfig, shown(cfg.URL))
+		err = fmt.Errorf("%w: %q is neither sqlite:PATH nor postgres://HOST/DATABASE", ErrConfig, Shown(cfg.URL))
 	}
 	if err != nil {
 		s.end()
@@ -152,11 +152,18 @@ func newStore(cfg Config) (*Store, error) {
 	return s, err
 }
 
-// shown is a URL without its password.
-func shown(s string) string {
+// Shown is a store's URL without its password, wherever that stands.
+func Shown(s string) string {
 	u, err := url.Parse(s)
 	if err != nil {
 		return "(unreadable)"
+	}
+	q := u.Query()
+	for name := range q {
+		if strings.Contains(strings.ToLower(name), "password") {
+			q.Set(name, "xxxxx")
+			u.RawQuery = q.Encode()
+		}
 	}
 	return u.Redacted()
 }

@@ -1,0 +1,97 @@
+package api
+
+import (
+	"context"
+	"time"
+)
+
+// Daemon is the running daemon, as it tells of itself.
+type Daemon interface {
+	Status(ctx context.Context) Status
+}
+
+// StatusRequest asks for the Status.
+type StatusRequest struct{}
+
+// Status is what the running daemon is doing.
+type Status struct {
+	Version string         `json:"version"`
+	Started time.Time      `json:"started"`
+	Mode    string         `json:"mode"`
+	Files   []FileInForce  `json:"files"`  // none where the built-in ones are in force
+	Faults  []Fault        `json:"faults"` // of the files on disk
+	Sockets []SocketStatus `json:"sockets"`
+	Store   StoreStatus    `json:"store"`
+	Journal JournalStatus  `json:"journal"`
+	Reports ReportsStatus  `json:"reports"`
+	Leader  bool           `json:"leader"` // this daemon makes the reports and prunes the store
+	Held    int64          `json:"held"`   // mail in the MTA's hold queue of this host, as far as is known
+	// HeldSince is the time of the oldest of it.
+	HeldSince           time.Time     `json:"held_since,omitzero"`
+	UnmanagedRecipients int64         `json:"unmanaged_recipients"` // since the start
+	Relays              []RelayStatus `json:"relays"`               // of client_ip_from
+	Notes               []string      `json:"notes,omitempty"`      // what else an operator ought to know
+}
+
+// FileInForce is a file as it was read and is followed.
+type FileInForce struct {
+	Path         string    `json:"path"`
+	SHA256       string    `json:"sha256"`
+	InForceSince time.Time `json:"in_force_since"`
+}
+
+// Fault is what is wrong with a file on disk.
+type Fault struct {
+	File    string `json:"file"`
+	Line    int    `json:"line"`
+	Column  int    `json:"column"`
+	Key     string `json:"key"`
+	Message string `json:"message"`
+}
+
+// SocketStatus is a socket that the MTA connects to.
+type SocketStatus struct {
+	Socket      string `json:"socket"`
+	Connections int    `json:"connections"` // open ones
+}
+
+// StoreStatus is how the store is.
+type StoreStatus struct {
+	URL  string  `json:"url"` // without its password
+	Up   bool    `json:"up"`
+	LagS float64 `json:"lag_s"` // age of the oldest record that it does not have
+}
+
+// JournalStatus is how much the journal holds.
+type JournalStatus struct {
+	Bytes   int64 `json:"bytes"`
+	Records int64 `json:"records"` // that the store does not have, roughly
+}
+
+// ReportsStatus is the state of the reports that we send.
+type ReportsStatus struct {
+	Enabled bool  `json:"enabled"`
+	Queued  int64 `json:"queued"`
+	Failed  int64 `json:"failed"` // in the last week
+}
+
+// RelayStatus counts the mail of a relay of client_ip_from since the start.
+type RelayStatus struct {
+	Network string `json:"network"`
+	Read    uint64 `json:"read"`   // the true client was read
+	Unread  uint64 `json:"unread"` // it could not be read
+}
+
+// DaemonStatus tells what the running daemon is doing.
+func DaemonStatus() Op[StatusRequest, Status] {
+	return Op[StatusRequest, Status]{
+		Name: "status", Summary: "What the running daemon is doing.",
+		Role: RoleViewer, Scope: ScopeHost,
+		Do: func(ctx context.Context, s *Service, _ Viewer, _ StatusRequest) (Status, error) {
+			if s.Daemon == nil {
+				return Status{}, missing("running daemon")
+			}
+			return s.Daemon.Status(ctx), nil
+		},
+	}
+}

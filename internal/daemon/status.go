@@ -1,0 +1,104 @@
+package daemon
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"sync"
+	"time"
+
+	"dmarcd/internal/api"
+	"dmarcd/internal/report/outgoing"
+	"dmarcd/internal/settings"
+	"dmarcd/internal/store"
+)
+
+// statusWait is how long the status waits for the store.
+const statusWait = 2 * time.Second
+
+// filesInForce are the files that are followed, and since when each is as it is.
+type filesInForce struct {
+	mu    sync.Mutex
+	files []api.FileInForce
+}
+
+// take notes what was read. A file that has not changed keeps its time.
+func (f *filesInForce) take(config *settings.Settings, at time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before := map[string]api.FileInForce{}
+	for _, file := range f.files {
+		before[file.Path] = file
+	}
+	f.files = []api.FileInForce{}
+	for _, t := range config.Policy.Texts {
+		now := api.FileInForce{Path: t.Path, SHA256: hash(t.Data), InForceSince: at}
+		if old := before[t.Path]; old.SHA256 == now.SHA256 {
+			now.InForceSince = old.InForceSince
+		}
+		f.files = append(f.files, now)
+	}
+}
+
+func (f *filesInForce) list() []api.FileInForce {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]api.FileInForce{}, f.files...)
+}
+
+// Status is api.Daemon's.
+func (d *Daemon) Status(ctx context.Context) api.Status {
+	ctx, cancel := context.WithTimeout(ctx, statusWait)
+	defer cancel()
+	config := d.settings.Load()
+	journal := d.recorder.journal.Stats()
+	out := api.Status{
+		Version: d.version,
+		Started: d.started,
+		Mode:    string(config.Policy.Mode),
+		Files:   d.files.list(),
+		Faults:  d.faultsOnDisk(),
+		Sockets: d.socketStatus(),
+		Store:   api.StoreStatus{URL: store.Shown(config.Store), Up: d.recorder.store.Ping(ctx) == nil, LagS: journal.Lag.Seconds()},
+		Journal: api.JournalStatus{Bytes: journal.Bytes, Records: journal.Unloaded},
+		Reports: api.ReportsStatus{Enabled: config.Reports.Enabled},
+		Leader:  d.recorder.leads.Load(),
+		Relays:  []api.RelayStatus{},
+	}
+	if state, err := d.reporting.pipeline.Service().State(ctx, outgoing.StateRequest{}); err == nil {
+		out.Reports.Queued = state.Deliveries[outgoing.StateQueued] + state.Deliveries[outgoing.StateUnconfirmed]
+		out.Reports.Failed = state.Deliveries[outgoing.StateFailed] + state.Deliveries[outgoing.StateExpired]
+	}
+	return out
+}
+
+// faultsOnDisk are those that a reload would meet now.
+func (d *Daemon) faultsOnDisk() []api.Fault {
+	out := []api.Fault{}
+	_, _, err := d.source.Load()
+	var faults settings.Faults
+	switch {
+	case err == nil:
+	case errors.As(err, &faults):
+		for _, f := range faults {
+			out = append(out, api.Fault{File: f.File, Line: f.Line, Column: f.Column, Key: f.Key, Message: f.Problem})
+		}
+	default:
+		out = append(out, api.Fault{File: d.source.Path, Message: err.Error()})
+	}
+	return out
+}
+
+func (d *Daemon) socketStatus() []api.SocketStatus {
+	out := []api.SocketStatus{}
+	for _, l := range d.mail {
+		out = append(out, api.SocketStatus{Socket: l.name, Connections: d.milter.OpenOn(l.Listener)})
+	}
+	return out
+}
+
+func hash(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
