@@ -65,10 +65,7 @@ func policyShow(o *showOptions, domain string, s streams) error {
 	if err != nil {
 		return err
 	}
-	trace, err := settings.TracePolicy(config.Path(config.PolicyFile), name)
-	if err != nil {
-		return explainFaults(s.err, err)
-	}
+	trace := config.Policy.Trace(name)
 	report := newShowReport(trace)
 	switch {
 	case !trace.Ours:

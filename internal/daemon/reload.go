@@ -76,7 +76,7 @@ func policyFiles(s *settings.Settings) []string {
 	if s.PolicyFile == "" {
 		return nil
 	}
-	return append([]string{s.Path(s.PolicyFile)}, s.Policy.Files...)
+	return append([]string{s.Path(s.PolicyFile)}, s.Policy.Files()...)
 }
 
 // maxFaultyFiles bounds the files that are watched because a fault names them.

@@ -66,6 +66,48 @@ func TestFaultyListIsWatched(t *testing.T) {
 	}
 }
 
+// TestDomainsDirIsWatched adds, changes and removes a file of domains_dir.
+func TestDomainsDirIsWatched(t *testing.T) {
+	folder := t.TempDir()
+	write(t, filepath.Join(folder, "policy.yaml"), "domains_dir: customers\n")
+	customers := filepath.Join(folder, "customers")
+	if err := os.Mkdir(customers, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	d := idleDaemon(t, folder)
+	file := filepath.Join(customers, "acme.yaml")
+	for _, step := range []struct {
+		name string
+		do   func()
+		want int // domain entries
+	}{
+		{"added", func() { write(t, file, "domains: {acme.example: }\n") }, 1},
+		{"changed", func() { write(t, file, "domains: {acme.example: , acme.test: }\n") }, 2},
+		{"broken", func() { write(t, file, "domains: [\n") }, 2},
+		{"mended", func() { write(t, file, "domains: {acme.example: }\n") }, 1},
+		{"removed", func() {
+			if err := os.Remove(file); err != nil {
+				t.Fatal(err)
+			}
+		}, 0},
+	} {
+		step.do()
+		if d.watch.changed(); !d.watch.changed() {
+			t.Fatalf("%s: nobody saw it", step.name)
+		}
+		before := d.watch.snapshot()
+		if next, _, err := d.loadPolicy(); err == nil {
+			d.settings.Store(next)
+			d.watch.loaded(policyFiles(next), before)
+		} else {
+			d.watchFaults(err, before)
+		}
+		if got := len(d.settings.Load().Policy.Domains); got != step.want {
+			t.Errorf("%s: %d entries, want %d", step.name, got, step.want)
+		}
+	}
+}
+
 // TestListWrittenDuringLoad is a list that appears between the look for it and the watch.
 func TestListWrittenDuringLoad(t *testing.T) {
 	folder := t.TempDir()

@@ -65,9 +65,7 @@ func each(d *decoder, n *yaml.Node, read func(item *yaml.Node)) {
 			return
 		}
 		d.push("["+strconv.Itoa(i)+"]", "[]")
-		if d.trace != nil {
-			d.trace.noteItem(d, item)
-		}
+		d.origins.noteItem(d, item)
 		read(item)
 		d.pop()
 	}
@@ -90,7 +88,7 @@ func mapOf[V any](readKey func(d *decoder, k *yaml.Node, s string) (string, bool
 					return
 				}
 				if _, twice := out[name]; twice {
-					d.fault(key, "%s stands here a second time", name)
+					d.fault(key, "duplicate key %s", name)
 					return
 				}
 				var one V
@@ -116,7 +114,7 @@ func mapOf[V any](readKey func(d *decoder, k *yaml.Node, s string) (string, bool
 // choice, with the key on the path.
 func (d *decoder) pairs(n *yaml.Node, read func(key, value *yaml.Node)) {
 	if n.Kind != yaml.MappingNode {
-		d.fault(n, "expected keys with values, found %s", describe(n))
+		d.fault(n, "expected a mapping, found %s", describe(n))
 		return
 	}
 	for i := 0; i+1 < len(n.Content) && d.values >= 0; i += 2 {

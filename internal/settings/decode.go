@@ -15,15 +15,13 @@ type decoder struct {
 	values   int // left before the file is too large
 	faults   faultList
 	warnings faultList
-	pending  map[string]bool   // keys without effect yet, see notBuilt
-	keys     []string          // all of this file, to find misplaced ones
-	other    otherFile         // the other file, likewise
-	folder   string            // where `file:` lists are looked for; "" to refuse them
-	lists    map[string][]byte // those read, by path
-	given    bool              // all files are in lists: none is opened
-	text     []byte            // scratch space for schemaKey
-	trace    *Trace            // notes where the keys of one domain stand; nil for a load
-	places   *keyPlaces        // notes where all keys of a policy file stand; nil for other files
+	pending  map[string]bool // keys without effect yet, see notBuilt
+	keys     []string        // all of this file, to find misplaced ones
+	other    otherFile       // the other file, likewise
+	folder   string          // where `file:` lists are looked for; "" to refuse them
+	sources  *sources
+	text     []byte      // scratch space for schemaKey
+	origins  *provenance // of a policy; nil for other files
 }
 
 // step is one part of the path to the value being read: as the operator knows
@@ -40,7 +38,7 @@ func newDecoder(file, folder string) *decoder {
 	return &decoder{
 		file:     file,
 		folder:   folder,
-		lists:    map[string][]byte{},
+		sources:  newSources(),
 		values:   maxValues,
 		faults:   faultList{file: file},
 		warnings: faultList{file: file, alike: map[string]int{}},
@@ -96,6 +94,15 @@ func (d *decoder) warn(n *yaml.Node, format string, args ...any) {
 	d.warnings.add(d.at(n, fmt.Sprintf(format, args...), ""), string(d.schemaKey()))
 }
 
+// duplicate tells of a key, or another thing that may stand in one place only.
+func (d *decoder) duplicate(n *yaml.Node, what string, first Place) {
+	if first.File != d.file {
+		d.fault(n, "duplicate %s; the first is at %s", what, first)
+		return
+	}
+	d.fault(n, "duplicate %s; the first is on line %d", what, first.Line)
+}
+
 // watch gives a function that tells whether no fault was met since.
 func (d *decoder) watch() (clean func() bool) {
 	list, dropped := len(d.faults.list), d.faults.dropped
@@ -141,7 +148,7 @@ func isNull(n *yaml.Node) bool {
 func describe(n *yaml.Node) string {
 	switch {
 	case n.Kind == yaml.MappingNode:
-		return "keys"
+		return "a mapping"
 	case n.Kind == yaml.SequenceNode:
 		return "a list"
 	case isNull(n):

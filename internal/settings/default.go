@@ -84,7 +84,6 @@ func defaultPolicy() *Policy {
 		DeferLimit:      4 * time.Hour,
 		Default:         &rules,
 		Domains:         map[dns.Name]*policy.Rules{},
-		DomainsAt:       map[dns.Name]Place{},
 	}
 }
 

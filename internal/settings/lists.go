@@ -2,7 +2,6 @@ package settings
 
 import (
 	"bytes"
-	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -51,16 +50,10 @@ func (d *decoder) listFile(n *yaml.Node, name string, take func(at *yaml.Node, s
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(d.folder, path)
 	}
-	data, ok := d.lists[path]
-	if !ok {
-		var err error
-		if data, err = d.readNamed(path); err != nil {
-			f := d.at(n, path+": "+err.Error(), "")
-			f.Unread = path
-			d.faults.add(f, "")
-			return
-		}
-		d.lists[path] = data
+	data, err := d.sources.read(path)
+	if err != nil {
+		d.unread(n, path, err)
+		return
 	}
 	outer := d.file
 	d.file = path
@@ -68,12 +61,11 @@ func (d *decoder) listFile(n *yaml.Node, name string, take func(at *yaml.Node, s
 	d.lines(data, n, take)
 }
 
-// readNamed reads a file that the policy names.
-func (d *decoder) readNamed(path string) ([]byte, error) {
-	if d.given {
-		return nil, openTrouble(fs.ErrNotExist)
-	}
-	return readFile(path)
+// unread tells of a file or folder that the value names and that cannot be read.
+func (d *decoder) unread(n *yaml.Node, path string, err error) {
+	f := d.at(n, path+": "+err.Error(), "")
+	f.Unread = path
+	d.faults.add(f, "")
 }
 
 // lines reads the text of a list file: one entry a line, with # before a comment.
@@ -91,9 +83,7 @@ func (d *decoder) lines(data []byte, n *yaml.Node, take func(at *yaml.Node, s st
 			return
 		}
 		at := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: entry, Line: line, Column: 1}
-		if d.trace != nil {
-			d.trace.noteItem(d, at)
-		}
+		d.origins.noteItem(d, at)
 		take(at, entry)
 	}
 }

@@ -61,7 +61,7 @@ func ParseList(kind ListKind, name string, data []byte) (lines []string, warning
 	first := map[string]int{}
 	again := func(at *yaml.Node, entry string) {
 		if line, twice := first[entry]; twice {
-			d.warn(at, "%s stands here a second time; the first is on line %d", entry, line)
+			d.warn(at, "duplicate entry %s; the first is on line %d", entry, line)
 			return
 		}
 		first[entry] = at.Line

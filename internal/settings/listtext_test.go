@@ -23,7 +23,7 @@ func TestParseList(t *testing.T) {
 		},
 		{
 			name: "senders twice", kind: ListSenders, text: "a.example\nb.example\nA.example\n",
-			want: []string{"a.example", "b.example"}, warnings: []string{"list.txt:3:1: a.example stands here a second time; the first is on line 1"},
+			want: []string{"a.example", "b.example"}, warnings: []string{"list.txt:3:1: duplicate entry a.example; the first is on line 1"},
 		},
 		{
 			name: "senders, wrong", kind: ListSenders, text: "a.example\nx@b.example\n192.0.2.1\nc.example\na b\nfile:more.txt\nc.example either\n",
@@ -38,7 +38,7 @@ func TestParseList(t *testing.T) {
 		},
 		{
 			name: "exceptions, host bits and twice", kind: ListExceptions, text: "192.0.2.7/24\n192.0.2.0/24\n", want: []string{"192.0.2.0/24"},
-			warnings: []string{"1:1: 192.0.2.7/24 has bits beyond its length", "2:1: 192.0.2.0/24 stands here a second time"},
+			warnings: []string{"1:1: 192.0.2.7/24 has bits beyond its length", "2:1: duplicate entry 192.0.2.0/24"},
 		},
 		{
 			name: "exceptions, wrong", kind: ListExceptions, text: "192.0.2.0/33\nbank.example\n192.0.2.1-192.0.2.9\n",
@@ -50,7 +50,7 @@ func TestParseList(t *testing.T) {
 		},
 		{
 			name: "peers, both kinds", kind: ListPeers, text: "a.example\na.example either\n",
-			want: []string{"a.example"}, warnings: []string{"2:1: a.example stands here a second time"},
+			want: []string{"a.example"}, warnings: []string{"2:1: duplicate entry a.example"},
 		},
 		{
 			name: "peers, wrong", kind: ListPeers, text: "a.example eithr\na.example any thing\n a..b either\n",

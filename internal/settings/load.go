@@ -2,11 +2,15 @@ package settings
 
 import (
 	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"dmarcd/internal/dns"
 )
 
 // The names of the two files, for messages about keys that are in the wrong one.
@@ -46,7 +50,7 @@ func load(path, hostname string, readPolicy func(path string) (*Policy, []Fault,
 	}
 	faults, warned := d.faults.all(), d.warnings.all()
 
-	if file.readable {
+	if file.readable && !file.withoutPolicy(beside(path, s.PolicyFile)) {
 		p, more, err := readPolicy(beside(path, s.PolicyFile))
 		warned = append(warned, more...)
 		if err != nil {
@@ -102,6 +106,16 @@ func (d *decoder) daemon(root *yaml.Node, s *Settings) daemonRoot {
 		}
 	}
 	return r
+}
+
+// withoutPolicy reports whether the built-in policy holds: nobody named a file, and
+// there is none where the default has it.
+func (r daemonRoot) withoutPolicy(path string) bool {
+	if r.policy != nil && !isNull(r.policy) {
+		return false
+	}
+	_, err := os.Stat(path)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // blame points at the key that names the policy file where that file cannot be
@@ -160,27 +174,23 @@ func ParsePolicy(name, folder string, data []byte) (p *Policy, warnings []Fault,
 }
 
 func parsePolicy(name, folder string, data []byte) (p *Policy, warnings []Fault, err error) {
-	return newDecoder(name, folder).policy(data)
+	return newDecoder(name, folder).policy(data, dns.Name{})
 }
 
-// policy reads the text of a policy file.
-func (d *decoder) policy(data []byte) (p *Policy, warnings []Fault, err error) {
+// policy reads the text of a policy file, and follows a domain unless that is zero.
+func (d *decoder) policy(data []byte, follow dns.Name) (p *Policy, warnings []Fault, err error) {
 	d.keys, d.other = policySchema().keys, otherFile{daemonFile, topKeys(daemonSchema().keys)}
 	draft := policyDraft{Policy: *defaultPolicy()}
-	d.places = newKeyPlaces(d.file)
-	draft.places = d.places
+	d.origins = newProvenance(d.file, follow)
+	d.sources.files[d.file] = data
 	if root, ok := d.parse(data); ok && root != nil {
 		into(d, policySchema(), root, &draft)
-		if k, _ := pair(root, "default"); k != nil {
-			draft.DefaultAt = Place{File: d.file, Line: k.Line}
-		}
 	}
 	if len(d.faults.list) > 0 {
 		return nil, d.warnings.all(), d.faults.all()
 	}
 	p = draft.finish()
-	p.Files = sortedKeys(d.lists)
-	p.Texts = d.texts(data)
+	p.origins, p.Texts, p.folders = d.origins, d.sources.texts(d.file), sortedKeys(d.sources.folders)
 	p.ID = p.Source().ID()
 	return p, d.warnings.all(), nil
 }

@@ -8,7 +8,6 @@ func notBuilt() map[string]bool {
 	keys := []string{
 		"http.proxy",
 		"analysis",
-		"domains_dir",
 		"retention.received",
 		"retention.received_rollups",
 	}

@@ -38,19 +38,15 @@ type Policy struct {
 	Domains    map[dns.Name]*policy.Rules // the entries, each complete
 	Tests      []Test
 
-	// DefaultAt and DomainsAt say where the rules stand in the file.
-	DefaultAt Place
-	DomainsAt map[dns.Name]Place
-	// Files are the `file:` lists that were read, by their whole paths.
-	Files []string
 	// Texts are the texts that the policy was read from: its own file, then the others
-	// by their paths. None for the built-in policy.
+	// by path. There are none where it was not read from a file.
 	Texts []Text
 	// ID names Texts, for what is remembered of mail.
 	ID policy.SourceID
 
 	distinct bool
-	places   *keyPlaces // nil for a policy that was not read from a file
+	origins  *provenance // nil for a policy that was not read from a file
+	folders  []string    // that were looked into
 }
 
 // Place is a line of a file; the zero Place stands for the built-in rules.
@@ -75,14 +71,6 @@ func (p *Policy) RulesFor(domain dns.Name) (rules *policy.Rules, ours bool) {
 		return r, true
 	}
 	return p.Default, p.Managed.Empty() || p.Managed.Match(domain)
-}
-
-// PlaceOf says where the rules that RulesFor gives for domain stand.
-func (p *Policy) PlaceOf(domain dns.Name) Place {
-	if at, ok := p.DomainsAt[domain]; ok {
-		return at
-	}
-	return p.DefaultAt
 }
 
 // Distinct reports whether two recipients of ours can have different rules.

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -15,6 +16,8 @@ type policyDraft struct {
 	Policy
 	rules *policy.Rules // of `default`; nil until it was read
 	pool  *pool         // the rules of all entries; nil until there is one
+
+	entriesAt map[dns.Name]Place // where each entry stands
 }
 
 // standard is the rules of `default` as far as they are read, else the built-in ones.
@@ -34,16 +37,29 @@ const rulesStep = "rules"
 // policySchema is every key of policy.yaml. `mode` comes before `default`, and
 // that before `domains`, because each starts from what the one before says.
 func policySchema() kind[policyDraft] {
-	return section(nil,
+	return section(readDomainsDir,
 		key("mode", word(policy.Enforce, policy.Monitor), func(p *policyDraft) *policy.Mode { return &p.Mode }),
 		key("mixed_recipients", word(OnConflict, Separate, Mildest, Strictest), func(p *policyDraft) *MixedRecipients { return &p.MixedRecipients }),
-		key("domains_dir", path(), func(p *policyDraft) *string { return &p.DomainsDir }),
+		domainsDirField(),
 		key("managed", patterns(false), func(p *policyDraft) *policy.DomainList { return &p.Managed }),
 		key("defer_limit", duration(time.Second, 30*day), func(p *policyDraft) *time.Duration { return &p.DeferLimit }),
 		defaultField(),
 		domainsField(),
 		key("tests", list(testEntry()), func(p *policyDraft) *[]Test { return &p.Tests }),
 	)
+}
+
+// domainsDirField is `domains_dir`. What is shown has its entries below `domains`.
+func domainsDirField() field[policyDraft] {
+	f := key("domains_dir", path(), func(p *policyDraft) *string { return &p.DomainsDir })
+	f.show = func(p *policyDraft) *yaml.Node {
+		n := quoted("")
+		if p.DomainsDir != "" {
+			n.LineComment = "# the entries of " + printable(p.DomainsDir) + " stand below"
+		}
+		return n
+	}
+	return f
 }
 
 // defaultField is `default`, the rules of every managed domain without an entry.
@@ -56,7 +72,7 @@ func defaultField() field[policyDraft] {
 			r := defaultRules(p.Mode)
 			if !isNull(n) {
 				d.path[len(d.path)-1].schema = rulesStep
-				d.places.belowDefault(func() { into(d, rules, n, &r) })
+				d.origins.belowDefault(func() { into(d, rules, n, &r) })
 			}
 			p.rules = &r
 		},
@@ -78,35 +94,87 @@ func domainsField() field[policyDraft] {
 				n = n.Alias
 			}
 			d.path[len(d.path)-1].schema = rulesStep
-			standard := p.standard()
-			one, builtin := entrySchema(&standard), defaultRules(p.Mode)
-			p.Domains = make(map[dns.Name]*policy.Rules, len(n.Content)/2)
-			p.DomainsAt = make(map[dns.Name]Place, len(n.Content)/2)
-			p.pool = newPool()
-			var rules policy.Rules // of one entry after the other; the pool keeps a copy of what is new
-			d.pairs(n, func(k, v *yaml.Node) {
-				name, ok := d.entryName(k)
-				if !ok {
-					return
-				}
-				if at, twice := p.DomainsAt[name]; twice {
-					d.fault(k, "the domain %s stands here a second time; the first is on line %d", name, at.Line)
-					return
-				}
-				p.DomainsAt[name] = Place{File: d.file, Line: k.Line}
-				rules = builtin
-				if d.trace != nil {
-					d.trace.entered(name)
-				}
-				if !isNull(v) {
-					d.places.belowEntry(name, func() { into(d, one, v, &rules) })
-				}
-				p.Domains[name] = p.pool.intern(&rules)
-				d.warnLosses(k, v, &rules, &standard)
-			})
+			p.readEntries(d, n)
 		},
 		show: showDomains,
 	}
+}
+
+// readEntries reads a mapping of domain entries.
+func (p *policyDraft) readEntries(d *decoder, n *yaml.Node) {
+	standard := p.standard()
+	one, builtin := entrySchema(&standard), defaultRules(p.Mode)
+	if p.pool == nil {
+		p.pool = newPool()
+		p.entriesAt = make(map[dns.Name]Place, len(n.Content)/2)
+	}
+	var rules policy.Rules // of one entry after the other; the pool keeps a copy of what is new
+	d.pairs(n, func(k, v *yaml.Node) {
+		name, ok := d.entryName(k)
+		if !ok {
+			return
+		}
+		if first, twice := p.entriesAt[name]; twice {
+			d.duplicate(k, "domain "+name.String(), first)
+			return
+		}
+		at := Place{File: d.file, Line: k.Line}
+		p.entriesAt[name] = at
+		rules = builtin
+		d.origins.belowEntry(at, name, func() {
+			if !isNull(v) {
+				into(d, one, v, &rules)
+			}
+		})
+		p.Domains[name] = p.pool.intern(&rules)
+		d.warnLosses(k, v, &rules, &standard)
+	})
+}
+
+// readDomainsDir reads the entries of domains_dir.
+func readDomainsDir(s *scope, p *policyDraft) {
+	if p.DomainsDir == "" || !s.sound("domains_dir") {
+		return
+	}
+	if s.d.folder == "" {
+		s.fault("domains_dir", "no folder can be named here; write the entries out")
+		return
+	}
+	folder := filepath.Join(s.d.folder, p.DomainsDir)
+	if filepath.IsAbs(p.DomainsDir) {
+		folder = filepath.Clean(p.DomainsDir)
+	}
+	files, err := s.d.sources.yamlFiles(folder)
+	if err != nil {
+		s.d.push("domains_dir", "")
+		s.d.unread(s.place("domains_dir"), folder, err)
+		s.d.pop()
+		return
+	}
+	room := maxFileBytes
+	for _, path := range files {
+		if room -= s.d.domainsFile(path, p); room < 0 {
+			s.fault("domains_dir", "the files in %s together are larger than %d MiB", folder, maxFileBytes>>20)
+			return
+		}
+	}
+}
+
+// domainsFile reads one file of domains_dir and gives its size. Its faults, and the
+// lists that it names, count from there.
+func (d *decoder) domainsFile(path string, p *policyDraft) int {
+	outer := *d
+	defer func() { d.file, d.folder, d.other = outer.file, outer.folder, outer.other }()
+	d.file, d.folder, d.other = path, filepath.Dir(path), otherFile{policyFile, topKeys(d.keys)}
+	data, err := d.sources.read(path)
+	if err != nil {
+		d.faults.add(Fault{File: path, Problem: err.Error()}, "")
+		return 0
+	}
+	if root, ok := d.parse(data); ok && root != nil {
+		into(d, section(nil, domainsField()), root, p)
+	}
+	return len(data)
 }
 
 // entryName reads the key of an entry: one domain.

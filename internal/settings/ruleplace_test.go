@@ -19,7 +19,7 @@ func TestRulePlace(t *testing.T) {
 	compared, found := 0, 0
 	for _, domain := range []string{"other.example", "example.org", "example.net", "example.edu", "example.gov"} {
 		tr := trace(t, domain)
-		for _, key := range append(rootKeys, entrySchema(nil).keys...) {
+		for _, key := range append(topRules, entrySchema(nil).keys...) {
 			if strings.Contains(key, "[]") || key == "inherit" {
 				continue
 			}

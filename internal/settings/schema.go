@@ -122,9 +122,6 @@ func section[T any](check func(s *scope, t *T), fields ...field[T]) kind[T] {
 				}
 				clean := d.watch()
 				d.push(f.name, f.name)
-				if d.trace != nil && !isNull(s.values[i]) {
-					d.trace.note(d, s.keys[i])
-				}
 				f.read(d, s.values[i], t)
 				d.pop()
 				s.wrong[i] = !clean()
@@ -168,7 +165,6 @@ type scope struct {
 	d      *decoder
 	node   *yaml.Node
 	names  []string
-	keys   []*yaml.Node // beside names; nil where nobody traces
 	values []*yaml.Node // beside names; nil for a key that is not there
 	wrong  []bool       // beside names: the value has a fault, and is not to be judged further
 }
@@ -177,13 +173,10 @@ type scope struct {
 // below them. Unknown keys and repeated ones are faults.
 func (d *decoder) open(n *yaml.Node, names, keys []string) (*scope, bool) {
 	if n.Kind != yaml.MappingNode {
-		d.fault(n, "expected keys with values, found %s", describe(n))
+		d.fault(n, "expected a mapping, found %s", describe(n))
 		return nil, false
 	}
 	s := &scope{d: d, node: n, names: names, values: make([]*yaml.Node, len(names)), wrong: make([]bool, len(names))}
-	if d.trace != nil {
-		s.keys = make([]*yaml.Node, len(names))
-	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := n.Content[i], n.Content[i+1]
 		name, ok := d.keyText(k)
@@ -197,17 +190,12 @@ func (d *decoder) open(n *yaml.Node, names, keys []string) (*scope, bool) {
 		}
 		if s.values[j] != nil {
 			d.push(name, name)
-			d.fault(k, "the key stands here a second time; the first is on line %d", s.values[j].Line)
+			d.duplicate(k, "key", Place{File: d.file, Line: s.values[j].Line})
 			d.pop()
 			continue
 		}
 		s.values[j] = v
-		if d.places != nil {
-			d.places.note(d, k, v)
-		}
-		if d.trace != nil {
-			s.keys[j] = k
-		}
+		d.origins.note(d, k, v)
 	}
 	return s, true
 }

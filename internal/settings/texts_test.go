@@ -38,9 +38,12 @@ func TestTexts(t *testing.T) {
 	if err != nil || again.Mode != read.Mode || again.Domains[domain].DMARC.Exceptions.Empty() {
 		t.Errorf("read again: %v, %+v", err, again)
 	}
-	trace, err := settings.TraceTexts(read.Texts, domain)
-	if err != nil || !trace.Ours || trace.At.Line != 3 {
-		t.Fatalf("traced: %v, %+v", err, trace)
+	if again.ID != read.ID {
+		t.Errorf("the ID was %v and is %v", read.ID, again.ID)
+	}
+	trace := again.Trace(domain)
+	if !trace.Ours || trace.At.Line != 3 {
+		t.Fatalf("traced: %+v", trace)
 	}
 	if entries := trace.Entries("dmarc.exceptions"); len(entries) != 1 || entries[0].At.File != list || entries[0].At.Line != 2 {
 		t.Errorf("the entries are %+v", entries)
@@ -48,8 +51,8 @@ func TestTexts(t *testing.T) {
 	if _, _, err := settings.ReadTexts(read.Texts[:1]); err == nil {
 		t.Error("a file that was not given was opened")
 	}
-	builtin, err := settings.TraceTexts(nil, domain)
-	if p, _, readErr := settings.ReadTexts(nil); err != nil || readErr != nil || !builtin.Ours || p.Mode != builtin.Rules.Mode {
-		t.Errorf("without texts: %v, %v", err, readErr)
+	builtin, _, err := settings.ReadTexts(nil)
+	if err != nil || !builtin.Trace(domain).Ours {
+		t.Errorf("without texts: %v", err)
 	}
 }

@@ -13,11 +13,11 @@ import (
 
 func trace(t *testing.T, domain string) *Trace {
 	t.Helper()
-	tr, err := TracePolicy(filepath.Join("testdata", "trace", "policy.yaml"), dns.MustParse(domain))
+	p, _, err := ReadPolicy(filepath.Join("testdata", "trace", "policy.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return tr
+	return p.Trace(dns.MustParse(domain))
 }
 
 func TestOrigins(t *testing.T) {
@@ -50,12 +50,9 @@ func TestOrigins(t *testing.T) {
 }
 
 func TestTraceOfNoFile(t *testing.T) {
-	tr, err := TracePolicy("", dns.MustParse("example.org"))
-	if err != nil || !tr.Ours || tr.At != (Place{}) || tr.Origin("mode").String() != "default" || tr.Rules.Mode != "enforce" {
-		t.Errorf("%+v, %v", tr, err)
-	}
-	if _, err := TracePolicy("testdata/policy/values.bad.yaml", dns.MustParse("example.org")); err == nil {
-		t.Error("a file with faults was traced")
+	tr := Default(testHost).Policy.Trace(dns.MustParse("example.org"))
+	if !tr.Ours || tr.At != (Place{}) || tr.Origin("mode").String() != "default" || tr.Rules.Mode != "enforce" {
+		t.Errorf("%+v", tr)
 	}
 	if tr := trace(t, "foreign.example"); tr.Ours {
 		t.Error("foreign.example is ours")

@@ -109,7 +109,7 @@ type solo struct {
 }
 
 func (t *Trace) newSolo(key string) *solo {
-	s := &solo{d: newDecoder("", t.folder), schema: entrySchema(nil), list: &yaml.Node{Kind: yaml.SequenceNode}}
+	s := &solo{d: textDecoder(t.texts, t.Origin(key).At.File), schema: entrySchema(nil), list: &yaml.Node{Kind: yaml.SequenceNode}}
 	s.root = s.list
 	for _, step := range slices.Backward(strings.Split(key, ".")) {
 		s.root = &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{plain(step), s.root}}
