@@ -106,6 +106,7 @@ func TestLayers(t *testing.T) {
 func TestSingleImporters(t *testing.T) {
 	wrapped := map[string]string{
 		"github.com/emersion/go-milter":  "milter",
+		"github.com/emersion/go-imap/v2": "report/intake",
 		"gopkg.in/yaml.v3":               "settings",
 		"github.com/miekg/dns":           "resolver",
 		"database/sql":                   "store",

@@ -188,3 +188,11 @@ func (f *Feed) Waits(n int64) {
 	f.changed = f.changed || f.state.Backlog != n
 	f.state.Backlog = n
 }
+
+// moved notes how far the feed has come.
+func (f *Feed) moved(cursor string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.state.Cursor = cursor
+	f.changed = true
+}

@@ -86,6 +86,7 @@ type Path struct {
 	verify    chan struct{}
 	completer *completer // of the reading goroutine
 	pairs     pairs
+	room      room
 	pace      pace
 	stats     stats
 }
@@ -110,11 +111,63 @@ func NewPath(c Config) *Path {
 // Put hands over an entry and waits for room. The error is ctx's; Done is not called
 // then.
 func (p *Path) Put(ctx context.Context, e Entry) error {
+	n := int64(len(e.Input.Body))
+	if err := p.room.take(ctx, n); err != nil {
+		return err
+	}
+	done := e.Done
+	e.Done = func(o Outcome) {
+		p.room.give(n)
+		done(o)
+	}
 	select {
 	case p.entries <- &e:
 		return nil
 	case <-ctx.Done():
+		p.room.give(n)
 		return ctx.Err()
+	}
+}
+
+// room bounds the octets of all entries under way. One entry always finds room when
+// there is no other.
+type room struct {
+	mu    sync.Mutex
+	taken int64
+	freed chan struct{} // closed and made anew when octets are given back
+}
+
+// held is how many octets of entries are in memory at a time, about.
+const held = 48 << 20
+
+func (r *room) take(ctx context.Context, n int64) error {
+	for {
+		r.mu.Lock()
+		if r.taken == 0 || r.taken+n <= held {
+			r.taken += n
+			r.mu.Unlock()
+			return nil
+		}
+		if r.freed == nil {
+			r.freed = make(chan struct{})
+		}
+		freed := r.freed
+		r.mu.Unlock()
+		select {
+		case <-freed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (r *room) give(n int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.taken -= n
+	if r.freed != nil {
+		close(r.freed)
+		r.freed = nil
 	}
 }
 

@@ -1,0 +1,177 @@
+package intake
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"dmarcd/internal/report/analysis"
+)
+
+// FeedFolder is the name of the watched folder's feed.
+const FeedFolder = "folder"
+
+// Folders within the watched folder.
+const (
+	doneFolder   = "done"
+	failedFolder = "failed"
+)
+
+// Folder watches a folder: each file that is renamed into it is read, and then moved
+// to done/ or, if a report in it cannot be read, to failed/. Files whose names begin
+// with a dot or end in .tmp or .part are left alone.
+type Folder struct {
+	Dir          string
+	TrustResults bool
+	Most         func() int64 // octets of a mail
+	Every        time.Duration
+	Path         *Path
+	Feed         *Feed
+	Now          func() time.Time
+}
+
+// Run watches until ctx ends.
+func (f *Folder) Run(ctx context.Context) {
+	for {
+		f.Feed.Ran(f.Look(ctx))
+		if wait(ctx, f.Every); ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// Look takes in what is there, and returns when it is stored and moved.
+func (f *Folder) Look(ctx context.Context) error {
+	for _, name := range []string{doneFolder, failedFolder} {
+		if err := os.Mkdir(filepath.Join(f.Dir, name), 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	entries, err := os.ReadDir(f.Dir)
+	if err != nil {
+		return err
+	}
+	var files []string
+	for _, e := range entries {
+		if e.Type().IsRegular() && !isUnfinished(e.Name()) {
+			files = append(files, e.Name())
+		}
+	}
+	var first error
+	for i, name := range files {
+		f.Feed.Waits(int64(len(files) - i))
+		if err := f.file(ctx, name); err != nil && first == nil {
+			first = err
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+	f.Feed.Waits(0)
+	return first
+}
+
+func isUnfinished(name string) bool {
+	return strings.HasPrefix(name, ".") || strings.HasSuffix(name, ".tmp") || strings.HasSuffix(name, ".part")
+}
+
+// file takes in one file. It stays where it is until all of it is stored.
+func (f *Folder) file(ctx context.Context, name string) error {
+	path := filepath.Join(f.Dir, name)
+	in, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer in.Close() //nolint:errcheck // opened for reading only
+	var sum tally
+	err = Split(name, in, f.Most(), func(u Unit) error {
+		sum.under.Add(1)
+		err := f.Path.Put(ctx, Entry{
+			Input:  u.input(FeedFolder, f.Now()),
+			Origin: Origin{TrustResults: f.TrustResults},
+			Stored: true,
+			Done:   sum.done,
+		})
+		if err != nil {
+			sum.under.Done()
+		}
+		return err
+	})
+	sum.under.Wait()
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case sum.err != nil:
+		return sum.err
+	case err != nil:
+		sum.bad = true
+	}
+	f.Feed.Took(sum.taken)
+	to := doneFolder
+	if sum.bad {
+		to = failedFolder
+	}
+	return move(path, filepath.Join(f.Dir, to, name))
+}
+
+// input is a unit as the reader takes it. It is known by its content, so that what is
+// read again is stored once.
+func (u *Unit) input(feed string, at time.Time) Input {
+	digest := sha256.Sum256(u.Body)
+	return Input{
+		Feed: feed, Token: "sha256:" + hex.EncodeToString(digest[:]), Name: u.Name(), At: at,
+		Mail: u.Mail, TooLarge: u.TooLarge, Bytes: u.Bytes, Body: u.Body,
+	}
+}
+
+// tally is what became of the units of one file.
+type tally struct {
+	under sync.WaitGroup
+	mu    sync.Mutex
+	taken int64
+	bad   bool  // a report cannot be read
+	err   error // of the store
+}
+
+func (s *tally) done(o Outcome) {
+	defer s.under.Done()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o.Err != nil {
+		s.err = o.Err
+		return
+	}
+	if !o.Known {
+		s.taken++
+	}
+	s.bad = s.bad || o.Item.Kind == analysis.KindUnreadable || o.Item.Kind == analysis.KindTooLarge
+	for i := range o.Item.Reports {
+		s.bad = s.bad || o.Item.Reports[i].Status == analysis.StatusRefused
+	}
+}
+
+// move renames a file, to another name where that one is taken.
+func move(from, to string) error {
+	const most = 10_000
+	for n := range most {
+		name := to
+		if n > 0 {
+			name = fmt.Sprintf("%s.%d", to, n)
+		}
+		switch err := os.Link(from, name); {
+		case err == nil:
+			return os.Remove(from)
+		case !errors.Is(err, fs.ErrExist):
+			return os.Rename(from, name) // no hard links here
+		}
+	}
+	return fmt.Errorf("%s: there are too many files of that name", to)
+}

@@ -1,0 +1,317 @@
+package intake
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+
+	"dmarcd/internal/settings"
+)
+
+// mailbox is a folder of an IMAP server that is selected. UIDs are those of RFC 9051
+// section 2.3.1.1. An error that is errServerSaid is an answer of the server; after any
+// other the connection is of no use.
+type mailbox interface {
+	// Validity is the UIDVALIDITY of the folder.
+	Validity() uint32
+	// After gives the UIDs above one, sorted.
+	After(uid uint32) ([]uint32, error)
+	// Fetch gives each of these mails that is still there, at most most octets of it.
+	Fetch(uids []uint32, most int64, yield func(fetched) error) error
+	// Move copies mails to a folder, waits for the answer, and removes those that were
+	// copied from here.
+	Move(uids []uint32, folder string) error
+	// Wait waits until there is news, for at most so long, or until ctx ends.
+	Wait(ctx context.Context, most time.Duration) error
+	Close()
+}
+
+// fetched is a mail as a server gave it.
+type fetched struct {
+	uid  uint32
+	size int64 // of the whole
+	body []byte
+}
+
+// errServerSaid is wrapped by what a server answered.
+var errServerSaid = errors.New("the server refused")
+
+// imapBox is a mailbox by go-imap. Its Move is not used: where a server does not know
+// MOVE, it removes mails even though they could not be copied.
+type imapBox struct {
+	client   *imapclient.Client
+	validity uint32
+	news     chan struct{}
+	stop     func() bool
+}
+
+const imapTimeout = 30 * time.Second
+
+// openMailbox connects, logs in and selects the folder of an account. The connection
+// ends with ctx.
+func openMailbox(ctx context.Context, a *IMAPAccount) (mailbox, error) {
+	dialing, cancel := context.WithTimeout(ctx, imapTimeout)
+	defer cancel()
+	var d net.Dialer
+	conn, err := d.DialContext(dialing, "tcp", net.JoinHostPort(a.Host, strconv.Itoa(a.Port)))
+	if err != nil {
+		return nil, err
+	}
+	box := &imapBox{news: make(chan struct{}, 1)}
+	box.stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
+	if err := box.open(dialing, conn, a); err != nil {
+		box.stop()
+		_ = conn.Close()
+		return nil, err
+	}
+	return box, nil
+}
+
+func (b *imapBox) open(ctx context.Context, conn net.Conn, a *IMAPAccount) error {
+	secure, err := a.tlsConfig()
+	if err != nil {
+		return err
+	}
+	options := &imapclient.Options{TLSConfig: secure, UnilateralDataHandler: &imapclient.UnilateralDataHandler{
+		Mailbox: func(data *imapclient.UnilateralDataMailbox) {
+			if data.NumMessages != nil {
+				b.tell()
+			}
+		},
+	}}
+	switch a.TLS {
+	case settings.IMAPImplicit:
+		wrapped := tls.Client(conn, secure)
+		if err := wrapped.HandshakeContext(ctx); err != nil {
+			return err
+		}
+		b.client = imapclient.New(wrapped, options)
+	case settings.IMAPStartTLS:
+		if b.client, err = imapclient.NewStartTLS(conn, options); err != nil {
+			return err
+		}
+	default:
+		b.client = imapclient.New(conn, options)
+	}
+	if err := b.client.WaitGreeting(); err != nil {
+		return err
+	}
+	if err := a.logIn(b.client); err != nil {
+		return fmt.Errorf("login: %w", said(err))
+	}
+	data, err := b.client.Select(a.Folder, nil).Wait()
+	if err != nil {
+		return fmt.Errorf("folder %s: %w", a.Folder, said(err))
+	}
+	b.validity = data.UIDValidity
+	return nil
+}
+
+func (b *imapBox) tell() {
+	select {
+	case b.news <- struct{}{}:
+	default:
+	}
+}
+
+// said marks an answer of the server.
+func said(err error) error {
+	var answer *imap.Error
+	if errors.As(err, &answer) {
+		return fmt.Errorf("%w: %s", errServerSaid, cut(answer.Text))
+	}
+	return err
+}
+
+// tlsConfig trusts the authorities of a file, or the system's.
+func (a *IMAPAccount) tlsConfig() (*tls.Config, error) {
+	c := &tls.Config{ServerName: a.Host, MinVersion: tls.VersionTLS12}
+	if a.CAFile == "" {
+		return c, nil
+	}
+	pem, err := os.ReadFile(a.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	c.RootCAs = x509.NewCertPool()
+	if !c.RootCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s: no certificate", a.CAFile)
+	}
+	return c, nil
+}
+
+// logIn reads password or token from its file each time, as tokens are renewed.
+func (a *IMAPAccount) logIn(c *imapclient.Client) error {
+	path := a.PasswordFile
+	if a.OAuthTokenFile != "" {
+		path = a.OAuthTokenFile
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	secret := strings.TrimRight(string(b), "\r\n")
+	if a.OAuthTokenFile != "" {
+		return c.Authenticate(&xoauth2{user: a.User, token: strings.TrimSpace(secret)})
+	}
+	return c.Login(a.User, secret).Wait()
+}
+
+// xoauth2 is the SASL mechanism XOAUTH2, which has no RFC.
+type xoauth2 struct{ user, token string }
+
+// Start is sasl.Client's.
+func (x *xoauth2) Start() (mechanism string, first []byte, err error) {
+	return "XOAUTH2", []byte("user=" + x.user + "\x01auth=Bearer " + x.token + "\x01\x01"), nil
+}
+
+// Next is sasl.Client's: the server tells an error and wants an empty answer.
+func (x *xoauth2) Next([]byte) ([]byte, error) { return []byte{}, nil }
+
+// Validity is mailbox's.
+func (b *imapBox) Validity() uint32 { return b.validity }
+
+// After is mailbox's.
+func (b *imapBox) After(uid uint32) ([]uint32, error) {
+	var set imap.UIDSet
+	set.AddRange(imap.UID(uid)+1, 0)
+	data, err := b.client.UIDSearch(&imap.SearchCriteria{UID: []imap.UIDSet{set}}, nil).Wait()
+	if err != nil {
+		return nil, said(err)
+	}
+	var out []uint32
+	for _, one := range data.AllUIDs() {
+		if uint32(one) > uid { // "5:*" is the last mail too, whatever its UID
+			out = append(out, uint32(one))
+		}
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+// Fetch is mailbox's.
+func (b *imapBox) Fetch(uids []uint32, most int64, yield func(fetched) error) error {
+	section := &imap.FetchItemBodySection{Peek: true, Partial: &imap.SectionPartial{Offset: 0, Size: most}}
+	cmd := b.client.Fetch(uidSet(uids), &imap.FetchOptions{UID: true, RFC822Size: true, BodySection: []*imap.FetchItemBodySection{section}})
+	for {
+		msg := cmd.Next()
+		if msg == nil {
+			return said(cmd.Close())
+		}
+		f, err := collect(msg, most)
+		if err == nil && f.body != nil {
+			err = yield(f)
+		}
+		if err != nil {
+			_ = cmd.Close()
+			return err
+		}
+	}
+}
+
+// collect reads one answer, at most most octets of the mail whatever the server sends.
+func collect(msg *imapclient.FetchMessageData, most int64) (fetched, error) {
+	var f fetched
+	for {
+		switch item := msg.Next().(type) {
+		case nil:
+			f.size = max(f.size, int64(len(f.body)))
+			return f, nil
+		case imapclient.FetchItemDataUID:
+			f.uid = uint32(item.UID)
+		case imapclient.FetchItemDataRFC822Size:
+			f.size = item.Size
+		case imapclient.FetchItemDataBodySection:
+			if item.Literal == nil {
+				continue
+			}
+			body, err := io.ReadAll(io.LimitReader(item.Literal, most))
+			if err != nil {
+				return f, err
+			}
+			f.body = append([]byte{}, body...)
+		}
+	}
+}
+
+func uidSet(uids []uint32) imap.UIDSet {
+	var set imap.UIDSet
+	for _, one := range uids {
+		set.AddNum(imap.UID(one))
+	}
+	return set
+}
+
+// Move is mailbox's. Mails leave only by UID, which needs UIDPLUS (RFC 4315): without
+// it a server would remove what others have marked. There they stay, marked as deleted.
+func (b *imapBox) Move(uids []uint32, folder string) error {
+	set := uidSet(uids)
+	data, err := b.client.Copy(set, folder).Wait()
+	var answer *imap.Error
+	if errors.As(err, &answer) && answer.Code == imap.ResponseCodeTryCreate {
+		if err := b.client.Create(folder, nil).Wait(); err != nil {
+			return fmt.Errorf("done_folder %s: %w", folder, said(err))
+		}
+		data, err = b.client.Copy(set, folder).Wait()
+	}
+	if err != nil {
+		return fmt.Errorf("done_folder %s: %w", folder, said(err))
+	}
+	if len(data.SourceUIDs) > 0 {
+		set = data.SourceUIDs // those that were there to be copied
+	}
+	store := &imap.StoreFlags{Op: imap.StoreFlagsAdd, Silent: true, Flags: []imap.Flag{imap.FlagDeleted}}
+	if err := b.client.Store(set, store, nil).Close(); err != nil {
+		return said(err)
+	}
+	if caps := b.client.Caps(); !caps.Has(imap.CapUIDPlus) && !caps.Has(imap.CapIMAP4rev2) {
+		return nil
+	}
+	return said(b.client.UIDExpunge(set).Close())
+}
+
+// Wait is mailbox's: IDLE (RFC 2177), with an end to it, as connections die unnoticed.
+func (b *imapBox) Wait(ctx context.Context, most time.Duration) error {
+	var idle *imapclient.IdleCommand
+	if caps := b.client.Caps(); caps.Has(imap.CapIdle) || caps.Has(imap.CapIMAP4rev2) {
+		var err error
+		if idle, err = b.client.Idle(); err != nil {
+			return said(err)
+		}
+	}
+	t := time.NewTimer(most)
+	defer t.Stop()
+	select {
+	case <-b.news:
+	case <-t.C:
+	case <-ctx.Done():
+	case <-b.client.Closed():
+		return io.ErrUnexpectedEOF
+	}
+	if idle == nil {
+		return said(b.client.Noop().Wait())
+	}
+	if err := idle.Close(); err != nil {
+		return said(err)
+	}
+	return said(idle.Wait())
+}
+
+// Close is mailbox's.
+func (b *imapBox) Close() {
+	b.stop()
+	_ = b.client.Logout().Wait()
+	_ = b.client.Close()
+}
