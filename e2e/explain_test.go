@@ -22,7 +22,7 @@ type story struct {
 		QueueID   string `json:"queue_id"`
 		MessageID string `json:"message_id"`
 		MTA       string `json:"mta"`
-		ClientIP  string `json:"client_ip"`
+		ClientIP  string `json:"client"`
 	} `json:"message"`
 	SPF       struct{ Result string } `json:"spf"`
 	DMARC     struct{ Result string } `json:"dmarc"`

@@ -14,6 +14,7 @@ import (
 
 	"dmarcd/internal/auth/dmarc"
 	"dmarcd/internal/daemon"
+	"dmarcd/internal/explain"
 	"dmarcd/internal/filter"
 	"dmarcd/internal/message"
 	"dmarcd/internal/policy"
@@ -23,6 +24,7 @@ import (
 // checkOptions are the flags of `dmarcd check`.
 type checkOptions struct {
 	config        string
+	language      string
 	ip, helo      string
 	from          string
 	fromGiven     bool
@@ -37,13 +39,14 @@ func checkCommand(s streams) *cobra.Command {
 		Use:   "check [flags] [MESSAGE|-]",
 		Short: "Judge one message offline: verdict, decision, headers, and why",
 		Long: `Judge one message as the daemon would, with live DNS and the settings of the
-recipient's domain, and print the verdict, the decision, the headers that would be
-written and removed, and why. Nothing is delivered, counted or remembered.
+recipient's domain, and print the verdict, the decision, the header fields that would
+be added and removed, and why, as "dmarcd explain" does. Nothing is delivered, counted
+or remembered.
 
-The envelope is not in a message, so say it: --ip and --helo of the client, --from for
-MAIL FROM ("" for the null sender), --rcpt for the recipients. Without --from it is
-the Return-Path field, else the From field; without --rcpt the default settings apply.
-Without --ip SPF cannot be checked and counts as none.
+The envelope is not part of a message, so name it: --ip and --helo of the client, --from for
+MAIL FROM ("" for the null sender), --rcpt for the recipients. Without --from the
+Return-Path field is taken, else the From field; without --rcpt the default settings
+apply; without --ip SPF cannot be checked and is none.
 
 Exit code 0: the message would pass; 1: it would be quarantined or rejected;
 3: DNS trouble left the result open.`,
@@ -57,7 +60,8 @@ Exit code 0: the message would pass; 1: it would be quarantined or rejected;
 	f.StringVar(&o.helo, "helo", "", "HELO argument of the client")
 	f.StringVar(&o.from, "from", "", "MAIL FROM address")
 	f.StringSliceVar(&o.rcpts, "rcpt", nil, "recipient; may be repeated")
-	f.BoolVar(&o.asJSON, "json", false, "one JSON object")
+	f.StringVar(&o.language, "lang", string(explain.English), "language of the texts: en or ja")
+	f.BoolVar(&o.asJSON, "json", false, "print one JSON object")
 	f.BoolVar(&o.secondOpinion, "second-opinion", false, "also print what go-msgauth's verifier says of the signatures")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		o.config, o.fromGiven = *path, c.Flags().Changed("from")
@@ -71,6 +75,10 @@ Exit code 0: the message would pass; 1: it would be quarantined or rejected;
 }
 
 func check(ctx context.Context, o *checkOptions, name string, s streams) error {
+	language, err := explain.ParseLanguage(o.language)
+	if err != nil {
+		return usageError(fmt.Errorf("--lang: %w", err))
+	}
 	config, err := loadSettings(o.config, s.err)
 	if err != nil {
 		return err
@@ -93,7 +101,7 @@ func check(ctx context.Context, o *checkOptions, name string, s streams) error {
 	if err != nil {
 		return troubleError(err)
 	}
-	report := newCheckReport(config, outcome)
+	report := newCheckReport(config, outcome, language)
 	if o.secondOpinion {
 		report.SecondOpinion = secondOpinion(ctx, client, config, raw)
 	}

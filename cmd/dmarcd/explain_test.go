@@ -59,8 +59,8 @@ func TestExplainWhatTheDaemonDid(t *testing.T) {
 		}
 	}
 	raw, _, _ := runExplain(t, "-c", site.config, "--json", "4BAD@bad.example")
-	var story explain.Story
-	if err := json.Unmarshal([]byte(raw), &story); err != nil || story.Action != "quarantine" || len(story.DNS.Answers) == 0 || len(story.SPF.Walk) != 1 {
+	var e explain.Explanation
+	if err := json.Unmarshal([]byte(raw), &e); err != nil || e.Action != "quarantine" || len(e.DNS.Answers) == 0 || len(e.SPF.Walk) != 1 {
 		t.Errorf("%v: %s", err, raw)
 	}
 }

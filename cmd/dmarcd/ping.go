@@ -179,23 +179,23 @@ func (o *pingOptions) message(config *settings.Settings) ([]byte, error) {
 	return signed, nil
 }
 
-// pingReport is what `dmarcd ping` tells.
+// pingReport is what `dmarcd ping` says.
 type pingReport struct {
-	Socket     string   `json:"socket"`
-	Millis     float64  `json:"ms"`
-	Answer     string   `json:"answer"` // accepted, quarantined, discarded or the SMTP reply
-	Quarantine string   `json:"quarantine,omitempty"`
-	Redirect   string   `json:"redirect,omitempty"`
-	Change     []string `json:"change,omitempty"`
-	Add        []string `json:"add"`
-	LeftAlone  bool     `json:"left_alone,omitempty"` // accepted without one of our fields: it was not judged
-	rcpt       string
+	Socket   string   `json:"socket"`
+	Millis   float64  `json:"ms"`
+	Answer   string   `json:"answer"` // accepted, quarantined, discarded or the SMTP reply
+	Hold     string   `json:"hold,omitempty"`
+	Redirect string   `json:"redirect,omitempty"`
+	Changed  []string `json:"changed,omitempty"`
+	Added    []string `json:"added"`
+	Bypassed bool     `json:"bypassed,omitempty"` // accepted without one of our fields: it was not judged
+	rcpt     string
 }
 
 func newPingReport(o *pingOptions, took time.Duration, a milter.Answer) pingReport {
 	r := pingReport{
 		Socket: o.socket, rcpt: o.rcpt, Millis: float64(took.Microseconds()) / 1000,
-		Answer: "accepted", Quarantine: a.Quarantine, Add: []string{},
+		Answer: "accepted", Hold: a.Quarantine, Added: []string{},
 	}
 	switch {
 	case !a.Reply.IsZero():
@@ -208,32 +208,33 @@ func newPingReport(o *pingOptions, took time.Duration, a milter.Answer) pingRepo
 	for _, e := range a.Edits {
 		switch e.Kind {
 		case milter.InsertHeader:
-			r.Add = append([]string{e.Name + ":" + unfold(e.Value)}, r.Add...)
+			r.Added = append([]string{e.Name + ":" + unfold(e.Value)}, r.Added...)
 		case milter.ChangeHeader, milter.AddHeader:
-			r.Change = append(r.Change, e.Name+":"+unfold(e.Value))
+			r.Changed = append(r.Changed, e.Name+":"+unfold(e.Value))
 		case milter.AddRcpt:
 			r.Redirect = strings.Trim(e.Name, "<>")
 		}
 	}
-	r.LeftAlone = r.Answer == "accepted" && len(a.Edits) == 0
+	r.Bypassed = r.Answer == "accepted" && len(a.Edits) == 0
 	return r
 }
 
-func (r pingReport) print(w io.Writer) {
+func (r pingReport) print(w io.Writer) error {
 	fmt.Fprintf(w, "%s answered in %.1f ms: %s\n", r.Socket, r.Millis, r.Answer)
-	if r.LeftAlone {
-		fmt.Fprintf(w, "the message was left alone, no field was added: is %s ours?\n", r.rcpt)
+	if r.Bypassed {
+		fmt.Fprintf(w, "the message was accepted without a check, and no field was added: is %s ours?\n", r.rcpt)
 	}
-	if r.Quarantine != "" {
-		row(w, "Hold", "", r.Quarantine)
+	if r.Hold != "" {
+		fmt.Fprintf(w, "hold      %s\n", r.Hold)
 	}
 	if r.Redirect != "" {
-		row(w, "Redirect", "", r.Redirect)
+		fmt.Fprintf(w, "redirect  %s\n", r.Redirect)
 	}
-	for _, f := range r.Change {
-		row(w, "Change", "", f)
+	for _, f := range r.Changed {
+		fmt.Fprintf(w, "changed   %s\n", f)
 	}
-	for _, f := range r.Add {
-		row(w, "Add", "", f)
+	for _, f := range r.Added {
+		fmt.Fprintf(w, "added     %s\n", f)
 	}
+	return nil
 }

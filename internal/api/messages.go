@@ -10,17 +10,20 @@ import (
 	"dmarcd/internal/explain"
 	"dmarcd/internal/memory"
 	"dmarcd/internal/settings"
+	"dmarcd/internal/text"
 )
 
 // ExplainRequest names messages.
 type ExplainRequest struct {
 	ID  string `json:"id"`            // queue id or Message-ID
 	All bool   `json:"all,omitempty"` // explain each message with that id, not the newest alone
+	// Language is that of the texts; "": English.
+	Language explain.Language `json:"language,omitempty"`
 }
 
 // Explained is what led to the decisions on messages with one id.
 type Explained struct {
-	Messages []*explain.Story `json:"messages"`         // newest first; at least one
+	Messages []*explain.Explanation `json:"messages"`         // newest first; at least one
 	Others   []OtherMessage   `json:"others,omitempty"` // with the same id, newest first, unless All was asked for
 }
 
@@ -32,7 +35,7 @@ type OtherMessage struct {
 	From    []string  `json:"from"`
 }
 
-// MessagesExplain tells everything that led to a decision.
+// MessagesExplain says everything that led to a decision.
 func MessagesExplain() Op[ExplainRequest, Explained] {
 	return Op[ExplainRequest, Explained]{
 		Name: "messages.explain", Summary: "Everything that led to the decision on a message.",
@@ -45,6 +48,11 @@ func explainMessages(ctx context.Context, s *Service, v Viewer, in ExplainReques
 	id := strings.TrimSpace(in.ID)
 	if id == "" {
 		return Explained{}, errkind.Errorf(errkind.BadRequest, "the id is empty; give a queue id or a Message-ID")
+	}
+	if in.Language != "" {
+		if _, err := explain.ParseLanguage(string(in.Language)); err != nil {
+			return Explained{}, errkind.Wrap(errkind.BadRequest, err)
+		}
 	}
 	if s.Memory == nil {
 		return Explained{}, missing("memory of mail")
@@ -59,7 +67,7 @@ func explainMessages(ctx context.Context, s *Service, v Viewer, in ExplainReques
 		if r = v.record(r); r == nil {
 			continue
 		}
-		e := explain.New(r, explain.Options{Now: s.Now(), Traces: config.Retention.Traces})
+		e := explain.New(r, explain.Options{Language: in.Language, Now: s.Now(), Traces: config.Retention.Traces})
 		if in.All || len(out.Messages) == 0 {
 			out.Messages = append(out.Messages, e)
 		} else {
@@ -81,7 +89,7 @@ func notRemembered(id string, config *settings.Settings) error {
   - lost for want of room on the disk, or because it was too slow (dmarcd_journal_lost_records_total counts them)
   - judged on another host, whose daemon has a store of its own: ask there
   - named otherwise: queue ids tell upper from lower case, and a Message-ID is kept up to 200 characters`,
-		id, explain.Span(config.Retention.Messages))
+		id, text.Span(config.Retention.Messages))
 }
 
 // Period is a span of time: from Since until before Until. A zero time is no bound.

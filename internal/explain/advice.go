@@ -1,7 +1,6 @@
 package explain
 
 import (
-	"fmt"
 	"strings"
 
 	"dmarcd/internal/auth/arc"
@@ -19,6 +18,14 @@ const (
 	mtaSendmail = "sendmail"
 )
 
+// What a Command does.
+const (
+	doesList    = "list"
+	doesRead    = "read"
+	doesRelease = "release"
+	doesDelete  = "delete"
+)
+
 // heldCommands are the commands for a held message on the MTA that it is held by,
 // and on either where that is not known.
 func heldCommands(mta, id string) []Held {
@@ -26,16 +33,16 @@ func heldCommands(mta, id string) []Held {
 		id = "ID"
 	}
 	postfix := Held{MTA: mtaPostfix, Commands: []Command{
-		{Does: "list", Command: "postqueue -p"},
-		{Does: "read", Command: "postcat -q " + id},
-		{Does: "release", Command: "postsuper -H " + id + " && postqueue -i " + id},
-		{Does: "delete", Command: "postsuper -d " + id},
+		{Does: doesList, Command: "postqueue -p"},
+		{Does: doesRead, Command: "postcat -q " + id},
+		{Does: doesRelease, Command: "postsuper -H " + id + " && postqueue -i " + id},
+		{Does: doesDelete, Command: "postsuper -d " + id},
 	}}
 	sendmail := Held{MTA: mtaSendmail, Commands: []Command{
-		{Does: "list", Command: "mailq -qQ"},
-		{Does: "read", Command: "cat /var/spool/mqueue/hf" + id + " /var/spool/mqueue/df" + id},
-		{Does: "release", Command: "sendmail -qQ -qI" + id + " -Q && sendmail -qI" + id},
-		{Does: "delete", Command: "rm /var/spool/mqueue/hf" + id + " /var/spool/mqueue/df" + id},
+		{Does: doesList, Command: "mailq -qQ"},
+		{Does: doesRead, Command: "cat /var/spool/mqueue/hf" + id + " /var/spool/mqueue/df" + id},
+		{Does: doesRelease, Command: "sendmail -qQ -qI" + id + " -Q && sendmail -qI" + id},
+		{Does: doesDelete, Command: "rm /var/spool/mqueue/hf" + id + " /var/spool/mqueue/df" + id},
 	}}
 	switch kindOfMTA(mta) {
 	case mtaPostfix:
@@ -73,26 +80,26 @@ func isQueueID(id string) bool {
 }
 
 // hints are what the administrator may do about the decision, most useful first.
-func (t *teller) hints() []Hint {
+func (x *explainer) hints() []Hint {
 	out := []Hint{}
-	o := t.decisive()
+	o := x.decisive()
 	if o == nil {
 		return out
 	}
-	out = append(out, t.letThrough(o)...)
-	out = append(out, t.intercept(o)...)
-	return append(out, t.lookInto(o)...)
+	out = append(out, x.letThrough(o)...)
+	out = append(out, x.intercept(o)...)
+	return append(out, x.lookInto(o)...)
 }
 
 // decisive is the outcome that advice is about: the one carried out, else the first
 // that intercepts, else nil.
-func (t *teller) decisive() *memory.Outcome {
-	if c := t.r.Chosen; c >= 0 && c < len(t.r.Outcomes) {
-		return &t.r.Outcomes[c]
+func (x *explainer) decisive() *memory.Outcome {
+	if c := x.r.Chosen; c >= 0 && c < len(x.r.Outcomes) {
+		return &x.r.Outcomes[c]
 	}
-	for i := range t.r.Outcomes {
-		if t.r.Outcomes[i].Decision.Would != policy.Bypass {
-			return &t.r.Outcomes[i]
+	for i := range x.r.Outcomes {
+		if x.r.Outcomes[i].Decision.Would != policy.Bypass {
+			return &x.r.Outcomes[i]
 		}
 	}
 	return nil
@@ -100,115 +107,126 @@ func (t *teller) decisive() *memory.Outcome {
 
 // letThrough says how to let such mail through that was, or would have been,
 // intercepted.
-func (t *teller) letThrough(o *memory.Outcome) []Hint {
+func (x *explainer) letThrough(o *memory.Outcome) []Hint {
 	d := &o.Decision
 	if d.Would == policy.Bypass || d.Would == policy.Defer {
 		return nil
 	}
-	author := t.d.Author.String()
+	author := x.d.Author.String()
 	switch d.Reason {
 	case policy.ReasonSenderIP:
-		return about(author, "to let %s send for %s, add its network there:", policy.RuleSenderIPMatch, t.client(), author)
+		return x.about(author, x.say(hintSenderIP, x.client(), author), policy.RuleSenderIPMatch)
 	case policy.ReasonSPF:
-		sender := t.v.SPF.Domain.String()
-		return about(sender, "to take %s out of the standalone SPF check:", "spf.ignored_peers: [%s]", sender)
+		sender := x.v.SPF.Domain.String()
+		return x.about(sender, x.say(hintIgnoredPeer, sender), "spf.ignored_peers: ["+sender+"]")
 	case policy.ReasonMultipleFrom:
-		return []Hint{{Text: "to let mail without a single From domain through:", Setting: "dmarc.multiple_from: bypass"}}
+		return []Hint{{Text: x.say(hintMultipleFrom), Setting: "dmarc.multiple_from: bypass"}}
 	case policy.ReasonPolicy:
-		return append(t.vouchers(), t.exception()...)
+		return append(x.vouchers(), x.exception()...)
 	case policy.ReasonEnforcedPeer:
 		var hints []Hint
-		if t.d.SPFAligned || t.d.DKIMAligned {
-			hints = about(author, "to ask for one aligned pass of %s only:", "dmarc.enforced_peers: [{domain: %s, require: either}]", author)
+		if x.d.SPFAligned || x.d.DKIMAligned {
+			hints = x.about(author, x.say(hintEither, author), "dmarc.enforced_peers: [{domain: "+author+", require: either}]")
 		}
-		return append(hints, t.exception()...)
+		return append(hints, x.exception()...)
 	case policy.ReasonNoRecord:
 		var hints []Hint
-		if t.v.SPF.Status == spf.Pass && t.v.SPFAlignment == dmarc.Aligned || t.alignedSignature() {
-			hints = []Hint{{Text: "to let such mail through where SPF or DKIM passes for the From domain:", Setting: "dmarc.no_record_when: unauthenticated"}}
+		if x.v.SPF.Status == spf.Pass && x.v.SPFAlignment == dmarc.Aligned || x.alignedSignature() {
+			hints = []Hint{{Text: x.say(hintNoRecord), Setting: "dmarc.no_record_when: unauthenticated"}}
 		}
-		return append(hints, t.exception()...)
+		return append(hints, x.exception()...)
 	}
 	return nil
 }
 
 // about makes a hint whose setting names a domain, where that may stand in YAML as
 // it is.
-func about(name, text, setting string, args ...any) []Hint {
+func (x *explainer) about(name, hint, setting string) []Hint {
 	if !isName(name) {
 		return nil
 	}
-	return []Hint{{Text: fmt.Sprintf(text, args...), Setting: fmt.Sprintf(setting, args[:strings.Count(setting, "%")]...)}}
+	return []Hint{{Text: hint, Setting: setting}}
 }
 
 // alignedSignature reports whether a signature verified that aligns.
-func (t *teller) alignedSignature() bool {
-	i := t.v.Shown()
-	return i >= 0 && t.v.DKIM[i].Status == dkim.Pass && i < len(t.v.DKIMAlignments) && t.v.DKIMAlignments[i] == dmarc.Aligned
+func (x *explainer) alignedSignature() bool {
+	i := x.v.Shown()
+	return i >= 0 && x.v.DKIM[i].Status == dkim.Pass && i < len(x.v.DKIMAlignments) && x.v.DKIMAlignments[i] == dmarc.Aligned
 }
 
 // vouchers says by whom a message might be let through that came by way of others.
-func (t *teller) vouchers() []Hint {
+func (x *explainer) vouchers() []Hint {
 	var out []Hint
-	for i := range t.v.DKIM {
-		if s := &t.v.DKIM[i]; s.Status == dkim.Pass && !t.kin(s.Domain) {
-			out = about(s.Domain.String(), "if %s forwards mail for you, trust what it signs:", "dmarc.trusted_forwarders: [{dkim: %s}]", s.Domain)
-			break
-		}
+	if signer := x.otherSigner(); !signer.IsZero() {
+		name := signer.String()
+		out = x.about(name, x.say(hintForwarderDKIM, name), "dmarc.trusted_forwarders: [{dkim: "+name+"}]")
 	}
-	if s := &t.v.SPF; s.Status == spf.Pass && len(out) == 0 && !t.kin(s.Domain) {
-		out = about(s.Domain.String(), "if %s forwards mail for you, trust what its hosts send:", "dmarc.trusted_forwarders: [{spf: %s}]", s.Domain)
+	if s := &x.v.SPF; s.Status == spf.Pass && len(out) == 0 && !x.isAuthors(s.Domain) {
+		name := s.Domain.String()
+		out = x.about(name, x.say(hintForwarderSPF, name), "dmarc.trusted_forwarders: [{spf: "+name+"}]")
 	}
-	if hops := t.v.ARC.Hops; t.v.ARC.Status == arc.Pass && len(hops) > 0 {
-		sealer := hops[len(hops)-1].SealDomain
-		out = append(out, about(sealer.String(), "if you trust what %s says it saw:", "dmarc.arc.trusted_sealers: [%s]", sealer)...)
+	if hops := x.v.ARC.Hops; x.v.ARC.Status == arc.Pass && len(hops) > 0 {
+		sealer := hops[len(hops)-1].SealDomain.String()
+		out = append(out, x.about(sealer, x.say(hintSealer, sealer), "dmarc.arc.trusted_sealers: ["+sealer+"]")...)
 	}
 	return out
 }
 
-// kin reports whether a domain belongs to the author's organization: it does not
-// forward the author's mail, it sends it.
-func (t *teller) kin(n dns.Name) bool {
-	org := t.d.OrgDomain
+// otherSigner is the domain of a verified signature that is not the author's; zero if
+// there is none.
+func (x *explainer) otherSigner() dns.Name {
+	for i := range x.v.DKIM {
+		if s := &x.v.DKIM[i]; s.Status == dkim.Pass && !x.isAuthors(s.Domain) {
+			return s.Domain
+		}
+	}
+	return dns.Name{}
+}
+
+// isAuthors reports whether a domain belongs to the author's organization: it does
+// not forward the author's mail, it sends it.
+func (x *explainer) isAuthors(n dns.Name) bool {
+	org := x.d.OrgDomain
 	if org.IsZero() {
-		org = t.d.Author
+		org = x.d.Author
 	}
 	return n == org || n.IsBelow(org)
 }
 
-func (t *teller) exception() []Hint {
-	if !t.r.ClientIP.IsValid() {
+func (x *explainer) exception() []Hint {
+	if !x.r.ClientIP.IsValid() {
 		return nil
 	}
-	return []Hint{{Text: "to let all that this client sends through, whatever its From says:", Setting: "dmarc.exceptions: [" + t.client() + "]"}}
+	return []Hint{{Text: x.say(hintException), Setting: "dmarc.exceptions: [" + x.client() + "]"}}
 }
 
 // intercept says how to intercept mail that failed and was let through.
-func (t *teller) intercept(o *memory.Outcome) []Hint {
+func (x *explainer) intercept(o *memory.Outcome) []Hint {
 	d := &o.Decision
 	if d.Would != policy.Bypass || d.Reason != policy.ReasonPolicy || d.Status != dmarc.Fail {
 		return nil
 	}
+	author := x.d.Author.String()
 	switch d.Rule {
 	case policy.RuleActionNone:
-		return about(t.d.Author.String(), "to intercept such mail although %s does not ask for it:", "dmarc.enforced_peers: [%s]", t.d.Author)
+		return x.about(author, x.say(hintEnforce, author), "dmarc.enforced_peers: ["+author+"]")
 	case policy.RuleActionQuarantine, policy.RuleActionReject:
-		return []Hint{{Text: "to do what " + clean(t.d.Author.String(), maxShort) + " asks:", Setting: d.Rule + ": " + word(t.d.Policy)}}
+		return []Hint{{Text: x.say(hintAsPublished, author), Setting: d.Rule + ": " + string(x.d.Policy)}}
 	}
 	return nil
 }
 
 // lookInto names the command that shows what else such a sender meets.
-func (t *teller) lookInto(o *memory.Outcome) []Hint {
-	list := names(o.Domains)
-	if len(list) == 0 || t.d.Author.IsZero() || !isName(list[0]) || !isName(t.d.Author.String()) {
+func (x *explainer) lookInto(o *memory.Outcome) []Hint {
+	list, author := names(o.Domains), x.d.Author.String()
+	if len(list) == 0 || !isName(list[0]) || !isName(author) {
 		return nil
 	}
-	command := fmt.Sprintf("dmarcd policy show %s --why %s", list[0], t.d.Author)
-	if t.r.ClientIP.IsValid() {
-		command += " --ip " + t.r.ClientIP.String()
+	command := "dmarcd policy show " + list[0] + " --why " + author
+	if x.r.ClientIP.IsValid() {
+		command += " --ip " + x.r.ClientIP.String()
 	}
-	return []Hint{{Text: "what mail from there meets at " + list[0] + ":", Command: command}}
+	return []Hint{{Text: x.say(hintLookInto, list[0]), Command: command}}
 }
 
 // isName reports whether a domain name may stand in a command as it is.

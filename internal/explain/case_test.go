@@ -3,7 +3,6 @@ package explain
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"net/netip"
@@ -24,14 +23,15 @@ import (
 	"dmarcd/internal/memory"
 	"dmarcd/internal/message"
 	"dmarcd/internal/settings"
+	"dmarcd/internal/text"
 )
 
-var update = flag.Bool("update", false, "rewrite the wanted stories")
+var update = flag.Bool("update", false, "rewrite the wanted explanations")
 
 // testNow is when all messages of the cases come in.
 var testNow = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-// TestCases tells the story of each testdata/NN-name.case, as text and as JSON. A
+// TestCases explains each testdata/NN-name.case, as text and as JSON. A
 // case is a txtar archive with the files "zone" (as dnstest reads it), "message",
 // "policy.yaml" and, if need be, "dmarcd.yaml". Its comment is a line that says what
 // it shows, and then a line for each option:
@@ -45,7 +45,7 @@ var testNow = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 //	subject TEXT                         change the subject
 //	again DURATION                       the message came that long ago, too
 //	notrace                              a message that nobody took a trace of
-//	age DURATION                         the story is told so much later, with retention.traces 7d
+//	age DURATION                         it is explained so much later, with retention.traces 7d
 func TestCases(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.case")
 	if err != nil || len(files) == 0 {
@@ -56,27 +56,48 @@ func TestCases(t *testing.T) {
 		t.Run(filepath.Base(stem), func(t *testing.T) {
 			c := readCase(t, file)
 			r := c.run(t)
-			story := New(r, Options{Now: testNow.Add(c.age), Traces: 7 * 24 * time.Hour})
-			var text strings.Builder
-			if err := story.WriteText(&text); err != nil {
-				t.Fatal(err)
-			}
-			compare(t, stem+".text.want", text.String())
-			raw, err := json.MarshalIndent(story, "", " ")
-			if err != nil {
-				t.Fatal(err)
-			}
-			compare(t, stem+".json.want", string(raw)+"\n")
-			var carried Story // as a command gets it from the daemon
-			var again strings.Builder
-			if err := errors.Join(json.Unmarshal(raw, &carried), carried.WriteText(&again)); err != nil || again.String() != text.String() {
-				t.Errorf("read from JSON it says %v\n%s", err, again.String())
-			}
-			if bad := unprintable(text.String() + string(raw)); bad != "" {
-				t.Errorf("the story holds %q", bad)
+			for _, language := range Languages() {
+				e := New(r, Options{Language: language, Now: testNow.Add(c.age), Traces: 7 * 24 * time.Hour})
+				words, raw := written(t, e)
+				if language == English {
+					compare(t, stem+".text.want", words)
+					compare(t, stem+".json.want", raw)
+				} else {
+					compare(t, stem+"."+string(language)+".want", words)
+				}
+				var carried Explanation // as a command gets it from the daemon
+				if err := json.Unmarshal([]byte(raw), &carried); err != nil {
+					t.Fatal(err)
+				}
+				if again, _ := written(t, &carried); again != words {
+					t.Errorf("read from JSON it says\n%s", again)
+				}
+				if bad := unprintable(words + raw); bad != "" {
+					t.Errorf("the explanation holds %q", bad)
+				}
+				for _, secret := range append(e.Message.Rcpt, "limits.", "policy.yaml", "dmarc.", "mixed_recipients") {
+					if strings.Contains(e.TellSender, secret) && !slices.Contains(e.Message.From, secret) {
+						t.Errorf("the sender is told %q: %s", secret, e.TellSender)
+					}
+				}
 			}
 		})
 	}
+}
+
+// written is an explanation as text and as JSON, as a terminal gets them.
+func written(t testing.TB, e *Explanation) (words, raw string) {
+	t.Helper()
+	var asText, asJSON strings.Builder
+	if err := e.WriteText(&asText); err != nil {
+		t.Fatal(err)
+	}
+	out := json.NewEncoder(text.NewJSONWriter(&asJSON))
+	out.SetIndent("", " ")
+	if err := out.Encode(e); err != nil {
+		t.Fatal(err)
+	}
+	return asText.String(), asJSON.String()
 }
 
 func compare(t *testing.T, file, got string) {

@@ -2,7 +2,6 @@ package explain
 
 import (
 	"errors"
-	"fmt"
 
 	"dmarcd/internal/auth/arc"
 	"dmarcd/internal/auth/dkim"
@@ -10,108 +9,97 @@ import (
 	"dmarcd/internal/policy"
 )
 
-func (t *teller) dkim() []DKIM {
-	out := make([]DKIM, 0, len(t.v.DKIM))
-	for i := range t.v.DKIM {
-		s := &t.v.DKIM[i]
+func (x *explainer) dkim() []DKIM {
+	out := make([]DKIM, 0, len(x.v.DKIM))
+	for i := range x.v.DKIM {
+		s := &x.v.DKIM[i]
 		one := DKIM{
-			Result: word(s.Status), Domain: clean(s.Domain.String(), maxShort), Selector: clean(s.Selector, maxShort),
-			Identity: clean(s.Identity, maxShort), Algorithm: clean(s.Algorithm, maxShort), KeyBits: s.KeyBits,
-			Header: clean(s.Header, maxShort), Body: clean(s.Body, maxShort), Signature: clean(s.SigPrefix, maxShort),
-			Partial: s.Partial, Testing: s.Testing, Error: errorText(s.Err), Means: dkimMeans(s),
+			Result: string(s.Status), Domain: s.Domain.String(), Selector: s.Selector, Identity: s.Identity, Algorithm: s.Algorithm,
+			KeyBits: s.KeyBits, Header: s.Header, Body: s.Body, Signature: s.SigPrefix, Partial: s.Partial, Testing: s.Testing,
+			Unchecked: errors.Is(s.Err, dkim.ErrLimit), Error: errorText(s.Err), Means: x.dkimMeans(s),
 		}
 		if !s.Domain.IsZero() && s.Selector != "" {
-			one.KeyAt = clean(s.Selector+"._domainkey."+s.Domain.String(), maxShort)
+			one.KeyAt = s.Selector + "._domainkey." + s.Domain.String()
 		}
-		if i < len(t.v.DKIMAlignments) && !s.Domain.IsZero() {
-			one.Alignment = word(t.v.DKIMAlignments[i])
-			one.Aligns = t.alignment(s.Domain, t.v.DKIMAlignments[i], func(r *dmarc.Record) dmarc.Mode { return r.ADKIM })
+		if i < len(x.v.DKIMAlignments) && !s.Domain.IsZero() {
+			one.Alignment = string(x.v.DKIMAlignments[i])
+			one.Aligns = x.alignment(s.Domain, x.v.DKIMAlignments[i], func(r *dmarc.Record) dmarc.Mode { return r.ADKIM })
 		}
-		one.Unassessed = errors.Is(s.Err, dkim.ErrLimit)
 		out = append(out, one)
 	}
 	return out
 }
 
-// dkimFaults say in words why a signature does not count, the narrowest first.
-func dkimFaults() []struct {
-	is   error
-	text string
-} {
-	return []struct {
-		is   error
-		text string
-	}{
-		{dkim.ErrBodyHash, "the body was changed after it was signed, as by a mailing list's footer"},
-		{dkim.ErrBodyLength, "the body is shorter than what was signed (l=)"},
-		{dkim.ErrSignature, "a signed header field was changed, or another key signed it"},
-		{dkim.ErrExpired, "the signature has expired"},
-		{dkim.ErrNoKey, "no key is published under that name"},
-		{dkim.ErrKeyRevoked, "the owner has revoked the key (p= is empty)"},
-		{dkim.ErrKeySyntax, "the key record cannot be read"},
-		{dkim.ErrKeyUnfit, "the key record does not allow this signature"},
-		{dkim.ErrKeySize, "the key's size is outside what is accepted (1024 bits at least by RFC 8301; limits.rsa_bits_min and rsa_bits_max)"},
-		{dkim.ErrKeyLookup, "DNS did not say whether there is a key"},
-		{dkim.ErrPartial, "part of the body is not signed (l=)"},
-		{dkim.ErrLimit, "not checked: the message has more signatures than limits.signatures allows"},
-		{dkim.ErrHeaderCut, "not checked: the header exceeds limits.header_bytes or limits.header_fields"},
-		{dkim.ErrFromUnsigned, "the signature does not cover the From field"},
-		{dkim.ErrIdentity, "i= is not within d="},
-		{dkim.ErrUnsupported, "the signature is of a kind that is not supported"},
-		{dkim.ErrSyntax, "the signature field cannot be read"},
-	}
-}
-
-// dkimMeans says in words what came of a signature.
-func dkimMeans(s *dkim.Result) string {
+// dkimMeans says in words what came of a signature: of its faults, the narrowest.
+func (x *explainer) dkimMeans(s *dkim.Result) string {
 	if s.Status == dkim.Pass {
-		text := "the signature verifies"
+		means := x.say(dkimPass)
 		if s.Testing {
-			text += "; its key record says that the domain is testing (t=y), which changes nothing"
+			means += x.say(dkimTesting)
 		}
-		return text
+		return means
 	}
-	for _, f := range dkimFaults() {
+	for _, f := range []struct {
+		is   error
+		text phrase
+	}{
+		{dkim.ErrBodyHash, dkimBodyHash},
+		{dkim.ErrBodyLength, dkimBodyLength},
+		{dkim.ErrSignature, dkimSignature},
+		{dkim.ErrExpired, dkimExpired},
+		{dkim.ErrNoKey, dkimNoKey},
+		{dkim.ErrKeyRevoked, dkimRevoked},
+		{dkim.ErrKeySyntax, dkimKeySyntax},
+		{dkim.ErrKeyUnfit, dkimKeyUnfit},
+		{dkim.ErrKeySize, dkimKeySize},
+		{dkim.ErrKeyLookup, dkimKeyLookup},
+		{dkim.ErrPartial, dkimPartial},
+		{dkim.ErrLimit, dkimLimit},
+		{dkim.ErrHeaderCut, dkimHeaderCut},
+		{dkim.ErrFromUnsigned, dkimFromUnsigned},
+		{dkim.ErrIdentity, dkimIdentity},
+		{dkim.ErrUnsupported, dkimUnsupported},
+		{dkim.ErrSyntax, dkimSyntax},
+	} {
 		if errors.Is(s.Err, f.is) {
-			return f.text
+			return x.say(f.text)
 		}
 	}
-	return "the signature does not count"
+	return x.say(dkimFault)
 }
 
-func (t *teller) arc() *ARC {
-	a := &t.v.ARC
+func (x *explainer) arc() *ARC {
+	a := &x.v.ARC
 	if a.Status == "" {
 		return nil
 	}
-	out := &ARC{Result: word(a.Status), Hops: []Hop{}, OldestPass: a.OldestPass, Temporary: a.Temporary, Error: errorText(a.Err), Means: t.arcMeans()}
+	out := &ARC{Result: string(a.Status), Hops: []Hop{}, OldestPass: a.OldestPass, Temporary: a.Temporary, Error: errorText(a.Err), Means: x.arcMeans()}
 	for i := range a.Hops {
 		h := &a.Hops[i]
 		out.Hops = append(out.Hops, Hop{
-			Instance: h.Instance, SealDomain: clean(h.SealDomain.String(), maxShort), Selector: clean(h.SealSelector, maxShort),
-			Verified: h.AMSPass, Results: clean(h.Results, maxField),
+			Instance: h.Instance, SealDomain: h.SealDomain.String(), Selector: h.SealSelector, Verified: h.AMSPass, Results: h.Results,
 		})
 	}
 	return out
 }
 
 // arcMeans says in words what came of the chain, and whether it counted.
-func (t *teller) arcMeans() string {
-	a := &t.v.ARC
+func (x *explainer) arcMeans() string {
+	a := &x.v.ARC
 	switch {
 	case a.Status == arc.None:
-		return "the message has no ARC chain"
+		return x.say(arcNone)
 	case a.Status != arc.Pass && a.Temporary:
-		return "the chain does not validate: a key could not be looked up now"
+		return x.say(arcTemporary)
 	case a.Status != arc.Pass:
-		return "the chain does not validate, and counts as none"
+		return x.say(arcFail)
 	}
-	text := fmt.Sprintf("the chain of %d validates", len(a.Hops))
-	if t.r.Decision.Reason == policy.ReasonARC {
-		return text + "; a trusted sealer saw the message pass"
+	means := x.say(arcPass, len(a.Hops))
+	switch {
+	case x.r.Decision.Reason == policy.ReasonARC:
+		return x.say(arcDecided, means)
+	case x.d.Status == dmarc.Pass:
+		return x.say(arcNotNeeded, means)
 	}
-	if t.d.Status == dmarc.Pass {
-		return text + "; nobody had to ask it"
-	}
-	return text + ", but did not decide: its sealers are not trusted here, or none of them saw the message pass"
+	return x.say(arcUntrusted, means)
 }

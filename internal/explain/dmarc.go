@@ -1,42 +1,33 @@
 package explain
 
 import (
-	"fmt"
-	"strings"
+	"errors"
 
 	"dmarcd/internal/auth/dmarc"
 	"dmarcd/internal/dns"
+	"dmarcd/internal/message"
 )
 
-func (t *teller) dmarc() DMARC {
-	d := t.d
+func (x *explainer) dmarc() DMARC {
+	d := x.d
 	out := DMARC{
-		Result: word(d.Status), Domain: clean(d.Author.String(), maxShort), OrgDomain: clean(d.OrgDomain.String(), maxShort),
-		PolicyDomain: clean(d.PolicyDomain.String(), maxShort), Tag: word(d.Source), Requested: word(d.Requested), Policy: word(d.Policy),
-		NonExistent: d.NonExistent, PSL: t.r.PSL, SPFAligned: d.SPFAligned, DKIMAligned: d.DKIMAligned, Error: errorText(d.Err),
-		Means: clean(t.dmarcMeans(), maxField), PolicyMeans: clean(t.policyMeans(), maxField),
+		Result: string(d.Status), Domain: d.Author.String(), OrgDomain: d.OrgDomain.String(), PolicyDomain: d.PolicyDomain.String(),
+		Tag: d.Source, Requested: string(d.Requested), Policy: string(d.Policy), NonExistent: d.NonExistent, PSL: x.r.PSL,
+		SPFAligned: d.SPFAligned, DKIMAligned: d.DKIMAligned, Error: errorText(d.Err), Means: x.dmarcMeans(), PolicyMeans: x.policyMeans(),
 	}
 	if d.Record != nil {
-		out.Record, out.Testing = clean(d.Record.Text, maxRecord), d.Record.Testing
-		out.Warnings = warnings(d.Record)
+		out.Record, out.Testing, out.Warnings = d.Record.Text, d.Record.Testing, d.Record.Warnings
 		out.ADKIM, out.ASPF = modeWord(d.Record.ADKIM), modeWord(d.Record.ASPF)
 	}
 	for i := range d.Walk {
 		s := &d.Walk[i]
-		step := Step{Name: "_dmarc." + clean(s.Name.String(), maxShort), Record: clean(s.Text, maxRecord), Error: errorText(s.Err)}
+		step := Step{Name: "_dmarc." + s.Name.String(), Record: s.Text, Error: errorText(s.Err)}
 		if s.Record != nil {
-			step.Warnings = warnings(s.Record)
+			step.Warnings = s.Record.Warnings
 		}
 		out.Walk = append(out.Walk, step)
 	}
 	return out
-}
-
-func warnings(r *dmarc.Record) []string {
-	if len(r.Warnings) == 0 {
-		return nil
-	}
-	return cleanAll(r.Warnings, maxField)
 }
 
 func modeWord(m dmarc.Mode) string {
@@ -47,95 +38,105 @@ func modeWord(m dmarc.Mode) string {
 }
 
 // dmarcMeans says in words what DMARC found.
-func (t *teller) dmarcMeans() string {
-	d := t.d
-	author := d.Author.String()
+func (x *explainer) dmarcMeans() string {
+	d := x.d
 	switch d.Status {
 	case dmarc.Pass:
-		return author + " is authenticated by " + t.passedBy()
+		return x.say(dmarcPass, d.Author, x.passedBy())
 	case dmarc.Fail:
-		return "neither SPF nor a signature gave an aligned pass for " + author
+		return x.say(dmarcFail, d.Author)
 	case dmarc.None:
 		if d.Err != nil {
-			return author + " publishes no record that counts: " + errorText(d.Err)
+			return x.say(dmarcBadRecord, d.Author, errorText(d.Err))
 		}
-		return author + " publishes no DMARC record"
+		return x.say(dmarcNoRecord, d.Author)
 	case dmarc.TempError:
 		if d.Record == nil {
-			return "DNS did not tell what " + author + " publishes"
+			return x.say(dmarcTempRecord, d.Author)
 		}
-		return "DNS left open whether SPF or a signature passes for " + author
+		return x.say(dmarcTemp, d.Author)
 	case dmarc.PermError:
-		return t.noAuthor()
+		return x.noAuthor()
 	}
-	return "DMARC was not evaluated"
+	return x.say(dmarcUnevaluated)
 }
 
 // noAuthor says why there is no single author domain.
-func (t *teller) noAuthor() string {
-	why := strings.TrimPrefix(errorText(t.d.Err), "no single author domain: ")
-	why = "there is no single From domain: " + strings.TrimPrefix(why, "message: ")
-	if authors := names(t.v.Authors); len(authors) > 0 {
-		why += ", of " + listed(authors)
+func (x *explainer) noAuthor() string {
+	why := x.say(fromMany)
+	for _, f := range []struct {
+		is   error
+		text phrase
+	}{
+		{message.ErrNoFrom, fromNone},
+		{message.ErrNoAddress, fromNoAddress},
+		{message.ErrSeveralFields, fromFields},
+		{message.ErrSeveralAddresses, fromAddresses},
+		{message.ErrBadFrom, fromBad},
+	} {
+		if errors.Is(x.d.Err, f.is) {
+			why = x.say(f.text)
+			break
+		}
+	}
+	if authors := names(x.v.Authors); len(authors) > 0 {
+		return x.say(fromOf, why, x.listed(authors))
 	}
 	return why
 }
 
 // passedBy names what gave the aligned pass.
-func (t *teller) passedBy() string {
+func (x *explainer) passedBy() string {
 	switch {
-	case t.d.SPFAligned && t.d.DKIMAligned:
-		return "SPF and DKIM"
-	case t.d.SPFAligned:
-		return "SPF (" + t.v.SPF.Domain.String() + ")"
-	case t.d.DKIMAligned:
-		return "DKIM (" + t.alignedSigner() + ")"
+	case x.d.SPFAligned && x.d.DKIMAligned:
+		return x.say(bySPFAndDKIM)
+	case x.d.SPFAligned:
+		return x.say(bySPF, x.v.SPF.Domain)
+	case x.d.DKIMAligned:
+		return x.say(byDKIM, x.alignedSigner())
 	}
-	return "the criteria in force"
+	return x.say(byCriteria)
 }
 
 // alignedSigner is the domain of the signature that counted.
-func (t *teller) alignedSigner() string {
-	if i := t.v.Shown(); i >= 0 {
-		return "d=" + t.v.DKIM[i].Domain.String()
+func (x *explainer) alignedSigner() string {
+	if i := x.v.Shown(); i >= 0 {
+		return "d=" + x.v.DKIM[i].Domain.String()
 	}
-	return "a signature"
+	return x.say(aSignature)
 }
 
 // policyMeans says in words which policy applies, and on whose word.
-func (t *teller) policyMeans() string {
-	d := t.d
+func (x *explainer) policyMeans() string {
+	d := x.d
 	if d.Record == nil || d.Source == "" {
 		return ""
 	}
-	text := fmt.Sprintf("%s=%s", d.Source, d.Requested)
-	switch d.Source {
-	case "p":
-		text += " of " + d.PolicyDomain.String()
-		if d.Author != d.PolicyDomain {
-			text += ", for want of a policy for subdomains"
-		}
-	case "sp":
-		text += " of " + d.PolicyDomain.String() + ", because " + d.Author.String() + " is below it"
-	case "np":
-		text += " of " + d.PolicyDomain.String() + ", because " + d.Author.String() + " does not exist"
+	means := x.say(policyOf, d.Source, d.Requested, d.PolicyDomain)
+	switch {
+	case d.Source == "p" && d.Author != d.PolicyDomain:
+		means = x.say(policyNoSub, means)
+	case d.Source == "sp":
+		means = x.say(policyBelow, means, d.Author)
+	case d.Source == "np":
+		means = x.say(policyNonexist, means, d.Author)
 	}
 	if d.Policy != d.Requested {
-		text += fmt.Sprintf("; the record is in test mode (t=y), so %s applies", d.Policy)
+		means = x.say(policyLowered, means, d.Policy)
 	} else if d.Record.Testing {
-		text += "; the record is in test mode (t=y)"
+		means = x.say(policyTest, means)
 	}
 	if d.Record.Voided {
-		text += "; the record has no valid policy and acts as p=none"
+		means = x.say(policyVoided, means)
 	}
-	return text
+	return means
 }
 
 func names(list []dns.Name) []string {
 	out := make([]string, 0, len(list))
 	for _, n := range list {
 		if !n.IsZero() {
-			out = append(out, clean(n.String(), maxShort))
+			out = append(out, n.String())
 		}
 	}
 	return out

@@ -1,116 +1,127 @@
 package explain
 
 import (
-	"fmt"
-	"time"
-
 	"dmarcd/internal/memory"
 	"dmarcd/internal/policy"
 )
 
 // headline says in one sentence what happened, and why.
-func (t *teller) headline() string {
-	r := t.r
+func (x *explainer) headline() string {
+	r := x.r
 	switch {
-	case r.Decision.Reason == policy.ReasonConflict:
-		return clean("Deferred: "+t.wishes()+"; each recipient's domain gets its own answer when it comes again.", maxField)
-	case r.Decision.Reason == policy.ReasonForged:
-		return clean(fmt.Sprintf("Rejected: the message bears %d forged results of this host.", r.Forged), maxField)
+	case x.o.Bypassed:
+		return x.say(headBypassed, x.notApplied(r.Decision.Reason))
+	case r.Decision.Reason == policy.ReasonConflict && !x.o.Offline:
+		return x.say(headConflict, x.wishes())
+	case r.Decision.Reason == policy.ReasonForged && !x.o.Offline:
+		return x.say(headForged, r.Forged)
 	case r.Chosen < 0 || r.Chosen >= len(r.Outcomes):
-		return clean(t.done(&r.Decision, nil)+".", maxField)
+		done := x.done(&r.Decision, nil)
+		if why := x.notApplied(r.Decision.Reason); r.Decision.Reason == policy.ReasonForged {
+			done = x.say(headNoOne, done, why)
+		} else if r.Decision.Reason == policy.ReasonConflict {
+			done = x.say(headNoOne, done, x.wishes())
+		}
+		return x.say(headEnd, done)
 	}
 	o := &r.Outcomes[r.Chosen]
-	text := t.done(&r.Decision, o)
-	if who := t.who(); who != "" {
-		text += " for " + who
+	done, who, why := x.done(&r.Decision, o), x.who(), x.because(o)
+	if where := x.place(o); where != "" {
+		why = x.say(headRule, why, where)
 	}
-	if o.Decision.Would != o.Decision.Action {
-		text += fmt.Sprintf(", where mode monitor only watches; it would have been %s", past(o.Decision.Would))
+	if x.mixed() != "" {
+		why = x.say(headWishes, why, x.wishes())
 	}
-	text += ": " + t.because(o)
-	if where := place(o); where != "" {
-		text += "; rule " + where
+	line := x.say(headFor, done, who, why)
+	switch {
+	case o.Decision.Would != o.Decision.Action:
+		line = x.say(headWatched, done, who, x.past(o.Decision.Would), why)
+	case who == "":
+		line = x.say(headNoOne, done, why)
 	}
-	if t.settled() != "" {
-		text += "; " + t.wishes()
-	}
-	return clean(text+".", maxField)
+	return x.say(headEnd, line)
 }
 
 // who names the recipients' domains.
-func (t *teller) who() string {
+func (x *explainer) who() string {
 	var list []string
-	for i := range t.r.Outcomes {
-		list = append(list, names(t.r.Outcomes[i].Domains)...)
+	for i := range x.r.Outcomes {
+		list = append(list, names(x.r.Outcomes[i].Domains)...)
 	}
-	return listed(list)
+	if len(list) == 0 {
+		return ""
+	}
+	return x.listed(list)
 }
 
-// done says what was done.
-func (t *teller) done(d *policy.Decision, o *memory.Outcome) string {
+// deed is what is done with a message: as a sentence of what was and of what would be
+// done.
+type deed struct{ was, would phrase }
+
+// done says what was done, or would be done.
+func (x *explainer) done(d *policy.Decision, o *memory.Outcome) string {
+	say := func(what deed, args ...any) string {
+		if x.o.Offline {
+			return x.say(what.would, args...)
+		}
+		return x.say(what.was, args...)
+	}
 	switch d.Action {
 	case policy.Reject:
-		return "Rejected"
+		return say(deed{doneRejected, wouldRejected})
 	case policy.Defer:
-		return "Deferred"
+		return say(deed{doneDeferred, wouldDeferred})
 	case policy.Discard:
-		return "Accepted and thrown away"
+		return say(deed{doneDiscarded, wouldDiscarded})
 	case policy.Quarantine:
 		switch {
-		case t.r.Redirect != "":
-			return "Quarantined, redirected to " + clean(t.r.Redirect, maxShort) + ","
-		case t.r.Hold != "":
-			return "Held in quarantine"
+		case x.r.Redirect != "":
+			return say(deed{doneRedirected, wouldRedirected}, x.r.Redirect)
+		case x.r.Hold != "":
+			return say(deed{doneHeld, wouldHeld})
 		case o != nil && o.Quarantine == policy.QuarantineHeader:
-			return "Quarantined by a header field"
+			return say(deed{doneField, wouldField})
 		}
-		return "Quarantined"
+		return say(deed{doneQuarantined, wouldQuarantined})
 	}
-	return "Accepted"
+	return say(deed{doneAccepted, wouldAccepted})
 }
 
+func (x *explainer) past(a policy.Action) string { return x.o.Language.past(a) }
+
 // past is the participle of an action.
-func past(a policy.Action) string {
+func (l Language) past(a policy.Action) string {
 	switch a {
 	case policy.Reject:
-		return "rejected"
+		return l.say(pastRejected)
 	case policy.Quarantine:
-		return "quarantined"
+		return l.say(pastQuarantined)
 	case policy.Defer:
-		return "deferred"
+		return l.say(pastDeferred)
 	case policy.Discard:
-		return "discarded"
+		return l.say(pastDiscarded)
 	}
-	return "accepted"
+	return l.say(pastAccepted)
 }
 
 // wishes lists what each set of domains wanted.
-func (t *teller) wishes() string {
+func (x *explainer) wishes() string {
 	var list []string
-	for i := range t.r.Outcomes {
-		o := &t.r.Outcomes[i]
-		want := word(o.Decision.Action)
+	for i := range x.r.Outcomes {
+		o := &x.r.Outcomes[i]
+		want := string(o.Decision.Action)
 		if o.Decision.Action == policy.Quarantine {
-			want += " by " + word(o.Quarantine)
+			want = x.say(wishBy, want, o.Quarantine)
 		}
-		who := listed(names(o.Domains))
-		if who == "" {
-			who = "the default"
+		who, domains := x.say(theDefault), names(o.Domains)
+		if len(domains) > 0 {
+			who = x.listed(domains)
 		}
-		verb := " wants "
-		if len(o.Domains) > 1 {
-			verb = " want "
+		if len(domains) > 1 {
+			list = append(list, x.say(wishPlural, who, want))
+		} else {
+			list = append(list, x.say(wish, who, want))
 		}
-		list = append(list, who+verb+want)
 	}
-	return listed(list)
-}
-
-// Span writes a duration as the configuration does: in days, where it is whole ones.
-func Span(d time.Duration) string {
-	const day = 24 * time.Hour
-	if d%day == 0 {
-		return fmt.Sprintf("%dd", d/day)
-	}
-	return d.String()
+	return x.listed(list)
 }

@@ -2,135 +2,133 @@ package explain
 
 import (
 	"errors"
-	"fmt"
 
 	"dmarcd/internal/auth/dmarc"
 	"dmarcd/internal/auth/spf"
 	"dmarcd/internal/dns"
 )
 
-func (t *teller) spf() SPF {
-	s := &t.v.SPF
+func (x *explainer) spf() SPF {
+	s := &x.v.SPF
 	out := SPF{
-		Result: word(s.Status), Domain: clean(s.Domain.String(), maxShort), Identity: word(s.Scope),
-		Mechanism: clean(s.Mechanism, maxShort), WalkCut: s.WalkCut, Lookups: s.Lookups, Voids: s.Voids,
-		Explanation: clean(s.Explanation, maxShort), Alignment: word(t.v.SPFAlignment), Error: errorText(s.Err),
-		Means: clean(t.spfMeans(), maxField),
+		Result: string(s.Status), Domain: s.Domain.String(), Identity: string(s.Scope), Mechanism: s.Mechanism,
+		WalkCut: s.WalkCut, Lookups: s.Lookups, Voids: s.Voids, Explanation: s.Explanation,
+		Alignment: string(x.v.SPFAlignment), Error: errorText(s.Err), Means: x.spfMeans(),
 	}
 	for i := range s.Walk {
 		w := &s.Walk[i]
 		out.Walk = append(out.Walk, Term{
-			Domain: clean(w.Domain.String(), maxShort), Term: clean(w.Term, maxShort), Depth: w.Depth,
-			Outcome: word(w.Outcome), Result: word(w.Result), Target: clean(w.Target.String(), maxShort), Private: w.Personal,
+			Domain: w.Domain.String(), Term: w.Term, Depth: w.Depth, Outcome: string(w.Outcome), Result: string(w.Result),
+			Target: w.Target.String(), Private: w.Personal,
 		})
 	}
 	if out.Result == "" {
-		out.Result = word(spf.None)
+		out.Result = string(spf.None)
 	}
-	out.Aligns = t.alignment(s.Domain, t.v.SPFAlignment, func(r *dmarc.Record) dmarc.Mode { return r.ASPF })
-	if s.Domain.IsZero() {
-		out.Aligns = ""
+	if !s.Domain.IsZero() {
+		out.Aligns = x.alignment(s.Domain, x.v.SPFAlignment, func(r *dmarc.Record) dmarc.Mode { return r.ASPF })
 	}
 	return out
 }
 
 // spfMeans says in words what SPF found.
-func (t *teller) spfMeans() string {
-	s := &t.v.SPF
-	who, client := s.Domain.String(), t.client()
+func (x *explainer) spfMeans() string {
+	s := &x.v.SPF
+	who, client := s.Domain.String(), x.client()
 	by := ""
 	if s.Mechanism != "" {
-		by = fmt.Sprintf(" (by %q)", s.Mechanism)
+		by = x.say(spfBy, s.Mechanism)
 	}
 	switch s.Status {
 	case spf.Pass:
-		return fmt.Sprintf("%s permits %s to send its mail%s", who, client, by)
+		return x.say(spfPass, who, client, by)
 	case spf.Fail:
-		return fmt.Sprintf("%s forbids %s to send its mail%s", who, client, by)
+		return x.say(spfFail, who, client, by)
 	case spf.Softfail:
-		return fmt.Sprintf("%s says that %s probably may not send its mail%s", who, client, by)
+		return x.say(spfSoftfail, who, client, by)
 	case spf.Neutral:
 		if by == "" {
-			return fmt.Sprintf("no term of the record of %s speaks of %s", who, client)
+			return x.say(spfNoTerm, who, client)
 		}
-		return fmt.Sprintf("%s says neither yes nor no to %s%s", who, client, by)
+		return x.say(spfNeutral, who, client, by)
 	case spf.None:
-		switch {
-		case s.Domain.IsZero() && s.Scope == spf.Helo:
-			return "the null sender has no domain, and HELO is no domain name either"
-		case s.Domain.IsZero():
-			return "the sender has no domain that could publish a record"
-		case !s.ClientIP.IsValid() && !t.r.ClientIP.IsValid():
-			return "the client's address is not known"
-		}
-		return who + " publishes no SPF record"
+		return x.noSPF()
 	case spf.TempError:
-		return "DNS did not answer, so it is not known what " + who + " permits"
+		return x.say(spfTemp, who)
 	case spf.PermError:
-		return fmt.Sprintf("the record of %s cannot be evaluated: %s", who, spfFault(s.Err))
+		return x.say(spfPerm, who, x.spfFault(s.Err))
 	}
-	return "SPF was not checked"
+	return x.say(spfUnchecked)
+}
+
+// noSPF says why SPF gave none.
+func (x *explainer) noSPF() string {
+	s := &x.v.SPF
+	switch {
+	case s.Domain.IsZero() && s.Scope == spf.Helo:
+		return x.say(spfNoHelo)
+	case s.Domain.IsZero():
+		return x.say(spfNoSender)
+	case !s.ClientIP.IsValid() && !x.r.ClientIP.IsValid():
+		return x.say(spfNoClient)
+	}
+	return x.say(spfNoRecord, s.Domain)
 }
 
 // spfFault says in words what is wrong with a record.
-func spfFault(err error) string {
+func (x *explainer) spfFault(err error) string {
 	for _, f := range []struct {
 		is   error
-		text string
+		text phrase
 	}{
-		{spf.ErrLookupLimit, "it takes more than 10 DNS look-ups"},
-		{spf.ErrVoidLimit, "more than 2 of its look-ups find nothing"},
-		{spf.ErrMultipleRecords, "the domain publishes more than one"},
-		{spf.ErrNoRecord, "an include or redirect leads to a domain without a record"},
-		{spf.ErrTarget, "an include or redirect leads to what is no domain name"},
-		{spf.ErrMXLimit, "a domain that it names has more than 10 MX hosts"},
-		{spf.ErrRecordSize, "it is too large"},
-		{spf.ErrSyntax, "it has a syntax error"},
+		{spf.ErrLookupLimit, spfLookups},
+		{spf.ErrVoidLimit, spfVoids},
+		{spf.ErrMultipleRecords, spfSeveral},
+		{spf.ErrNoRecord, spfTargetRecord},
+		{spf.ErrTarget, spfTarget},
+		{spf.ErrMXLimit, spfMX},
+		{spf.ErrRecordSize, spfSize},
+		{spf.ErrSyntax, spfSyntax},
 	} {
 		if errors.Is(err, f.is) {
-			return f.text
+			return x.say(f.text)
 		}
 	}
-	return "it is faulty"
+	return x.say(spfFault)
 }
 
 // client is the client's address for a sentence.
-func (t *teller) client() string {
-	if t.r.ClientIP.IsValid() {
-		return t.r.ClientIP.String()
+func (x *explainer) client() string {
+	if x.r.ClientIP.IsValid() {
+		return x.r.ClientIP.String()
 	}
-	return "the client"
+	return x.say(clientUnknown)
 }
 
 // alignment says in words why a domain aligns with the author's, or does not.
-func (t *teller) alignment(name dns.Name, a dmarc.Alignment, modeOf func(*dmarc.Record) dmarc.Mode) string {
-	author := t.d.Author.String()
+func (x *explainer) alignment(name dns.Name, a dmarc.Alignment, modeOf func(*dmarc.Record) dmarc.Mode) string {
+	author, org := x.d.Author, x.d.OrgDomain
 	mode := dmarc.Relaxed
-	if t.d.Record != nil {
-		mode = modeOf(t.d.Record)
+	if x.d.Record != nil {
+		mode = modeOf(x.d.Record)
 	}
 	switch {
 	case a == "":
 		return ""
 	case a == dmarc.AlignmentUnknown:
-		return "not known: DNS did not tell the organizational domain"
-	case a == dmarc.Aligned && name == t.d.Author:
-		return "yes: it is the From domain"
+		return x.say(alignUnknown)
+	case a == dmarc.Aligned && name == author:
+		return x.say(alignSame)
+	case a == dmarc.Aligned && org.IsZero():
+		return x.say(alignShared, author, author)
 	case a == dmarc.Aligned:
-		return fmt.Sprintf("yes: it shares the organizational domain %s with %s (relaxed)", orAuthor(t.d.OrgDomain, author), author)
-	case mode == dmarc.Strict && !t.d.OrgDomain.IsZero() && (name == t.d.OrgDomain || name.IsBelow(t.d.OrgDomain)):
-		return fmt.Sprintf("no: %s asks for strict alignment, and it is not %s itself", t.d.PolicyDomain, author)
+		return x.say(alignShared, org, author)
+	case mode == dmarc.Strict && !org.IsZero() && (name == org || name.IsBelow(org)):
+		return x.say(alignStrict, x.d.PolicyDomain, author)
 	case name.IsZero():
-		return "no: there is no domain"
-	case !t.d.OrgDomain.IsZero() && t.d.OrgDomain != t.d.Author:
-		return fmt.Sprintf("no: it has nothing to do with %s, whose organizational domain is %s", author, t.d.OrgDomain)
+		return x.say(alignNoDomain)
+	case !org.IsZero() && org != author:
+		return x.say(alignOtherOrg, author, org)
 	}
-	return "no: it has nothing to do with " + author
-}
-
-func orAuthor(n dns.Name, author string) string {
-	if n.IsZero() {
-		return author
-	}
-	return n.String()
+	return x.say(alignUnrelated, author)
 }

@@ -29,6 +29,7 @@ type Remember struct {
 	Host     string             // the name of this host
 	MTA      string             // as the MTA calls itself; "" if it did not tell
 	Sampled  bool               // the DNS answers are kept although the message passed
+	Offline  bool               // a command asks: the fields of a message that would be refused are given too
 }
 
 // preallocated is a record together with the space that most of them need: one allocation.
@@ -86,7 +87,7 @@ func (o *Outcome) Record(m Remember) *memory.Record {
 	if len(o.Domains) > 1 {
 		r.Mixed = string(m.Settings.Policy.MixedRecipients)
 	}
-	if o.carriedOut() {
+	if o.carriedOut() || m.Offline {
 		if len(o.Change) > 0 { // a tag is all that changes a field
 			r.Tag = o.Rules.DMARC.TagSubject
 		}

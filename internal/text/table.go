@@ -133,3 +133,30 @@ func runeWidth(r rune) int {
 	}
 	return 1
 }
+
+// Wrap breaks one line into lines of at most width columns, at spaces where it can. A
+// text without spaces, as in Japanese, is broken between characters.
+func Wrap(s string, width int) (lines []string) {
+	rest := strings.TrimSpace(s)
+	for Width(rest) > width {
+		used, cut, space := 0, len(rest), -1
+		for i, r := range rest {
+			if r == ' ' {
+				space = i
+			}
+			if used += runeWidth(r); used > width && i > 0 {
+				cut = i
+				break
+			}
+		}
+		if space > cut/2 {
+			cut = space
+		}
+		lines = append(lines, strings.TrimRight(rest[:cut], " "))
+		rest = strings.TrimLeft(rest[cut:], " ")
+	}
+	if rest != "" {
+		lines = append(lines, rest)
+	}
+	return lines
+}

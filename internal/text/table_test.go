@@ -54,6 +54,25 @@ func TestWidth(t *testing.T) {
 	}
 }
 
+func TestWrap(t *testing.T) {
+	for _, c := range []struct {
+		in    string
+		width int
+		want  string
+	}{
+		{"", 10, ""},
+		{"one two", 10, "one two"},
+		{"one two three four", 9, "one two|three|four"},
+		{"nowheretobreak", 5, "nowhe|retob|reak"},
+		{"日本語のテキスト", 6, "日本語|のテキ|スト"},
+		{"a nowheretobreak", 8, "a nowher|etobreak"},
+	} {
+		if got := strings.Join(Wrap(c.in, c.width), "|"); got != c.want {
+			t.Errorf("Wrap(%q, %d) = %q, want %q", c.in, c.width, got, c.want)
+		}
+	}
+}
+
 func TestNumbers(t *testing.T) {
 	for _, c := range []struct{ got, want string }{
 		{Number(0), "0"}, {Number(999), "999"}, {Number(1000), "1,000"}, {Number(-1234567), "-1,234,567"},
