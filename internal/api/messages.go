@@ -24,7 +24,7 @@ type ExplainRequest struct {
 // Explained is what led to the decisions on messages with one id.
 type Explained struct {
 	Messages []*explain.Explanation `json:"messages"`         // newest first; at least one
-	Others   []OtherMessage   `json:"others,omitempty"` // with the same id, newest first, unless All was asked for
+	Others   []OtherMessage         `json:"others,omitempty"` // with the same id, newest first, unless All was asked for
 }
 
 // OtherMessage is one that has the id that was asked for.
