@@ -15,13 +15,17 @@ var (
 	// ErrTemporary: nothing is known: SERVFAIL, time-out, an unusable answer,
 	// or the budget of the message spent. Never to be taken as "none".
 	ErrTemporary = errors.New("dns: temporary failure")
+	// ErrQueryLimit: the message asked for more names than one message may, and this
+	// was not asked. Whoever sends chooses how many there are, so it is neither "none"
+	// nor temporary: what hangs on the answer counts as not passed.
+	ErrQueryLimit = errors.New("dns: over the limit of queries of one message")
 )
 
 // Error says which look-up failed and why.
 type Error struct {
 	Name Name
 	Type string // "TXT", "A", …
-	Err  error  // wraps one of ErrNXDomain, ErrNoData, ErrTemporary
+	Err  error  // wraps one of ErrNXDomain, ErrNoData, ErrTemporary, ErrQueryLimit
 }
 
 // Error names the look-up and the reason.

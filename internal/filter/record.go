@@ -166,7 +166,7 @@ func (o *Outcome) removed() (out []string) {
 // redacted is a verdict without what may name a person.
 func redacted(v *policy.Verdict) policy.Verdict {
 	out := *v
-	out.SPF = v.SPF.Impersonal()
+	out.SPF = v.SPF.Redacted()
 	named := func(s dkim.Result) bool { return strings.LastIndexByte(s.Identity, '@') != 0 && s.Identity != "" }
 	if slices.ContainsFunc(v.DKIM, named) {
 		out.DKIM = slices.Clone(v.DKIM)

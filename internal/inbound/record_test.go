@@ -184,8 +184,8 @@ func TestBounces(t *testing.T) {
 	})
 }
 
-// TestRecordIsImpersonal has every place in which a message brings local parts.
-func TestRecordIsImpersonal(t *testing.T) {
+// TestRecordIsRedacted has every place in which a message brings local parts.
+func TestRecordIsRedacted(t *testing.T) {
 	list := newSigner("list.example", "a1")
 	author := newSigner("reject.example", "s1")
 	author.identity = "ann.smith@sub.reject.example"

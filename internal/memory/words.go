@@ -79,6 +79,7 @@ func causes() []error {
 		arc.ErrStructure, arc.ErrBroken, arc.ErrMessageSignature, arc.ErrSeal, arc.ErrLimit, arc.ErrHeaderCut, arc.ErrGivenUp,
 		dmarc.ErrNoAuthor, dmarc.ErrUnusable, dmarc.ErrUndecided, dmarc.ErrNotDMARC, dmarc.ErrSeveralRecords,
 		message.ErrNoFrom, message.ErrNoAddress, message.ErrSeveralFields, message.ErrSeveralAddresses, message.ErrBadFrom,
+		dns.ErrQueryLimit, spf.ErrQueryLimit,
 	}
 }
 

@@ -10,7 +10,8 @@ import (
 
 // Resolver fetches keys. LookupTXT gives one string for each TXT record, its
 // character-strings joined (RFC 6376 section 3.6.2.2). An error for which
-// dns.IsNone holds means that there is no key; any other is temporary. It must
+// dns.IsNone holds means that there is no key, dns.ErrQueryLimit that the message may
+// ask for no more; any other is temporary. It must
 // return soon after ctx is done and must be safe for concurrent use.
 type Resolver interface {
 	LookupTXT(ctx context.Context, name dns.Name) ([]string, error)
@@ -67,6 +68,8 @@ func (l *keyLookup) read(texts []string, err error) outcome {
 		fallthrough
 	case err != nil && dns.IsNone(err): // RFC 6376 section 6.1.2 rule 2
 		return outcome{status: PermError, err: fmt.Errorf("%w at %s: %w", ErrNoKey, l.name, err)}
+	case errors.Is(err, dns.ErrQueryLimit):
+		return outcome{status: Policy, err: fmt.Errorf("%w: %w", ErrLimit, err)}
 	case err != nil: // section 6.1.2 rule 1
 		return outcome{status: TempError, err: fmt.Errorf("%w: %w", ErrKeyLookup, err)}
 	}

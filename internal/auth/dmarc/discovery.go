@@ -15,6 +15,9 @@ const (
 	// maxIdentifiers bounds the identifier domains walked for one message. Those
 	// beyond do not align: more of them must not make a verdict milder.
 	maxIdentifiers = 32
+	// maxOtherNames bounds the names asked for identifiers, those of the author's walk
+	// not counted. An identifier whose walk needs more does not align.
+	maxOtherNames = 40
 )
 
 // Resolver looks up TXT records, the character-strings of each joined in order
@@ -127,6 +130,10 @@ func (d *Discovery) ask(start dns.Name, missing []*answer) []*answer {
 		}
 		if d.others == nil {
 			d.others = map[dns.Name]*answer{}
+		}
+		if len(d.others) >= maxOtherNames {
+			d.others[name] = &answer{name: name, overLimit: true, err: fmt.Errorf("dmarc: %w", dns.ErrQueryLimit)}
+			continue
 		}
 		a := &answer{}
 		d.others[name] = a

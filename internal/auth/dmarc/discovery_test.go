@@ -212,7 +212,7 @@ func TestBounds(t *testing.T) {
 		if most := r.most.Load(); most != maxParallel {
 			t.Errorf("%d look-ups at once, want %d", most, maxParallel)
 		}
-		if all, most := r.all.Load(), int32(2+maxIdentifiers*4); all > most {
+		if all, most := r.all.Load(), int32(2+maxOtherNames); all > most {
 			t.Errorf("%d look-ups in all, want %d at most", all, most)
 		}
 		if r.now.Load() != 0 {
@@ -228,7 +228,7 @@ func TestBounds(t *testing.T) {
 		}
 		r := d.Evaluate(append(ids, last))
 		for i, a := range r.Alignments {
-			if want := i < maxIdentifiers; want != (a == Aligned) {
+			if want := i < maxOtherNames/4; want != (a == Aligned) {
 				t.Errorf("identifier %d is %s", i, a)
 			}
 		}
@@ -236,6 +236,42 @@ func TestBounds(t *testing.T) {
 			t.Errorf("an identifier beyond the limit makes the result %s", r.Status)
 		}
 	})
+}
+
+// TestQueryLimit: an identifier whose walk the resolver cuts off does not align, and
+// that is no trouble of DNS. The author's walk is not to be cut off.
+func TestQueryLimit(t *testing.T) {
+	const zone = simpleZone
+	for _, c := range []struct {
+		cut    string
+		status Status
+		want   Alignment
+	}{
+		{"", Pass, Aligned},
+		{"_dmarc.sub.example.com", Fail, Unaligned},
+		{"_dmarc.example.com", TempError, AlignmentUnknown},
+	} {
+		r := cutResolver{Resolver: dnstest.MustZone(zone), name: c.cut}
+		d := (&Discoverer{Resolver: r}).Begin(within10s(t), name("example.com"))
+		got := d.Evaluate([]Identifier{passed(DKIM, "sub.example.com")})
+		d.Close()
+		if got.Status != c.status || got.Alignments[0] != c.want {
+			t.Errorf("cut off at %q: %s, %s, %v; want %s, %s", c.cut, got.Status, got.Alignments[0], got.Err, c.status, c.want)
+		}
+	}
+}
+
+// cutResolver does not ask for one name.
+type cutResolver struct {
+	Resolver
+	name string
+}
+
+func (r cutResolver) LookupTXT(ctx context.Context, n dns.Name) ([]string, error) {
+	if n.String() == r.name {
+		return nil, &dns.Error{Name: n, Type: "TXT", Err: dns.ErrQueryLimit}
+	}
+	return r.Resolver.LookupTXT(ctx, n)
 }
 
 // lameResolver panics.

@@ -204,6 +204,7 @@ func (d *Discovery) alignAll(r *Result, author *walk, ids []Identifier) (hidden 
 		}
 		w := d.walkOf(id.Domain)
 		switch {
+		case w != nil && w.overLimit: // whoever sends chose how many there are
 		case w != nil:
 			r.Alignments[i] = align(author, w)
 		case r.Status == TempError:

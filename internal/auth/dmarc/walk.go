@@ -43,6 +43,7 @@ type answer struct {
 	record    *Record // the only DMARC record there; nil if none, or several
 	err       error   // transient, or why there is no record although there is some text
 	transient bool    // nothing is known of the name
+	overLimit bool    // the message may not ask for it
 	exists    bool    // the query was not answered with NXDOMAIN
 	crashed   any     // what the resolver panicked with
 	pending   bool    // stands for an answer that has not arrived; transient too
@@ -57,7 +58,10 @@ func (a *answer) take(texts []string, err error) {
 	case errors.Is(err, dns.ErrNXDomain):
 		return
 	case err != nil && !errors.Is(err, dns.ErrNoData):
-		a.transient = true
+		// The author's own walk cannot do without, and whoever bounds the queries of a
+		// message sees to it: nothing may get milder by a limit.
+		a.overLimit = !a.first && errors.Is(err, dns.ErrQueryLimit)
+		a.transient = !a.overLimit
 		a.err = fmt.Errorf("dmarc: %w", err)
 		return
 	}
@@ -103,6 +107,8 @@ type walk struct {
 	// org is this name or below it.
 	widest dns.Name
 	err    error // the first transient error
+	// overLimit tells that the message may not ask for a name of it.
+	overLimit bool
 }
 
 // newWalk consults names in order until the walk stops. look gives what is known
@@ -116,6 +122,7 @@ func newWalk(names []dns.Name, look func(dns.Name) *answer) walk {
 		if a.transient && w.err == nil {
 			w.err = a.err
 		}
+		w.overLimit = w.overLimit || a.overLimit
 		if a.stops() {
 			break
 		}

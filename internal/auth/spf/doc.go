@@ -19,6 +19,8 @@
 //     with three hosts without an AAAA record counts once.
 //   - More than ten MX hosts are a PermError at once, whether or not one of the
 //     first ten would match: the order of hosts is the resolver's chance.
+//   - One check makes at most 75 DNS queries; a record that needs more is a PermError.
+//     The limits of section 4.6.4 allow ten mx with ten hosts each.
 //   - The reverse look-up of %{p} costs one of the ten (section 4.6.4), once.
 //   - All look-ups for ptr and %{p} in one check take a fifth of the time left at
 //     the first of them, and at most two seconds; what is not known by then is

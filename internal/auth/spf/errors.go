@@ -27,6 +27,8 @@ var (
 	ErrVoidLimit = errors.New("spf: more than 2 void look-ups")
 	// ErrMXLimit: an mx mechanism with more than ten hosts (section 4.6.4).
 	ErrMXLimit = errors.New("spf: more than 10 MX hosts")
+	// ErrQueryLimit: more DNS queries than one check may make, a bound of our own.
+	ErrQueryLimit = errors.New("spf: too many DNS queries")
 )
 
 // Error says where a check ended in TempError or PermError, and why.

@@ -2,6 +2,7 @@ package spf
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -15,6 +16,11 @@ const (
 
 	maxMX  = 10 // hosts of one mx mechanism
 	maxPTR = 10 // names of the client's address
+
+	// maxQueries bounds the DNS queries of one check, the one for its explanation and
+	// those made ahead in vain not counted: with them there are at most 75. The RFC's
+	// own limits allow 111.
+	maxQueries = 64
 )
 
 // evaluation is the state of one check.
@@ -29,6 +35,7 @@ type evaluation struct {
 	heloOK  bool // helo can be expanded
 
 	lookups int
+	queries int // counted when they are certain to be made, in the order of the record
 	voids   int
 	voided  bool // the term at work is counted in voids
 	// explaining is set once the result stands: nothing is counted, nothing fails.
@@ -115,9 +122,12 @@ func (e *evaluation) fetch(domain dns.Name) (string, *Error) {
 	if err := e.ctx.Err(); err != nil {
 		return "", tempError(domain, "", ended(err))
 	}
+	if e.depth == 0 {
+		e.queries++ // that of another record is counted by the term that leads to it
+	}
 	txts, err := e.lookupTXT(domain)
 	if err != nil && !dns.IsNone(err) { // RFC 7208 section 4.4
-		return "", tempError(domain, "", err)
+		return "", unknown(domain, "", err)
 	}
 	record := ""
 	for _, txt := range txts {
@@ -237,6 +247,9 @@ func (e *evaluation) matchMX(t *term, domain, name dns.Name) (bool, *Error) {
 	if len(hosts) > maxMX {
 		return false, permError(domain, t.text, ErrMXLimit)
 	}
+	if fault := e.ask(len(hosts), t, domain); fault != nil {
+		return false, fault
+	}
 	if e.ahead != nil {
 		e.ahead.hosts(hosts, e.ip.Is6())
 	}
@@ -261,6 +274,17 @@ func (e *evaluation) spend(t *term, domain dns.Name) *Error {
 	}
 	e.lookups++
 	e.voided = false
+	return e.ask(1, t, domain)
+}
+
+// ask counts queries that are about to be made.
+func (e *evaluation) ask(n int, t *term, domain dns.Name) *Error {
+	if e.explaining {
+		return nil
+	}
+	if e.queries += n; e.queries > maxQueries {
+		return permError(domain, t.text, ErrQueryLimit)
+	}
 	return nil
 }
 
@@ -280,7 +304,7 @@ func (e *evaluation) found(t *term, domain dns.Name, err error) *Error {
 	case err == nil, e.explaining:
 		return nil
 	case !dns.IsNone(err):
-		return tempError(domain, t.text, err)
+		return unknown(domain, t.text, err)
 	case e.voided: // RFC 7208 section 4.6.4 counts terms
 		return nil
 	}
@@ -314,6 +338,15 @@ func tempError(domain dns.Name, term string, err error) *Error {
 
 func permError(domain dns.Name, term string, err error) *Error {
 	return &Error{Status: PermError, Domain: domain, Term: term, Err: err}
+}
+
+// unknown is the end of a check by a look-up that tells nothing: for a while, or because
+// the message asked for too much already.
+func unknown(domain dns.Name, term string, err error) *Error {
+	if errors.Is(err, dns.ErrQueryLimit) {
+		return permError(domain, term, fmt.Errorf("%w: %w", ErrQueryLimit, err))
+	}
+	return tempError(domain, term, err)
 }
 
 // ended is the end of the check's time (RFC 7208 section 4.6.4) in the words of

@@ -1,6 +1,7 @@
 package spf_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -264,6 +265,93 @@ text.example TXT "%{p}"
 	for range 20 {
 		if got := <-done; got.Status != spf.PermError || !errors.Is(got.Err, spf.ErrVoidLimit) {
 			t.Errorf("%s, %v", got.Status, got.Err)
+		}
+	}
+}
+
+// TestQueryLimit bounds the queries of one check, with and without those made ahead.
+func TestQueryLimit(t *testing.T) {
+	var b strings.Builder
+	for n := range 10 {
+		for h := range 10 {
+			fmt.Fprintf(&b, "m%d.example MX %d h%d.m%d.example.\nh%d.m%d.example A 198.51.100.1\n", n, h, h, n, h, n)
+		}
+		fmt.Fprintf(&b, "10.2.0.192.in-addr.arpa PTR p%d.rev.example.\np%d.rev.example A 198.51.100.%d\n", n, n, n)
+	}
+	mx := func(n int) string {
+		out := ""
+		for i := range n {
+			out += fmt.Sprintf("mx:m%d.example ", i)
+		}
+		return out
+	}
+	for _, c := range []struct {
+		name, record string
+		status       spf.Status
+		err          error
+	}{
+		{"five mx with ten hosts", mx(5) + "+all", spf.Pass, nil},
+		{"six mx with ten hosts", mx(6) + "+all", spf.PermError, spf.ErrQueryLimit},
+		{"ten mx with ten hosts", mx(10) + "+all", spf.PermError, spf.ErrQueryLimit},
+		{"five mx and ptr", mx(5) + "ptr:rev.example +all", spf.PermError, spf.ErrQueryLimit},
+		{"a match before it", mx(5) + "ip4:192.0.2.0/24 " + mx(6), spf.Pass, nil},
+	} {
+		for _, prefetch := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/%v", c.name, prefetch), func(t *testing.T) {
+				z := dnstest.MustZone(b.String())
+				z.AddTXT(dns.MustParse("example.com"), split("v=spf1 "+c.record)...)
+				checker := &spf.Checker{Resolver: z, Prefetch: prefetch}
+				got := checker.Check(t.Context(), from(client4, "u", "example.com"))
+				if got.Status != c.status || !errors.Is(got.Err, c.err) {
+					t.Errorf("%s, %v; want %s, %v", got.Status, got.Err, c.status, c.err)
+				}
+				if n := len(z.Asked()); n > 75 {
+					t.Errorf("%d queries", n)
+				}
+			})
+		}
+	}
+}
+
+// limited answers no more than so many questions.
+type limited struct {
+	spf.Resolver
+	left int
+}
+
+func (l *limited) LookupTXT(ctx context.Context, name dns.Name) ([]string, error) {
+	if l.left--; l.left < 0 {
+		return nil, &dns.Error{Name: name, Type: "TXT", Err: dns.ErrQueryLimit}
+	}
+	return l.Resolver.LookupTXT(ctx, name)
+}
+
+func (l *limited) LookupAddr(ctx context.Context, name dns.Name, v6 bool) ([]netip.Addr, error) {
+	if l.left--; l.left < 0 {
+		return nil, &dns.Error{Name: name, Type: "A", Err: dns.ErrQueryLimit}
+	}
+	return l.Resolver.LookupAddr(ctx, name, v6)
+}
+
+// TestResolverAtItsLimit: a message that asks for too much gets a PermError, wherever
+// the limit is met, and never a TempError.
+func TestResolverAtItsLimit(t *testing.T) {
+	const zone = `
+example.com  TXT "v=spf1 a:a.example include:b.example exists:c.example ptr:b.example -all"
+a.example    A 198.51.100.1
+b.example    TXT "v=spf1 -all"
+10.2.0.192.in-addr.arpa PTR p.example.
+p.example    A 198.51.100.1
+`
+	for left := range 8 {
+		checker := &spf.Checker{Resolver: &limited{Resolver: dnstest.MustZone(zone), left: left}}
+		got := checker.Check(t.Context(), from(client4, "u", "example.com"))
+		want := spf.PermError
+		if left >= 4 { // all that the record needs
+			want = spf.Fail
+		}
+		if got.Status != want || want == spf.PermError && !errors.Is(got.Err, spf.ErrQueryLimit) {
+			t.Errorf("%d queries: %s, %v; want %s", left, got.Status, got.Err, want)
 		}
 	}
 }

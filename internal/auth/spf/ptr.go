@@ -2,6 +2,7 @@ package spf
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"time"
@@ -109,7 +110,11 @@ func (e *evaluation) reverseTime() (ctx context.Context, stop func()) {
 // the zero Name if none has. All are asked for at once, and no look-up goes on
 // when it returns.
 func (e *evaluation) firstValid(t *term, domain dns.Name, wanted func(dns.Name) bool) (dns.Name, *Error) {
-	defer e.validate(wanted)()
+	fresh := e.fresh(wanted)
+	if fault := e.ask(len(fresh), t, domain); fault != nil {
+		return dns.Name{}, fault
+	}
+	defer e.validate(fresh)()
 	for i, n := range e.names.names {
 		if !wanted(n) {
 			continue
@@ -133,16 +138,21 @@ func (e *evaluation) firstValid(t *term, domain dns.Name, wanted func(dns.Name) 
 	return dns.Name{}, nil
 }
 
-// validate asks for the addresses of the names wanted, of each once. The function
-// it gives ends what is under way and waits for it.
-func (e *evaluation) validate(wanted func(dns.Name) bool) (stop func()) {
-	r := &e.names
+// fresh gives the names wanted, by their places, that have not been validated.
+func (e *evaluation) fresh(wanted func(dns.Name) bool) []int {
 	var fresh []int
-	for i, n := range r.names {
-		if r.validations[i] == nil && wanted(n) {
+	for i, n := range e.names.names {
+		if e.names.validations[i] == nil && wanted(n) {
 			fresh = append(fresh, i)
 		}
 	}
+	return fresh
+}
+
+// validate asks for the addresses of fresh names. The function it gives ends what is
+// under way and waits for it.
+func (e *evaluation) validate(fresh []int) (stop func()) {
+	r := &e.names
 	if fresh == nil {
 		return func() {}
 	}
@@ -187,6 +197,9 @@ func (e *evaluation) skip(t *term, domain dns.Name, err error) *Error {
 	}
 	if ctxErr := e.ctx.Err(); ctxErr != nil {
 		return tempError(domain, t.text, ended(ctxErr))
+	}
+	if errors.Is(err, dns.ErrQueryLimit) {
+		return unknown(domain, t.text, err)
 	}
 	return nil
 }

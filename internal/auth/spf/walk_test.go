@@ -116,9 +116,9 @@ func TestWalkIsCut(t *testing.T) {
 	}
 }
 
-// TestImpersonal takes the local part out of results: no name and no text of them
+// TestRedacted takes the local part out of results: no name and no text of them
 // holds it any more.
-func TestImpersonal(t *testing.T) {
+func TestRedacted(t *testing.T) {
 	const secret = "ann.smith"
 	const zone = `
 plain.example    TXT "v=spf1 a:%{d} a:%{o} a:%{i}.x.example -all exp=why.plain.example"
@@ -155,7 +155,7 @@ ann.smith.temp.example FAULT servfail
 				t.Errorf("%s (%v) with personal names %v; want %s and %d\n%s", got.Status, got.Err, got.Personal, c.status, c.personal, strings.Join(walkLines(got), "\n"))
 			}
 			before := fmt.Sprintf("%+v", got)
-			clean := got.Impersonal()
+			clean := got.Redacted()
 			if text := fmt.Sprintf("%+v %v", clean, clean.Err); strings.Contains(text, "smith") {
 				t.Errorf("left in it: %s", text)
 			}

@@ -14,10 +14,10 @@ type PersonalName struct {
 	Spec string // what stands for it in the record, such as "%{l}._spf.example.com"
 }
 
-// Impersonal is the result without what may hold the sender's local part: the
+// Redacted is the result without what may hold the sender's local part: the
 // explanation, and names that macros made of it. In Chain they are replaced by
 // what stands in the record, in Walk by no name.
-func (r Result) Impersonal() Result {
+func (r Result) Redacted() Result {
 	r.Explanation = ""
 	if len(r.Personal) == 0 {
 		return r
@@ -66,7 +66,7 @@ func (r *Result) PersonalSpec(name dns.Name) (spec string, is bool) {
 // bare is a reason without the names and texts that come with it.
 func bare(err error) error {
 	for _, reason := range []error{
-		ErrSyntax, ErrRecordSize, ErrMultipleRecords, ErrNoRecord, ErrTarget, ErrLookupLimit, ErrVoidLimit, ErrMXLimit,
+		ErrSyntax, ErrRecordSize, ErrMultipleRecords, ErrNoRecord, ErrTarget, ErrLookupLimit, ErrVoidLimit, ErrMXLimit, ErrQueryLimit,
 		dns.ErrTemporary, dns.ErrNXDomain, dns.ErrNoData,
 	} {
 		if errors.Is(err, reason) {
