@@ -77,10 +77,9 @@ type connection struct {
 // Close lets it go.
 func (c *connection) Close() error { return c.close() }
 
-// connect finds out whom to ask for a command that runs once: the running daemon, whatever
-// its files on disk hold by now; without one the store is opened. The caller closes the
-// connection.
-func connect(ctx context.Context, t *target, s streams) (*connection, error) {
+// findDaemon finds the running daemon, whatever its files on disk hold by now. Where
+// none runs there is no connection, and the settings are those of the files.
+func findDaemon(ctx context.Context, t *target, s streams) (*connection, *settings.Settings, error) {
 	config, _, faults := daemon.FindSource(t.config).Read()
 	client, err := dial(ctx, t)
 	switch {
@@ -88,11 +87,21 @@ func connect(ctx context.Context, t *target, s streams) (*connection, error) {
 		if faults != nil {
 			fmt.Fprintf(s.err, "The files on disk have faults, which \"dmarcd config check\" lists; this is what is in force.\n")
 		}
-		return &connection{Asker: client, close: client.Close}, nil
+		return &connection{Asker: client, close: client.Close}, nil, nil
 	case !errors.Is(err, admin.ErrNoDaemon) || t.socket != "":
-		return nil, err
+		return nil, nil, err
 	case faults != nil:
-		return nil, explainFaults(s.err, faults)
+		return nil, nil, explainFaults(s.err, faults)
+	}
+	return nil, config, nil
+}
+
+// connect finds out whom to ask for a command that runs once: the running daemon;
+// without one the store is opened. The caller closes the connection.
+func connect(ctx context.Context, t *target, s streams) (*connection, error) {
+	c, config, err := findDaemon(ctx, t, s)
+	if c != nil || err != nil {
+		return c, err
 	}
 	offline, err := daemon.OpenOffline(ctx, config)
 	if err != nil {

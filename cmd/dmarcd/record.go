@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"dmarcd/internal/admin"
 	"dmarcd/internal/api"
 	"dmarcd/internal/auth/dmarc"
 	"dmarcd/internal/daemon"
@@ -35,10 +34,10 @@ Exit code 0: a record applies; 1: none does; 3: DNS trouble.`,
   dmarcd record lookup --json news.example.com`,
 		Args: cobra.ExactArgs(1),
 	}
-	path := configFlag(c)
+	target := targetFlags(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "one JSON object")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return withRecords(c.Context(), *path, false, s, func(a api.Asker) error {
+		return withRecords(c.Context(), target, false, s, func(a api.Asker) error {
 			return recordLookup(c.Context(), a, args[0], asJSON, s)
 		})
 	}
@@ -100,18 +99,13 @@ func printFound(s streams, f *api.FoundRecord) {
 // withRecords calls work with whom to ask about records: the running daemon or, where
 // none runs, this process. With stored it also has what is stored of domains, as far
 // as that can be had: a record can be verified without.
-func withRecords(ctx context.Context, path string, stored bool, s streams, work func(api.Asker) error) error {
-	config, err := lookAtSettings(path, s.err)
-	if err != nil {
-		return err
-	}
-	client, err := admin.Dial(ctx, admin.SocketPath(config.StateDir), version)
+func withRecords(ctx context.Context, t *target, stored bool, s streams, work func(api.Asker) error) error {
+	c, config, err := findDaemon(ctx, t, s)
 	switch {
-	case err == nil:
-		err = work(client)
-		return errors.Join(err, client.Close())
-	case !errors.Is(err, admin.ErrNoDaemon):
+	case err != nil:
 		return err
+	case c != nil:
+		return errors.Join(work(c), c.Close())
 	}
 	lookups, err := daemon.NewLookups(config)
 	if err != nil {

@@ -37,7 +37,7 @@ Exit code 0: all are in effect; 1: one is not; 3: one could not be checked.`,
 		Example: `  dmarcd record verify
   dmarcd record verify example.com --expect "v=DMARC1; p=reject; rua=mailto:dmarc@example.org"`,
 	}
-	path := configFlag(c)
+	target := targetFlags(c)
 	c.Flags().StringVar(&expect, "expect", "", "the record that is expected")
 	c.Flags().BoolVar(&asJSON, "json", false, "one JSON object a line for each domain")
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -45,7 +45,7 @@ Exit code 0: all are in effect; 1: one is not; 3: one could not be checked.`,
 		if c.Flags().Changed("expect") {
 			request.Expect = &expect
 		}
-		return withRecords(c.Context(), *path, true, s, func(a api.Asker) error {
+		return withRecords(c.Context(), target, true, s, func(a api.Asker) error {
 			return recordVerify(c.Context(), a, request, asJSON, s)
 		})
 	}
@@ -147,7 +147,7 @@ Exit code 0: printed; 2: a value is wrong; 3: DNS trouble.`,
   dmarcd record generate example.com --p quarantine --sp reject --rua dmarc@example.net`,
 		Args: cobra.ExactArgs(1),
 	}
-	path := configFlag(c)
+	target := targetFlags(c)
 	values := make([]string, len(recordFlags))
 	for i, f := range recordFlags {
 		c.Flags().StringVar(&values[i], f.name, "", f.usage)
@@ -162,7 +162,7 @@ Exit code 0: printed; 2: a value is wrong; 3: DNS trouble.`,
 				*into = &values[i]
 			}
 		}
-		return withRecords(c.Context(), *path, true, s, func(a api.Asker) error {
+		return withRecords(c.Context(), target, true, s, func(a api.Asker) error {
 			return recordGenerate(c.Context(), a, request, asJSON, s)
 		})
 	}

@@ -112,6 +112,7 @@ Exit codes: 0 fine, 1 the answer is no, 2 wrong usage or configuration, 3 troubl
 		policyCommand(s),
 		recordCommand(s),
 		reportCommand(s),
+		analysisCommand(s),
 		versionCommand(s),
 		manCommand(),
 	)

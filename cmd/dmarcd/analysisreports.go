@@ -1,0 +1,296 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"io"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"dmarcd/internal/api"
+	"dmarcd/internal/report/analysis"
+	"dmarcd/internal/text"
+)
+
+func analysisReportsCommand(s streams) *cobra.Command {
+	var status, kind, trust string
+	c := &cobra.Command{
+		Use:   "reports",
+		Short: "The reports received, and what became of each",
+		Long: `List what was received, the latest first: reports with their status, and mail that holds
+none. Of the criteria, those on domains, days and reporters count.
+
+  stored      counted, if its mail did not fail authentication
+  empty       a report on a period without mail
+  duplicate   the same again
+  differs     the same again with other records; not counted
+  replaced    an authenticated one has taken its place
+  aside       not about a domain of ours, or not a report
+  refused     it cannot be read`,
+		Example: `  dmarcd analysis reports --status refused --period all`,
+	}
+	view := analysisView(s, c, true, func(ctx context.Context, a api.Asker, o *analysisOptions) error {
+		page, err := api.AnalysisReports().Ask(ctx, a, api.ReportsRequest{
+			FiguresRequest: o.request, Status: analysis.Status(status), Kind: analysis.Kind(kind), Trust: analysis.Trust(trust),
+		})
+		if err != nil {
+			return err
+		}
+		v := reportsView(page.Rows)
+		v.after, v.notes = page.After, page.Notes
+		return v.print(s, o)
+	})
+	f := c.Flags()
+	f.StringVar(&status, "status", "", "only those with that status")
+	f.StringVar(&kind, "kind", "", "aggregate, tls, failure, bounce, other, too_large or unreadable")
+	f.StringVar(&trust, "trust", "", "authenticated, admin, not_known, other_name or failed")
+	return view
+}
+
+func reportsView(rows []analysis.Listed) view[analysis.Listed] {
+	return view[analysis.Listed]{
+		rows: rows,
+		columns: []text.Column{
+			{Name: "Number", Right: true}, {Name: "Received"}, {Name: "Day"}, {Name: "Domain", Least: 12}, {Name: "Reporter", Least: 10},
+			{Name: "Messages", Right: true}, {Name: "Status", Least: 9},
+		},
+		table: func(r *analysis.Listed) []string {
+			status, about, who := string(r.Status), r.Domain.String(), r.Reporter
+			switch {
+			case r.Kind != analysis.KindAggregate:
+				status, about, who = string(r.Kind), r.Name, r.From
+			case r.Status == analysis.StatusStored && !r.Trust.Counts():
+				status = string(r.Trust)
+			case about == "":
+				about = r.Policy
+			}
+			day := ""
+			if !r.Begin.IsZero() {
+				day = analysis.MiddleDay(r.Begin, r.End).String()
+			}
+			return []string{strconv.FormatInt(r.ID, 10), dateOf(r.Received), day, about, who, text.Number(r.Messages), status}
+		},
+		names: []string{
+			"id", "received", "feed", "kind", "status", "why", "domain", "policy_domain", "reporter", "email", "report_id", "begin", "end",
+			"trust", "auth_domain", "records", "messages", "compliant", "quarantined_records",
+		},
+		cells: func(r *analysis.Listed) []string {
+			return []string{
+				strconv.FormatInt(r.ID, 10), stampOf(r.Received), r.Feed, string(r.Kind), string(r.Status), r.Why, r.Domain.String(), r.Policy, r.Reporter,
+				r.Email, r.ReportID, stampOf(r.Begin), stampOf(r.End), string(r.Trust), r.Auth.String(), strconv.FormatInt(r.Records, 10),
+				strconv.FormatInt(r.Messages, 10), strconv.FormatInt(r.Compliant, 10), strconv.FormatInt(r.Quarantined, 10),
+			}
+		},
+	}
+}
+
+func analysisReportersCommand(s streams) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "reporters",
+		Short: "Who sends reports, and which names were accepted",
+		Long: `List who sends reports. Mail that is authenticated for one organization and reports in the
+name of another is "other_name": it does not count until the pair is accepted.`,
+		Example: `  dmarcd analysis reporters
+  dmarcd analysis reporters accept mailer.example:reporter.example`,
+	}
+	analysisView(s, c, true, func(ctx context.Context, a api.Asker, o *analysisOptions) error {
+		page, err := api.AnalysisReporters().Ask(ctx, a, o.request)
+		if err != nil {
+			return err
+		}
+		v := reportersView(page.Rows)
+		v.after, v.notes = page.After, page.Notes
+		v.below = func() {
+			for _, p := range page.Pairs {
+				word := "Rejected"
+				if p.Accepted {
+					word = "Accepted"
+				}
+				s.line("%s: %s:%s, by %s on %s, %s", word, p.Auth, p.Email, p.By, dateOf(p.At), text.Count(p.Reports, "report"))
+			}
+		}
+		return v.print(s, o)
+	})
+	c.AddCommand(pairCommand(s, "accept", true), pairCommand(s, "reject", false))
+	return c
+}
+
+func reportersView(rows []analysis.ReporterRow) view[analysis.ReporterRow] {
+	return view[analysis.ReporterRow]{
+		rows: rows,
+		columns: []text.Column{
+			{Name: "Reporter", Least: 12}, {Name: "E-mail", Least: 12}, {Name: "Reports", Right: true}, {Name: "Messages", Right: true},
+			{Name: "Trust"}, {Name: "Last"},
+		},
+		table: func(r *analysis.ReporterRow) []string {
+			return []string{r.Reporter, r.Email, text.Number(r.Reports), text.Number(r.Messages), string(r.Trust), dateOf(r.LastSeen)}
+		},
+		names: []string{"reporter", "email", "auth_domain", "trust", "reports", "messages", "notes", "first_seen", "last_seen"},
+		cells: func(r *analysis.ReporterRow) []string {
+			return []string{
+				r.Reporter, r.Email, r.Auth.String(), string(r.Trust), strconv.FormatInt(r.Reports, 10), strconv.FormatInt(r.Messages, 10),
+				strconv.FormatInt(r.Notes, 10), stampOf(r.FirstSeen), stampOf(r.LastSeen),
+			}
+		},
+	}
+}
+
+// pairCommand accepts or rejects a pair of names.
+func pairCommand(s streams, verb string, accept bool) *cobra.Command {
+	c := &cobra.Command{
+		Use:   verb + " PAIR",
+		Short: strings.ToUpper(verb[:1]) + verb[1:] + " mail of one organization as the reports of another",
+		Long: `PAIR is AUTHENTICATED:REPORTER: the organizational domain that authenticates the mail, and
+that of the e-mail address in the reports. Reports that are stored follow.`,
+		Example: "  dmarcd analysis reporters " + verb + " mailer.example:reporter.example",
+		Args:    cobra.ExactArgs(1),
+	}
+	t := targetFlags(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		auth, email, ok := strings.Cut(args[0], ":")
+		if !ok {
+			return usageError(fmt.Errorf("%q is no pair of domains such as mailer.example:reporter.example", args[0]))
+		}
+		return withStore(c.Context(), t, s, func(a api.Asker) error {
+			p, err := api.AnalysisPair().Ask(c.Context(), a, api.PairRequest{Auth: auth, Email: email, Accept: accept})
+			if err == nil {
+				s.line("%sed: mail authenticated for %s that reports as %s", strings.ToUpper(verb[:1])+verb[1:], p.Auth, p.Email)
+			}
+			return err
+		})
+	}
+	return c
+}
+
+func analysisLabelCommand(s streams) *cobra.Command {
+	request := api.SetLabelRequest{}
+	asJSON, host := false, false
+	c := &cobra.Command{
+		Use:   "label [DOMAIN SOURCE authorised|forwarder|ignore|none]",
+		Short: "List the labels of sources, or label one",
+		Long: `Label a source of a managed domain: an email service by its domain, or as an exception
+from that a host (--host), an address or a CIDR block. Without arguments, list them.`,
+		Example: `  dmarcd analysis label example.com mailer.example authorised --note "newsletter"
+  dmarcd analysis label example.com 192.0.2.0/24 ignore`,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return cobra.ExactArgs(3)(c, args)
+		},
+	}
+	t := targetFlags(c)
+	c.Flags().StringVar(&request.Note, "note", "", "what to remember of it")
+	c.Flags().BoolVar(&host, "host", false, "SOURCE is a host, not a service")
+	c.Flags().BoolVar(&asJSON, "json", false, "one JSON object a line for each label")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		return withStore(c.Context(), t, s, func(a api.Asker) error {
+			var found api.Labels
+			var err error
+			if len(args) == 0 {
+				found, err = api.AnalysisLabels().Ask(c.Context(), a, api.LabelsRequest{})
+			} else {
+				found, err = api.AnalysisSetLabel().Ask(c.Context(), a, labelRequest(request, args, host))
+			}
+			if err != nil {
+				return err
+			}
+			return printLabels(s, found.Labels, asJSON)
+		})
+	}
+	return c
+}
+
+// labelRequest puts arguments into a request.
+func labelRequest(r api.SetLabelRequest, args []string, host bool) api.SetLabelRequest {
+	r.Domain = args[0]
+	_, notAddress := netip.ParseAddr(args[1])
+	switch {
+	case host:
+		r.Host = args[1]
+	case notAddress == nil || strings.Contains(args[1], "/"):
+		r.Network = args[1]
+	default:
+		r.Service = args[1]
+	}
+	if args[2] != "none" {
+		r.Label = analysis.Label(args[2])
+	}
+	return r
+}
+
+func printLabels(s streams, labels []analysis.LabelSet, asJSON bool) error {
+	var rows [][]string
+	for i := range labels {
+		l := &labels[i]
+		if asJSON {
+			if err := writeJSONLine(s, l); err != nil {
+				return err
+			}
+			continue
+		}
+		source := l.Service + l.Host
+		if l.Network.IsValid() {
+			source = l.Network.String()
+		}
+		rows = append(rows, []string{l.Domain.String(), source, string(l.Label), dateOf(l.At), l.By, l.Note})
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	return text.WriteTable(s.out, text.Terminal, []text.Column{
+		{Name: "Domain", Least: 12}, {Name: "Source", Least: 12}, {Name: "Label"}, {Name: "Since"}, {Name: "By", Least: 7}, {Name: "Note", Least: 8},
+	}, rows)
+}
+
+func analysisRawCommand(s streams) *cobra.Command {
+	output := ""
+	c := &cobra.Command{
+		Use:   "raw NUMBER",
+		Short: "Print a report as it was received",
+		Long: `Print the XML of a received report or, of what holds none, the mail or file. -o writes the
+compressed file.`,
+		Example: `  dmarcd analysis raw 17
+  dmarcd analysis raw 17 -o report.xml.gz`,
+		Args: cobra.ExactArgs(1),
+	}
+	t := targetFlags(c)
+	c.Flags().StringVarP(&output, "output", "o", "", "write the compressed file there; - for standard output")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		id, err := strconv.ParseInt(args[0], 10, 64)
+		if err != nil {
+			return usageError(fmt.Errorf("%q is no number; \"dmarcd analysis reports\" has them", args[0]))
+		}
+		return withStore(c.Context(), t, s, func(a api.Asker) error {
+			found, err := api.AnalysisRaw().Ask(c.Context(), a, api.RawRequest{IDs: []int64{id}})
+			if err != nil {
+				return err
+			}
+			return writeRaw(s, &found.Reports[0], output)
+		})
+	}
+	return c
+}
+
+func writeRaw(s streams, r *api.RawReport, output string) error {
+	switch {
+	case len(r.Gzip) == 0:
+		fmt.Fprintf(s.err, "report %d is not kept as it was received (retention.raw_reports)\n", r.ID)
+		return answerNo()
+	case output != "":
+		return writeOut(s.file(), output, r.Gzip)
+	}
+	z, err := gzip.NewReader(bytes.NewReader(r.Gzip))
+	if err == nil {
+		_, err = io.Copy(s.file(), z)
+	}
+	if err != nil {
+		return troubleError(fmt.Errorf("report %d: %w", r.ID, err))
+	}
+	return nil
+}
