@@ -213,7 +213,7 @@ func judge(ctx context.Context, client filter.Resolver, config *settings.Setting
 		t.AssumeRecipient()
 	}
 	for _, r := range rcpts {
-		t.Rcpt(r, message.Address{}, false)
+		t.Rcpt(filter.Recipient{Written: r}, false)
 	}
 	err := message.Stream(bytes.NewReader(raw), message.Events{Field: t.Header, EndOfHeader: t.EndOfHeader, Body: t.Body})
 	if err != nil {

@@ -290,7 +290,7 @@ func (c *testCase) judge(t testing.TB, f *filter.Filter) *filter.Outcome {
 	tx := f.Begin(context.Background(), c.settings, c.env)
 	tx.ShowWholeWalk()
 	for _, a := range c.rcpts {
-		tx.Rcpt(a, message.Address{}, false)
+		tx.Rcpt(filter.Recipient{Written: a}, false)
 	}
 	err := message.Stream(strings.NewReader(string(c.raw)), message.Events{Field: tx.Header, EndOfHeader: tx.EndOfHeader, Body: tx.Body})
 	if err != nil {

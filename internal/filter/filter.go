@@ -32,8 +32,8 @@ type Filter struct {
 	resolver  Resolver
 	cache     cache // nil where the resolver has none
 	now       func() time.Time
-	conflicts *envelopes // deferred because recipients disagreed
-	deferred  *envelopes // deferred because of DNS trouble
+	conflicts conflicts
+	deferred  deferrals
 	prepared  atomic.Pointer[prepared]
 }
 
@@ -43,7 +43,8 @@ func New(resolver Resolver, now func() time.Time) *Filter {
 		now = time.Now
 	}
 	known, _ := resolver.(cache)
-	return &Filter{resolver: resolver, cache: known, now: now, conflicts: newEnvelopes(), deferred: newEnvelopes()}
+	return &Filter{resolver: resolver, cache: known, now: now,
+		conflicts: conflicts{newEnvelopes[conflict]()}, deferred: deferrals{newEnvelopes[deferral]()}}
 }
 
 // Begin opens the transaction for one message at MAIL. It takes s once and keeps

@@ -33,6 +33,7 @@ type Outcome struct {
 	Dropped     bool
 	DeferLapsed bool // DNS trouble has deferred this envelope for as long as it may
 	Forged      int  // fields that claimed to be ours, as many as were found
+	ForgedKept  bool // removing them would cost the MTA too much; the message gets no field of ours
 	PSL         bool // the governing record was found by the public suffix list
 
 	// effect is what the decision does, and telling the index in Domains of the one in

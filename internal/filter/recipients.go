@@ -16,12 +16,19 @@ type group struct {
 	domains []dns.Name
 }
 
+// accepted is one recipient of ours.
+type accepted struct {
+	address message.Address // as the client wrote it
+	group   int             // index in recipients.groups
+}
+
 // recipients sorts the accepted recipients of one transaction by what their
 // domains want.
 type recipients struct {
 	groups   []group
-	ours     []message.Address // as the client wrote them
+	ours     []accepted
 	resolved []message.Address // as the MTA reads those that it reads otherwise
+	class    class             // of the first that has one
 }
 
 // maxListedDomains bounds the domains listed of one group: a transaction may have
@@ -30,71 +37,86 @@ const maxListedDomains = 1000
 
 // take files a recipient of ours.
 func (r *recipients) take(a message.Address, rules *policy.Rules) {
-	r.ours = append(r.ours, a)
 	for i := range r.groups {
 		g := &r.groups[i]
 		if g.rules != rules {
 			continue
 		}
+		r.ours = append(r.ours, accepted{address: a, group: i})
 		if len(g.domains) < maxListedDomains && !slices.Contains(g.domains, a.Domain) {
 			g.domains = append(g.domains, a.Domain)
 		}
 		return
 	}
+	r.ours = append(r.ours, accepted{address: a, group: len(r.groups)})
 	r.groups = append(r.groups, group{rules: rules, domains: []dns.Name{a.Domain}})
 }
 
-// differs reports whether rules are not those of the first accepted recipient.
-func (r *recipients) differs(rules *policy.Rules) bool {
-	return len(r.groups) > 0 && r.groups[0].rules != rules
+// Recipient is one recipient that the MTA accepts.
+type Recipient struct {
+	Written message.Address // as the client wrote it
+	Read    message.Address // as the MTA reads it; zero if it did not tell
+	Local   bool            // the MTA delivers it on this host itself
 }
 
-// Rcpt tells of one recipient that the MTA accepts, as the client wrote it and,
-// where the MTA told, as it reads it itself (the zero Address if it did not). Where
-// mayRefuse says that an answer can be given, a recipient that needs a transaction
-// of its own is refused for now; otherwise the reply is zero. A recipient that is
-// not ours neither separates nor decides.
-func (t *Transaction) Rcpt(a, resolved message.Address, mayRefuse bool) policy.Reply {
-	written := a.String()
-	if !resolved.Domain.IsZero() {
-		a.Domain = resolved.Domain
+// Rcpt tells of one recipient. Where mayRefuse says that an answer can be given, one
+// that needs a transaction of its own is refused for now; otherwise the reply is
+// zero. A recipient that is not ours neither splits the transaction nor decides.
+func (t *Transaction) Rcpt(r Recipient, mayRefuse bool) policy.Reply {
+	a := r.Written
+	if !r.Read.Domain.IsZero() {
+		a.Domain = r.Read.Domain
 	}
-	rules, domain, ours := t.rulesFor(a)
+	rules, domain, ours := t.rulesFor(r)
 	a.Domain = domain
+	if ours && t.bypassed == "" && mayRefuse && t.splits(a, rules) {
+		return policy.SeparateReply()
+	}
 	t.env.Rcpts = append(t.env.Rcpts, a)
 	if t.bypassed != "" || !ours {
 		return policy.Reply{}
 	}
-	if mayRefuse && t.rcpts.differs(rules) && t.parts(a) {
-		t.env.Rcpts = t.env.Rcpts[:len(t.env.Rcpts)-1]
-		return policy.SeparateReply()
-	}
 	t.rcpts.take(a, rules)
-	if !resolved.Domain.IsZero() && resolved.String() != written {
-		t.rcpts.resolved = append(t.rcpts.resolved, resolved)
+	if !r.Read.Domain.IsZero() && r.Read.String() != r.Written.String() {
+		t.rcpts.resolved = append(t.rcpts.resolved, r.Read)
 	}
 	return policy.Reply{}
 }
 
 // rulesFor gives the rules for a recipient, and the domain that they are for. A
-// path that only the MTA knows how to read is ours: without a domain (RFC 5321
-// section 4.5.1 has "<postmaster>"), or with another address in its local part.
-// Nobody may switch the filter off by the way that he spells a recipient.
-func (t *Transaction) rulesFor(a message.Address) (rules *policy.Rules, domain dns.Name, ours bool) {
+// recipient that is delivered on this host is ours, whatever `managed` lists, and so
+// is a path that only the MTA knows how to read: without a domain (RFC 5321 section
+// 4.5.1 has "<postmaster>"), or with another address in its local part. Nobody may
+// switch the filter off by the way that he spells a recipient.
+func (t *Transaction) rulesFor(r Recipient) (rules *policy.Rules, domain dns.Name, ours bool) {
 	p := &t.settings.Policy
-	if rules, ours = p.RulesFor(a.Domain); ours && !a.Domain.IsZero() {
-		return rules, a.Domain, true
+	domain = r.Written.Domain
+	if !r.Read.Domain.IsZero() {
+		domain = r.Read.Domain
 	}
-	inner, routed := innerDomain(a.Local)
+	if rules, ours = p.RulesFor(domain); ours && !domain.IsZero() {
+		return rules, domain, true
+	}
+	inner, routed := innerDomain(r.Written.Local)
 	if routed {
 		if rules, ours = p.RulesFor(inner); ours {
 			return rules, inner, true
 		}
 	}
-	if routed || a.Domain.IsZero() {
-		return p.Default, a.Domain, true
+	if routed || r.Local || t.isThisHost(r.Written) || t.isThisHost(r.Read) && !r.Read.Domain.IsZero() {
+		return p.LocalRules(), domain, true
 	}
-	return rules, a.Domain, false
+	return rules, domain, false
+}
+
+// isThisHost reports whether an address has no domain, or one that stands for this host.
+func (t *Transaction) isThisHost(a message.Address) bool {
+	if a.Domain.IsZero() {
+		return true
+	}
+	name := a.Domain.String()
+	return name == "localhost" || name == "localhost.localdomain" ||
+		strings.EqualFold(name, strings.TrimSuffix(t.env.Host, ".")) || strings.EqualFold(name, t.settings.AuthServID)
 }
 
 // innerDomain is the domain that a local part names in the old ways of routing
@@ -118,15 +140,29 @@ func innerDomain(local string) (domain dns.Name, routed bool) {
 	return name, true
 }
 
-// parts reports whether a recipient with settings of its own is sent away at once.
-func (t *Transaction) parts(a message.Address) bool {
+// splits reports whether a recipient is sent away, to come in a transaction of its
+// own. One that is not keeps others away from then on.
+func (t *Transaction) splits(a message.Address, rules *policy.Rules) bool {
 	switch t.settings.Policy.MixedRecipients {
 	case settings.Separate:
-		return true
+		return len(t.rcpts.groups) > 0 && t.rcpts.groups[0].rules != rules
 	case settings.OnConflict:
-		return t.filter.conflicts.known(t.peer, t.env.MailFrom, a, t.filter.now())
+		c := t.filter.conflicts.class(t.from(), a, t.filter.now())
+		if c != 0 && t.rcpts.class != 0 {
+			return c != t.rcpts.class
+		}
+		t.rcpts.class |= c
 	}
 	return false
+}
+
+// from is where the transaction's envelope comes from, as far as it is known.
+func (t *Transaction) from() *envelopeFrom {
+	from := &envelopeFrom{peer: t.peer, client: t.peer, sender: t.env.MailFrom}
+	if t.recovered {
+		from.client = t.env.ClientIP
+	}
+	return from
 }
 
 // AssumeRecipient stands in for a recipient where none is known: the default

@@ -60,6 +60,8 @@ func (o *Outcome) Record(m Remember) *memory.Record {
 		Verdict:       o.Verdict,
 		DeferLapsed:   o.DeferLapsed,
 		Forged:        o.Forged,
+		ForgedKept:    o.ForgedKept,
+		Dropped:       o.Dropped,
 		Decision:      o.Decision,
 		Chosen:        o.Chosen,
 		Outcomes:      room.outcomes[:0],

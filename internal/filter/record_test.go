@@ -48,7 +48,7 @@ func judge(t testing.TB, r filter.Resolver, s *settings.Settings, from, header s
 		ClientIP: netip.MustParseAddr("203.0.113.9"), Helo: "client.example", MailFrom: message.ParseAddress("<" + from + ">"), Received: received,
 	})
 	for _, to := range rcpts {
-		tx.Rcpt(message.ParseAddress("<"+to+">"), message.Address{}, false)
+		tx.Rcpt(filter.Recipient{Written: message.ParseAddress("<" + to + ">")}, false)
 	}
 	for _, line := range strings.Split(strings.ReplaceAll(header, "\n ", "\r\n "), "\n") {
 		if name, value, ok := strings.Cut(line, ":"); ok {
@@ -335,7 +335,7 @@ func TestDeferLapsed(t *testing.T) {
 	f := filter.New(dnstest.MustZone(zone), func() time.Time { return now })
 	send := func() *memory.Record {
 		tx := f.Begin(t.Context(), s, message.Envelope{ClientIP: netip.MustParseAddr("203.0.113.9"), Helo: "x", MailFrom: message.ParseAddress("a@slow.example")})
-		tx.Rcpt(message.ParseAddress("bob@example.org"), message.Address{}, false)
+		tx.Rcpt(filter.Recipient{Written: message.ParseAddress("bob@example.org")}, false)
 		tx.Header("From", []byte(" a@slow.example"))
 		tx.EndOfHeader()
 		o := tx.EndOfMessage("")

@@ -2,7 +2,6 @@ package filter
 
 import (
 	"errors"
-	"slices"
 	"strings"
 
 	"dmarcd/internal/auth/authres"
@@ -22,7 +21,10 @@ const (
 
 // edits lists the forged fields to remove and ours to add.
 func (t *Transaction) edits(out *Outcome) {
-	out.Remove = t.forged.Refs()
+	t.removeForged(out)
+	if out.ForgedKept {
+		return // a result of ours among the forged ones would vouch for them
+	}
 	t.quarantine(out)
 	t.tagSubject(out, out.effect.Tag)
 	t.standalone(out)
@@ -31,6 +33,14 @@ func (t *Transaction) edits(out *Outcome) {
 	}
 	if wanted(out, func(d *DomainDecision) bool { return d.Rules.DMARC.AuthenticationResults }) {
 		out.Insert = append(out.Insert, NewField{Name: fieldAuthResults, Value: results(t.settings.AuthServID, out, out.reported()).Value()})
+	}
+}
+
+// removeForged lists the forged fields to remove, unless that costs the MTA too much.
+func (t *Transaction) removeForged(out *Outcome) {
+	out.Forged = t.forged.Found()
+	if out.ForgedKept = t.forged.Depth() > policy.MaxForgedDepth; !out.ForgedKept {
+		out.Remove = t.forged.Refs()
 	}
 }
 
@@ -46,7 +56,10 @@ func (t *Transaction) quarantine(out *Outcome) {
 			NewField{Name: fieldQuarantine, Value: " " + quarantineWord(out.Decision.Reason)})
 	case policy.QuarantineRedirect:
 		out.Redirect = out.Rules.Quarantine.Address
-		out.Replaced = slices.Concat(t.rcpts.ours, t.rcpts.resolved)
+		for _, r := range t.rcpts.ours {
+			out.Replaced = append(out.Replaced, r.address)
+		}
+		out.Replaced = append(out.Replaced, t.rcpts.resolved...)
 	}
 }
 

@@ -101,11 +101,11 @@ func (t *Transaction) Header(name string, value []byte) {
 
 // EndOfHeader starts the tree walk and the key look-ups.
 func (t *Transaction) EndOfHeader() {
-	if t.bypassed == "" && len(t.rcpts.groups) == 0 {
-		t.bypassed = policy.ReasonNotOurs
-	}
 	if t.bypassed == "" && t.relay != nil {
 		t.recoverClient()
+	}
+	if t.bypassed == "" && len(t.rcpts.groups) == 0 {
+		t.bypassed = policy.ReasonNotOurs
 	}
 	if t.bypassed != "" {
 		return
@@ -144,11 +144,11 @@ func (t *Transaction) recoverClient() {
 	}
 	t.recovered = t.env.ClientIP.IsValid()
 	if t.recovered {
-		if t.bypassed = bypassReason(t.settings, &t.env); t.bypassed != "" {
-			return
-		}
+		t.bypassed = bypassReason(t.settings, &t.env)
 	}
-	t.startSPF()
+	if t.bypassed == "" && len(t.rcpts.groups) > 0 {
+		t.startSPF()
+	}
 }
 
 // ShowWholeWalk makes the verdict hold the whole tree walk, even where the result
@@ -230,6 +230,10 @@ func (t *Transaction) EndOfMessage(queueID string) Outcome {
 	out := Outcome{Envelope: t.env, Bypassed: t.bypassed, Chosen: -1}
 	if t.bypassed != "" {
 		out.Decision = policy.Decision{Action: policy.Bypass, Would: policy.Bypass, Reason: t.bypassed}
+		if t.bypassed == policy.ReasonNotOurs {
+			// The mail goes on as it came, but for fields that claim to be ours.
+			t.removeForged(&out)
+		}
 		return out
 	}
 	out.MessageID = t.messageID()
@@ -239,7 +243,6 @@ func (t *Transaction) EndOfMessage(queueID string) Outcome {
 	out.Header = &t.collector.header
 	out.Unrecovered = t.relay != nil && !t.recovered
 	out.PSL = t.settings.Discovery == settings.DiscoveryPSL && out.Verdict.DMARC.Record != nil
-	out.Forged = t.forged.Found()
 	out.lookups, out.lookupsCut = t.lookups.close()
 	return out
 }
@@ -308,7 +311,7 @@ func (t *Transaction) decide(out *Outcome) {
 	out.Decision, out.Chosen = policy.Settle(decisions, effects, rules, t.choose())
 	out.telling = policy.Reported(decisions, rules, out.Chosen)
 	if out.Chosen < 0 {
-		t.filter.conflicts.remember(t.peer, t.env.MailFrom, t.rcpts.ours, t.filter.now())
+		t.filter.conflicts.remember(t.from(), t.rcpts.ours, effects, t.filter.now())
 		return
 	}
 	out.Rules, out.effect = rules[out.Chosen], effects[out.Chosen]
@@ -336,7 +339,7 @@ func (t *Transaction) rules() []*policy.Rules {
 
 // decideAll decides for each set of rules among the recipients.
 func (t *Transaction) decideAll(v *policy.Verdict, facts policy.Facts, rules []*policy.Rules) []policy.Decision {
-	return policy.DecideEach(make([]policy.Decision, 0, len(rules)), v, facts, rules, t.forged.Found() > policy.MaxForged)
+	return policy.DecideEach(make([]policy.Decision, 0, len(rules)), v, facts, rules, t.forged.Depth() > policy.MaxForgedDepth)
 }
 
 // deferExpired reports whether DNS trouble has deferred this envelope for as long
@@ -346,7 +349,7 @@ func (t *Transaction) deferExpired(decisions []policy.Decision) bool {
 	now := t.filter.now()
 	for _, d := range decisions {
 		if d.Action == policy.Defer {
-			since := t.filter.deferred.remember(t.peer, t.env.MailFrom, t.rcpts.ours, now)
+			since := t.filter.deferred.remember(t.from(), t.rcpts.ours, now)
 			return now.Sub(since) >= t.settings.Policy.DeferLimit
 		}
 	}

@@ -107,8 +107,9 @@ func TestDecisionsOnTheWire(t *testing.T) {
 	}
 }
 
-// TestLeftAlone sees mail that is not inbound pass without a change.
-func TestLeftAlone(t *testing.T) {
+// TestBypassed sees mail that is not inbound pass without a change, and mail for none
+// of ours without a forged field.
+func TestBypassed(t *testing.T) {
 	forged := from("reject.example").with("Authentication-Results: mx.example.org; dmarc=pass\n").by("203.0.113.9")
 	login := forged
 	login.macros = map[byte][]string{miltertest.CmdMail: {"{auth_authen}", "ann"}}
@@ -132,14 +133,18 @@ func TestLeftAlone(t *testing.T) {
 				r.settings.Store(&s)
 			}
 			res := r.send(c.mail)
-			if got := outcomeWord(res); got != "accept" || len(res.Mods) != 0 {
-				t.Errorf("%s with %+v, want accepted as it is", got, res.Mods)
+			kept := 1
+			if c.reason == policy.ReasonNotOurs {
+				kept = 0
+			}
+			if got := outcomeWord(res); got != "accept" || len(res.Mods) != 1-kept || len(fields(c.mail, res, "Authentication-Results")) != kept {
+				t.Errorf("%s with %+v, want accepted, with %d forged fields", got, res.Mods, kept)
 			}
 			if !res.Skipped {
 				t.Error("the body was taken although nobody needs it")
 			}
 			if got := r.last().Bypassed; got != c.reason {
-				t.Errorf("left for %q, want %q", got, c.reason)
+				t.Errorf("bypassed for %q, want %q", got, c.reason)
 			}
 		})
 	}
@@ -266,6 +271,14 @@ func TestRecipientSpelling(t *testing.T) {
 	spoof := from("reject.example").by("203.0.113.9")
 	cases := []struct{ name, rcpt, addr, want string }{
 		{"plain", "bob@example.org", "", "reject"},
+		{"no domain, to the MTA one of this host", "nobody", "nobody@gw.example.net", "reject"},
+		{"this host", "nobody@gw.example.net", "nobody@gw.example.net", "reject"},
+		{"this host in upper case", "nobody@GW.Example.NET", "", "reject"},
+		{"this host by its authserv-id", "nobody@mx.example.org", "", "reject"},
+		{"localhost", "nobody@localhost", "nobody@localhost", "reject"},
+		{"localhost with a domain", "nobody@localhost.localdomain", "", "reject"},
+		{"an alias that ends up on this host", "x@elsewhere.example", "x@gw.example.net", "reject"},
+		{"a name below this host's", "nobody@sub.gw.example.net", "nobody@sub.gw.example.net", "accept"},
 		{"upper case", "Bob@EXAMPLE.org", "", "reject"},
 		{"trailing dot", "bob@example.org.", "", "reject"},
 		{"percent", "bob%example.org", "", "reject"},
@@ -282,17 +295,38 @@ func TestRecipientSpelling(t *testing.T) {
 		{"elsewhere, plus and equals", "bounce+bob=example.org@elsewhere.example", "", "accept"},
 	}
 	r := newRig(t, behaviourZone, "{managed: [example.org]}")
+	gateway := miltertest.Peer{Addr: spoof.client, Macros: map[byte][]string{miltertest.CmdConnect: {"j", "gw.example.net"}}}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			m := spoof.to(c.rcpt)
 			if c.addr != "" {
 				m.macros = map[byte][]string{miltertest.CmdRcpt: {"{rcpt_addr}", c.addr}}
 			}
-			if got := outcomeWord(r.send(m)); got != c.want {
+			mta := r.open(gateway, miltertest.Postfix())
+			if got := outcomeWord(r.sendOn(mta, m)); got != c.want {
 				t.Errorf("got %s, want %s (%s)", got, c.want, r.last().Decision.Reason)
 			}
 		})
 	}
+	t.Run("delivered on this host, whatever its name", func(t *testing.T) {
+		for mailer, want := range map[string]string{"local": "reject", "smtp": "accept", "": "accept"} {
+			m := spoof.to("bob@elsewhere.example")
+			m.macros = map[byte][]string{miltertest.CmdRcpt: {"{rcpt_mailer}", mailer, "{rcpt_addr}", "bob@elsewhere.example"}}
+			if got := outcomeWord(r.send(m)); got != want {
+				t.Errorf("mailer %q: %s, want %s", mailer, got, want)
+			}
+		}
+	})
+	t.Run("local recipients have the rules of all, or the default", func(t *testing.T) {
+		for yaml, want := range map[string]string{
+			"{managed: [example.org], domains: {example.org: {mode: monitor}}}":                                          "accept",
+			"{managed: [none.invalid], domains: {example.org: {mode: monitor}, example.net: {dmarc: {enabled: false}}}}": "reject",
+		} {
+			if got := outcomeWord(newRig(t, behaviourZone, yaml).send(spoof.to("nobody"))); got != want {
+				t.Errorf("%s: %s, want %s", yaml, got, want)
+			}
+		}
+	})
 	t.Run("an entry decides behind a percent sign", func(t *testing.T) {
 		r := newRig(t, behaviourZone, "{domains: {example.org: {dmarc: {actions: {reject: bypass}}}}}")
 		if got := outcomeWord(r.send(spoof.to("bob%example.org"))); got != "accept" {
@@ -334,7 +368,7 @@ func TestPadding(t *testing.T) {
 		{"signatures", spoof.with(signatures.String()), policy.ReasonPolicy},
 		{"received fields", spoof.with(junk(1000, "Received: from a by b; Mon, 1 Jan 2024 00:00:00 +0000\n")), policy.ReasonPolicy},
 		{"forged results", spoof.with(junk(50, "Authentication-Results: mx.example.org; dmarc=pass\n")), policy.ReasonPolicy},
-		{"more forged results than can be deleted", from("none.example").with(junk(1500, "Authentication-Results: mx.example.org; dmarc=pass\n")), policy.ReasonForged},
+		{"more forged results than can be deleted", from("none.example").with(junk(2500, "Authentication-Results: mx.example.org; dmarc=pass\n")), policy.ReasonForged},
 		{"a huge From", mail{client: "203.0.113.9", mailFrom: spoof.mailFrom, raw: "From: " + junk(4000, "\"aaaaaaaaaaaaaaaa\"\n ") + "<a@reject.example>\n\nbody\n"}, policy.ReasonMultipleFrom},
 		{"body", mail{client: "203.0.113.9", mailFrom: spoof.mailFrom, raw: spoof.raw + junk(100000, "padding padding padding\n")}, policy.ReasonPolicy},
 		{"an unrelated good signature", mail{client: "203.0.113.9", mailFrom: spoof.mailFrom, raw: good.sign(t, spoof.raw)}, policy.ReasonPolicy},

@@ -44,6 +44,9 @@ func (s *session) log(o *filter.Outcome, took time.Duration) {
 	if o.Decision.Rule != "" {
 		a = append(a, slog.String("rule", o.Decision.Rule))
 	}
+	if o.ForgedKept {
+		a = append(a, slog.Int("forged_kept", o.Forged))
+	}
 	if o.Dropped {
 		a = append(a, slog.Bool("dropped", true))
 	}

@@ -85,6 +85,7 @@ func (s *session) Mail(m milter.Mail) {
 	s.settings, s.test = s.config.Settings(), m.Test
 	s.tx = s.config.Filter.Begin(s.ctx, s.settings, message.Envelope{
 		ClientIP: s.connect.Addr,
+		Host:     s.connect.MTA,
 		Helo:     s.helo,
 		MailFrom: message.ParseAddress(m.From),
 		AuthUser: m.AuthUser,
@@ -93,16 +94,19 @@ func (s *session) Mail(m milter.Mail) {
 	})
 }
 
-// mailerError is what Sendmail and Postfix put into {rcpt_mailer} for a
-// recipient that they refuse themselves.
-const mailerError = "error"
+// What Sendmail and Postfix put into {rcpt_mailer} for a recipient that they refuse
+// themselves, and for one that they deliver on this host.
+const (
+	mailerError = "error"
+	mailerLocal = "local"
+)
 
 func (s *session) Rcpt(r milter.Rcpt) milter.Reply {
 	if r.Mailer == mailerError {
 		return milter.Reply{}
 	}
 	to, resolved := message.ParseAddress(r.To), message.ParseAddress(r.Addr)
-	reply := s.tx.Rcpt(to, resolved, s.connect.RcptReplies)
+	reply := s.tx.Rcpt(filter.Recipient{Written: to, Read: resolved, Local: r.Mailer == mailerLocal}, s.connect.RcptReplies)
 	switch {
 	case s.test:
 	case reply == (policy.Reply{}):

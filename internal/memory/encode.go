@@ -38,7 +38,7 @@ func (r *Record) AppendBinary(b []byte) ([]byte, error) {
 	w.text(r.MTA)
 	w.addr(r.ClientIP)
 	w.text(r.Helo)
-	w.flags(r.NullSender, r.DeferLapsed, r.CarriesReport, r.PSL, r.Trace != nil)
+	w.flags(r.NullSender, r.DeferLapsed, r.CarriesReport, r.PSL, r.Trace != nil, r.ForgedKept, r.Dropped)
 	w.text(r.Sender)
 	w.name(r.EnvelopeFrom)
 	w.texts(r.Recipients)
@@ -71,7 +71,7 @@ func DecodeRecord(b []byte) (*Record, error) {
 	in := newReader(b, "record", recordVersion)
 	r := &Record{At: in.time(), QueueID: in.text(), MessageID: in.text(), MTA: in.text(), ClientIP: in.addr(), Helo: in.text()}
 	traced := false
-	in.flags(&r.NullSender, &r.DeferLapsed, &r.CarriesReport, &r.PSL, &traced)
+	in.flags(&r.NullSender, &r.DeferLapsed, &r.CarriesReport, &r.PSL, &traced, &r.ForgedKept, &r.Dropped)
 	r.Sender = in.text()
 	r.EnvelopeFrom = in.name()
 	r.Recipients = in.texts()

@@ -152,7 +152,7 @@ func (d dice) record() *Record {
 		At:      time.Date(2026, 11, 25, 1, 2, 3, d.IntN(1e6)*1000, time.UTC),
 		QueueID: d.text(), MessageID: d.text(), MTA: d.text(), ClientIP: d.addr(), Helo: d.text(), NullSender: d.yes(),
 		Sender: d.text(), EnvelopeFrom: d.name(), Recipients: list(d, d.text), Verdict: d.verdict(), DeferLapsed: d.yes(),
-		Forged: d.IntN(3), Decision: d.decision(), Added: list(d, d.text), Removed: list(d, d.text), Hold: d.text(),
+		Forged: d.IntN(3), ForgedKept: d.yes(), Dropped: d.yes(), Decision: d.decision(), Added: list(d, d.text), Removed: list(d, d.text), Hold: d.text(),
 		Redirect: d.text(), Tag: d.text(), Mixed: d.text(), CarriesReport: d.yes(), PSL: d.yes(), Trace: d.trace(), Chosen: -1,
 		Outcomes: list(d, func() Outcome {
 			return Outcome{

@@ -33,6 +33,7 @@ type Record struct {
 	Verdict     policy.Verdict // the raw results; local parts left out of it likewise
 	DeferLapsed bool           // the envelope was deferred for as long as it may: policy.Facts.DeferExpired
 	Forged      int            // fields that claimed to be ours
+	ForgedKept  bool           // removing them would have cost the MTA too much: policy.MaxForgedDepth
 
 	Decision policy.Decision // what was done with the message
 	Chosen   int             // index in Outcomes of the decision carried out; -1 where none of them is
@@ -47,7 +48,10 @@ type Record struct {
 	// CarriesReport tells that the message is a report, or goes only to an
 	// address that takes reports: it never calls for a report in return.
 	CarriesReport bool
-	PSL           bool // the record was found by the public suffix list (discovery: psl)
+	// Dropped tells that a report mail was kept for the analysis, and dropped instead
+	// of delivered (analysis.discard).
+	Dropped bool
+	PSL     bool // the record was found by the public suffix list (discovery: psl)
 
 	Host    string          // the host that judged it, in whose MTA held mail waits; "" of records before version 2
 	Policy  policy.SourceID // the text of the policy in force; zero if not known

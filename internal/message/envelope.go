@@ -15,6 +15,7 @@ import (
 // fills it; nothing changes it afterwards.
 type Envelope struct {
 	ClientIP netip.Addr // unmapped; zero for a local client or one not told
+	Host     string     // the MTA's own name; "" if not told
 	Helo     string     // HELO or EHLO argument as sent; may be an address literal; "" if not told
 	MailFrom Address    // zero for the null reverse-path "<>"
 	Rcpts    []Address  // those accepted, in that order

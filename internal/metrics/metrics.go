@@ -19,6 +19,7 @@ type Metrics struct {
 	forged    prometheus.Counter
 	held      prometheus.Counter
 	split     prometheus.Counter
+	unmanaged prometheus.Counter
 	unknown   prometheus.Counter
 	queries   *prometheus.CounterVec
 	queryTime *prometheus.HistogramVec
@@ -50,6 +51,10 @@ func New(reg prometheus.Registerer) *Metrics {
 			Name: "dmarcd_split_recipients_total",
 			Help: "Recipients sent away for now (452), because their domain wants something else than the first recipient's.",
 		}),
+		unmanaged: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "dmarcd_unmanaged_recipients_total",
+			Help: "Recipients of inbound messages that have none of ours (neither below domains nor in managed, nor local): those messages are not judged.",
+		}),
 		unknown: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "dmarcd_unrecovered_clients_total",
 			Help: "Messages from a relay of client_ip_from whose true client could not be read.",
@@ -72,13 +77,13 @@ func New(reg prometheus.Registerer) *Metrics {
 			Help: "When the configuration in force was loaded, Unix time.",
 		}),
 	}
-	reg.MustRegister(m.messages, m.answered, m.forged, m.held, m.split, m.unknown, m.queries, m.queryTime, m.reloadOK, m.reloaded)
+	reg.MustRegister(m.messages, m.answered, m.forged, m.held, m.split, m.unmanaged, m.unknown, m.queries, m.queryTime, m.reloadOK, m.reloaded)
 	return m
 }
 
 // Message counts one message; it makes Metrics an observer of the inbound door.
 func (m *Metrics) Message(o *filter.Outcome, took time.Duration) {
-	result := "left"
+	result := "bypassed"
 	if o.Bypassed == "" {
 		result = string(o.Verdict.DMARC.Status)
 	}
@@ -86,6 +91,9 @@ func (m *Metrics) Message(o *filter.Outcome, took time.Duration) {
 	m.answered.Observe(took.Seconds())
 	if o.QuarantineReason() != "" {
 		m.held.Inc()
+	}
+	if o.Bypassed == policy.ReasonNotOurs {
+		m.unmanaged.Add(float64(len(o.Envelope.Rcpts)))
 	}
 	if o.Unrecovered {
 		m.unknown.Inc()

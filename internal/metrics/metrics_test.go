@@ -33,7 +33,7 @@ func TestMessage(t *testing.T) {
 	for labels, want := range map[[3]string]float64{
 		{"fail", "quarantine", "published_policy"}: 2,
 		{"fail", "reject", "published_policy"}:     1,
-		{"left", "bypass", "trusted_network"}:      1,
+		{"bypassed", "bypass", "trusted_network"}:  1,
 	} {
 		if got := testutil.ToFloat64(m.messages.WithLabelValues(labels[:]...)); got != want {
 			t.Errorf("%v: %v, want %v", labels, got, want)
@@ -64,7 +64,7 @@ func TestDocumented(t *testing.T) {
 	}
 	var inCode []string
 	name := regexp.MustCompile(`"(dmarcd_[a-z_]+)"`)
-	for _, file := range []string{"metrics.go", "../../cmd/dmarcd/gauges.go", "../../cmd/dmarcd/keepergauges.go"} {
+	for _, file := range []string{"metrics.go", "../daemon/gauges.go", "../daemon/recordergauges.go"} {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

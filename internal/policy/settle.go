@@ -14,7 +14,7 @@ import (
 // depends on the order of the recipients, which the sender chooses.
 
 // DecideEach appends to ds what each of several sets of rules decides. Forged tells
-// that the message bears more than MaxForged forged fields, which no domain that
+// that the forged fields of the message exceed MaxForgedDepth, which no domain that
 // enforces takes.
 func DecideEach(ds []Decision, v *Verdict, f Facts, rules []*Rules, forged bool) []Decision {
 	for _, r := range rules {

@@ -73,6 +73,17 @@ func (p *Policy) RulesFor(domain dns.Name) (rules *policy.Rules, ours bool) {
 	return p.Default, p.Managed.Empty() || p.Managed.Match(domain)
 }
 
+// LocalRules gives the rules for a recipient of this host who has no domain of ours:
+// the default, or those of all recipients of ours where these have the same.
+func (p *Policy) LocalRules() *policy.Rules {
+	if !p.distinct {
+		for _, r := range p.Domains {
+			return r // all of them are equal
+		}
+	}
+	return p.Default
+}
+
 // Distinct reports whether two recipients of ours can have different rules.
 func (p *Policy) Distinct() bool { return p.distinct }
 
@@ -102,7 +113,7 @@ func (p *Policy) usesDefault() bool {
 	return false
 }
 
-// settle works out what RulesFor and Distinct answer from; it comes last.
+// settle works out what Distinct and LocalRules answer from; it comes last.
 func (p *Policy) settle() {
 	var first *policy.Rules
 	if len(p.Domains) == 0 || p.usesDefault() {

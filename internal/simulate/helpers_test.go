@@ -32,19 +32,20 @@ func parse(t testing.TB, text string) *settings.Policy {
 
 // mail is a message in a few words; the zero mail passes nothing and has no record.
 type mail struct {
-	from      string     // default "bank.example"; "-" for several From domains
-	client    string     // default "203.0.113.7"
-	spf       spf.Status // of bounce.example, or of the From domain where aligned; default none
-	aligned   bool
-	dkim      dkim.Status // of one signature of the From domain; "" for none
-	signer    string      // whose signature that is, where it is not the From domain's
-	published dmarc.Policy
-	arc       string // domain that seals a chain that passes
-	arcAsked  bool   // ARC was looked at
-	null      bool
-	lapsed    bool // deferred for as long as may be
-	forged    int
-	to        []string // default example.org
+	from       string     // default "bank.example"; "-" for several From domains
+	client     string     // default "203.0.113.7"
+	spf        spf.Status // of bounce.example, or of the From domain where aligned; default none
+	aligned    bool
+	dkim       dkim.Status // of one signature of the From domain; "" for none
+	signer     string      // whose signature that is, where it is not the From domain's
+	published  dmarc.Policy
+	arc        string // domain that seals a chain that passes
+	arcAsked   bool   // ARC was looked at
+	null       bool
+	lapsed     bool // deferred for as long as may be
+	forged     int
+	forgedKept bool
+	to         []string // default example.org
 }
 
 func (m mail) verdict() policy.Verdict {
@@ -112,7 +113,7 @@ func (m mail) remember(t testing.TB, p *settings.Policy) *memory.Record {
 	t.Helper()
 	r := &memory.Record{
 		At: time.Date(2026, 11, 25, 10, 0, 0, 0, time.UTC), QueueID: "4XYZ", ClientIP: netip.MustParseAddr(cmpOr(m.client, "203.0.113.7")),
-		NullSender: m.null, Verdict: m.verdict(), DeferLapsed: m.lapsed, Forged: m.forged,
+		NullSender: m.null, Verdict: m.verdict(), DeferLapsed: m.lapsed, Forged: m.forged, ForgedKept: m.forgedKept,
 	}
 	to := m.to
 	if to == nil {
@@ -134,7 +135,7 @@ func (m mail) remember(t testing.TB, p *settings.Policy) *memory.Record {
 		if at < 0 {
 			at, rules = len(rules), append(rules, own)
 			d := policy.Decide(&r.Verdict, r.Facts(), own)
-			if m.forged > policy.MaxForged && own.Mode == policy.Enforce {
+			if m.forgedKept && own.Mode == policy.Enforce {
 				d = policy.ForgedDecision()
 			}
 			where := p.RulePlace(domain, d.Rule)

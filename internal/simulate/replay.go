@@ -35,7 +35,7 @@ func (r *Replay) Add(rec *memory.Record) {
 	if psl := rec.PSL; psl != r.opts.PSL && rec.Verdict.DMARC.Record != nil {
 		r.unknown.discovery++
 	}
-	r.decisions = policy.DecideEach(r.decisions[:0], &rec.Verdict, rec.Facts(), r.rules, rec.Forged > policy.MaxForged)
+	r.decisions = policy.DecideEach(r.decisions[:0], &rec.Verdict, rec.Facts(), r.rules, rec.ForgedKept)
 	s := r.settle(rec)
 	if s.split {
 		r.unknown.split++

@@ -189,7 +189,7 @@ func keys(t *testing.T) []string {
 // TestForgedFields: a monitoring domain takes what an enforcing one refuses.
 func TestForgedFields(t *testing.T) {
 	enforce, monitor := parse(t, ""), parse(t, "mode: monitor\n")
-	rec := mail{published: dmarc.PolicyReject, spf: spf.Pass, aligned: true, forged: policy.MaxForged + 1}.remember(t, monitor)
+	rec := mail{published: dmarc.PolicyReject, spf: spf.Pass, aligned: true, forged: 3000, forgedKept: true}.remember(t, monitor)
 	replay := New(Options{New: enforce})
 	replay.Add(rec)
 	got := replay.Result()

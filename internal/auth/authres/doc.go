@@ -30,8 +30,9 @@ package authres
 
 // Names of the fields, as we write them.
 const (
-	FieldName       = "Authentication-Results"      // RFC 8601 section 2.2
-	TMFieldName     = "X-TM-Authentication-Results" // both forms
-	ReceivedSPFName = "X-TM-Received-SPF"
-	QuarantineName  = "X-TM-Quarantine" // written elsewhere; inbound copies are forged
+	FieldName              = "Authentication-Results"      // RFC 8601 section 2.2
+	TMFieldName            = "X-TM-Authentication-Results" // both forms
+	ReceivedSPFName        = "X-TM-Received-SPF"
+	QuarantineName         = "X-TM-Quarantine"          // written elsewhere; inbound copies are forged
+	OriginalRecipientsName = "X-TM-Original-Recipients" // likewise
 )

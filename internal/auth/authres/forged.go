@@ -22,6 +22,7 @@ const (
 	tmAuthenticationResults
 	tmReceivedSPF
 	tmQuarantine
+	tmOriginalRecipients
 	kinds
 )
 
@@ -33,8 +34,10 @@ func (k kind) name() string {
 		return TMFieldName
 	case tmReceivedSPF:
 		return ReceivedSPFName
-	default:
+	case tmQuarantine:
 		return QuarantineName
+	default:
+		return OriginalRecipientsName
 	}
 }
 
@@ -55,6 +58,8 @@ func kindOf(name string) kind {
 		k = tmReceivedSPF
 	case len(QuarantineName):
 		k = tmQuarantine
+	case len(OriginalRecipientsName):
+		k = tmOriginalRecipients
 	default:
 		return other
 	}
@@ -69,8 +74,8 @@ func kindOf(name string) kind {
 }
 
 // Finder finds the fields of one message that claim to be ours: every
-// X-TM-Authentication-Results, X-TM-Received-SPF and X-TM-Quarantine, and each
-// Authentication-Results that bears one of our ids or may be read so (RFC 8601
+// X-TM-Authentication-Results, X-TM-Received-SPF, X-TM-Quarantine and
+// X-TM-Original-Recipients, and each Authentication-Results that bears one of our ids or may be read so (RFC 8601
 // section 5). Fields of other names, such as ARC's, never count.
 //
 // It is fed every field of the message in order, also those that are kept
@@ -85,6 +90,8 @@ type Finder struct {
 	counts [kinds]int
 	forged []uint64 // bit i: the Authentication-Results field of index i+1 is forged
 	found  int
+	fields int   // looked at so far
+	depth  int64 // of the forged ones, summed
 }
 
 // NewFinder makes a Finder for one message, or for several with Reset.
@@ -96,6 +103,7 @@ func (f *Finder) Reset() { *f = Finder{ids: f.ids} }
 // Add looks at the next field of the message. value is what stands right of
 // the colon, folds kept; it is not kept.
 func (f *Finder) Add(name string, value []byte) {
+	f.fields++
 	k := kindOf(name)
 	if k == other {
 		return
@@ -109,6 +117,7 @@ func (f *Finder) Add(name string, value []byte) {
 		f.mark(i)
 	}
 	f.found++
+	f.depth += int64(f.fields)
 }
 
 func (f *Finder) mark(i int) {
@@ -121,9 +130,13 @@ func (f *Finder) mark(i int) {
 	f.forged[i/64] |= 1 << (i % 64)
 }
 
-// Found is the number of forged fields so far. Each costs the MTA a deletion,
-// for which Postfix reads the header anew: refuse a message that has thousands.
+// Found is the number of forged fields so far.
 func (f *Finder) Found() int { return f.found }
+
+// Depth is the sum of the places of the forged fields, counted from 1 at the top of
+// the message: what deleting them costs, since Postfix reads the header from its top
+// for each of them.
+func (f *Finder) Depth() int64 { return f.depth }
 
 // Refs names the forged fields, of each name the last first, so that they can
 // be deleted one after the other. Names are spelled as in the standard, which

@@ -189,6 +189,8 @@ func TestForged(t *testing.T) {
 		"X-TM-Received-SPF : Pass",
 		"X-TM-Received-SPG: Pass",
 		"X-TM-Quarantin\x45: dmarc",
+		"x-tm-original-recipients: <a@example.org>",
+		"X-TM-Original-Recipient: <a@example.org>",
 		"X-TM_Quarantine: dmarc",
 		"X\rTM\rQuarantine: dmarc",
 		"Received-SPF: Pass",
@@ -202,6 +204,7 @@ func TestForged(t *testing.T) {
 		{TMFieldName, 2}, {TMFieldName, 1},
 		{ReceivedSPFName, 2}, {ReceivedSPFName, 1},
 		{QuarantineName, 2}, {QuarantineName, 1},
+		{OriginalRecipientsName, 1},
 	}
 	if got := Forged(h, []string{"mx.example.org"}); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
@@ -244,6 +247,27 @@ func TestFinderWithoutIDs(t *testing.T) {
 		if got, want := f.Refs(), []Ref{{QuarantineName, 1}}; !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %v, want %v", name, got, want)
 		}
+	}
+}
+
+// TestFinderDepth sums the places at which an MTA finds what it is to delete.
+func TestFinderDepth(t *testing.T) {
+	f := NewFinder(NewIDs("mx.example.org"))
+	for i := range 100 {
+		switch {
+		case i%10 == 0:
+			f.Add("X-TM-Quarantine", []byte(" x"))
+		case i%10 == 5:
+			f.Add("Authentication-Results", []byte(" mx.example.org; none"))
+		default:
+			f.Add("Authentication-Results", []byte(" elsewhere.example; none"))
+		}
+	}
+	if want := int64(10*1 + 450 + 10*6 + 450); f.Depth() != want || f.Found() != 20 {
+		t.Errorf("depth %d of %d fields, want %d of 20", f.Depth(), f.Found(), want)
+	}
+	if f.Reset(); f.Depth() != 0 {
+		t.Errorf("depth %d after Reset", f.Depth())
 	}
 }
 

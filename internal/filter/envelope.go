@@ -1,0 +1,181 @@
+package filter
+
+import (
+	"hash/maphash"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"dmarcd/internal/message"
+	"dmarcd/internal/policy"
+)
+
+const (
+	// envelopesKept bounds each memory of envelopes, at some 200 octets each.
+	envelopesKept = 100_000
+	// conflictAge is how long it is remembered what was decided for an envelope whose
+	// recipients disagreed. RFC 5321 section 4.5.4.1 has senders retry for days, but
+	// within hours each time.
+	conflictAge = 24 * time.Hour
+	// retryGap is the longest pause between two tries of the same message. After a
+	// longer one it is another message of the same envelope, which begins anew.
+	retryGap = 6 * time.Hour
+)
+
+// envelopes remembers something of each (client network, sender, recipient), by
+// their hash. It is safe for concurrent use.
+type envelopes[V any] struct {
+	seed maphash.Seed
+	mu   sync.Mutex
+	kept *fairLRU[V]
+}
+
+func newEnvelopes[V any]() *envelopes[V] {
+	return &envelopes[V]{seed: maphash.MakeSeed(), kept: newFairLRU[V](envelopesKept)}
+}
+
+// envelopeFrom is where an envelope comes from.
+type envelopeFrom struct {
+	peer   netip.Addr // who handed the mail over, and will hand it over again
+	client netip.Addr // the true client, to whose share of the memory it counts
+	sender message.Address
+}
+
+// key hashes an envelope.
+func (e *envelopes[V]) key(from *envelopeFrom, rcpt message.Address) uint64 {
+	var h maphash.Hash
+	h.SetSeed(e.seed)
+	h.WriteString(clientNetwork(from.peer).String())
+	for _, s := range []string{from.sender.String(), rcpt.String()} {
+		h.WriteByte(0)
+		h.WriteString(strings.ToLower(s))
+	}
+	return h.Sum64()
+}
+
+// clientNetwork is the network a client's retry is likely to come from: large
+// senders retry from a neighbour.
+func clientNetwork(a netip.Addr) netip.Prefix {
+	return prefix(a, 24, 64)
+}
+
+// shareNetwork is the network whose envelopes share a part of the memory. Who has an
+// IPv6 network of his own has very many of 64 bits.
+func shareNetwork(a netip.Addr) netip.Prefix {
+	return prefix(a, 24, 32)
+}
+
+func prefix(a netip.Addr, bits4, bits6 int) netip.Prefix {
+	bits := bits6
+	if a.Is4() {
+		bits = bits4
+	}
+	p, err := a.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{} // no address: one common network
+	}
+	return p
+}
+
+// deferral is since when, and when last, an envelope was deferred.
+type deferral struct{ first, last time.Time }
+
+// deferrals remembers the envelopes that DNS trouble deferred.
+type deferrals struct{ *envelopes[deferral] }
+
+// remember notes that a message was deferred, and gives the time since when its
+// youngest recipient is: who lists a new one beside an old one gains nothing.
+func (d deferrals) remember(from *envelopeFrom, rcpts []accepted, now time.Time) (since time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	network := shareNetwork(from.client)
+	for _, r := range rcpts {
+		k := d.key(from, r.address)
+		v := deferral{first: now, last: now}
+		if old, ok := d.kept.get(k); ok && now.Sub(old.last) < retryGap {
+			v.first = old.first
+		}
+		if v.first.After(since) {
+			since = v.first
+		}
+		d.kept.put(network, k, v)
+	}
+	return since
+}
+
+// class is what recipients have in common for which the same was decided; zero for
+// one of whom nothing is known.
+type class uint64
+
+// conflict is the class of a recipient in a message whose recipients disagreed.
+type conflict struct {
+	class class
+	at    time.Time
+}
+
+// conflicts remembers what was decided for the recipients of messages whose
+// recipients' domains disagreed.
+type conflicts struct{ *envelopes[conflict] }
+
+// remember notes the effect that a message would have had for each recipient.
+func (c conflicts) remember(from *envelopeFrom, rcpts []accepted, effects []policy.Effect, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	keys := make([]uint64, len(rcpts))
+	p := partition{seed: c.seed}
+	for i, r := range rcpts {
+		keys[i] = c.key(from, r.address)
+		if old, ok := c.kept.get(keys[i]); ok && now.Sub(old.at) < conflictAge {
+			p.meet(old.class, &effects[r.group])
+		}
+	}
+	network := shareNetwork(from.client)
+	for i, r := range rcpts {
+		c.kept.put(network, keys[i], conflict{class: p.class(&effects[r.group]), at: now})
+	}
+}
+
+// partition makes classes of the effects that one message would have. Recipients
+// whose effects are equal get one class. Where one class of before is met with several
+// effects, which happens if several messages of one envelope are on their way, the
+// new classes are parts of it, so that each disagreement is met once.
+type partition struct {
+	seed   maphash.Seed
+	before class // of the recipients of whom one was known; zero if none was
+	effect policy.Effect
+	finer  bool
+}
+
+// meet tells of a recipient's class of before and its effect now.
+func (p *partition) meet(before class, effect *policy.Effect) {
+	if p.before == 0 {
+		p.before, p.effect = before, *effect
+	}
+	p.finer = p.finer || before == p.before && *effect != p.effect
+}
+
+// class is the class of an effect.
+func (p *partition) class(effect *policy.Effect) class {
+	switch {
+	case p.finer:
+		return class(maphash.Comparable(p.seed, struct {
+			before class
+			effect policy.Effect
+		}{p.before, *effect}))
+	case p.before != 0 && *effect == p.effect:
+		return p.before
+	}
+	return class(maphash.Comparable(p.seed, *effect))
+}
+
+// class gives the class of a recipient.
+func (c conflicts) class(from *envelopeFrom, rcpt message.Address, now time.Time) class {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v, ok := c.kept.get(c.key(from, rcpt))
+	if !ok || now.Sub(v.at) >= conflictAge {
+		return 0
+	}
+	return v.class
+}
