@@ -21,7 +21,6 @@ import (
 // Limits of a server.
 const (
 	defaultClients = 16
-	maxCallBody    = 4 << 20
 	headTimeout    = 3 * time.Second
 	idleTimeout    = 30 * time.Second
 	writeTimeout   = time.Minute // for a client to take what is written at once
@@ -118,7 +117,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 }
 
 func (s *Server) call(w http.ResponseWriter, r *http.Request) {
-	body, err := readBody(w, r)
+	body, err := readBody(w, r, maxBody(r.PathValue("name")))
 	if err == nil {
 		var out any
 		if out, err = s.cfg.Service.Answer(r.Context(), api.Operator(), r.PathValue("name"), body); err == nil {
@@ -129,25 +128,35 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request) {
 	s.fail(w, err)
 }
 
+// maxBody is how long a request of that operation may be.
+func maxBody(name string) int64 {
+	for _, op := range api.Table() {
+		if i := op.Info(); i.Name == name && i.Large {
+			return api.MaxLarge
+		}
+	}
+	return api.MaxRequest
+}
+
 // readBody reads what a client sends, which it has to do in a minute.
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+func readBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
 	control := http.NewResponseController(w)
 	if err := control.SetReadDeadline(time.Now().Add(writeTimeout)); err != nil {
 		return nil, err
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxCallBody+1))
+	body, err := io.ReadAll(io.LimitReader(r.Body, most+1))
 	switch {
 	case err != nil:
 		return nil, errkind.Errorf(errkind.BadRequest, "the request cannot be read: %v", err)
-	case len(body) > maxCallBody:
-		return nil, errkind.Errorf(errkind.BadRequest, "the request is longer than %d octets", maxCallBody)
+	case int64(len(body)) > most:
+		return nil, errkind.Errorf(errkind.BadRequest, "the request is longer than %d octets", most)
 	}
 	return body, control.SetReadDeadline(time.Time{})
 }
 
 // stream answers by frames.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
-	body, err := readBody(w, r)
+	body, err := readBody(w, r, maxBody(r.PathValue("name")))
 	if err != nil {
 		s.fail(w, err)
 		return

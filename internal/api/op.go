@@ -23,6 +23,12 @@ const (
 	ScopeNone Scope = "none"
 )
 
+// Octets of a request.
+const (
+	MaxRequest = 4 << 20
+	MaxLarge   = 48 << 20 // of an operation that is Large: a mail of analysis.limits, in base64
+)
+
 // Info is what an operation tells of itself.
 type Info struct {
 	Name    string // such as "messages.explain": what it is about, and the verb
@@ -31,6 +37,7 @@ type Info struct {
 	Scope   Scope
 	Changes bool         // it changes something: not for GET, and for the audit log
 	Streams bool         // the answer is any number of values of Out
+	Large   bool         // a request may be of up to MaxLarge octets
 	In, Out reflect.Type // of request and answer, as JSON
 	Example any          // a request, of type In
 }
@@ -50,6 +57,7 @@ type Op[In, Out any] struct {
 	Role    Role
 	Scope   Scope
 	Changes bool
+	Large   bool
 	Example In
 	Do      func(ctx context.Context, s *Service, v Viewer, in In) (Out, error)
 }
@@ -57,7 +65,7 @@ type Op[In, Out any] struct {
 // Info is Operation's.
 func (o Op[In, Out]) Info() Info {
 	return Info{
-		Name: o.Name, Summary: o.Summary, Role: o.Role, Scope: o.Scope, Changes: o.Changes,
+		Name: o.Name, Summary: o.Summary, Role: o.Role, Scope: o.Scope, Changes: o.Changes, Large: o.Large,
 		In: reflect.TypeFor[In](), Out: reflect.TypeFor[Out](), Example: o.Example,
 	}
 }

@@ -20,6 +20,7 @@ type Service struct {
 	Daemon   Daemon // the running daemon
 	Reports  outgoing.Service
 	Received analysis.Store    // reports about our domains
+	Intake   Intake            // of received reports
 	DNS      analysis.Resolver // past every cache of ours
 	Now      func() time.Time
 }

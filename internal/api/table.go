@@ -30,5 +30,8 @@ func Table() []Operation {
 		AnalysisLabels(),
 		AnalysisSetLabel(),
 		AnalysisRaw(),
+		AnalysisIngest(),
+		AnalysisReprocess(),
+		AnalysisFeeds(),
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"dmarcd/internal/errkind"
 	"dmarcd/internal/memory"
 	"dmarcd/internal/policy"
+	"dmarcd/internal/report/analysis"
 	"dmarcd/internal/report/outgoing"
 	"dmarcd/internal/settings"
 )
@@ -152,6 +153,7 @@ func twoTenants() *api.Service {
 		Daemon:   tenantDaemon{},
 		Reports:  tenantReports{},
 		Received: tenantReceived(),
+		Intake:   tenantIntake{},
 		DNS:      ttlZone{dnstest.MustZone("")},
 		Now:      func() time.Time { return noon },
 	}
@@ -199,6 +201,21 @@ func (m tenantMemory) Records(_ context.Context, _, _ time.Time, yield func(*mem
 
 func (m tenantMemory) Count(context.Context, time.Time, time.Time) (int64, error) {
 	return int64(len(m.records())), nil
+}
+
+// tenantIntake takes nothing.
+type tenantIntake struct{}
+
+func (tenantIntake) Ingest(context.Context, []api.IngestUnit, bool) ([]api.Ingested, error) {
+	return nil, nil
+}
+
+func (tenantIntake) Reprocess(context.Context, int64) (out api.Reprocessed, err error) {
+	return out, nil
+}
+
+func (tenantIntake) Feeds() []analysis.FeedState {
+	return []analysis.FeedState{{Name: "folder", Host: mine}, {Name: "folder", Host: foreign}}
 }
 
 // tenantReports has one report.

@@ -54,7 +54,8 @@ func (t Trust) rank() int {
 
 // Batch is what is stored in one transaction.
 type Batch struct {
-	Items []Item
+	Items  []Item
+	Reader int // version of the reader that has read them, for StaleReports
 	// Feeds are the states of feeds that change together with the items, such as how
 	// far a mailbox was read.
 	Feeds []FeedState

@@ -44,24 +44,21 @@ func (p *Path) storeAll(ctx context.Context) {
 	}
 }
 
-// store stores a batch. A patient path tries again until the store takes it; one
-// entry that it never takes, while it takes others, is set aside.
+// store stores a batch, and tries again until the store takes it. An entry that it
+// never takes, while it takes others, is set aside; one that is not to wait ends with
+// the error.
 func (p *Path) store(ctx context.Context, batch []*passed) {
 	const alone = 3 // attempts before entries are tried one by one
 	for try := 1; ; try++ {
 		err := p.storeOnce(ctx, batch)
-		switch {
-		case err == nil:
+		if err == nil {
 			return
-		case !p.config.Patient || ctx.Err() != nil:
-			for _, one := range batch {
-				p.end(one, Outcome{Item: one.item, Err: err})
-			}
+		}
+		if batch = p.giveUp(ctx, batch, err); len(batch) > 0 && try == alone {
+			batch = p.storeEach(ctx, batch)
+		}
+		if len(batch) == 0 {
 			return
-		case try == alone:
-			if batch = p.storeEach(ctx, batch); len(batch) == 0 {
-				return
-			}
 		}
 		p.stats.failed(err)
 		if try == 1 {
@@ -69,6 +66,19 @@ func (p *Path) store(ctx context.Context, batch []*passed) {
 		}
 		wait(ctx, min(time.Second<<min(try-1, 5), 30*time.Second))
 	}
+}
+
+// giveUp ends the entries that do not wait for the store, and returns the others.
+func (p *Path) giveUp(ctx context.Context, batch []*passed, err error) []*passed {
+	var left []*passed
+	for _, one := range batch {
+		if one.entry.Once || ctx.Err() != nil {
+			p.end(one, Outcome{Item: one.item, Err: err})
+		} else {
+			left = append(left, one)
+		}
+	}
+	return left
 }
 
 // storeEach tries entries one by one and returns those that are left. Where the store
@@ -105,7 +115,7 @@ func (p *Path) storeEach(ctx context.Context, batch []*passed) []*passed {
 
 // storeOnce stores a batch and gives each entry its outcome.
 func (p *Path) storeOnce(ctx context.Context, batch []*passed) error {
-	b := &analysis.Batch{Items: make([]analysis.Item, len(batch))}
+	b := &analysis.Batch{Items: make([]analysis.Item, len(batch)), Reader: ReaderVersion}
 	states := map[string]int{}
 	for i, one := range batch {
 		b.Items[i] = *one.item

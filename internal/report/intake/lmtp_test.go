@@ -40,7 +40,7 @@ func newRig(t *testing.T, change func(*settings.Settings)) *rig {
 	must(t, err)
 	r := &rig{t: t, store: newMemoryStore(), spool: sp, settings: s}
 	r.path = NewPath(Config{
-		Store: r.store, Settings: func() *settings.Settings { return s }, Patient: true, Now: time.Now, Log: slog.New(slog.DiscardHandler),
+		Store: r.store, Settings: func() *settings.Settings { return s }, Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	})
 	r.feeds = NewFeeds(r.store, "mx", time.Now, slog.New(slog.DiscardHandler))
 	return r

@@ -33,11 +33,8 @@ type Config struct {
 	Bounced func(ctx context.Context, mail []byte) error
 	// Busy tells that mail is being judged, which goes first; nil for never.
 	Busy func() bool
-	// Patient has a batch tried again until the store takes it. Else its entries end
-	// with the error.
-	Patient bool
-	Now     func() time.Time
-	Log     *slog.Logger
+	Now  func() time.Time
+	Log  *slog.Logger
 }
 
 // Entry is one mail or file on its way.
@@ -47,6 +44,8 @@ type Entry struct {
 	// Stored tells that the mail was delivered before it came here, so that its header
 	// names the recipient.
 	Stored bool
+	// Once tells that it does not wait for a store that is away: it ends with the error.
+	Once bool
 	// Attempts counts how often it was taken before without an end.
 	Attempts int
 	// Open gives the octets, when they are wanted; nil where Input.Body has them.
@@ -311,11 +310,7 @@ func (p *Path) open(ctx context.Context, e *Entry, body []byte) (item *analysis.
 			item, err = asUnread(&in, "trouble of the reader")
 		}
 	}()
-	l := p.config.Settings().Analysis.Limits
-	return Read(ctx, in, Options{
-		Limits: Limits{MailBytes: l.MailBytes, ExpandedBytes: l.ExpandedBytes, Ratio: l.Ratio, Entries: l.Entries, Records: l.Records},
-		Rest:   p.pace.rest,
-	})
+	return Read(ctx, in, Options{Limits: limitsOf(&p.config.Settings().Analysis.Limits), Rest: p.pace.rest})
 }
 
 func rows(item *analysis.Item) int {

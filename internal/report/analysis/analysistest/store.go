@@ -66,7 +66,7 @@ func (s *Store) Ingest(_ context.Context, b *analysis.Batch) ([]analysis.Settled
 		id := s.next()
 		s.items = append(s.items, item{Item: it, id: id})
 		for j := range it.Reports {
-			settled := s.add(it.Reports[j], id, it.TakenAt)
+			settled := s.add(it.Reports[j], id, it.TakenAt, b.Reader)
 			settled.Item, settled.Report = i, j
 			out = append(out, settled)
 		}
@@ -101,7 +101,7 @@ func (s *Store) again(place int, id int64) []analysis.Settled {
 }
 
 // add stores a report.
-func (s *Store) add(r analysis.Report, item int64, received time.Time) analysis.Settled {
+func (s *Store) add(r analysis.Report, item int64, received time.Time, reader int) analysis.Settled {
 	var known []analysis.Known
 	for i := range s.reports {
 		k := &s.reports[i]
@@ -119,7 +119,7 @@ func (s *Store) add(r analysis.Report, item int64, received time.Time) analysis.
 	} else {
 		r.Status = status
 	}
-	one := stored{Report: r, id: s.next(), item: item, of: of, received: received}
+	one := stored{Report: r, id: s.next(), item: item, of: of, received: received, version: reader}
 	s.reports = append(s.reports, one)
 	return analysis.Settled{ID: one.id, Status: status, Of: of}
 }

@@ -1,0 +1,218 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"dmarcd/internal/api"
+	"dmarcd/internal/dns"
+	"dmarcd/internal/errkind"
+	"dmarcd/internal/report"
+	"dmarcd/internal/report/analysis"
+	"dmarcd/internal/settings"
+)
+
+// ReaderVersion is raised when reports are read better than before: those that an
+// earlier reader has read are then read again by Reprocess.
+const ReaderVersion = 1
+
+// FeedFiles is the name of the feed of what admins give.
+const FeedFiles = "files"
+
+// Service takes in what admins give, and reads reports again.
+type Service struct {
+	Path     *Path
+	FeedList *Feeds
+	Store    analysis.Store
+	Settings func() *settings.Settings
+	Now      func() time.Time
+	Log      *slog.Logger
+}
+
+var _ api.Intake = (*Service)(nil)
+
+// Feeds is api.Intake's.
+func (s *Service) Feeds() []analysis.FeedState { return s.FeedList.States() }
+
+// Ingest is api.Intake's.
+func (s *Service) Ingest(ctx context.Context, units []api.IngestUnit, dry bool) ([]api.Ingested, error) {
+	path := s.Path
+	if dry {
+		trial := NewPath(Config{Settings: s.Settings, Now: s.Now, Log: s.Log})
+		running, cancel := context.WithCancel(ctx)
+		var ended sync.WaitGroup
+		ended.Go(func() { trial.Run(running) })
+		defer ended.Wait()
+		defer cancel()
+		path = trial
+	}
+	outcomes, err := s.put(ctx, path, units)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]api.Ingested, len(units))
+	taken := int64(0)
+	for i := range outcomes {
+		out[i].Outcomes = outcomesOf(&outcomes[i])
+		if !outcomes[i].Known {
+			taken++
+		}
+	}
+	if !dry {
+		feed := s.FeedList.Add(FeedFiles, nil)
+		feed.Took(taken)
+		feed.Ran(nil)
+	}
+	return out, nil
+}
+
+// put puts units into a path and waits for what becomes of them.
+func (s *Service) put(ctx context.Context, path *Path, units []api.IngestUnit) ([]Outcome, error) {
+	outcomes := make([]Outcome, len(units))
+	var under sync.WaitGroup
+	var err error
+	for i := range units {
+		u := Unit{File: units[i].Name, Mail: units[i].Mail, Bytes: units[i].Bytes, TooLarge: units[i].TooLarge, Body: units[i].Body}
+		under.Add(1)
+		err = path.Put(ctx, Entry{
+			Input: u.input(FeedFiles, s.Now()), Origin: Origin{Admin: true}, Once: true,
+			Done: func(o Outcome) {
+				outcomes[i] = o
+				under.Done()
+			},
+		})
+		if err != nil {
+			under.Done()
+			break
+		}
+	}
+	under.Wait()
+	for i := range outcomes {
+		if err == nil && outcomes[i].Err != nil {
+			err = errkind.Errorf(errkind.Trouble, "reports cannot be stored: %w", outcomes[i].Err)
+		}
+	}
+	return outcomes, err
+}
+
+// outcomesOf tells what became of each report of a unit, or of the unit.
+func outcomesOf(o *Outcome) []api.IngestOutcome {
+	notes := noteTextsOf(o.Item.Notes)
+	if len(o.Item.Reports) == 0 {
+		out := api.IngestOutcome{Accepted: api.AcceptedAside, Reason: o.Item.Why, Notes: notes}
+		if o.Item.Kind == analysis.KindUnreadable || o.Item.Kind == analysis.KindTooLarge {
+			out.Accepted = api.AcceptedNo
+		}
+		return []api.IngestOutcome{out}
+	}
+	status := map[int]analysis.Status{}
+	for _, one := range o.Settled {
+		status[one.Report] = one.Status
+	}
+	var out []api.IngestOutcome
+	for i := range o.Item.Reports {
+		r := &o.Item.Reports[i]
+		one := outcomeOf(r, status[i], o.Known)
+		one.Notes = append(append([]string{}, notes...), noteTextsOf(r.Notes)...)
+		out = append(out, one)
+	}
+	return out
+}
+
+func outcomeOf(r *analysis.Report, status analysis.Status, known bool) api.IngestOutcome {
+	out := api.IngestOutcome{Accepted: api.AcceptedAside, Reason: r.Why}
+	switch {
+	case known && (status == analysis.StatusStored || status == analysis.StatusReplaced || status == analysis.StatusEmpty), status == analysis.StatusDuplicate:
+		out.Accepted, out.Reason = api.AcceptedDuplicate, "the same report is stored"
+	case status == analysis.StatusStored, status == analysis.StatusReplaced:
+		out.Accepted = api.AcceptedYes
+		out.Reports, out.Records, out.Quarantined = 1, int64(len(r.Rows)), int64(len(r.Quarantine))
+		out.Messages, out.Compliant = r.Messages()
+	case status == analysis.StatusEmpty:
+		out.Accepted = api.AcceptedEmpty
+	case status == analysis.StatusDiffers:
+		out.Accepted, out.Reason = api.AcceptedDiffers, "the same report with other records is stored"
+	case status == analysis.StatusRefused:
+		out.Accepted = api.AcceptedNo
+	}
+	return out
+}
+
+// Reprocess is api.Intake's.
+func (s *Service) Reprocess(ctx context.Context, after int64) (api.Reprocessed, error) {
+	const some = 50
+	list, err := s.Store.StaleReports(ctx, ReaderVersion, after, some)
+	if err != nil {
+		return api.Reprocessed{}, err
+	}
+	var out api.Reprocessed
+	own := pace{busy: s.Path.config.Busy}
+	l := s.Settings().Analysis.Limits
+	for i := range list {
+		raw := &list[i]
+		out.After = raw.ID
+		r, err := s.readAgain(ctx, raw, Options{Limits: limitsOf(&l), Rest: own.rest})
+		switch {
+		case ctx.Err() != nil:
+			return out, ctx.Err()
+		case err != nil:
+			out.Failed++
+			continue
+		}
+		settled, err := s.Store.Reread(ctx, raw.ID, ReaderVersion, r)
+		if err != nil {
+			return out, err
+		}
+		out.Read++
+		if settled.Status != analysis.StatusDuplicate {
+			out.Changed++
+		}
+	}
+	if len(list) < some {
+		out.After = 0
+	}
+	return out, nil
+}
+
+var errNoReport = errors.New("intake: it is one report no more")
+
+// readAgain reads what is kept of a report.
+func (s *Service) readAgain(ctx context.Context, raw *analysis.Raw, o Options) (*analysis.Report, error) {
+	if raw.Mail {
+		return nil, errNoReport
+	}
+	item, err := Read(ctx, Input{Name: raw.Name, At: raw.Received, Bytes: int64(len(raw.Gzip)), Body: raw.Gzip}, o)
+	if err != nil {
+		return nil, err
+	}
+	if len(item.Reports) != 1 {
+		return nil, errNoReport
+	}
+	c := newCompleter(s.Settings(), nil)
+	c.accepted = func(dns.Name, dns.Name) bool { return false }
+	c.complete(item, &Origin{}, sender{})
+	r := &item.Reports[0]
+	r.Trust, r.FileName = raw.Trust, raw.Name
+	return r, nil
+}
+
+func limitsOf(l *settings.AnalysisLimits) Limits {
+	return Limits{MailBytes: l.MailBytes, ExpandedBytes: l.ExpandedBytes, Ratio: l.Ratio, Entries: l.Entries, Records: l.Records}
+}
+
+// noteTextsOf are notes in words, with how often they were met.
+func noteTextsOf(notes []report.Note) []string {
+	out := []string{}
+	for _, n := range notes {
+		line := n.Text()
+		if n.Count > 1 {
+			line = fmt.Sprintf("%s (%d times)", line, n.Count)
+		}
+		out = append(out, line)
+	}
+	return out
+}
