@@ -52,7 +52,7 @@ Exit code 0: the message would pass; 1: it would be quarantined or rejected;
 3: DNS trouble left the result open.`,
 		Example: `  dmarcd check --ip 192.0.2.1 --helo mail.example.com --from bounce@example.com --rcpt me@example.org mail.eml
   dmarcd check --json - < mail.eml`,
-		Args: cobra.MaximumNArgs(1),
+		Args: arguments(0, 1, ""),
 	}
 	path := configFlag(c)
 	f := c.Flags()

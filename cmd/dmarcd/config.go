@@ -85,7 +85,7 @@ func configShowCommand(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "show",
 		Short: "Show the effective settings with defaults filled in, as YAML",
-		Args:  cobra.NoArgs,
+		Args:  noArguments(),
 	}
 	path := configFlag(c)
 	c.RunE = func(*cobra.Command, []string) error {

@@ -41,7 +41,7 @@ Exit code 0: found; 1: no such message is remembered; 3: the store cannot be rea
 		Example: `  dmarcd explain 4XyZ1w5Qk2z1
   dmarcd explain '<20260101.1234@mail.example.com>' --all
   dmarcd explain --json 4XyZ1w5Qk2z1`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1, "name a message by its queue id or Message-ID"),
 	}
 	o.target = targetFlags(c)
 	f := c.Flags()

@@ -14,7 +14,7 @@ func manCommand() *cobra.Command {
 		Use:   "man DIRECTORY",
 		Short: "Write the man pages into a directory",
 		Long:  "Write one man page for each command (section 8) into a directory, which is made if it is missing.",
-		Args:  cobra.ExactArgs(1),
+		Args:  arguments(1, 1, "name the directory for the man pages"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return troubleError(err)

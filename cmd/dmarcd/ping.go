@@ -50,7 +50,7 @@ Exit code 0: the daemon answered, whatever the verdict; 3: it did not.`,
 		Example: `  dmarcd ping
   dmarcd ping --sign -c /etc/dmarcd/dmarcd.yaml
   dmarcd ping --from ann@example.com --rcpt user@example.org`,
-		Args: cobra.NoArgs,
+		Args: noArguments(),
 	}
 	path := configFlag(c)
 	f := c.Flags()

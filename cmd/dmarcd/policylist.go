@@ -61,7 +61,7 @@ pass only.
 Exit code 0: the list is good; 2: a line is wrong.`,
 		Example: `  dmarcd policy import --exceptions relays.txt --to /etc/dmarcd/exceptions.txt
   dmarcd policy export --peers | dmarcd policy import --peers -`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1, "name the list to import, or - for standard input"),
 	}
 	kind := listFlags(c)
 	c.Flags().StringVar(&to, "to", "", "list file to write, for the policy to name")
@@ -170,7 +170,7 @@ recipient domain, or of the default. Importing them gives the same list.
 Exit code 0: the list was printed, which may be empty; 1: the domain is not ours.`,
 		Example: `  dmarcd policy export --exceptions
   dmarcd policy export --peers example.org > peers.txt`,
-		Args: cobra.MaximumNArgs(1),
+		Args: arguments(0, 1, ""),
 	}
 	kind, path := listFlags(c), configFlag(c)
 	c.RunE = func(_ *cobra.Command, args []string) error {

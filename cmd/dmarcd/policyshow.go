@@ -38,7 +38,7 @@ publish and each result, with the key that decides. --ip names the client.
 Exit code 0: the domain is ours; 1: it is not, and mail for it is left alone.`,
 		Example: `  dmarcd policy show example.org
   dmarcd policy show example.org --why news.bank.example --ip 192.0.2.7`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1, "name a recipient domain"),
 	}
 	path := configFlag(c)
 	f := c.Flags()

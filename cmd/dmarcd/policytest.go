@@ -22,7 +22,7 @@ FILE is a policy.yaml to try instead of the one that is in use.
 Exit code 0: all pass, or there are none; 1: some fail; 2: the file has a fault.`,
 		Example: `  dmarcd policy test
   dmarcd policy test ./new-policy.yaml`,
-		Args: cobra.MaximumNArgs(1),
+		Args: arguments(0, 1, ""),
 	}
 	path := configFlag(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "one JSON object for each test")

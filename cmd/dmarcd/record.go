@@ -32,7 +32,7 @@ domain. Nothing is taken from a cache of dmarcd.
 Exit code 0: a record applies; 1: none does; 3: DNS trouble.`,
 		Example: `  dmarcd record lookup example.com
   dmarcd record lookup --json news.example.com`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1, "name a domain"),
 	}
 	target := targetFlags(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "one JSON object")

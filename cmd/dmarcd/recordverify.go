@@ -145,7 +145,7 @@ The record is kept as the one that "record verify" expects.
 Exit code 0: printed; 2: a value is wrong; 3: DNS trouble.`,
 		Example: `  dmarcd record generate example.com
   dmarcd record generate example.com --p quarantine --sp reject --rua dmarc@example.net`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1, "name a domain"),
 	}
 	target := targetFlags(c)
 	values := make([]string, len(recordFlags))

@@ -34,7 +34,7 @@ Exit code 0: listed, if there are any; 3: the store cannot be read.`,
 		Example: `  dmarcd report list --day yesterday
   dmarcd report list --state failed --json
   dmarcd report list --domain example.com --since 2026-11-01`,
-		Args: cobra.NoArgs,
+		Args: noArguments(),
 	}
 	o.target = targetFlags(c)
 	o.filter.add(c)
@@ -138,7 +138,7 @@ Exit code 0: found; 1: there is no such report; 3: the store cannot be read.`,
 		Example: `  dmarcd report show 17
   dmarcd report show example.com --day 2026-11-24 --xml
   dmarcd report show 17 -o report.xml.gz`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1, "name a report by its number or Report-ID, or a domain"),
 	}
 	o.target = targetFlags(c)
 	f := c.Flags()

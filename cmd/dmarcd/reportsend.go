@@ -38,7 +38,7 @@ Exit code 0: sent, or on its way; 1: there is nothing to report, or a destinatio
 not get it; 2: the day is not over; 3: trouble.`,
 		Example: `  dmarcd report send example.com
   dmarcd report send example.com 2026-11-24`,
-		Args: cobra.RangeArgs(1, 2),
+		Args: arguments(1, 2, "name the policy domain whose report to send"),
 	}
 	o.target = targetFlags(c)
 	c.Flags().DurationVar(&o.wait, "wait", 30*time.Second, "how long to wait for the mail server's answer; 0 not at all")
@@ -154,7 +154,7 @@ Exit code 0: some are tried again; 1: there are none; 3: trouble.`,
 		Example: `  dmarcd report retry 17
   dmarcd report retry --failed --day yesterday
   dmarcd report retry --state suppressed --to dmarc@example.com`,
-		Args: cobra.MaximumNArgs(1),
+		Args: arguments(0, 1, ""),
 	}
 	o.target = targetFlags(c)
 	o.filter.add(c)
@@ -245,7 +245,7 @@ Exit code 0: done; 1: with --remove, it was not suppressed; 3: trouble.`,
 		Example: `  dmarcd report suppress
   dmarcd report suppress dmarc@example.com --for 30d --reason 'asked us to stop'
   dmarcd report suppress --remove example.com`,
-		Args: cobra.MaximumNArgs(1),
+		Args: arguments(0, 1, ""),
 	}
 	o.target = targetFlags(c)
 	f := c.Flags()

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/errkind"
+	"dmarcd/internal/text"
 )
 
 // Exit codes, the same for every command.
@@ -62,7 +63,7 @@ func run(ctx context.Context, args []string, s streams) int {
 		err = usageError(err) // cobra found something wrong
 	}
 	if err != nil && err.Error() != "" {
-		fmt.Fprintf(s.err, "dmarcd: %s\n", err)
+		fmt.Fprintf(s.err, "dmarcd: %s\n", text.Error(err))
 	}
 	return codeOf(err)
 }

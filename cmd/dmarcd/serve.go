@@ -27,7 +27,7 @@ Without -c, and where /etc/dmarcd has neither file, it runs on loopback with the
 built-in settings.`,
 		Example: `  dmarcd serve
   dmarcd serve -c /etc/dmarcd/dmarcd.yaml`,
-		Args: cobra.NoArgs,
+		Args: noArguments(),
 	}
 	path := configFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {

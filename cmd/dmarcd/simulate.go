@@ -46,7 +46,7 @@ cannot be read.`,
 		Example: `  dmarcd policy simulate ./new-policy.yaml
   dmarcd policy simulate ./new-policy.yaml --since 36h --domain example.org --examples 10
   dmarcd policy simulate ./new-policy.yaml --since 2026-11-01 --until 2026-11-08 --json | jq .changed`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1, "name the policy file to simulate"),
 	}
 	o.target = targetFlags(c)
 	f := c.Flags()

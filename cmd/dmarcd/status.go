@@ -23,7 +23,7 @@ and the relays whose clients could or could not be read.
 Exit code 0: a daemon answers; 3: none does.`,
 		Example: `  dmarcd status
   dmarcd status --json | jq .faults`,
-		Args: cobra.NoArgs,
+		Args: noArguments(),
 	}
 	t := targetFlags(c)
 	asJSON := c.Flags().Bool("json", false, "one JSON object")

@@ -36,7 +36,7 @@ func versionCommand(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Args:  noArguments(),
 		RunE: func(*cobra.Command, []string) error {
 			v := thisVersion()
 			if asJSON {

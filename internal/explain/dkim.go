@@ -7,6 +7,7 @@ import (
 	"dmarcd/internal/auth/dkim"
 	"dmarcd/internal/auth/dmarc"
 	"dmarcd/internal/policy"
+	"dmarcd/internal/text"
 )
 
 func (x *explainer) dkim() []DKIM {
@@ -16,7 +17,7 @@ func (x *explainer) dkim() []DKIM {
 		one := DKIM{
 			Result: string(s.Status), Domain: s.Domain.String(), Selector: s.Selector, Identity: s.Identity, Algorithm: s.Algorithm,
 			KeyBits: s.KeyBits, Header: s.Header, Body: s.Body, Signature: s.SigPrefix, Partial: s.Partial, Testing: s.Testing,
-			Unchecked: errors.Is(s.Err, dkim.ErrLimit), Error: errorText(s.Err), Means: x.dkimMeans(s),
+			Unchecked: errors.Is(s.Err, dkim.ErrLimit), Error: text.Error(s.Err), Means: x.dkimMeans(s),
 		}
 		if !s.Domain.IsZero() && s.Selector != "" {
 			one.KeyAt = s.Selector + "._domainkey." + s.Domain.String()
@@ -73,7 +74,7 @@ func (x *explainer) arc() *ARC {
 	if a.Status == "" {
 		return nil
 	}
-	out := &ARC{Result: string(a.Status), Hops: []Hop{}, OldestPass: a.OldestPass, Temporary: a.Temporary, Error: errorText(a.Err), Means: x.arcMeans()}
+	out := &ARC{Result: string(a.Status), Hops: []Hop{}, OldestPass: a.OldestPass, Temporary: a.Temporary, Error: text.Error(a.Err), Means: x.arcMeans()}
 	for i := range a.Hops {
 		h := &a.Hops[i]
 		out.Hops = append(out.Hops, Hop{

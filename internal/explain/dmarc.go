@@ -6,6 +6,7 @@ import (
 	"dmarcd/internal/auth/dmarc"
 	"dmarcd/internal/dns"
 	"dmarcd/internal/message"
+	"dmarcd/internal/text"
 )
 
 func (x *explainer) dmarc() DMARC {
@@ -13,7 +14,7 @@ func (x *explainer) dmarc() DMARC {
 	out := DMARC{
 		Result: string(d.Status), Domain: d.Author.String(), OrgDomain: d.OrgDomain.String(), PolicyDomain: d.PolicyDomain.String(),
 		Tag: d.Source, Requested: string(d.Requested), Policy: string(d.Policy), NonExistent: d.NonExistent, PSL: x.r.PSL,
-		SPFAligned: d.SPFAligned, DKIMAligned: d.DKIMAligned, Error: errorText(d.Err), Means: x.dmarcMeans(), PolicyMeans: x.policyMeans(),
+		SPFAligned: d.SPFAligned, DKIMAligned: d.DKIMAligned, Error: text.Error(d.Err), Means: x.dmarcMeans(), PolicyMeans: x.policyMeans(),
 	}
 	if d.Record != nil {
 		out.Record, out.Testing, out.Warnings = d.Record.Text, d.Record.Testing, d.Record.Warnings
@@ -21,7 +22,7 @@ func (x *explainer) dmarc() DMARC {
 	}
 	for i := range d.Walk {
 		s := &d.Walk[i]
-		step := Step{Name: "_dmarc." + s.Name.String(), Record: s.Text, Error: errorText(s.Err)}
+		step := Step{Name: "_dmarc." + s.Name.String(), Record: s.Text, Error: text.Error(s.Err)}
 		if s.Record != nil {
 			step.Warnings = s.Record.Warnings
 		}
@@ -47,7 +48,7 @@ func (x *explainer) dmarcMeans() string {
 		return x.say(dmarcFail, d.Author)
 	case dmarc.None:
 		if d.Err != nil {
-			return x.say(dmarcBadRecord, d.Author, errorText(d.Err))
+			return x.say(dmarcBadRecord, d.Author, text.Error(d.Err))
 		}
 		return x.say(dmarcNoRecord, d.Author)
 	case dmarc.TempError:

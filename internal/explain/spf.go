@@ -6,6 +6,7 @@ import (
 	"dmarcd/internal/auth/dmarc"
 	"dmarcd/internal/auth/spf"
 	"dmarcd/internal/dns"
+	"dmarcd/internal/text"
 )
 
 func (x *explainer) spf() SPF {
@@ -13,7 +14,7 @@ func (x *explainer) spf() SPF {
 	out := SPF{
 		Result: string(s.Status), Domain: s.Domain.String(), Identity: string(s.Scope), Mechanism: s.Mechanism,
 		WalkCut: s.WalkCut, Lookups: s.Lookups, Voids: s.Voids, Explanation: s.Explanation,
-		Alignment: string(x.v.SPFAlignment), Error: errorText(s.Err), Means: x.spfMeans(),
+		Alignment: string(x.v.SPFAlignment), Error: text.Error(s.Err), Means: x.spfMeans(),
 	}
 	for i := range s.Walk {
 		w := &s.Walk[i]

@@ -75,7 +75,7 @@ func verdictAttrs(o *filter.Outcome) []slog.Attr {
 		err error
 	}{{"spf_error", v.SPF.Err}, {"dmarc_error", v.DMARC.Err}, {"arc_error", v.ARC.Err}} {
 		if trouble.err != nil {
-			a = append(a, slog.String(trouble.key, text.Cut(trouble.err.Error(), maxLogged)))
+			a = append(a, slog.String(trouble.key, text.Cut(text.Error(trouble.err), maxLogged)))
 		}
 	}
 	return a

@@ -51,12 +51,12 @@ func judge(err error) answer {
 	if err == nil {
 		return answer{}
 	}
-	a := answer{text: text.Cut(err.Error(), maxErrorText), cause: CauseTemporary}
+	a := answer{text: text.Cut(text.Error(err), maxErrorText), cause: CauseTemporary}
 	var r refusal
 	if !errors.As(err, &r) {
 		return a.timedOut(err)
 	}
-	a.text = text.Cut(r.Error(), maxErrorText) // without the address, which the log does not show
+	a.text = text.Cut(text.Error(r), maxErrorText) // without the address, which the log does not show
 	step, code, enhanced := r.Reply()
 	switch {
 	case r.TooLarge():

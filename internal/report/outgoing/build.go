@@ -207,7 +207,7 @@ func newDelivery(to string, domain, receiver dns.Name, due time.Time) Delivery {
 	case err != nil || wrong != "":
 		d.State, d.Cause, d.Error, d.Due = StateFailed, CauseMail, wrong, time.Time{}
 		if err != nil {
-			d.Error = text.Cut(err.Error(), maxErrorText)
+			d.Error = text.Cut(text.Error(err), maxErrorText)
 		}
 	case host == domain:
 		d.State, d.Verified = StateQueued, true

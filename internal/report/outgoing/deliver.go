@@ -183,7 +183,7 @@ func (p *Pipeline) told(ctx context.Context, t *Task, o *Outcome, ours bool, err
 	}
 	switch {
 	case err != nil:
-		p.log.WarnContext(ctx, "the end of a delivery could not be noted; the mail may be sent again", append(fields, "store_error", text.Cut(err.Error(), maxErrorText))...)
+		p.log.WarnContext(ctx, "the end of a delivery could not be noted; the mail may be sent again", append(fields, "store_error", text.Cut(text.Error(err), maxErrorText))...)
 	case !ours:
 		p.log.WarnContext(ctx, "a delivery was taken over by another daemon before its end", fields...)
 	case o.State == StateFailed, o.State == StateExpired:
@@ -217,7 +217,7 @@ func (p *Pipeline) attempt(ctx context.Context, t *Task) Outcome {
 	mail, err := p.mail(ctx, c, t)
 	switch {
 	case errors.Is(err, report.ErrBadMail), errors.Is(err, ErrNotFound):
-		o.State, o.Cause, o.Error = StateFailed, CauseMail, text.Cut(err.Error(), maxErrorText)
+		o.State, o.Cause, o.Error = StateFailed, CauseMail, text.Cut(text.Error(err), maxErrorText)
 		return o
 	case err != nil:
 		return p.again(t, o, CauseServer, err)
@@ -232,7 +232,7 @@ func (p *Pipeline) confirm(ctx context.Context, c *Config, t *Task, o *Outcome) 
 	host, err2 := destination.Host(t.Delivery.To)
 	receiver, err3 := c.receiver()
 	if err := errors.Join(err, err2, err3); err != nil {
-		o.State, o.Cause, o.Error = StateFailed, CauseMail, text.Cut(err.Error(), maxErrorText)
+		o.State, o.Cause, o.Error = StateFailed, CauseMail, text.Cut(text.Error(err), maxErrorText)
 		return false
 	}
 	tag := destination.RUA
@@ -327,7 +327,7 @@ func (p *Pipeline) again(t *Task, o Outcome, cause Cause, err error) Outcome {
 	pause += rand.N(pause/2+1) - pause/4
 	o.Cause, o.Due = cause, p.now().Add(pause)
 	if err != nil {
-		o.Error = text.Cut(err.Error(), maxErrorText)
+		o.Error = text.Cut(text.Error(err), maxErrorText)
 	}
 	return o
 }

@@ -151,9 +151,9 @@ func (p *Pipeline) buildInto(ctx context.Context, b *builder, batch *batch, doma
 	case errors.Is(err, ErrNothing):
 		return nil
 	case errors.Is(err, errRows):
-		p.log.ErrorContext(ctx, "no report can be made", "policy_domain", domain.String(), "day", b.day.String(), "error", err.Error())
+		p.log.ErrorContext(ctx, "no report can be made", "policy_domain", domain.String(), "day", b.day.String(), "error", text.Error(err))
 		p.stats.add(func(s *Stats) { s.Unmade++ })
-		r.File, r.Stored, r.Delivered, r.Problem = nil, false, nil, text.Cut(err.Error(), maxErrorText)
+		r.File, r.Stored, r.Delivered, r.Problem = nil, false, nil, text.Cut(text.Error(err), maxErrorText)
 	case err != nil:
 		return err
 	}
@@ -232,6 +232,6 @@ func (p *Pipeline) prune(ctx context.Context) error {
 // warn logs an error of the store's or the network's, unless all ends.
 func (p *Pipeline) warn(ctx context.Context, what string, err error) {
 	if err != nil && ctx.Err() == nil {
-		p.log.LogAttrs(ctx, slog.LevelWarn, what, slog.String("error", text.Cut(err.Error(), maxErrorText)))
+		p.log.LogAttrs(ctx, slog.LevelWarn, what, slog.String("error", text.Cut(text.Error(err), maxErrorText)))
 	}
 }

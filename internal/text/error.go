@@ -1,0 +1,41 @@
+package text
+
+import "strings"
+
+// packages are the names of packages, ours and Go's, with which errors begin.
+const packages = " admin analysis arc authres destination dkim dmarc dns explain filter imap intake journal mailer memory message milter net" +
+	" notify outgoing report resolver settings smtp spf spool sqldb store textproto tls x509 "
+
+// Error is what an error says to a person: its text without the names of the packages
+// that it came through, each part once. "" for nil.
+func Error(err error) string {
+	if err == nil {
+		return ""
+	}
+	words := err.Error()
+	if !strings.Contains(words, ": ") {
+		return words
+	}
+	lines := strings.Split(words, "\n") // of errors that were joined
+	for i, line := range lines {
+		lines[i] = withoutPackages(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func withoutPackages(words string) string {
+	var parts []string
+	for part := range strings.SplitSeq(words, ": ") {
+		if part != "" && strings.Contains(packages, " "+part+" ") {
+			continue
+		}
+		if len(parts) > 0 && parts[len(parts)-1] == part {
+			continue
+		}
+		parts = append(parts, part)
+	}
+	if len(parts) == 0 {
+		return words
+	}
+	return strings.Join(parts, ": ")
+}
