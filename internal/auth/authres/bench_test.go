@@ -2,6 +2,7 @@ package authres
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 )
 
@@ -60,6 +61,22 @@ func BenchmarkFinderAddOddID(b *testing.B) {
 	for b.Loop() {
 		f = Finder{ids: ours}
 		f.Add("Authentication-Results", v)
+	}
+}
+
+// BenchmarkFinderAttack: each must cost what its size says and no more.
+func BenchmarkFinderAttack(b *testing.B) {
+	const size = 1 << 20
+	ours := NewIDs("mx.example.org", "mx2.example.org")
+	for _, part := range []string{";(", ";()", ";(a)m", ";m(", "authserv-id=(", ";mx.example.or(a)", ";\"", "v", ",'", ";mx.example.org.(", ";m\xc3\xbc("} {
+		v := []byte(" mx.example.net" + strings.Repeat(part, size/len(part)))
+		b.Run(part, func(b *testing.B) {
+			b.SetBytes(int64(len(v)))
+			for b.Loop() {
+				f := Finder{ids: ours}
+				f.Add("Authentication-Results", v)
+			}
+		})
 	}
 }
 

@@ -25,7 +25,9 @@
 //   - A version above 1 is read like version 1; RFC 8601 section 2.2 lets a
 //     reader ignore the field. Finder takes such a field for ours all the same.
 //   - Finder removes more than RFC 8601 section 5 asks: a field that cannot be
-//     read and may be taken for ours goes too.
+//     read and may be taken for ours goes too, and so does one in which our id
+//     stands where a careless reader looks for it: at the start of a part, behind
+//     "authserv-id=", in single quotes, with a sign behind it.
 package authres
 
 // Names of the fields, as we write them.

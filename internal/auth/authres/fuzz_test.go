@@ -6,9 +6,10 @@ import (
 	"testing"
 )
 
-// lenientIDs are the ids that two sloppy readers see: one takes comments,
-// quotes and backslashes away and then the first word, the other knows nothing
-// of them and takes what stands before the first ";".
+// lenientIDs are the ids that sloppy readers see: one takes comments, quotes and
+// backslashes away and then the first word, one knows nothing of them and takes what
+// stands before the first ";", one takes the first word of each part with all signs
+// round it taken away, one looks for "authserv-id=".
 func lenientIDs(v string) []string {
 	var b strings.Builder
 	depth, quoted := 0, false
@@ -42,6 +43,15 @@ func lenientIDs(v string) []string {
 		ids = append(ids, words[0])
 	}
 	naive, _, _ := strings.Cut(v, ";")
+	for part := range strings.SplitSeq(v, ";") {
+		if words := strings.Fields(part); len(words) > 0 {
+			ids = append(ids, strings.Trim(words[0], "'\"*!`<>[]{}"))
+		}
+	}
+	if _, behind, ok := strings.Cut(strings.ToLower(v), " authserv-id="); ok {
+		value, _, _ := strings.Cut(behind, ";")
+		ids = append(ids, strings.Trim(value, "'\" "))
+	}
 	return append(ids, strings.Trim(naive, "\" \t\r\n"))
 }
 
@@ -50,6 +60,7 @@ func FuzzForged(f *testing.F) {
 		" mx.example.org; dmarc=pass", ` (a(b)\)) "mx.ex\ample.org" 1 ; none`, " mx.example.net; spf=pass",
 		"\r\n\tmx.example.org\r\n", " mx.(x)example.org\\;", ` "mx.example.org;x"`, "i=1; mx.example.org", " mx.bücher.example;",
 		" (mx.example.org", "=?utf-8?q?mx?=", " spf=pass smtp.helo=mx.example.org",
+		" mx.example.net; 'mx.example.org'", " mx.example.org*; none", " authserv-id=mx.example.org; none", " a; (x) \"mx\".example.org",
 	} {
 		f.Add("Authentication-Results", v)
 		f.Add("authentication-results \t", v)

@@ -52,11 +52,17 @@ func squash(s string) string {
 
 // claimedBy reports whether a reader of the field may take it for ours, by the
 // value of an Authentication-Results field. Only a field whose authserv-id is
-// plainly another's is not (RFC 8601 section 5).
+// plainly another's, and that has ours nowhere else where a careless reader looks
+// for it, is not (RFC 8601 section 5).
 func (s *IDs) claimedBy(value []byte) bool {
 	if s == nil || len(s.ids) == 0 {
 		return false
 	}
+	return s.claimedByHead(value) || s.carelesslyOurs(value)
+}
+
+// claimedByHead judges by what stands before the first semicolon.
+func (s *IDs) claimedByHead(value []byte) bool {
 	if id, ok := plainID(value); ok {
 		return s.hasPlain(id)
 	}

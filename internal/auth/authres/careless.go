@@ -1,0 +1,203 @@
+package authres
+
+import "bytes"
+
+// carelesslyOurs reports whether a careless reader takes a field for ours although its
+// authserv-id is another's or missing: one of our ids stands by itself at the start of
+// the field or of a part of it, or behind "authserv-id=". Signs before it, such as single
+// quotes, and all but letters, digits, "-", "_" and dots behind it do not make it another
+// id. One within a property ("smtp.helo=", "root@") is only mentioned.
+//
+// Parts are what stands between semicolons or commas, wherever these are: such a reader
+// knows neither quotes nor comments. The field is read with comments left out as well.
+func (s *IDs) carelesslyOurs(v []byte) bool {
+	r := carelessReader{set: s}
+	return r.claims(v)
+}
+
+// maxOddWords bounds the words with octets beyond ASCII that are compared, which is dear.
+// A field with more of them where an id may stand is no honest one.
+const maxOddWords = 50
+
+type carelessReader struct {
+	set *IDs
+	odd int // words with octets beyond ASCII so far
+}
+
+func (r *carelessReader) claims(v []byte) bool {
+	if r.idAt(v, false) {
+		return true
+	}
+	for _, separator := range []byte{';', ','} {
+		for rest := v; ; {
+			i := bytes.IndexByte(rest, separator)
+			if i < 0 {
+				break
+			}
+			if rest = rest[i+1:]; r.idAt(rest, false) {
+				return true
+			}
+		}
+	}
+	return r.behindKey(v) || bytes.IndexByte(v, '(') >= 0 && r.claimsBare(v)
+}
+
+// behindKey reports whether one of our ids stands behind "authserv-id=".
+func (r *carelessReader) behindKey(v []byte) bool {
+	const key, end = "authser", "vV"
+	for _, c := range []byte(end) {
+		for at := 0; ; at++ {
+			i := bytes.IndexByte(v[at:], c)
+			if i < 0 {
+				break
+			}
+			at += i
+			if behind, ok := afterKey(v, at-len(key)); ok && r.idAt(behind, false) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// claimsBare reads the parts with comments left out.
+func (r *carelessReader) claimsBare(v []byte) bool {
+	if r.idAt(v, true) {
+		return true
+	}
+	for i := 0; i < len(v); i++ {
+		switch v[i] {
+		case '(':
+			i += commentLen(v[i:]) - 1
+		case ';', ',':
+			if r.idAt(v[i+1:], true) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// commentLen is the length of the comment at the start of v; all of v if it has no end.
+func commentLen(v []byte) int {
+	depth := 0
+	for i := 0; i < len(v); i++ {
+		switch v[i] {
+		case '\\':
+			i++
+		case '(':
+			depth++
+		case ')':
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		}
+	}
+	return len(v)
+}
+
+// afterKey gives what stands behind the name of a property with an authserv-id that
+// begins at v[at].
+func afterKey(v []byte, at int) ([]byte, bool) {
+	const key = "authserv"
+	if at < 0 || len(v)-at < len(key) || !equalFold(key, v[at:at+len(key)]) || at > 0 && isNamePart(v[at-1]) {
+		return nil, false
+	}
+	rest := v[at+len(key):]
+	if len(rest) > 0 && (rest[0] == '-' || rest[0] == '_') {
+		rest = rest[1:]
+	}
+	if len(rest) < len("id") || !equalFold("id", rest[:len("id")]) {
+		return nil, false
+	}
+	rest = rest[len("id"):]
+	return rest, len(rest) == 0 || !isNamePart(rest[0])
+}
+
+// idAt reports whether the first word of v, up to the next semicolon or comma, is one of
+// our ids. Without comments a parenthesis before it makes it a mention.
+func (r *carelessReader) idAt(v []byte, comments bool) bool {
+	i := 0
+	for ; i < len(v) && (!isNamePart(v[i]) || v[i] == '.'); i++ {
+		switch {
+		case v[i] == ';' || v[i] == ',':
+			return false
+		case v[i] == '(' && !comments:
+			return false
+		case v[i] == '(':
+			i += commentLen(v[i:]) - 1
+		}
+	}
+	if i >= len(v) {
+		return false
+	}
+	for _, our := range r.set.ids {
+		if isWord(v[i:], our, comments) {
+			return true
+		}
+	}
+	if !hasEightBit(v[i:], comments) {
+		return false
+	}
+	r.odd++
+	return r.odd > maxOddWords || r.set.has(wordAt(v[i:], comments))
+}
+
+// isWord reports whether v begins with an id and goes on with what is no part of one.
+// Quotes, backslashes and comments are dropped, and so are dots behind the id.
+func isWord(v []byte, id string, comments bool) bool {
+	n := 0
+	for i := 0; i < len(v); i++ {
+		c := v[i]
+		switch {
+		case c == '"' || c == '\\':
+		case c == '(' && comments:
+			i += commentLen(v[i:]) - 1
+		case n < len(id) && (c == id[n] || c|0x20 == id[n] && isAlnum(c)):
+			n++
+		case n == len(id) && c == '.':
+		default:
+			return n == len(id) && !isNamePart(c)
+		}
+	}
+	return n == len(id)
+}
+
+// hasEightBit reports whether the word that v begins with has octets beyond ASCII: a
+// U-label, or letters that look like others.
+func hasEightBit(v []byte, comments bool) bool {
+	for i := 0; i < len(v); i++ {
+		switch c := v[i]; {
+		case c >= 0x80:
+			return true
+		case c == '(' && comments:
+			i += commentLen(v[i:]) - 1
+		case c != '"' && c != '\\' && !isNamePart(c):
+			return false
+		}
+	}
+	return false
+}
+
+// wordAt reads a word without its quotes, backslashes and comments.
+func wordAt(v []byte, comments bool) string {
+	const longest = 1024 // octets: four for each of the 253 of a name
+	word := make([]byte, 0, 64)
+	for i := 0; i < len(v) && len(word) < longest; i++ {
+		switch c := v[i]; {
+		case isNamePart(c):
+			word = append(word, c)
+		case c == '"' || c == '\\':
+		case c == '(' && comments:
+			i += commentLen(v[i:]) - 1
+		default:
+			return string(word)
+		}
+	}
+	return string(word)
+}
+
+// isNamePart reports whether c continues an id: with it behind ours, an id is another.
+func isNamePart(c byte) bool {
+	return isAlnum(c) || c >= 0x80 || c == '-' || c == '_' || c == '.'
+}
