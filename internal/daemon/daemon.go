@@ -58,6 +58,7 @@ type Daemon struct {
 	reporting *reporting
 	commands  *commands
 	notifier  *notify.Notifier
+	filter    *filter.Filter
 	milter    *milter.Server
 	mail      []listener
 	web       []webServer
@@ -136,8 +137,9 @@ func resolverConfig(r settings.Resolver) resolver.Config {
 
 // newMilter makes the server that the MTA asks.
 func (d *Daemon) newMilter(config *settings.Settings) *milter.Server {
+	d.filter = filter.New(d.resolver, time.Now)
 	sessions := &inbound.Config{
-		Filter:   filter.New(d.resolver, time.Now),
+		Filter:   d.filter,
 		Settings: d.settings.Load,
 		Observer: observer{Metrics: d.metrics, notifier: d.notifier},
 		Recorder: d.recorder,

@@ -65,6 +65,11 @@ func (d *Daemon) Status(ctx context.Context) api.Status {
 		Reports: api.ReportsStatus{Enabled: config.Reports.Enabled},
 		Leader:  d.recorder.leads.Load(),
 		Relays:  []api.RelayStatus{},
+
+		UnmanagedRecipients: d.filter.Unmanaged(),
+	}
+	for _, r := range d.filter.Relays() {
+		out.Relays = append(out.Relays, api.RelayStatus{Network: r.Network.String(), Read: r.Read, Unread: r.Unread})
 	}
 	if state, err := d.reporting.pipeline.Service().State(ctx, outgoing.StateRequest{}); err == nil {
 		out.Reports.Queued = state.Deliveries[outgoing.StateQueued] + state.Deliveries[outgoing.StateUnconfirmed]

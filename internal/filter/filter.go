@@ -34,6 +34,8 @@ type Filter struct {
 	now       func() time.Time
 	conflicts conflicts
 	deferred  deferrals
+	relays    *relays
+	unmanaged atomic.Int64 // recipients
 	prepared  atomic.Pointer[prepared]
 }
 
@@ -44,8 +46,11 @@ func New(resolver Resolver, now func() time.Time) *Filter {
 	}
 	known, _ := resolver.(cache)
 	return &Filter{resolver: resolver, cache: known, now: now,
-		conflicts: conflicts{newEnvelopes[conflict]()}, deferred: deferrals{newEnvelopes[deferral]()}}
+		conflicts: conflicts{newEnvelopes[conflict]()}, deferred: deferrals{newEnvelopes[deferral]()}, relays: newRelays()}
 }
+
+// Unmanaged counts the recipients of inbound messages that had none of ours.
+func (f *Filter) Unmanaged() int64 { return f.unmanaged.Load() }
 
 // Begin opens the transaction for one message at MAIL. It takes s once and keeps
 // it to the end, whatever is reloaded meanwhile. Env holds what is known by now;

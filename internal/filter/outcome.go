@@ -1,6 +1,8 @@
 package filter
 
 import (
+	"net/netip"
+
 	"dmarcd/internal/auth/authres"
 	"dmarcd/internal/dns"
 	"dmarcd/internal/message"
@@ -28,6 +30,7 @@ type Outcome struct {
 	Header *message.Header
 	// Unrecovered tells that the true client behind a relay could not be read.
 	Unrecovered bool
+	Warnings    []Warning // what an admin should look at; each comes once an hour at most
 	// Dropped tells that a copy was taken and the message, which would be delivered
 	// otherwise, is accepted and dropped. The Decision is the same as without.
 	Dropped     bool
@@ -52,6 +55,23 @@ func (o *Outcome) reported() DomainDecision {
 		return DomainDecision{}
 	}
 	return o.Domains[o.telling]
+}
+
+// WarningKind is what a Warning is about.
+type WarningKind int
+
+// Kinds of warnings.
+const (
+	WarnRelay   WarningKind = iota + 1 // a relay's field could not be read
+	WarnPrivate                        // a client in a private network that nobody trusts
+)
+
+// Warning is something that an admin should look at.
+type Warning struct {
+	Kind    WarningKind
+	Client  netip.Addr
+	Network netip.Prefix // the relay's entry in client_ip_from
+	Field   string       // the field, cut; "" if there is none
 }
 
 // DomainDecision is what recipient domains with the same rules decided.

@@ -1,13 +1,18 @@
 package filter
 
 import (
-	"bytes"
 	"net/netip"
 	"strings"
 
 	"dmarcd/internal/message"
 	"dmarcd/internal/settings"
 )
+
+// maxHops bounds the Received fields that are read of one message.
+const maxHops = 30
+
+// maxField bounds what is told of a field that could not be read.
+const maxField = 300
 
 // relaySource gives the entry of client_ip_from for a client, nil for none.
 func relaySource(s *settings.Settings, client netip.Addr) *settings.ClientIPSource {
@@ -19,76 +24,80 @@ func relaySource(s *settings.Settings, client netip.Addr) *settings.ClientIPSour
 	return nil
 }
 
-// trueClient recovers what a trusted relay wrote of the client that it had the
-// mail from: its address, zero if that cannot be read, and its HELO argument, ""
-// if it is not told.
-func trueClient(h *message.Header, from *settings.ClientIPSource) (addr netip.Addr, helo string) {
-	name := from.Header
-	if name == "" {
-		name = "Received"
-	}
-	f, ok := h.First(name)
-	if !ok {
-		return netip.Addr{}, ""
-	}
+// TrueClient is what trusted relays wrote of the client that a message came from.
+type TrueClient struct {
+	Addr  netip.Addr // zero if it could not be read
+	Helo  string     // the client's HELO argument; "" if it is not told
+	Login bool       // the client logged in to one of them
+	Hops  int        // relays whose field was read
+	// Field is the field that could not be read, cut; "" where there was none at all,
+	// and where Addr is valid.
+	Field string
+}
+
+// ReadTrueClient goes from relay to relay as far as they are trusted: each tells in
+// its own field whom it had the message from. It begins with the relay that handed
+// it over, whose entry of client_ip_from is given.
+func ReadTrueClient(s *settings.Settings, h *message.Header, from *settings.ClientIPSource) TrueClient {
 	if from.Header != "" {
-		return addressLiteral(strings.TrimSpace(string(f.Value()))), ""
+		return readNamedField(h, from.Header)
 	}
-	return parseReceived(f.Value())
-}
-
-// parseReceived reads the from clause of a Received field that a relay wrote:
-// "from HELO (NAME [ADDRESS]) by …" (RFC 5321 section 4.4). HELO is the client's own
-// text, so the address counts only in the comment behind it, and only where that has
-// a single one.
-func parseReceived(value []byte) (addr netip.Addr, helo string) {
-	rest, ok := bytes.CutPrefix(bytes.TrimSpace(value), []byte("from"))
-	if !ok || len(rest) == 0 || !isSpace(rest[0]) {
-		return netip.Addr{}, ""
-	}
-	rest = bytes.TrimLeft(rest, " \t\r\n")
-	end := bytes.IndexAny(rest, " \t\r\n")
-	if end < 0 {
-		return netip.Addr{}, ""
-	}
-	helo = string(rest[:end])
-	rest = bytes.TrimLeft(rest[end:], " \t\r\n")
-	if len(rest) == 0 || rest[0] != '(' {
-		return netip.Addr{}, ""
-	}
-	comment := rest[:commentEnd(rest)]
-	open := bytes.IndexByte(comment, '[')
-	if open < 0 || bytes.IndexByte(comment[open+1:], '[') >= 0 {
-		return netip.Addr{}, ""
-	}
-	literal, _, ok := bytes.Cut(comment[open:], []byte("]"))
-	if !ok {
-		return netip.Addr{}, ""
-	}
-	addr = addressLiteral(string(literal) + "]")
-	if !addr.IsValid() {
-		return netip.Addr{}, ""
-	}
-	return addr, helo
-}
-
-func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
-
-// commentEnd is the length of the comment at the start of b, comments within it
-// included.
-func commentEnd(b []byte) int {
-	depth := 0
-	for i, c := range b {
-		switch c {
-		case '(':
-			depth++
-		case ')':
-			if depth--; depth == 0 {
-				return i + 1
-			}
+	var found TrueClient
+	for _, f := range h.Fields {
+		if !f.Is("Received") {
+			continue
+		}
+		r := message.ParseReceived(f.Value())
+		if !r.From {
+			continue // it tells of no client: written on the way within a host
+		}
+		if found.Hops == maxHops {
+			return TrueClient{Hops: maxHops, Field: shownField(&f)}
+		}
+		found.Hops++
+		if r.Login() {
+			return TrueClient{Addr: r.Client, Helo: r.Helo, Login: true, Hops: found.Hops}
+		}
+		if !r.Client.IsValid() {
+			return TrueClient{Hops: found.Hops, Field: shownField(&f)}
+		}
+		found.Addr, found.Helo = r.Client, r.Helo
+		if !isHop(s, r.Client) {
+			return found
 		}
 	}
-	return len(b)
+	if found.Addr.IsLoopback() && !s.TrustedNetworks.Match(found.Addr) {
+		return TrueClient{Hops: found.Hops}
+	}
+	return found // with no further field it is where the message began
+}
+
+// isHop reports whether an address that a relay saw is a relay itself: whatever it
+// wrote below tells of the client. Mail of a host in trusted_networks is checked like
+// any other if that host only handed it on.
+func isHop(s *settings.Settings, a netip.Addr) bool {
+	if from := relaySource(s, a); from != nil {
+		return from.Header == ""
+	}
+	return a.IsLoopback() || s.TrustedNetworks.Match(a)
+}
+
+// readNamedField reads the field that a relay puts its client's address into.
+func readNamedField(h *message.Header, name string) TrueClient {
+	f, ok := h.First(name)
+	if !ok {
+		return TrueClient{}
+	}
+	a := addressLiteral(strings.TrimSpace(string(f.Value())))
+	if !a.IsValid() || a.IsLoopback() {
+		return TrueClient{Hops: 1, Field: shownField(&f)}
+	}
+	return TrueClient{Addr: a, Hops: 1}
+}
+
+// shownField is a field as a log may have it.
+func shownField(f *message.Field) string {
+	return f.Name + ":" + strings.TrimRight(string(f.Value()[:min(len(f.Value()), maxField)]), " \t\r\n")
 }
 
 // addressLiteral reads an address, bare or as a literal of RFC 5321 section 4.1.3;
@@ -105,4 +114,10 @@ func addressLiteral(s string) netip.Addr {
 		return netip.Addr{}
 	}
 	return a.Unmap().WithZone("")
+}
+
+// isPrivate reports whether an address is of a network that is not of the Internet:
+// RFC 1918, RFC 4193, and that of carriers' NAT (RFC 6598).
+func isPrivate(a netip.Addr) bool {
+	return a.IsPrivate() || a.Is4() && a.As4()[0] == 100 && a.As4()[1]&0xc0 == 64
 }

@@ -36,15 +36,16 @@ type Transaction struct {
 	lookups   lookups
 	forged    *authres.Finder
 
-	spf       *spfCheck
-	author    message.Author
-	wholeWalk bool
-	recovered bool // the true client was found behind a relay
-	discovery *dmarc.Discovery
-	verifier  *dkim.Verifier
-	arc       *arc.Verifier      // nil where nobody asked for it or there is no chain
-	useARC    bool               // a recipient domain asked for ARC
-	cancel    context.CancelFunc // ends the look-ups that the header started
+	spf        *spfCheck
+	author     message.Author
+	wholeWalk  bool
+	recovered  bool // the true client was found behind a relay
+	trueClient TrueClient
+	discovery  *dmarc.Discovery
+	verifier   *dkim.Verifier
+	arc        *arc.Verifier      // nil where nobody asked for it or there is no chain
+	useARC     bool               // a recipient domain asked for ARC
+	cancel     context.CancelFunc // ends the look-ups that the header started
 }
 
 // spfCheck is the SPF check under way. The fields but done are to be read once
@@ -136,18 +137,33 @@ func (t *Transaction) EndOfHeader() {
 // recoverClient puts the true client behind a trusted relay into the envelope. One
 // that cannot be read leaves no address, and SPF nothing to check.
 func (t *Transaction) recoverClient() {
-	t.env.ClientIP, t.env.Helo = trueClient(&t.collector.header, t.relay)
-	if t.env.ClientIP.IsLoopback() {
-		// The relay handed the mail round within itself; who it had it from stands
-		// further down, where others can write too.
-		t.env.ClientIP, t.env.Helo = netip.Addr{}, ""
-	}
-	t.recovered = t.env.ClientIP.IsValid()
-	if t.recovered {
+	c := ReadTrueClient(t.settings, &t.collector.header, t.relay)
+	t.env.ClientIP, t.env.Helo = c.Addr, c.Helo
+	t.trueClient = c
+	t.recovered = c.Addr.IsValid() || c.Login
+	switch {
+	case c.Login && t.settings.SkipAuthenticated:
+		t.bypassed = policy.ReasonLogin
+	case t.recovered:
 		t.bypassed = bypassReason(t.settings, &t.env)
 	}
 	if t.bypassed == "" && len(t.rcpts.groups) > 0 {
 		t.startSPF()
+	}
+}
+
+// noteClient counts how well the true client could be told, and warns where an
+// admin should look at the settings.
+func (t *Transaction) noteClient(out *Outcome) {
+	now := t.filter.now()
+	switch {
+	case t.relay != nil:
+		out.Unrecovered = !t.recovered
+		if t.filter.relays.count(t.relay.Relay, t.recovered, now) {
+			out.Warnings = append(out.Warnings, Warning{Kind: WarnRelay, Client: t.peer, Network: t.relay.Relay, Field: t.trueClient.Field})
+		}
+	case t.bypassed == "" && isPrivate(t.peer) && t.filter.relays.warnPrivate(now):
+		out.Warnings = append(out.Warnings, Warning{Kind: WarnPrivate, Client: t.peer})
 	}
 }
 
@@ -228,9 +244,11 @@ func (t *Transaction) EndOfMessage(queueID string) Outcome {
 		t.env.QueueID = queueID
 	}
 	out := Outcome{Envelope: t.env, Bypassed: t.bypassed, Chosen: -1}
+	t.noteClient(&out)
 	if t.bypassed != "" {
 		out.Decision = policy.Decision{Action: policy.Bypass, Would: policy.Bypass, Reason: t.bypassed}
 		if t.bypassed == policy.ReasonNotOurs {
+			t.filter.unmanaged.Add(int64(len(t.env.Rcpts)))
 			// The mail goes on as it came, but for fields that claim to be ours.
 			t.removeForged(&out)
 		}
@@ -241,7 +259,6 @@ func (t *Transaction) EndOfMessage(queueID string) Outcome {
 	t.decide(&out)
 	t.edits(&out)
 	out.Header = &t.collector.header
-	out.Unrecovered = t.relay != nil && !t.recovered
 	out.PSL = t.settings.Discovery == settings.DiscoveryPSL && out.Verdict.DMARC.Record != nil
 	out.lookups, out.lookupsCut = t.lookups.close()
 	return out

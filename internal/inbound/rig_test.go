@@ -34,6 +34,7 @@ type rig struct {
 	t        testing.TB
 	dns      *dnstest.Server
 	addr     string
+	filter   *filter.Filter
 	settings atomic.Pointer[settings.Settings]
 	log      *lockedBuffer
 
@@ -191,8 +192,9 @@ func newTappedRig(t testing.TB, now func() time.Time, taps []inbound.Tap, zone, 
 	}
 	t.Cleanup(client.Close)
 	log := slog.New(slog.NewJSONHandler(r.log, nil))
+	r.filter = filter.New(client, now)
 	config := &inbound.Config{
-		Filter: filter.New(client, now), Settings: r.settings.Load, Observer: r, Recorder: r, Taps: append(taps, inbound.BounceTap{Take: r.bounce}),
+		Filter: r.filter, Settings: r.settings.Load, Observer: r, Recorder: r, Taps: append(taps, inbound.BounceTap{Take: r.bounce}),
 		Log: log, Now: time.Now,
 	}
 	server := milter.NewServer(milter.Config{

@@ -140,6 +140,7 @@ func (s *session) EndOfMessage(_ context.Context, queueID string) milter.Respons
 	if !s.test {
 		s.record(&o)
 	}
+	s.warn(&o)
 	took := s.config.Now().Sub(began)
 	s.log(&o, took)
 	if !s.test {

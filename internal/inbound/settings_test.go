@@ -297,7 +297,7 @@ func TestTrueClient(t *testing.T) {
 		{"Sendmail", received("from x (h.example [198.51.100.7] (may be forged)) by relay.example (8.17)"), "198.51.100.7", "accept"},
 		{"a HELO that looks like an address", received("from [198.51.100.7] (unknown [203.0.113.9]) by relay.example"), "203.0.113.9", "reject"},
 		{"a HELO that looks like a clause", received("from x([198.51.100.7]) (unknown [203.0.113.9]) by relay.example"), "203.0.113.9", "reject"},
-		{"two addresses in the comment", received("from x (a[198.51.100.7]@h [203.0.113.9]) by relay.example"), "", "reject"},
+		{"an address in ident", received("from x (a[198.51.100.7]@h [203.0.113.9]) by relay.example"), "203.0.113.9", "reject"},
 		{"no comment", received("from x by relay.example"), "", "reject"},
 		{"no Received", from("reject.example"), "", "reject"},
 		{"only the topmost counts", received("from x (unknown [203.0.113.9]) by relay.example").with("").with("Received: from y (unknown [198.51.100.7]) by relay.example\n"), "198.51.100.7", "accept"},
