@@ -55,7 +55,7 @@ func findServers(cfg Config) ([]*server, error) {
 	for _, text := range texts {
 		addr, err := parseServer(text)
 		if err != nil {
-			return nil, fmt.Errorf("server %q: %w", text, err)
+			return nil, fmt.Errorf("DNS server %q: %w", text, err)
 		}
 		if !slices.ContainsFunc(out, func(s *server) bool { return s.addr == addr }) {
 			out = append(out, &server{addr: addr})
