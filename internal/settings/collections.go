@@ -114,7 +114,7 @@ func mapOf[V any](readKey func(d *decoder, k *yaml.Node, s string) (string, bool
 // choice, with the key on the path.
 func (d *decoder) pairs(n *yaml.Node, read func(key, value *yaml.Node)) {
 	if n.Kind != yaml.MappingNode {
-		d.fault(n, "expected a mapping, found %s", describe(n))
+		d.noMapping(n)
 		return
 	}
 	for i := 0; i+1 < len(n.Content) && d.values >= 0; i += 2 {

@@ -103,6 +103,16 @@ func (d *decoder) duplicate(n *yaml.Node, what string, first Place) {
 	d.fault(n, "duplicate %s; the first is on line %d", what, first.Line)
 }
 
+// noMapping tells of a value where keys should stand; a key whose value follows
+// without a space is text to YAML.
+func (d *decoder) noMapping(n *yaml.Node) {
+	hint := ""
+	if key, value, ok := strings.Cut(n.Value, ":"); ok && n.Kind == yaml.ScalarNode && !strings.ContainsAny(key, " /") && value != "" {
+		hint = clip(key + ": " + value)
+	}
+	d.faultHint(n, hint, "expected a mapping, found %s", describe(n))
+}
+
 // watch gives a function that tells whether no fault was met since.
 func (d *decoder) watch() (clean func() bool) {
 	list, dropped := len(d.faults.list), d.faults.dropped

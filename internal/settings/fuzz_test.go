@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"gopkg.in/yaml.v3"
+
+	"dmarcd/internal/yamldoc"
 )
 
 // seedFiles adds the test files of one kind and the shipped one to a corpus.
@@ -118,7 +120,7 @@ func oddValues(t *testing.T, dir string, load func(root *yaml.Node) (Faults, *ya
 	if err != nil {
 		t.Fatal(err)
 	}
-	root, fault := parseYAML(data)
+	root, fault := yamldoc.Parse(data, maxValues)
 	if fault != nil {
 		t.Fatal(fault)
 	}

@@ -11,6 +11,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"dmarcd/internal/dns"
+	"dmarcd/internal/yamldoc"
 )
 
 // The names of the two files, for messages about keys that are in the wrong one.
@@ -206,10 +207,9 @@ func (d *decoder) load(path string) (root *yaml.Node, ok bool) {
 }
 
 func (d *decoder) parse(data []byte) (root *yaml.Node, ok bool) {
-	root, fault := parseYAML(data)
+	root, fault := yamldoc.Parse(data, maxValues)
 	if fault != nil {
-		fault.File = d.file
-		d.faults.add(*fault, "")
+		d.faults.add(Fault{File: d.file, Line: fault.Line, Column: fault.Column, Problem: fault.Problem, Hint: fault.Hint}, "")
 		return nil, false
 	}
 	if root != nil && isNull(root) {
@@ -273,7 +273,7 @@ func isPolicyFile(path string) bool {
 	if err != nil {
 		return named
 	}
-	root, fault := parseYAML(data)
+	root, fault := yamldoc.Parse(data, maxValues)
 	if fault != nil || root == nil || root.Kind != yaml.MappingNode {
 		return named
 	}

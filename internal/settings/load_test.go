@@ -14,6 +14,7 @@ import (
 
 	"dmarcd/internal/dns"
 	"dmarcd/internal/policy"
+	"dmarcd/internal/yamldoc"
 )
 
 const testHost = "mx.example.org"
@@ -87,7 +88,7 @@ func TestShippedFiles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		root, fault := parseYAML(data)
+		root, fault := yamldoc.Parse(data, maxValues)
 		if fault != nil {
 			t.Fatal(fault)
 		}
@@ -209,7 +210,7 @@ func TestEachKeyIsItsOwn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		root, fault := parseYAML(data)
+		root, fault := yamldoc.Parse(data, maxValues)
 		if fault != nil {
 			t.Fatal(fault)
 		}
@@ -450,8 +451,8 @@ func TestLimits(t *testing.T) {
 		})
 	}
 	t.Run("aliases", func(t *testing.T) {
-		root, fault := parseYAML([]byte("default: {dmarc: {senders: &s [" + strings.Repeat("a,", 100) + "]}}\ndomains:\n" +
-			many(100, func(i int) string { return fmt.Sprintf("  d%d.example: {dmarc: {senders: *s}}\n", i) })))
+		root, fault := yamldoc.Parse([]byte("default: {dmarc: {senders: &s [" + strings.Repeat("a,", 100) + "]}}\ndomains:\n" +
+			many(100, func(i int) string { return fmt.Sprintf("  d%d.example: {dmarc: {senders: *s}}\n", i) })), maxValues)
 		if fault != nil {
 			t.Fatal(fault)
 		}

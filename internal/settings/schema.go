@@ -173,7 +173,7 @@ type scope struct {
 // below them. Unknown keys and repeated ones are faults.
 func (d *decoder) open(n *yaml.Node, names, keys []string) (*scope, bool) {
 	if n.Kind != yaml.MappingNode {
-		d.fault(n, "expected a mapping, found %s", describe(n))
+		d.noMapping(n)
 		return nil, false
 	}
 	s := &scope{d: d, node: n, names: names, values: make([]*yaml.Node, len(names)), wrong: make([]bool, len(names))}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"dmarcd/internal/dns"
+	"dmarcd/internal/yamldoc"
 )
 
 func trace(t *testing.T, domain string) *Trace {
@@ -71,11 +72,11 @@ func TestTracedShow(t *testing.T) {
 		if err := tr.Show(&traced); err != nil {
 			t.Fatal(err)
 		}
-		a, fault := parseYAML(plain.Bytes())
+		a, fault := yamldoc.Parse(plain.Bytes(), maxValues)
 		if fault != nil {
 			t.Fatal(fault)
 		}
-		b, fault := parseYAML(traced.Bytes())
+		b, fault := yamldoc.Parse(traced.Bytes(), maxValues)
 		if fault != nil {
 			t.Fatalf("%v\n%s", fault, &traced)
 		}
