@@ -451,7 +451,7 @@ func TestLimits(t *testing.T) {
 		})
 	}
 	t.Run("aliases", func(t *testing.T) {
-		root, fault := yamldoc.Parse([]byte("default: {dmarc: {senders: &s [" + strings.Repeat("a,", 100) + "]}}\ndomains:\n" +
+		root, fault := yamldoc.Parse([]byte("default: {dmarc: {senders: &s ["+strings.Repeat("a,", 100)+"]}}\ndomains:\n"+
 			many(100, func(i int) string { return fmt.Sprintf("  d%d.example: {dmarc: {senders: *s}}\n", i) })), maxValues)
 		if fault != nil {
 			t.Fatal(fault)
