@@ -85,6 +85,7 @@ type Store struct {
 	timing   timing
 
 	undecodable atomic.Uint64
+	rowsOnly    bool // for tests: figures of received reports come from rows
 }
 
 // timing holds what tests shorten.

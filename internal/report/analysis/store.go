@@ -52,7 +52,8 @@ type Figures interface {
 	// of messages that are not compliant, then by name.
 	Overview(ctx context.Context, q Query) (Page[OverviewRow], error)
 	// Sources gives a line for each source at a level, by falling count of messages,
-	// then by name.
+	// then by name. Its label is that of the level: a service's leaves exceptions by host
+	// and network out. A source that domains label differently has none.
 	Sources(ctx context.Context, q Query, level Level) (Page[SourceRow], error)
 	// Trend gives a line for each day with messages, in order.
 	Trend(ctx context.Context, q Query) ([]TrendRow, error)
@@ -87,7 +88,8 @@ type Sources interface {
 	// looked up again by now, those with the most recent mail first.
 	Unidentified(ctx context.Context, now time.Time, limit int) ([]netip.Addr, error)
 	// Identify notes what addresses are called. The first identity of an address holds
-	// for all its mail; another one from its From on. Rows and rollups follow.
+	// for all its mail; another one for reports whose day is its From or later. Rows and
+	// rollups follow.
 	Identify(ctx context.Context, found []Identity) error
 }
 

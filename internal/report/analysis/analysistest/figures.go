@@ -2,6 +2,7 @@ package analysistest
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,7 +37,7 @@ func (s *Store) shares(q *analysis.Query, yield func(*share)) {
 				if !q.Filter.Has(part.Day) {
 					continue
 				}
-				who := s.identity(row.Source, part.Day)
+				who := s.identity(row.Source, r.Day())
 				one := share{report: r, row: row, day: part.Day, count: part.Count, host: who.Host, service: who.Service}
 				one.label = s.label(r.Domain, who.Service, who.Host, row.Source)
 				if one.matches(&q.Filter) {
@@ -134,12 +135,16 @@ func (s *Store) Sources(_ context.Context, q analysis.Query, level analysis.Leve
 		if level == analysis.LevelIP {
 			key[2] = one.row.Source.String()
 		}
+		label := s.label(one.report.Domain, key[0], key[1], netip.Addr{})
+		if level == analysis.LevelIP {
+			label = one.label
+		}
 		r := rows[key]
 		if r == nil {
-			r = &analysis.SourceRow{Service: key[0], Host: key[1], IP: key[2], Label: one.label, FirstSeen: one.day, LastSeen: one.day}
+			r = &analysis.SourceRow{Service: key[0], Host: key[1], IP: key[2], Label: label, FirstSeen: one.day, LastSeen: one.day}
 			rows[key] = r
 		}
-		if r.Label != one.label {
+		if r.Label != label {
 			r.Label = analysis.LabelNone // they differ
 		}
 		r.FirstSeen, r.LastSeen = min(r.FirstSeen, one.day), max(r.LastSeen, one.day)
