@@ -26,6 +26,9 @@ type Error struct {
 	Name Name
 	Type string // "TXT", "A", …
 	Err  error  // wraps one of ErrNXDomain, ErrNoData, ErrTemporary, ErrQueryLimit
+	// Alias tells of an ErrNXDomain that Name itself exists: it is an alias, and what
+	// it leads to does not. An alias that a DNAME made up does not count.
+	Alias bool
 }
 
 // Error names the look-up and the reason.
@@ -37,3 +40,12 @@ func (e *Error) Unwrap() error { return e.Err }
 // IsNone reports whether err says for certain that there is no such record:
 // ErrNXDomain or ErrNoData.
 func IsNone(err error) bool { return errors.Is(err, ErrNXDomain) || errors.Is(err, ErrNoData) }
+
+// Exists reports whether a look-up that ended with err shows that the name exists
+// (RFC 8020 section 2): there are records of it, of whatever type.
+func Exists(err error) bool {
+	if e := (*Error)(nil); errors.As(err, &e) && e.Alias {
+		return true
+	}
+	return err == nil || errors.Is(err, ErrNoData)
+}

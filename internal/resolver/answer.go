@@ -32,7 +32,7 @@ type answer struct {
 	rcode     int
 	extended  uint16 // RFC 8914 code, where explained
 	explained bool
-	records   []record // the answer section: aliases and the type asked for
+	records   []record // the answer section: aliases, DNAMEs and the type asked for
 	soa       *record  // of the authority section
 	referral  bool     // the authority section has name servers
 }
@@ -142,7 +142,7 @@ func (a *answer) readRecord(off, section int, qtype uint16) (int, error) {
 	}
 	var err error
 	switch {
-	case section == sectionAnswer && (r.rtype == qtype || r.rtype == mdns.TypeCNAME):
+	case section == sectionAnswer && (r.rtype == qtype || r.rtype == mdns.TypeCNAME || r.rtype == mdns.TypeDNAME):
 		if r.owner, _, err = a.name(off); err == nil {
 			a.records = append(a.records, r)
 		}

@@ -19,6 +19,7 @@ type interpretation struct {
 	res     *result // for ok
 	follow  string  // the alias whose target the answer does not have
 	hops    int     // aliases followed
+	alias   bool    // the name asked for is an alias in its own right, not by a DNAME
 	ttl     time.Duration
 }
 
@@ -44,6 +45,7 @@ func (a *answer) interpret(q *query) (*interpretation, error) {
 		if f.hops++; f.hops > maxHops {
 			return nil, errHops
 		}
+		f.alias = f.alias || f.hops == 1 && !a.madeUp(end)
 		end, ttl = target, min(ttl, at.ttl)
 	}
 	for _, r := range found {
@@ -86,6 +88,17 @@ func (a *answer) alias(owner string) (string, record, error) {
 		}
 	}
 	return "", record{}, nil
+}
+
+// madeUp reports whether the CNAME at owner is one that a DNAME above it made (RFC 6672
+// section 2.2).
+func (a *answer) madeUp(owner string) bool {
+	for _, r := range a.records {
+		if r.rtype == mdns.TypeDNAME && (r.owner == "." || strings.HasSuffix(owner, "."+r.owner)) {
+			return true
+		}
+	}
+	return false
 }
 
 func (a *answer) pick(owner string, rtype uint16) []record {

@@ -129,6 +129,12 @@ func failed(k key, reason error) *result {
 	return &result{err: &dns.Error{Name: k.name, Type: mdns.TypeToString[k.qtype], Err: reason}}
 }
 
+// missing is the result of a look-up that met a name that does not exist: the one asked
+// for, or what it is an alias of.
+func missing(k key, alias bool) *result {
+	return &result{err: &dns.Error{Name: k.name, Type: mdns.TypeToString[k.qtype], Err: dns.ErrNXDomain, Alias: alias}}
+}
+
 // temporary marks a reason as one that says nothing about the name.
 func temporary(reason error) error { return fmt.Errorf("%w: %w", dns.ErrTemporary, reason) }
 

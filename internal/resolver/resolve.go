@@ -18,8 +18,8 @@ func (c *Client) resolve(ctx context.Context, k key) (*result, time.Duration) {
 	if err != nil {
 		return failed(k, temporary(err)), 0
 	}
-	ttl, hops := time.Duration(1<<63-1), 0
-	for {
+	ttl, hops, alias := time.Duration(1<<63-1), 0, false
+	for asked := 0; ; asked++ {
 		f, fail := c.ask(ctx, &q)
 		if fail != nil {
 			if fail.ours {
@@ -27,12 +27,12 @@ func (c *Client) resolve(ctx context.Context, k key) (*result, time.Duration) {
 			}
 			return failed(k, temporary(fail)), failureTTL
 		}
-		ttl, hops = min(ttl, f.ttl), hops+f.hops
+		ttl, hops, alias = min(ttl, f.ttl), hops+f.hops, alias || asked == 0 && f.alias
 		switch {
 		case hops > maxHops:
 			return failed(k, temporary(errHops)), failureTTL
 		case f.outcome == outcomeNXDomain:
-			return failed(k, dns.ErrNXDomain), ttl
+			return missing(k, alias), ttl
 		case f.outcome == outcomeNoData:
 			return failed(k, dns.ErrNoData), ttl
 		case f.follow == "":

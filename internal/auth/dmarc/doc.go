@@ -13,11 +13,17 @@
 //   - A record without a p tag and without a reporting URI: section 4.7 wants it
 //     read as p=none, section 4.10.1 wants no processing. The result is None.
 //   - The first of several tags of one name counts. White space before "v" and
-//     empty tags (";;") are tolerated. Names of tags are case-sensitive, values
-//     but that of v are not.
+//     empty tags (";;") are tolerated, and CR and LF count as white space. Names of
+//     tags are case-sensitive, but "V=DMARC1" is read like "v=DMARC1"; values are not,
+//     but for that of v.
 //   - A malformed fo, such as "0:1", is its default "0".
 //   - A mailto: URI is valid if it names one address with a plain local part and
-//     a host name: what a report cannot be sent to safely is no reporting URI.
+//     a host name: what a report cannot be sent to safely is no reporting URI. A comma
+//     in the local part, encoded, is fine (section 4.8).
+//   - An author domain that is an alias exists, also where the alias leads nowhere: the
+//     answer is NXDOMAIN of the target (RFC 8020). One that a DNAME made up does not.
+//   - An identifier whose tree walk would take the queries of a message beyond a bound
+//     of ours does not align.
 //   - The record of an organizational domain that the walk did not ask for (eight
 //     labels, below a psd=y of seven) is not looked for.
 //   - An identifier aligns with the author domain if their names are the same,

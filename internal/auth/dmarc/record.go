@@ -68,16 +68,23 @@ type Record struct {
 	Warnings []string
 }
 
-// ParseRecord reads the text of one TXT record. Its only error wraps ErrNotDMARC:
+// ParseRecord reads the text of one TXT record. The name of the version tag may be in
+// upper case: whoever writes "V=DMARC1" wants DMARC. Its only error wraps ErrNotDMARC:
 // everything else that is wrong in a record is tolerated with a warning, because
 // syntax errors after the version are to be ignored (RFC 9989 section 4.8).
 func ParseRecord(txt string) (*Record, error) {
 	first, rest, _ := strings.Cut(txt, ";")
 	name, value, _ := strings.Cut(first, "=")
-	if trim(name) != "v" || trim(value) != version {
+	if !strings.EqualFold(trim(name), "v") || trim(value) != version {
 		return nil, fmt.Errorf("%w: %s", ErrNotDMARC, quote(txt))
 	}
 	r := &Record{Text: txt, ADKIM: Relaxed, ASPF: Relaxed, PSD: PSDUnknown, FO: "0"}
+	if trim(name) != "v" {
+		r.warn("the version tag is in upper case; others may not read the record")
+	}
+	if strings.ContainsAny(txt, "\r\n") {
+		r.warn("line ends in the record; others may not read it")
+	}
 	p := recordParser{Record: r, seen: tagV}
 	for n := 0; rest != ""; {
 		var tag string
@@ -346,8 +353,9 @@ func (r *Record) String() string {
 	return string(b)
 }
 
-// trim takes off what the grammar allows round separators: space and tab.
-func trim(s string) string { return strings.Trim(s, " \t") }
+// trim takes off what the grammar allows round separators, space and tab, and line ends,
+// which come from records that were pasted.
+func trim(s string) string { return strings.Trim(s, " \t\r\n") }
 
 // quote makes remote text fit for a log and for one line.
 func quote(s string) string {

@@ -13,7 +13,7 @@ import (
 type URI struct {
 	Text    string   // as published, without the obsolete size limit ("!10m")
 	Scheme  string   // lower case
-	Address string   // of a mailto: URI, decoded: local@host as published; "" for another scheme
+	Address string   // of a mailto: URI, decoded: local@host as published, a local part with a comma in quotes; "" for another scheme
 	Host    dns.Name // right of the "@" of Address; zero for another scheme
 }
 
@@ -41,11 +41,15 @@ func parseURI(s string) (URI, error) {
 	if at <= 0 || !isLocalPart(path[:at]) {
 		return URI{}, errors.New("no plain mail address")
 	}
+	local := path[:at]
+	if strings.Contains(local, ",") { // RFC 5321 section 4.1.2
+		local = `"` + local + `"`
+	}
 	host, err := dns.Parse(path[at+1:])
 	if err != nil || !isHostName(host.String()) {
 		return URI{}, errors.New("no host name right of the @")
 	}
-	u.Address, u.Host = path, host
+	u.Address, u.Host = local+path[at:], host
 	return u, nil
 }
 
@@ -83,12 +87,13 @@ func isURIText(s string) bool {
 }
 
 // isLocalPart takes a local part that needs no quotes (RFC 5321 section 4.1.2,
-// RFC 6531 section 3.3). Others exist, but not as a report address, and decoded
-// text that goes into an SMTP command must hold no surprise.
+// RFC 6531 section 3.3), and a comma, which stands encoded in a URI (RFC 9989 section
+// 4.8). Others exist, but not as a report address, and decoded text that goes into an
+// SMTP command must hold no surprise.
 func isLocalPart(s string) bool {
 	for i := 0; i < len(s); i++ {
 		c := s[i]
-		if c < 0x80 && !isAlnum(c) && strings.IndexByte("!#$%&'*+-/=?^_`{|}~.", c) < 0 {
+		if c < 0x80 && !isAlnum(c) && strings.IndexByte("!#$%&'*+-/=?^_`{|}~.,", c) < 0 {
 			return false
 		}
 	}

@@ -56,6 +56,7 @@ type answer struct {
 func (a *answer) take(texts []string, err error) {
 	switch {
 	case errors.Is(err, dns.ErrNXDomain):
+		a.exists = dns.Exists(err) // an alias that leads nowhere (RFC 9989 appendix A.4)
 		return
 	case err != nil && !errors.Is(err, dns.ErrNoData):
 		// The author's own walk cannot do without, and whoever bounds the queries of a

@@ -3,6 +3,7 @@ package dnstest
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	mdns "github.com/miekg/dns"
@@ -50,8 +51,15 @@ func (z *Zone) ask(key string, qtype uint16, bare bool) answer {
 		seen[key] = true
 		n := z.find(key)
 		if n == nil {
-			a.rcode = mdns.RcodeNameError
-			break
+			made, target := z.redirected(key)
+			if made == nil {
+				a.rcode = mdns.RcodeNameError
+				break
+			}
+			a.records = append(a.records, made...)
+			a.aliases++
+			key = target
+			continue
 		}
 		a.strike(n, qtype)
 		if a.kind == NXDomain || a.kind == NoData {
@@ -113,6 +121,40 @@ func (z *Zone) find(key string) *node {
 			return nil
 		}
 	}
+}
+
+// redirected gives the DNAME above a name that does not exist, the alias that it makes
+// (RFC 6672 section 2.2), and the alias's target; nil if there is none.
+func (z *Zone) redirected(key string) (made []mdns.RR, target string) {
+	for k := parent(key); k != root; k = parent(k) {
+		n := z.nodes[k]
+		if n == nil {
+			continue
+		}
+		for _, rr := range n.records {
+			dname, ok := rr.(*mdns.DNAME)
+			if !ok {
+				continue
+			}
+			above, err := pack(dname.Target)
+			if err != nil {
+				return nil, ""
+			}
+			target = strings.TrimSuffix(key, k) + above
+			text, _, err := mdns.UnpackDomainName([]byte(target), 0)
+			if err != nil {
+				return nil, ""
+			}
+			alias := &mdns.CNAME{Hdr: header(mdns.TypeCNAME), Target: text}
+			return []mdns.RR{named(dname, k), named(alias, key)}, target
+		}
+	}
+	return nil, ""
+}
+
+// isAlias reports whether the first name is an alias of its own, not by a DNAME.
+func (a *answer) isAlias() bool {
+	return a.aliases > 0 && len(a.records) > 0 && a.records[0].Header().Rrtype == mdns.TypeCNAME
 }
 
 // pick copies the records of a type out of a node under the name asked, or the

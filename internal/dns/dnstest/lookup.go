@@ -87,11 +87,11 @@ func hosts(records []mdns.RR, of func(mdns.RR) string) ([]dns.Name, error) {
 // lookup gives the records of the type asked for, aliases followed, or an error
 // as the resolver would.
 func (z *Zone) lookup(ctx context.Context, name dns.Name, qtype uint16) ([]mdns.RR, error) {
-	fail := func(reason error) ([]mdns.RR, error) {
-		return nil, &dns.Error{Name: name, Type: mdns.TypeToString[qtype], Err: reason}
+	fail := func(reason error, alias bool) ([]mdns.RR, error) {
+		return nil, &dns.Error{Name: name, Type: mdns.TypeToString[qtype], Err: reason, Alias: alias}
 	}
 	if name.IsZero() {
-		return fail(dns.ErrNXDomain)
+		return fail(dns.ErrNXDomain, false)
 	}
 	a := z.ask(wire(name), qtype, false)
 	reason := a.wait(ctx)
@@ -101,7 +101,7 @@ func (z *Zone) lookup(ctx context.Context, name dns.Name, qtype uint16) ([]mdns.
 		reason = a.reason(qtype)
 	}
 	if reason != nil {
-		return fail(reason)
+		return fail(reason, reason == dns.ErrNXDomain && a.isAlias())
 	}
 	return slices.DeleteFunc(a.records, func(rr mdns.RR) bool { return rr.Header().Rrtype != qtype }), nil
 }
