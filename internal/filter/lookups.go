@@ -3,6 +3,8 @@ package filter
 import (
 	"context"
 	"net/netip"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -45,6 +47,66 @@ type lookups struct {
 	done   []lookup
 	cut    bool // more was asked than is kept
 	closed bool
+	asked  []question
+	author dns.Name // whose policy is asked for; zero before the header is known
+}
+
+const (
+	// maxQueries bounds the queries of one message.
+	maxQueries = 150
+	// authorQueries of them are kept for the policy of the author and the existence of
+	// its domain, so that nobody hides a policy behind queries that he chose.
+	authorQueries = 12
+)
+
+// question is what DNS is asked.
+type question struct {
+	name dns.Name   // zero for typePTR
+	addr netip.Addr // for typePTR
+	kind recordType
+}
+
+// admit counts a question, and refuses one that is too many. One that was asked
+// before costs nothing: the resolver joins and keeps them.
+func (l *lookups) admit(q question) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if slices.Contains(l.asked, q) {
+		return nil
+	}
+	most := maxQueries - authorQueries
+	if l.forAuthor(q.name, q.kind) {
+		most = maxQueries
+	}
+	if len(l.asked) >= most {
+		return &dns.Error{Name: q.name, Type: q.kind.String(), Err: dns.ErrQueryLimit}
+	}
+	if l.asked == nil {
+		l.asked = make([]question, 0, usual)
+	}
+	l.asked = append(l.asked, q)
+	return nil
+}
+
+// forAuthor reports whether a query is one of the author's tree walk (RFC 9989
+// section 4.10), or asks whether its domain exists.
+func (l *lookups) forAuthor(name dns.Name, kind recordType) bool {
+	if l.author.IsZero() {
+		return false
+	}
+	if kind != typeTXT {
+		return name == l.author
+	}
+	owner, ok := strings.CutPrefix(name.String(), "_dmarc.")
+	author := l.author.String()
+	return ok && (owner == author || strings.HasSuffix(author, "."+owner))
+}
+
+// reserve tells whose policy is asked for.
+func (l *lookups) reserve(author dns.Name) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.author = author
 }
 
 // cache is what a Resolver may also be, see dkim.Cache and dmarc.Cache.
@@ -81,6 +143,9 @@ func (l *lookups) close() (done []lookup, cut bool) {
 
 // LookupTXT is that of the resolver.
 func (l *lookups) LookupTXT(ctx context.Context, name dns.Name) ([]string, error) {
+	if err := l.admit(question{name: name, kind: typeTXT}); err != nil {
+		return nil, err
+	}
 	began := time.Now()
 	texts, err := l.resolver.LookupTXT(ctx, name)
 	l.note(lookup{name: name, kind: typeTXT, took: time.Since(began), texts: texts, err: err})
@@ -105,6 +170,9 @@ func (l *lookups) LookupAddr(ctx context.Context, name dns.Name, v6 bool) ([]net
 	if v6 {
 		kind = typeAAAA
 	}
+	if err := l.admit(question{name: name, kind: kind}); err != nil {
+		return nil, err
+	}
 	began := time.Now()
 	addrs, err := l.resolver.LookupAddr(ctx, name, v6)
 	l.note(lookup{name: name, kind: kind, took: time.Since(began), addrs: addrs, err: err})
@@ -113,6 +181,9 @@ func (l *lookups) LookupAddr(ctx context.Context, name dns.Name, v6 bool) ([]net
 
 // LookupMX is that of the resolver.
 func (l *lookups) LookupMX(ctx context.Context, name dns.Name) ([]dns.Name, error) {
+	if err := l.admit(question{name: name, kind: typeMX}); err != nil {
+		return nil, err
+	}
 	began := time.Now()
 	names, err := l.resolver.LookupMX(ctx, name)
 	l.note(lookup{name: name, kind: typeMX, took: time.Since(began), names: names, err: err})
@@ -121,6 +192,9 @@ func (l *lookups) LookupMX(ctx context.Context, name dns.Name) ([]dns.Name, erro
 
 // LookupPTR is that of the resolver.
 func (l *lookups) LookupPTR(ctx context.Context, addr netip.Addr) ([]dns.Name, error) {
+	if err := l.admit(question{addr: addr, kind: typePTR}); err != nil {
+		return nil, err
+	}
 	began := time.Now()
 	names, err := l.resolver.LookupPTR(ctx, addr)
 	l.note(lookup{addr: addr, kind: typePTR, took: time.Since(began), names: names, err: err})

@@ -42,8 +42,8 @@ func TestLookupsAreNoted(t *testing.T) {
 	}
 	wg.Wait()
 	done, cut := l.close()
-	if len(done) != memory.MaxAnswers || !cut {
-		t.Errorf("%d noted, cut: %v", len(done), cut)
+	if len(done) != memory.MaxAnswers || !cut || len(l.asked) != 5 {
+		t.Errorf("%d noted, cut: %v, %d counted", len(done), cut, len(l.asked))
 	}
 	seen := map[string]bool{}
 	for i := range done {
@@ -151,5 +151,32 @@ func BenchmarkNote(b *testing.B) {
 			began := time.Now()
 			l.note(lookup{name: name, took: time.Since(began), texts: texts})
 		}
+	}
+}
+
+// TestQueriesForTheAuthor are answered, whatever else a message asks for.
+func TestQueriesForTheAuthor(t *testing.T) {
+	zone := dnstest.MustZone("_dmarc.a.b.example TXT x\n_dmarc.example TXT x\na.b.example A 192.0.2.1\nother.example TXT x\n_dmarc.other.example TXT x\n")
+	l := lookups{resolver: zone}
+	l.reserve(dns.MustParse("a.b.example"))
+	for i := range maxQueries {
+		_, err := l.LookupTXT(t.Context(), dns.MustParse(fmt.Sprintf("n%d.other.example", i)))
+		if over := i >= maxQueries-authorQueries; errors.Is(err, dns.ErrQueryLimit) != over {
+			t.Errorf("question %d: %v", i, err)
+		}
+	}
+	for name, want := range map[string]error{
+		"_dmarc.a.b.example": nil, "_dmarc.example": nil, "_dmarc.b.example": dns.ErrNXDomain,
+		"other.example": dns.ErrQueryLimit, "_dmarc.other.example": dns.ErrQueryLimit, "_dmarc.c.a.b.example": dns.ErrQueryLimit,
+	} {
+		if _, err := l.LookupTXT(t.Context(), dns.MustParse(name)); !errors.Is(err, want) {
+			t.Errorf("TXT %s: %v, want %v", name, err, want)
+		}
+	}
+	if _, err := l.LookupAddr(t.Context(), dns.MustParse("a.b.example"), false); err != nil {
+		t.Error(err)
+	}
+	if _, err := l.LookupTXT(t.Context(), dns.MustParse("n0.other.example")); errors.Is(err, dns.ErrQueryLimit) {
+		t.Errorf("a question that was asked before: %v", err)
 	}
 }

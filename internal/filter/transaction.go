@@ -128,6 +128,7 @@ func (t *Transaction) EndOfHeader() {
 		})
 	}
 	if !t.author.Domain.IsZero() {
+		t.lookups.reserve(t.author.Domain)
 		discoverer := t.shared.discoverer
 		discoverer.Resolver = &t.lookups
 		t.discovery = discoverer.Begin(ctx, t.author.Domain, t.candidates()...)

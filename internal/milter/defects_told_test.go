@@ -117,6 +117,9 @@ func TestDefect10LocalClients(t *testing.T) {
 		{"unix", miltertest.Peer{Family: 'L', Addr: "/run/smtp.sock"}, nil, "invalid IP"},
 		{"unknown", miltertest.Peer{Family: 'U'}, nil, "invalid IP"},
 		{"unknown with the macro", miltertest.Peer{Family: 'U'}, []string{"{client_addr}", "IPv6:2001:db8::5"}, "2001:db8::5"},
+		{"an address that cannot be read", miltertest.Peer{Family: '4', Addr: "localhost"}, nil, "invalid IP"},
+		{"an empty address", miltertest.Peer{Family: '6', Addr: "IPv6:"}, nil, "invalid IP"},
+		{"an address that cannot be read, with the macro", miltertest.Peer{Family: '6', Addr: "nonsense"}, []string{"{client_addr}", "192.0.2.77"}, "192.0.2.77"},
 		{"unix with a macro that is no address", miltertest.Peer{Family: 'L', Addr: "x"}, []string{"{client_addr}", "0"}, "invalid IP"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -12,7 +12,7 @@
 //
 //   - Every string must end in NUL, and connect must come before MAIL: libmilter
 //     takes a connection without it, but its client would count as local.
-//   - An address that cannot be read ends the connection, for the same reason.
+//   - An address that cannot be read counts as an unknown client, like none at all.
 //   - In header values a CR that ends no line and an LF that folds nothing
 //     become a space. Sendmail sends the latter where it takes bare LF for a fold.
 //   - A HELO or connect within a transaction aborts it.

@@ -60,9 +60,8 @@ func path(c command, b []byte) (string, error) {
 	return string(s), nil
 }
 
-// parseConnect reads host, family, port and address. An address of the
-// internet families that cannot be read is an error and not the zero Addr,
-// which stands for a local client and is trusted.
+// parseConnect reads host, family, port and address. The zero Addr stands for a local
+// client and for one whose address cannot be read.
 func parseConnect(b []byte) (host string, addr netip.Addr, err error) {
 	h, rest, ok := cutString(b)
 	if !ok || len(rest) == 0 {
@@ -81,12 +80,10 @@ func parseConnect(b []byte) (host string, addr netip.Addr, err error) {
 		return "", netip.Addr{}, protocolError("connect carries %.64q", cut(b))
 	}
 	text, _, ok := cutString(rest[2:])
-	if ok {
-		addr, ok = parseAddr(string(text))
-	}
 	if !ok {
 		return "", netip.Addr{}, protocolError("connect from address %.64q", cut(rest[2:]))
 	}
+	addr, _ = parseAddr(string(text)) // what cannot be read is an unknown client
 	return host, addr, nil
 }
 

@@ -291,3 +291,15 @@ func checkInterpretation(t *testing.T, msg []byte, q *query, found *interpretati
 		}
 	}
 }
+
+// TestTXTWithoutStrings has a TXT record without any string among others: it costs
+// that record, not the answer.
+func TestTXTWithoutStrings(t *testing.T) {
+	msg := message(t, mdns.TypeTXT, 0)
+	const records = "\xc0\x0c\x00\x10\x00\x01\x00\x00\x00\x3c\x00\x00" + "\xc0\x0c\x00\x10\x00\x01\x00\x00\x00\x3c\x00\x04\x03abc"
+	msg = append(edited(msg, 7, 2), records...)
+	f, err := judge(msg, mustQuery(t, "a.example", mdns.TypeTXT))
+	if err != nil || f.outcome != outcomeOK || len(f.res.txt) != 1 || f.res.txt[0] != "abc" {
+		t.Errorf("%+v, %v", f, err)
+	}
+}

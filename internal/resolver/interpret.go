@@ -161,8 +161,8 @@ func (a *answer) decodeTXT(found []record) (*result, error) {
 	for _, r := range found {
 		joined = joined[:0]
 		data := a.msg[r.start:r.end]
-		if len(data) == 0 { // RFC 1035 section 3.3.14: one string or more
-			return nil, errMalformed
+		if len(data) == 0 {
+			continue // RFC 1035 section 3.3.14 wants one string or more: it costs this record
 		}
 		for len(data) > 0 {
 			n := 1 + int(data[0])
