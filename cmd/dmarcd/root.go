@@ -92,7 +92,8 @@ quarantines or rejects, and writes Authentication-Results and
 X-TM-Authentication-Results.
 
 Exit codes: 0 fine, 1 the answer is no, 2 wrong usage or configuration, 3 trouble
-(DNS, store, network).`,
+(DNS, store, network, a socket in use, a full disk: what can pass, or be mended without
+touching the configuration).`,
 		Example: `  dmarcd serve                      filter mail on 127.0.0.1:8893 with the defaults
   dmarcd config check               check both configuration files
   dmarcd check --ip 192.0.2.1 mail.eml

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"dmarcd/internal/errkind"
 )
 
 // socketMode lets the daemon's own group in.
@@ -60,11 +62,11 @@ func clearPath(path string) error {
 		return err
 	}
 	if info.Mode().Type() != fs.ModeSocket {
-		return errors.New("exists and is no socket; it was left alone")
+		return errkind.New(errkind.Trouble, "exists and is no socket; it was left alone")
 	}
 	conn, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
-		return errors.Join(errors.New("another dmarcd listens on it; each needs a state_dir of its own"), conn.Close())
+		return errors.Join(errkind.New(errkind.Trouble, "another dmarcd listens on it; each needs a state_dir of its own"), conn.Close())
 	}
 	if !errors.Is(err, syscall.ECONNREFUSED) {
 		return fmt.Errorf("somebody may listen on it: %w", err)

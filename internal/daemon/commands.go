@@ -2,13 +2,13 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"time"
 
 	"dmarcd/internal/admin"
 	"dmarcd/internal/api"
-	"dmarcd/internal/errkind"
 )
 
 // commands answers those who ask on the admin socket.
@@ -21,7 +21,7 @@ type commands struct {
 func newCommands(d *Daemon) (*commands, error) {
 	l, err := admin.Listen(admin.SocketPath(d.settings.Load().StateDir))
 	if err != nil {
-		return nil, errkind.Errorf(errkind.WrongUse, "the socket for commands: %w", err)
+		return nil, fmt.Errorf("the socket for commands: %w", err)
 	}
 	server := admin.NewServer(admin.Config{Version: d.version, Service: d.service(), Log: d.log})
 	return &commands{server: server, listener: l, log: d.log}, nil

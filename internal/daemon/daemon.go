@@ -84,14 +84,14 @@ func New(o Options) (_ *Daemon, err error) {
 		}
 	}()
 	if err := os.MkdirAll(o.Settings.StateDir, 0o750); err != nil {
-		return nil, errkind.Errorf(errkind.WrongUse, "state_dir: %w; make it, or let this user write there", err)
+		return nil, startError(fmt.Errorf("state_dir: %w; make it, or let this user write there", err))
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	d.metrics = metrics.New(registry)
 	d.metrics.Reload(true, time.Now())
 	if err := d.open(o.Settings, registry); err != nil {
-		return nil, err
+		return nil, startError(err)
 	}
 	d.notifier = notify.New(d.notifyConfig(o.Settings))
 	d.milter = d.newMilter(o.Settings)
@@ -102,16 +102,16 @@ func New(o Options) (_ *Daemon, err error) {
 // open opens what can fail: sockets, files, the store.
 func (d *Daemon) open(config *settings.Settings, registry *prometheus.Registry) (err error) {
 	if d.resolver, err = d.newResolver(config.Resolver); err != nil {
-		return startError(err)
+		return err
 	}
 	if d.lookups, err = NewLookups(config); err != nil {
 		return err
 	}
 	if err := d.openMail(config.Listen); err != nil {
-		return startError(err)
+		return err
 	}
 	if err := d.openWeb(config, registry); err != nil {
-		return startError(err)
+		return err
 	}
 	if d.recorder, err = newRecorder(d.settings.Load, d.log); err != nil {
 		return err
@@ -127,7 +127,15 @@ func (d *Daemon) open(config *settings.Settings, registry *prometheus.Registry) 
 func (d *Daemon) newResolver(r settings.Resolver) (*resolver.Client, error) {
 	c := resolverConfig(r)
 	c.Observe = d.metrics.Query
-	return resolver.New(c)
+	return openResolver(c)
+}
+
+func openResolver(c resolver.Config) (*resolver.Client, error) {
+	client, err := resolver.New(c)
+	if err != nil {
+		return nil, fmt.Errorf("resolver.servers: %w", err)
+	}
+	return client, nil
 }
 
 // resolverConfig is what the configuration says of the resolver.

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"syscall"
@@ -13,8 +14,10 @@ import (
 
 	"dmarcd/internal/console"
 	"dmarcd/internal/errkind"
+	"dmarcd/internal/journal"
 	"dmarcd/internal/milter"
 	"dmarcd/internal/settings"
+	"dmarcd/internal/store"
 )
 
 // listener is one listener and how it is named to people.
@@ -29,13 +32,24 @@ type webServer struct {
 	listener
 }
 
-// startError gives an error that kept the daemon from starting its kind. A host that
-// has no name server or no address yet, as early in a boot, is trouble that passes: the
-// supervisor is to try again. Everything else is a fault of the configuration, which
-// stays.
+// startError gives an error that kept the daemon from starting its kind. What the
+// system refuses, such as a port in use, a full or read-only disk, or a look-up early in
+// a boot, can pass or be mended without touching the configuration: the supervisor is to
+// try again. Everything else is a fault of the configuration, which stays.
 func startError(err error) error {
-	var lookUp *net.DNSError
-	if errors.As(err, &lookUp) || errors.Is(err, syscall.EADDRNOTAVAIL) {
+	var (
+		kind   *errkind.Error
+		lookUp *net.DNSError
+		system syscall.Errno
+		file   *fs.PathError
+	)
+	switch {
+	case errors.As(err, &kind):
+		return err
+	case errors.Is(err, store.ErrConfig):
+		return errkind.Wrap(errkind.WrongUse, err)
+	case errors.As(err, &lookUp), errors.As(err, &system), errors.As(err, &file),
+		errors.Is(err, milter.ErrInUse), errors.Is(err, journal.ErrLocked), errors.Is(err, store.ErrSchema), errors.Is(err, store.ErrUnavailable):
 		return errkind.Wrap(errkind.Trouble, err)
 	}
 	return errkind.Wrap(errkind.WrongUse, err)
@@ -78,7 +92,7 @@ func (d *Daemon) openWeb(config *settings.Settings, registry *prometheus.Registr
 		if s.tls {
 			cert, err := tls.LoadX509KeyPair(config.Path(h.TLSCert), config.Path(h.TLSKey))
 			if err != nil {
-				return errors.Join(fmt.Errorf("http.tls_cert: %w", err), l.Close())
+				return errors.Join(errkind.Errorf(errkind.WrongUse, "http.tls_cert: %w", err), l.Close())
 			}
 			l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
 		}

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"dmarcd/internal/errkind"
 	"dmarcd/internal/resolver"
 	"dmarcd/internal/settings"
 )
@@ -12,6 +11,5 @@ import (
 func NewLookups(config *settings.Settings) (*resolver.Client, error) {
 	c := resolverConfig(config.Resolver)
 	c.CacheEntries = 0
-	client, err := resolver.New(c)
-	return client, errkind.Wrap(errkind.WrongUse, err)
+	return openResolver(c)
 }

@@ -43,10 +43,10 @@ func OpenOffline(ctx context.Context, config *settings.Settings) (*Offline, erro
 	}
 	s, err := store.Open(ctx, StoreConfig(config))
 	if err != nil {
-		return nil, storeError(err)
+		return nil, startError(err)
 	}
 	if err := s.Ready(ctx); err != nil {
-		return nil, errors.Join(storeError(err), s.Close())
+		return nil, errors.Join(startError(err), s.Close())
 	}
 	j, err := journal.Open(journal.Config{Dir: journalDir(config), Sink: journalSink{s}})
 	if err != nil {
@@ -71,10 +71,10 @@ func OpenOffline(ctx context.Context, config *settings.Settings) (*Offline, erro
 func (o *Offline) UseReports(version string) (*outgoing.Pipeline, error) {
 	c, _, err := ReportsConfig(o.settings, version)
 	if err != nil {
-		return nil, errkind.Wrap(errkind.WrongUse, err)
+		return nil, startError(err)
 	}
 	if o.resolver, err = NewResolver(o.settings); err != nil {
-		return nil, errkind.Wrap(errkind.WrongUse, err)
+		return nil, startError(err)
 	}
 	p := outgoing.New(outgoing.Options{
 		Store: o.store.Reports(), Resolver: o.resolver, Log: slog.New(slog.DiscardHandler), Now: time.Now,
@@ -85,7 +85,7 @@ func (o *Offline) UseReports(version string) (*outgoing.Pipeline, error) {
 
 // NewResolver makes the resolver of a command that runs once.
 func NewResolver(config *settings.Settings) (*resolver.Client, error) {
-	return resolver.New(resolverConfig(config.Resolver))
+	return openResolver(resolverConfig(config.Resolver))
 }
 
 // Close lets everything go.
@@ -96,14 +96,6 @@ func (o *Offline) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closePatience)
 	defer cancel()
 	return errors.Join(o.journal.Close(ctx), o.store.Close())
-}
-
-// storeError gives an error of the store its kind.
-func storeError(err error) error {
-	if errors.Is(err, store.ErrConfig) || errors.Is(err, store.ErrSchema) {
-		return errkind.Wrap(errkind.WrongUse, err)
-	}
-	return errkind.Wrap(errkind.Trouble, err)
 }
 
 // ownState makes sure that this process runs as the owner of the state: whoever

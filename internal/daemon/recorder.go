@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"dmarcd/internal/errkind"
 	"dmarcd/internal/filter"
 	"dmarcd/internal/journal"
 	"dmarcd/internal/memory"
@@ -59,7 +58,7 @@ func newRecorder(current func() *settings.Settings, log *slog.Logger) (_ *record
 	c := StoreConfig(current())
 	c.Log = log
 	if r.store, err = store.Open(ctx, c); err != nil { // out of reach is no error
-		return nil, errkind.Wrap(errkind.WrongUse, err)
+		return nil, err
 	}
 	if r.journal, err = openJournal(current(), r.store, log); err != nil {
 		return nil, errors.Join(err, r.store.Close())
@@ -87,13 +86,11 @@ func openJournal(config *settings.Settings, s *store.Store, log *slog.Logger) (*
 	})
 	switch {
 	case errors.Is(err, journal.ErrLocked):
-		return nil, errkind.Errorf(errkind.WrongUse, "%w (each dmarcd needs a state_dir of its own)", err)
+		return nil, fmt.Errorf("%w (each dmarcd needs a state_dir of its own)", err)
 	case errors.Is(err, fs.ErrPermission):
-		return nil, errkind.Errorf(errkind.WrongUse, "%w; state_dir must belong to the user that dmarcd runs as", err)
-	case err != nil:
-		return nil, errkind.Wrap(errkind.WrongUse, err)
+		return nil, fmt.Errorf("%w; state_dir must belong to the user that dmarcd runs as", err)
 	}
-	return j, nil
+	return j, err
 }
 
 // journalSink is the store as the journal loads into it.

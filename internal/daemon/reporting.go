@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"strings"
@@ -21,16 +20,16 @@ import (
 )
 
 // ReportsConfig is what the settings say of the reports that we send, with what
-// they name: the key and the password. The error says what is wrong with those, the
-// warnings are for the operator. Version is the program's.
+// they name: the key and the password. The error, of kind errkind.WrongUse, says what is
+// wrong with those, the warnings are for the operator. Version is the program's.
 func ReportsConfig(s *settings.Settings, version string) (outgoing.Config, []string, error) {
 	signer, warnings, err := outgoing.LoadSigner(s)
 	if err != nil {
-		return outgoing.Config{}, warnings, fmt.Errorf("reports.dkim: %w", err)
+		return outgoing.Config{}, warnings, errkind.Errorf(errkind.WrongUse, "reports.dkim: %w", err)
 	}
 	password, err := readPassword(s.Path(s.Reports.PasswordFile))
 	if err != nil {
-		return outgoing.Config{}, warnings, fmt.Errorf("reports.password_file: %w", err)
+		return outgoing.Config{}, warnings, errkind.Errorf(errkind.WrongUse, "reports.password_file: %w", err)
 	}
 	c := outgoing.FromSettings(s)
 	c.Generator = "dmarcd " + version
@@ -69,7 +68,7 @@ type reporting struct {
 func newReporting(current func() *settings.Settings, log *slog.Logger, version string, r *recorder, dns *resolver.Client) (*reporting, error) {
 	c, warnings, err := ReportsConfig(current(), version)
 	if err != nil {
-		return nil, errkind.Wrap(errkind.WrongUse, err)
+		return nil, err
 	}
 	for _, w := range warnings {
 		log.Warn("configuration", "warning", w)

@@ -155,15 +155,27 @@ func storeName() kind[string] {
 				}
 				return s, nil
 			}
+			if holdsPassword(s) {
+				return "", &meant{reason: "the password goes into a file that store_password_file names", secret: true}
+			}
 			u, err := url.Parse(s)
 			if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
 				return "", &meant{}
 			}
-			if _, set := u.User.Password(); set {
-				return "", &meant{reason: "the password goes into a file that store_password_file names"}
-			}
 			return s, nil
 		}, quoted)
+}
+
+// holdsPassword tells whether a URL, however it is written, may hold a password: left of
+// an "@" behind a colon, or in a parameter.
+func holdsPassword(s string) bool {
+	user, _, at := strings.Cut(s, "@")
+	if _, rest, ok := strings.Cut(user, "//"); ok {
+		user = rest
+	} else {
+		_, user, _ = strings.Cut(user, ":")
+	}
+	return at && strings.Contains(user, ":") || strings.Contains(strings.ToLower(s), "password=")
 }
 
 // clientIPSources is a map from relays to where they wrote the client's address.

@@ -14,7 +14,10 @@ import (
 )
 
 // meant is an error of a scalar's parser that knows a better spelling.
-type meant struct{ reason, hint string }
+type meant struct {
+	reason, hint string
+	secret       bool // what stands there is not to be repeated
+}
 
 func (m *meant) Error() string { return m.reason }
 
@@ -40,15 +43,18 @@ func scalarOf[V any](expected string, parse func(s string) (V, error), show func
 
 // wrong tells of a value that parse refused.
 func (d *decoder) wrong(n *yaml.Node, expected, found string, err error) {
-	problem := fmt.Sprintf("expected %s, found %q", expected, clip(found))
+	var m meant
+	if known := (*meant)(nil); errors.As(err, &known) {
+		m = *known
+	}
+	problem := "expected " + expected
+	if !m.secret {
+		problem += fmt.Sprintf(", found %q", clip(found))
+	}
 	if reason := err.Error(); reason != "" {
 		problem += ": " + reason
 	}
-	hint := ""
-	if m := (*meant)(nil); errors.As(err, &m) {
-		hint = m.hint
-	}
-	d.faults.add(d.at(n, problem, hint), "")
+	d.faults.add(d.at(n, problem, m.hint), "")
 }
 
 // word is one of a few words.

@@ -62,11 +62,11 @@ func wrap(ctx context.Context, doing string, err error) error {
 	}
 	switch classify(err) {
 	case faultDamaged:
-		return fmt.Errorf("%w (%w): %s: %w", ErrDamaged, ErrUnavailable, doing, err)
+		return fmt.Errorf("%w (%w): %s: %w%s", ErrDamaged, ErrUnavailable, doing, err, nextStep(err))
 	case faultData:
 		return fmt.Errorf("%w: %s: %w", ErrRecord, doing, err)
 	case faultUnavailable, faultRetry:
-		return fmt.Errorf("%w: %s: %w", ErrUnavailable, doing, err)
+		return fmt.Errorf("%w: %s: %w%s", ErrUnavailable, doing, err, nextStep(err))
 	}
 	return fmt.Errorf("store: %s: %w", doing, err)
 }
@@ -140,6 +140,30 @@ func classifyPostgres(state string) fault {
 		return faultData
 	}
 	return faultOther
+}
+
+// nextStep says what an operator can do about an error, behind a semicolon; "" where the
+// error says enough.
+func nextStep(err error) string {
+	var lite *sqlite.Error
+	if errors.As(err, &lite) && lite.Code()&0xff == sqlite3.SQLITE_NOTADB {
+		return "; the file is none of dmarcd's: move it away, or point `store` elsewhere"
+	}
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return ""
+	}
+	switch pg.Code {
+	case "28P01":
+		return "; the password comes from store_password_file, or set it with ALTER ROLE"
+	case "28000":
+		return "; create the role, or let it in by pg_hba.conf"
+	case "3D000":
+		return "; create it with createdb, owned by the user that `store` names"
+	case "42501":
+		return "; let the user that `store` names own the database, or GRANT CREATE, USAGE ON SCHEMA to it"
+	}
+	return ""
 }
 
 func isInterrupted(err error) bool {

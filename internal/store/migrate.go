@@ -107,6 +107,8 @@ func (s *Store) apply(ctx context.Context, tx *sql.Tx, step migration) error {
 		return nil
 	case fault == faultUnavailable, fault == faultRetry, fault == faultDamaged:
 		return err
+	case step.version == 1:
+		return fmt.Errorf("%w: the database has tables of another program: %w; give dmarcd a database of its own", ErrSchema, err)
 	}
 	return fmt.Errorf("%w: migration %s failed and was undone, the database is as it was: %w", ErrSchema, step.name, err)
 }
