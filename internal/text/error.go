@@ -26,7 +26,7 @@ func Error(err error) string {
 func withoutPackages(words string) string {
 	var parts []string
 	for part := range strings.SplitSeq(words, ": ") {
-		if part != "" && strings.Contains(packages, " "+part+" ") {
+		if part != "" && strings.Contains(packages, " "+part+" ") && (len(parts) == 0 || !isPlace(parts[len(parts)-1])) {
 			continue
 		}
 		if len(parts) > 0 && parts[len(parts)-1] == part {
@@ -38,4 +38,19 @@ func withoutPackages(words string) string {
 		return words
 	}
 	return strings.Join(parts, ": ")
+}
+
+// isPlace tells whether a part is a place in a file, FILE:LINE:COLUMN: what follows it is a
+// key, not a package.
+func isPlace(part string) bool {
+	fields := strings.Split(part, ":")
+	if len(fields) < 3 {
+		return false
+	}
+	for _, n := range fields[len(fields)-2:] {
+		if n == "" || strings.Trim(n, "0123456789") != "" {
+			return false
+		}
+	}
+	return true
 }

@@ -11,6 +11,7 @@ func TestError(t *testing.T) {
 		"mailer: TLS: tls: failed to verify certificate: x509: expired": "TLS: failed to verify certificate: expired",
 		"dial tcp 192.0.2.1:25: connect: connection refused":            "dial tcp 192.0.2.1:25: connect: connection refused",
 		"cannot be asked: cannot be asked: closed":                      "cannot be asked: closed",
+		"policy.yaml:3:9: dmarc: expected a mapping":                    "policy.yaml:3:9: dmarc: expected a mapping",
 		"no such thing":  "no such thing",
 		"store":          "store",
 		"store: store: ": "",
