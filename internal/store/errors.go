@@ -23,8 +23,8 @@ var (
 	// ErrUnavailable is that of package memory.
 	ErrUnavailable = memory.ErrUnavailable
 	// ErrDamaged: the database is none of ours, or is damaged. An operator has
-	// to act; until then it is as good as unavailable, and wraps that too.
-	ErrDamaged = errors.New("store: database damaged")
+	// to act; until then it is as good as unavailable, and is ErrUnavailable too.
+	ErrDamaged error = damagedError{}
 	// ErrSchema: the database belongs to a newer version of dmarcd, or a
 	// migration of it failed and was undone.
 	ErrSchema = errors.New("store: schema")
@@ -39,6 +39,12 @@ var (
 	// ErrNotFound: there is no such row.
 	ErrNotFound = errors.New("store: not found")
 )
+
+// damagedError is ErrDamaged.
+type damagedError struct{}
+
+func (damagedError) Error() string        { return "store: database damaged" }
+func (damagedError) Is(target error) bool { return target == ErrUnavailable }
 
 // fault says what an error of the database means to us.
 type fault int
@@ -62,7 +68,7 @@ func wrap(ctx context.Context, doing string, err error) error {
 	}
 	switch classify(err) {
 	case faultDamaged:
-		return fmt.Errorf("%w (%w): %s: %w%s", ErrDamaged, ErrUnavailable, doing, err, nextStep(err))
+		return fmt.Errorf("%w: %s: %w%s", ErrDamaged, doing, err, nextStep(err))
 	case faultData:
 		return fmt.Errorf("%w: %s: %w", ErrRecord, doing, err)
 	case faultUnavailable, faultRetry:
