@@ -26,6 +26,7 @@ type checkOptions struct {
 	config        string
 	language      string
 	ip, helo      string
+	relay         string
 	from          string
 	fromGiven     bool
 	rcpts         []string
@@ -48,9 +49,14 @@ MAIL FROM ("" for the null sender), --rcpt for the recipients. Without --from th
 Return-Path field is taken, else the From field; without --rcpt the default settings
 apply; without --ip SPF cannot be checked and is none.
 
+With --relay the message is one that a relay of ours handed over: the client is read
+from the Received fields, from relay to relay as far as they are trusted, and a field
+that cannot be read is shown.
+
 Exit code 0: the message would pass; 1: it would be quarantined or rejected;
 3: DNS trouble left the result open.`,
 		Example: `  dmarcd check --ip 192.0.2.1 --helo mail.example.com --from bounce@example.com --rcpt me@example.org mail.eml
+  dmarcd check --relay 192.0.2.0/24 mail.eml
   dmarcd check --json - < mail.eml`,
 		Args: arguments(0, 1, ""),
 	}
@@ -58,6 +64,7 @@ Exit code 0: the message would pass; 1: it would be quarantined or rejected;
 	f := c.Flags()
 	f.StringVar(&o.ip, "ip", "", "address of the SMTP client")
 	f.StringVar(&o.helo, "helo", "", "HELO argument of the client")
+	f.StringVar(&o.relay, "relay", "", "address or network of a relay of ours: read the true client from the Received fields as client_ip_from would")
 	f.StringVar(&o.from, "from", "", "MAIL FROM address")
 	f.StringSliceVar(&o.rcpts, "rcpt", nil, "recipient; may be repeated")
 	f.StringVar(&o.language, "lang", string(explain.English), "language of the texts: en or ja")
@@ -83,6 +90,10 @@ func check(ctx context.Context, o *checkOptions, name string, s streams) error {
 	if err != nil {
 		return err
 	}
+	relay, err := o.source(config)
+	if err != nil {
+		return usageError(err)
+	}
 	raw, err := readMessage(name, s.in)
 	if err != nil {
 		return err
@@ -90,6 +101,12 @@ func check(ctx context.Context, o *checkOptions, name string, s streams) error {
 	env, err := o.envelope(raw)
 	if err != nil {
 		return usageError(err)
+	}
+	var read filter.TrueClient
+	if relay != nil {
+		header := headerOf(raw)
+		read = filter.ReadTrueClient(config, &header, relay)
+		env.ClientIP, env.Helo = read.Addr, read.Helo
 	}
 	client, err := daemon.NewResolver(config)
 	if err != nil {
@@ -102,6 +119,9 @@ func check(ctx context.Context, o *checkOptions, name string, s streams) error {
 		return troubleError(err)
 	}
 	report := newCheckReport(config, outcome, language)
+	if relay != nil {
+		report.Relay = newRelayReport(relay, read)
+	}
 	if o.secondOpinion {
 		report.SecondOpinion = secondOpinion(ctx, client, config, raw)
 	}
@@ -183,8 +203,45 @@ func (o *checkOptions) envelope(raw []byte) (message.Envelope, error) {
 	return env, nil
 }
 
+// source is the relay of --relay; nil without it. An entry of client_ip_from for it
+// says where it writes the client.
+func (o *checkOptions) source(config *settings.Settings) (*settings.ClientIPSource, error) {
+	if o.relay == "" {
+		return nil, nil
+	}
+	if o.ip != "" {
+		return nil, errors.New("--relay and --ip do not go together: the relay's field names the client")
+	}
+	network, err := netip.ParsePrefix(o.relay)
+	if err != nil {
+		addr, addrErr := netip.ParseAddr(o.relay)
+		if addrErr != nil {
+			return nil, fmt.Errorf("--relay %q is neither an address nor a network such as 192.0.2.0/24", o.relay)
+		}
+		network = netip.PrefixFrom(addr.Unmap().WithZone(""), addr.Unmap().BitLen())
+	}
+	for _, from := range config.ClientIPFrom {
+		if from.Relay.Contains(network.Addr()) {
+			return &settings.ClientIPSource{Relay: network.Masked(), Header: from.Header}, nil
+		}
+	}
+	return &settings.ClientIPSource{Relay: network.Masked()}, nil
+}
+
 // guessSender is the address of the Return-Path field, else the domain of the From field.
 func guessSender(raw []byte) message.Address {
+	h := headerOf(raw)
+	if f, ok := h.First("Return-Path"); ok {
+		return message.ParseAddress(string(f.Value()))
+	}
+	if a := message.ParseAuthor(&h); !a.Domain.IsZero() {
+		return message.Address{Local: "postmaster", Host: a.Domain.String(), Domain: a.Domain}
+	}
+	return message.Address{}
+}
+
+// headerOf is the header of a message.
+func headerOf(raw []byte) message.Header {
 	var h message.Header
 	_ = message.Stream(bytes.NewReader(raw), message.Events{ // only the header matters here
 		Field: func(name string, value []byte) {
@@ -194,13 +251,7 @@ func guessSender(raw []byte) message.Address {
 		EndOfHeader: func() {},
 		Body:        func([]byte) bool { return false },
 	})
-	if f, ok := h.First("Return-Path"); ok {
-		return message.ParseAddress(string(f.Value()))
-	}
-	if a := message.ParseAuthor(&h); !a.Domain.IsZero() {
-		return message.Address{Local: "postmaster", Host: a.Domain.String(), Domain: a.Domain}
-	}
-	return message.Address{}
+	return h
 }
 
 // judge runs one message through the filter.

@@ -7,13 +7,46 @@ import (
 	"dmarcd/internal/explain"
 	"dmarcd/internal/filter"
 	"dmarcd/internal/settings"
+	"dmarcd/internal/text"
 )
 
 // checkReport is what `dmarcd check` says: what `dmarcd explain` would say of the
 // message, and what only a command can.
 type checkReport struct {
 	*explain.Explanation
-	SecondOpinion []string `json:"second_opinion,omitempty"`
+	Relay         *relayReport `json:"relay,omitempty"` // with --relay
+	SecondOpinion []string     `json:"second_opinion,omitempty"`
+}
+
+// relayReport is what the fields of relays say of the client.
+type relayReport struct {
+	Network string `json:"network"`
+	Client  string `json:"client,omitempty"` // "" if it cannot be read
+	Helo    string `json:"helo,omitempty"`
+	Login   bool   `json:"login,omitempty"` // the client logged in to one of the relays
+	Hops    int    `json:"hops"`            // relays whose field was read
+	Field   string `json:"field,omitempty"` // the field that cannot be read
+}
+
+func newRelayReport(relay *settings.ClientIPSource, c filter.TrueClient) *relayReport {
+	r := &relayReport{Network: relay.Relay.String(), Helo: c.Helo, Login: c.Login, Hops: c.Hops, Field: c.Field}
+	if c.Addr.IsValid() {
+		r.Client = c.Addr.String()
+	}
+	return r
+}
+
+// String says in a sentence what was read.
+func (r *relayReport) String() string {
+	switch {
+	case r.Login:
+		return fmt.Sprintf("the client %s logged in to a relay, after %s", r.Client, text.Count(int64(r.Hops), "hop"))
+	case r.Client != "":
+		return fmt.Sprintf("the client is %s, HELO %q, after %s", r.Client, r.Helo, text.Count(int64(r.Hops), "hop"))
+	case r.Field != "":
+		return "the client cannot be read from: " + r.Field
+	}
+	return "no Received field names a client"
 }
 
 func newCheckReport(config *settings.Settings, o *filter.Outcome, language explain.Language) *checkReport {
@@ -31,6 +64,9 @@ func newCheckReport(config *settings.Settings, o *filter.Outcome, language expla
 func (r *checkReport) print(w io.Writer) error {
 	if err := r.WriteText(w); err != nil {
 		return err
+	}
+	if r.Relay != nil {
+		fmt.Fprintf(w, "\nRelay %s\n  %s\n", r.Relay.Network, text.Line(r.Relay.String(), maxLine))
 	}
 	for i, line := range r.SecondOpinion {
 		if i == 0 {
