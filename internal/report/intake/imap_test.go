@@ -147,7 +147,7 @@ func (r *rig) imapFeed(s *imapServer, security settings.IMAPSecurity, done strin
 	r.t.Helper()
 	password := filepath.Join(r.t.TempDir(), "password")
 	must(r.t, os.WriteFile(password, []byte("secret\n"), 0o600))
-	account := IMAPAccount{settings.IMAP{Host: "127.0.0.1", Port: s.port, TLS: security, CAFile: s.ca, User: "reports", PasswordFile: password, Folder: "INBOX", DoneFolder: done, Poll: time.Hour}}
+	account := IMAPAccount{settings.IMAP{Host: "127.0.0.1", Port: s.port, TLS: security, CAFile: s.ca, User: "reports", PasswordFile: password, Folder: "INBOX", DoneFolder: done, Poll: 2 * time.Second}} // this server tells under IDLE only of what comes after it has begun
 	return &IMAP{
 		Account: account, Most: func() int64 { return r.settings.Analysis.Limits.MailBytes }, Path: r.path, Store: r.store,
 		Feed: r.feeds.Add(account.Name(), nil), Leads: func() bool { return true }, Now: time.Now,
