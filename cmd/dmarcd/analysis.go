@@ -17,7 +17,8 @@ import (
 func analysisCommand(s streams) *cobra.Command {
 	c := group("analysis", "The reports that others send about our domains: figures, sources, records, reporters",
 		analysisOverviewCommand(s), analysisSourcesCommand(s), analysisDetailsCommand(s), analysisTrendCommand(s), analysisExportCommand(s),
-		analysisReportsCommand(s), analysisReportersCommand(s), analysisLabelCommand(s), analysisRawCommand(s))
+		analysisReportsCommand(s), analysisReportersCommand(s), analysisLabelCommand(s), analysisRawCommand(s),
+		analysisIngestCommand(s), analysisFeedsCommand(s), analysisReprocessCommand(s))
 	c.Long = `What others report about mail that says it is from our domains (RFC 9990). A message is
 compliant if SPF or DKIM gave a pass for a domain that matches its From domain. Which
 reports count, and what each word means, is told in docs/analysis.md.

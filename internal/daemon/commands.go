@@ -34,6 +34,8 @@ func (d *Daemon) service() *api.Service {
 		Memory:   &api.JoinedMemory{Store: d.recorder.store, Journal: d.recorder.journal},
 		Daemon:   d,
 		Reports:  d.reporting.pipeline.Service(),
+		Received: d.recorder.store,
+		Intake:   d.receiving.service,
 		DNS:      d.lookups,
 		Now:      time.Now,
 	}

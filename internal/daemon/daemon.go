@@ -56,6 +56,7 @@ type Daemon struct {
 	lookups   *resolver.Client // of NewLookups
 	recorder  *recorder
 	reporting *reporting
+	receiving *receiving
 	commands  *commands
 	notifier  *notify.Notifier
 	filter    *filter.Filter
@@ -120,6 +121,9 @@ func (d *Daemon) open(config *settings.Settings, registry *prometheus.Registry) 
 		return err
 	}
 	d.recorder.failures = d.reporting.failed
+	if d.receiving, err = newReceiving(d); err != nil {
+		return err
+	}
 	d.commands, err = newCommands(d)
 	return err
 }
@@ -152,7 +156,7 @@ func (d *Daemon) newMilter(config *settings.Settings) *milter.Server {
 		Observer: observer{Metrics: d.metrics, notifier: d.notifier},
 		Recorder: d.recorder,
 		Host:     HostName(),
-		Taps:     []inbound.Tap{inbound.BounceTap{Take: d.reporting.bounced}},
+		Taps:     []inbound.Tap{inbound.BounceTap{Take: d.reporting.bounced}, d.receiving.tap},
 		Log:      d.log,
 		Now:      time.Now,
 	}
@@ -207,7 +211,7 @@ func (d *Daemon) ready() error {
 // Run serves until ctx ends, then drains. Each value of hangup has the configuration
 // read again.
 func (d *Daemon) Run(ctx context.Context, hangup <-chan os.Signal) error {
-	failed := make(chan error, len(d.mail)+len(d.web))
+	failed := make(chan error, len(d.mail)+len(d.web)+1)
 	var serving sync.WaitGroup
 	for _, l := range d.mail {
 		serving.Go(func() {
@@ -225,6 +229,11 @@ func (d *Daemon) Run(ctx context.Context, hangup <-chan os.Signal) error {
 		})
 		d.log.Info("serving http", "address", w.listener.Addr().String())
 	}
+	serving.Go(func() {
+		if err := d.receiving.serve(); err != nil {
+			failed <- fmt.Errorf("analysis.lmtp: %w", err)
+		}
+	})
 	d.work()
 	d.tellSystemd(daemon.SdNotifyReady)
 	d.log.Info("ready", "version", d.version, "mode", string(d.settings.Load().Policy.Mode),
@@ -241,6 +250,7 @@ func (d *Daemon) work() {
 	d.cancel = cancel
 	d.working.Go(d.commands.serve)
 	d.working.Go(func() { d.reporting.run(ctx) })
+	d.working.Go(func() { d.receiving.run(ctx) })
 	d.working.Go(func() { d.reporting.readBounces(ctx) })
 	d.working.Go(func() { d.recorder.prune(ctx) })
 }
@@ -289,6 +299,7 @@ func (d *Daemon) stop() {
 			d.log.Warn("http shutdown", "error", err.Error())
 		}
 	}
+	d.receiving.shutdown(ctx)
 	d.closeNotifier(ctx)
 	d.cancel()
 	d.recorder.load(ctx)

@@ -30,6 +30,7 @@ type Offline struct {
 	store    *store.Store
 	journal  *journal.Journal
 	resolver *resolver.Client // nil until UseReports
+	intake   *ownIntake       // nil until UseIntake
 }
 
 // closePatience is for how long the end of a command waits for the journal.
@@ -61,9 +62,16 @@ func OpenOffline(ctx context.Context, config *settings.Settings) (*Offline, erro
 	o.Local = api.Local{Viewer: api.Operator(), Service: &api.Service{
 		Settings: func() *settings.Settings { return config },
 		Memory:   &api.JoinedMemory{Store: s, Journal: j},
+		Received: s,
 		Now:      time.Now,
 	}}
 	return o, nil
+}
+
+// UseIntake makes the operations work that take reports in.
+func (o *Offline) UseIntake() {
+	o.intake = newOwnIntake(o.store, o.settings)
+	o.Service.Intake = o.intake
 }
 
 // UseReports makes the operations on reports work. The pipeline sends what is due when
@@ -90,6 +98,9 @@ func NewResolver(config *settings.Settings) (*resolver.Client, error) {
 
 // Close lets everything go.
 func (o *Offline) Close() error {
+	if o.intake != nil {
+		o.intake.close()
+	}
 	if o.resolver != nil {
 		o.resolver.Close()
 	}

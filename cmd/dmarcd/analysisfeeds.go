@@ -1,0 +1,95 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"dmarcd/internal/api"
+	"dmarcd/internal/text"
+)
+
+func analysisFeedsCommand(s streams) *cobra.Command {
+	asJSON := false
+	c := &cobra.Command{
+		Use:   "feeds",
+		Short: "The ways in of reports: last run, last error, backlog",
+		Long: `List the feeds that reports come in by, on every host: the milter, LMTP, IMAP, the watched
+folder, and what admins gave. Exit code 0, also where a feed fails.`,
+		Example: `  dmarcd analysis feeds --json`,
+		Args:    cobra.NoArgs,
+	}
+	t := targetFlags(c)
+	c.Flags().BoolVar(&asJSON, "json", false, "one JSON object a line")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		return withStore(c.Context(), t, s, func(a api.Asker) error {
+			found, err := api.AnalysisFeeds().Ask(c.Context(), a, api.FeedsRequest{})
+			if err != nil {
+				return err
+			}
+			return printFeeds(s, &found, asJSON)
+		})
+	}
+	return c
+}
+
+func printFeeds(s streams, found *api.Feeds, asJSON bool) error {
+	var rows [][]string
+	for i := range found.Feeds {
+		f := &found.Feeds[i]
+		if asJSON {
+			if err := writeJSONLine(s, f); err != nil {
+				return err
+			}
+			continue
+		}
+		rows = append(rows, []string{f.Name, f.Host, stampOf(f.LastRun), text.Number(f.Backlog), text.Number(f.Taken), f.Error})
+	}
+	if asJSON || len(rows) == 0 {
+		return nil
+	}
+	return text.WriteTable(s.out, text.Terminal, []text.Column{
+		{Name: "Feed", Least: 10}, {Name: "Host", Least: 8}, {Name: "Last run"}, {Name: "Waiting", Right: true}, {Name: "Taken", Right: true}, {Name: "Error", Least: 10},
+	}, rows)
+}
+
+func analysisReprocessCommand(s streams) *cobra.Command {
+	asJSON := false
+	c := &cobra.Command{
+		Use:   "reprocess",
+		Short: "Read reports again that an older version has read",
+		Long: `Read those reports again that are kept as received and were read by an older version of
+dmarcd, and put what is read now in the place of what was read then. Figures follow.`,
+		Example: `  dmarcd analysis reprocess`,
+		Args:    cobra.NoArgs,
+	}
+	t := targetFlags(c)
+	c.Flags().BoolVar(&asJSON, "json", false, "one JSON object")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		a, err := connect(c.Context(), t, s)
+		if err != nil {
+			return err
+		}
+		defer a.Close() //nolint:errcheck // what was read is stored
+		if a.offline != nil {
+			a.offline.UseIntake()
+		}
+		var sum api.Reprocessed
+		for {
+			got, err := api.AnalysisReprocess().Ask(c.Context(), a, api.ReprocessRequest{After: sum.After})
+			if err != nil {
+				return err
+			}
+			sum.Read += got.Read
+			sum.Changed += got.Changed
+			sum.Failed += got.Failed
+			if sum.After = got.After; got.After == 0 {
+				break
+			}
+		}
+		if asJSON {
+			return writeJSONLine(s, &sum)
+		}
+		s.line("%s read again, %s differently; %s cannot be read any more.", text.Count(sum.Read, "report"), text.Number(sum.Changed), text.Number(sum.Failed))
+		return nil
+	}
+	return c
+}
