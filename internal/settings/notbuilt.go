@@ -7,7 +7,10 @@ package settings
 func notBuilt() map[string]bool {
 	keys := []string{
 		"http.proxy",
-		"analysis",
+		"analysis.source_map",
+		"analysis.mmdb",
+		"analysis.failure_reports",
+		"analysis.alerts",
 		"retention.received",
 		"retention.received_rollups",
 	}
