@@ -55,7 +55,11 @@ func listedReports(w *conditions, q *analysis.ReportsQuery, after *cursor, after
 	outer := w.terms
 	w.terms = nil
 	w.scope(&q.Query, "p.domain")
-	w.period(&q.Filter, "p.day", 0)
+	day := "p.day"
+	if q.Managed == nil && len(q.Filter.Domain) == 0 {
+		day = "+p.day" // read by time of arrival, not by day and then sorted
+	}
+	w.period(&q.Filter, day, 0)
 	w.reports(&q.Filter)
 	for _, one := range []struct{ column, value string }{{"p.status", string(q.Status)}, {"p.trust", string(q.Trust)}} {
 		if one.value != "" {
