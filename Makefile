@@ -30,6 +30,7 @@ BENCH_PKGS ?= ./internal/inbound ./internal/milter ./internal/auth/... ./interna
 	./internal/journal ./internal/store ./internal/report ./internal/report/outgoing ./internal/simulate
 RUN        ?= .
 SOAK       ?= TestKilledUnderLoad|TestStoreAway
+RECORDS    ?= 5000000
 
 ##@ Use
 
@@ -37,7 +38,7 @@ SOAK       ?= TestKilledUnderLoad|TestStoreAway
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+		/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build ./bin/dmarcd
@@ -108,6 +109,11 @@ bench: ## benchmarks: time, allocations and messages/s; BENCH=pattern, BENCH_PKG
 soak: ## kill -9 under load 200 times, and 10 minutes without the store (35 minutes in all); SOAK=pattern chooses
 	scripts/with-postgres $(GO) test -count=1 -timeout 90m -v -run '$(SOAK)' ./cmd/dmarcd \
 		-soak.kills 200 -soak.outage 10m -soak.rate 300 -soak.times
+
+.PHONY: received-scale
+received-scale: ## fill a store with RECORDS (5000000) received records; prints ingest, queries, export and plans
+	scripts/with-postgres $(GO) test -count=1 -timeout 120m -v -run TestReceivedScale ./internal/store \
+		-received.records $(RECORDS) -received.plans
 
 .PHONY: vuln
 vuln: ## govulncheck (needs the network for its database)
