@@ -74,6 +74,9 @@ func checkReports(s streams, loaded []*settings.Settings) error {
 		for _, w := range warnings {
 			fmt.Fprintf(s.out, "warning: %s: %s\n", l.File, w)
 		}
+		if off := l.DailyReportsOff(); off != "" {
+			fmt.Fprintf(s.out, "note: %s\n", off)
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", l.File, err)
 		}

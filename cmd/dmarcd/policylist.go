@@ -13,6 +13,7 @@ import (
 	"dmarcd/internal/dns"
 	"dmarcd/internal/errkind"
 	"dmarcd/internal/settings"
+	"dmarcd/internal/text"
 )
 
 // listFlags adds the flags that name one list of the policy.
@@ -90,7 +91,7 @@ func policyImport(kind settings.ListKind, name, to string, s streams) error {
 		for _, f := range faults {
 			fmt.Fprintln(s.err, f)
 		}
-		return usageError(fmt.Errorf("%s has %d wrong lines; nothing was written", shown, len(faults)))
+		return usageError(fmt.Errorf("%s has %s; nothing was written", shown, text.Count(int64(len(faults)), "invalid line")))
 	}
 	if to == "" {
 		return writeLines(s.out, lines)

@@ -16,36 +16,56 @@ type ChangedField struct {
 	Value string // with its leading space, without the last CRLF
 }
 
-// tagSubject puts a tag before the Subject.
+// maxTagged bounds the Subject fields that are tagged. RFC 5322 section 3.6 allows one;
+// which of several a reader shows nobody knows, so each bears the tag.
+const maxTagged = 10
+
+// tagSubject puts a tag before every Subject that does not bear it.
 func (t *Transaction) tagSubject(out *Outcome, tag string) {
 	if tag == "" {
 		return
 	}
 	h := &t.collector.header
-	encoded := encodeTag(tag)
-	f, ok := h.First("Subject")
-	if !ok && h.Cut {
-		return // it may stand among the fields that were not kept
+	index := 0
+	for i := range h.Fields {
+		if !h.Fields[i].Is("Subject") {
+			continue
+		}
+		if index++; index > maxTagged {
+			return
+		}
+		old := strings.TrimLeft(string(bytes.TrimRight(h.Fields[i].Value(), "\r\n")), " \t\r\n")
+		if bearsTag(old, tag) {
+			continue
+		}
+		out.Change = append(out.Change, ChangedField{Name: "Subject", Index: index, Value: strings.TrimRight(" "+encodeTag(tag, old)+" "+old, " ")})
 	}
-	if !ok {
-		out.Change = append(out.Change, ChangedField{Name: "Subject", Value: " " + encoded})
-		return
+	if index == 0 && !h.Cut { // else it may stand among the fields that were not kept
+		out.Change = append(out.Change, ChangedField{Name: "Subject", Value: " " + encodeTag(tag, "")})
 	}
-	old := bytes.TrimRight(f.Value(), "\r\n")
-	text := bytes.TrimLeft(old, " \t\r\n")
-	if bytes.HasPrefix(text, []byte(encoded)) {
-		return
-	}
-	out.Change = append(out.Change, ChangedField{Name: "Subject", Index: 1, Value: " " + encoded + " " + string(text)})
 }
 
-// encodeTag is the tag as it stands in a header (RFC 2047). Blanks between two
-// encoded words do not show, so that an encoded tag brings its own at its end.
-func encodeTag(tag string) string {
+// bearsTag reports whether a Subject begins with the tag, as it stands or with its
+// encoded words read.
+func bearsTag(subject, tag string) bool {
+	if strings.HasPrefix(subject, tag) {
+		return true
+	}
+	read, err := new(mime.WordDecoder).DecodeHeader(strings.NewReplacer("\r", "", "\n", "").Replace(subject))
+	return err == nil && strings.HasPrefix(strings.TrimLeft(read, " \t"), tag)
+}
+
+// encodeTag is the tag as it stands in a header (RFC 2047) before a Subject. Blanks
+// between two encoded words do not show, so that an encoded tag before such a word
+// brings its own at its end.
+func encodeTag(tag, subject string) string {
 	if isASCII(tag) {
 		return tag
 	}
-	return mime.BEncoding.Encode("UTF-8", tag+" ")
+	if strings.HasPrefix(subject, "=?") {
+		tag += " "
+	}
+	return mime.BEncoding.Encode("UTF-8", tag)
 }
 
 func isASCII(s string) bool {

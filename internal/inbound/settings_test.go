@@ -1,6 +1,7 @@
 package inbound_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -210,6 +211,11 @@ func TestTagSubject(t *testing.T) {
 		{"monitor", "{mode: monitor, default: {dmarc: {tag_subject: \"[SPOOF]\"}}}", spoof("Subject: hello\n"), " hello"},
 		{"not ASCII", "{default: {dmarc: {tag_subject: \"[なりすまし]\", actions: {reject: bypass}}}}", spoof("Subject: =?UTF-8?B?44GC?=\n"),
 			" =?UTF-8?b?W+OBquOCiuOBmeOBvuOBl10g?= =?UTF-8?B?44GC?="},
+		{"not ASCII before plain text", "{default: {dmarc: {tag_subject: \"[偽装]\", actions: {reject: bypass}}}}", spoof("Subject: hello\n"), " =?UTF-8?b?W+WBveijhV0=?= hello"},
+		{"once, encoded", "{default: {dmarc: {tag_subject: \"[偽装]\", actions: {reject: bypass}}}}", spoof("Subject: =?UTF-8?B?W+WBveijhV0=?= hello\n"), " =?UTF-8?B?W+WBveijhV0=?= hello"},
+		{"once, encoded otherwise", "{default: {dmarc: {tag_subject: \"[偽装]\", actions: {reject: bypass}}}}", spoof("Subject: =?utf-8?Q?=5B=E5=81=BD=E8=A3=85=5D_hi?=\n"), " =?utf-8?Q?=5B=E5=81=BD=E8=A3=85=5D_hi?="},
+		{"once, plain words encoded", form(""), spoof("Subject: =?utf-8?Q?=5BSPOOF=5D_hello?=\n"), " =?utf-8?Q?=5BSPOOF=5D_hello?="},
+		{"an empty Subject", form(""), spoof("Subject:\n"), " [SPOOF]"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -219,6 +225,17 @@ func TestTagSubject(t *testing.T) {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+// TestTagEverySubject has a forger add Subject fields: each bears the tag once.
+func TestTagEverySubject(t *testing.T) {
+	r := newRig(t, settingsZone, "{default: {dmarc: {tag_subject: \"[SPOOF]\", actions: {reject: bypass}}}}")
+	m := mail{client: "203.0.113.9", mailFrom: "a@reject.example", raw: "From: a@reject.example\nSubject: [SPOOF] one\nX: y\nsubject: two\nSUBJECT: three\n\nbody\n"}
+	got := fields(m, r.send(m), "Subject")
+	want := []string{" [SPOOF] one", " [SPOOF] two", " [SPOOF] three"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

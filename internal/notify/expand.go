@@ -54,9 +54,26 @@ func expand(t policy.NotificationTemplate, e *Event) (subject, body string) {
 	value := func(token string) string { return tokenValue(token, e) }
 	subject = strings.TrimSpace(text.Line(t.Subject(value), maxValue))
 	if subject == "" {
-		subject = "DMARC notification: " + word(e.Action)
+		subject = "DMARC failure " + done(e.Action) + ": " + word(e.HeaderFrom)
 	}
 	return subject, t.Body(value)
+}
+
+// done says what an action did with the message.
+func done(action string) string {
+	switch policy.Action(action) {
+	case policy.Bypass:
+		return "let through"
+	case policy.Quarantine:
+		return "quarantined"
+	case policy.Reject:
+		return "rejected"
+	case policy.Discard:
+		return "discarded"
+	case policy.Defer:
+		return "deferred"
+	}
+	return word(action)
 }
 
 // tokenValue is what a token stands for.

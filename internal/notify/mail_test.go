@@ -98,7 +98,7 @@ func TestTokens(t *testing.T) {
 			if body = strings.TrimSpace(body); body != want {
 				t.Errorf("%s: %q, want %q", tc.token, body, want)
 			}
-			if !strings.HasPrefix(subject, "DMARC notification: ") {
+			if !strings.HasPrefix(subject, "DMARC failure ") {
 				t.Errorf("%s: subject %q", tc.token, subject)
 			}
 		}
@@ -142,21 +142,21 @@ func TestHostileTexts(t *testing.T) {
 		{"encoded words within", "Subject: %HEADERFROM%\n", func(e *Event) { e.HeaderFrom = "=?utf-8?Q?a=0AX:_y?=" },
 			"=?utf-8?Q?a=0AX:_y?=", "\n"},
 		{"unknown charset", "%SUBJECT%", func(e *Event) { e.Subject = "=?x-none?Q?a?=" },
-			"DMARC notification: reject", "=?x-none?Q?a?=\n"},
+			"DMARC failure rejected: bank.example", "=?x-none?Q?a?=\n"},
 		{"text that runs backwards", "%SUBJECT%", func(e *Event) { e.Subject = "=?utf-8?Q?a=E2=80=AEb?=" },
-			"DMARC notification: reject", "a?b\n"},
+			"DMARC failure rejected: bank.example", "a?b\n"},
 		{"not UTF-8", "%SENDER%", func(e *Event) { e.Sender = "a\xff\x00\x1b@b" },
-			"DMARC notification: reject", "a???@b\n"},
+			"DMARC failure rejected: bank.example", "a???@b\n"},
 		{"tokens in values", "%SENDER%", func(e *Event) { e.Sender = "%HEADERS%" },
-			"DMARC notification: reject", "%HEADERS%\n"},
+			"DMARC failure rejected: bank.example", "%HEADERS%\n"},
 		{"zone of an address", "%CLIENTIP%", func(e *Event) { e.ClientIP = netip.MustParseAddr("fe80::1").WithZone("a\nb") },
-			"DMARC notification: reject", "fe80::1%a b\n"},
+			"DMARC failure rejected: bank.example", "fe80::1%a b\n"},
 		{"many recipients", "%RCPTS%", func(e *Event) { e.Rcpts = slices.Repeat([]string{"a"}, 5000) },
-			"DMARC notification: reject", strings.Repeat("a, ", 20) + "and 4980 more\n"},
+			"DMARC failure rejected: bank.example", strings.Repeat("a, ", 20) + "and 4980 more\n"},
 		{"header", "%HEADERS%", func(e *Event) { e.Headers = []byte("A: b\rC: d\n.\r\n\r\nE:\xfc\x00\n\tf") },
-			"DMARC notification: reject", "A: b C: d\n.\nE:??\n f\n"},
+			"DMARC failure rejected: bank.example", "A: b C: d\n.\nE:??\n f\n"},
 		{"large header", "%HEADERS%", func(e *Event) { e.Headers = bytes.Repeat([]byte("A: b\r\n"), MaxHeaders) },
-			"DMARC notification: reject", strings.Repeat("A: b\n", MaxHeaders/6) + "A:\n[cut here]\n"},
+			"DMARC failure rejected: bank.example", strings.Repeat("A: b\n", MaxHeaders/6) + "A:\n[cut here]\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

@@ -24,14 +24,22 @@ func NotificationTokens() []string {
 	}
 }
 
-// TokenError tells of a token that there is not.
+// TokenError tells of all tokens of a text that there are not.
 type TokenError struct {
-	Token string // as written, without its percent signs
+	Tokens []string // as written, without their percent signs, each once
 }
 
-// Error names the token and those that there are.
+// maxTokensTold bounds the tokens that an error names.
+const maxTokensTold = 20
+
+// Error names the tokens, and those that there are.
 func (e *TokenError) Error() string {
-	return "unknown token %" + e.Token + "%; known are %" + strings.Join(NotificationTokens(), "% %") + "%"
+	told := e.Tokens[:min(len(e.Tokens), maxTokensTold)]
+	what := "unknown token %"
+	if len(e.Tokens) > 1 {
+		what = "unknown tokens %"
+	}
+	return what + strings.Join(told, "% %") + "%; known are %" + strings.Join(NotificationTokens(), "% %") + "%"
 }
 
 // NotificationTemplate is the text of a notification with %TOKENS%, checked
@@ -42,7 +50,7 @@ type NotificationTemplate struct {
 
 // ParseNotification reads the text of a notification: UTF-8 of several lines.
 // A first line "Subject: ..." gives the mail's subject; an empty line after it
-// belongs to neither. An unknown token is a *TokenError.
+// belongs to neither. Unknown tokens are a *TokenError.
 //
 // Tokens are letters and "&" between percent signs. A percent sign that begins
 // none stands for itself, and so do two hexadecimal digits between percent
@@ -61,12 +69,11 @@ func ParseNotification(s string) (NotificationTemplate, error) {
 		}
 	}
 	subject, body := splitSubject(s)
-	var err error
-	if t.subject, err = tokenParts(subject); err != nil {
-		return NotificationTemplate{}, err
-	}
-	if t.body, err = tokenParts(body); err != nil {
-		return NotificationTemplate{}, err
+	var unknown TokenError
+	t.subject = tokenParts(subject, &unknown)
+	t.body = tokenParts(body, &unknown)
+	if len(unknown.Tokens) > 0 {
+		return NotificationTemplate{}, &unknown
 	}
 	return t, nil
 }
@@ -80,8 +87,8 @@ func splitSubject(s string) (subject, body string) {
 	return strings.TrimSpace(subject), strings.TrimPrefix(body, "\n")
 }
 
-// tokenParts parts text and tokens.
-func tokenParts(s string) ([]part, error) {
+// tokenParts splits text and tokens.
+func tokenParts(s string, unknown *TokenError) []part {
 	var parts []part
 	plain := 0 // where the text since the last token begins
 	for i := 0; i < len(s); i++ {
@@ -93,7 +100,9 @@ func tokenParts(s string) ([]part, error) {
 			continue
 		}
 		if !slices.Contains(NotificationTokens(), name) {
-			return nil, &TokenError{Token: name}
+			if !slices.Contains(unknown.Tokens, name) {
+				unknown.Tokens = append(unknown.Tokens, name)
+			}
 		}
 		if plain < i {
 			parts = append(parts, part{text: s[plain:i]})
@@ -105,7 +114,7 @@ func tokenParts(s string) ([]part, error) {
 	if plain < len(s) {
 		parts = append(parts, part{text: s[plain:]})
 	}
-	return parts, nil
+	return parts
 }
 
 // tokenName is the name of a token whose first percent sign stands before s; ""

@@ -71,6 +71,7 @@ func TestParseNotificationFaults(t *testing.T) {
 		says       string
 	}{
 		{"unknown token", "%SENDR%", "SENDR", "unknown token %SENDR%"},
+		{"all unknown tokens", "Subject: %FOO%\n%SENDR% %SENDER% %BAR% %FOO%", "FOO SENDR BAR", "unknown tokens %FOO% %SENDR% %BAR%; known"},
 		{"unknown token of the subject", "Subject: %FOO%\n", "FOO", "%DMARCRESULT%"},
 		{"letter case", "%Sender%", "Sender", "unknown token %Sender%"},
 		{"token of the vendor that we have not", "%VIRUSNAME%", "VIRUSNAME", "known are"},
@@ -88,7 +89,7 @@ func TestParseNotificationFaults(t *testing.T) {
 			}
 			token := ""
 			if unknown := (*TokenError)(nil); errors.As(err, &unknown) {
-				token = unknown.Token
+				token = strings.Join(unknown.Tokens, " ")
 			}
 			if token != tc.token {
 				t.Errorf("token %q, want %q", token, tc.token)

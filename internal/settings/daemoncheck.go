@@ -2,6 +2,7 @@ package settings
 
 import (
 	"net"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -14,12 +15,36 @@ func checkDaemon(s *scope, v *Settings) {
 		s.fault("listen", "at least one socket is needed")
 	}
 	checkSockets(s, v)
+	if s.sound("store") && sharedInClear(v.Store) {
+		s.warn("store", "the database is on another host and the connection is not encrypted for certain; add sslmode=verify-full (or require) to the URL")
+	}
 	s.warnWide("trusted_networks", &v.TrustedNetworks, "mail from there is not checked")
 	for _, from := range v.ClientIPFrom {
 		if wide(from.Relay) {
 			s.warn("client_ip_from", "%s is a large part of all %s addresses: whoever sends from there tells us who he is", from.Relay, family(from.Relay))
 		}
 	}
+}
+
+// sharedInClear reports whether a PostgreSQL server on another host may be spoken to
+// without TLS.
+func sharedInClear(store string) bool {
+	u, err := url.Parse(store)
+	if err != nil || !strings.HasPrefix(u.Scheme, "postgres") {
+		return false
+	}
+	host := u.Hostname()
+	if other := u.Query().Get("host"); other != "" {
+		host = other
+	}
+	if host == "" || strings.HasPrefix(host, "/") || isLoopbackHost(host) {
+		return false
+	}
+	switch u.Query().Get("sslmode") {
+	case "require", "verify-ca", "verify-full":
+		return false
+	}
+	return true
 }
 
 // checkSockets wants every socket to be listened on once.

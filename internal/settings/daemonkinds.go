@@ -1,7 +1,6 @@
 package settings
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"net"
@@ -15,7 +14,6 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"dmarcd/internal/milter"
-	"dmarcd/internal/policy"
 )
 
 // authServID is an authserv-id that needs no quoting: a value of RFC 8601
@@ -249,29 +247,6 @@ func selector() kind[string] {
 
 func orNoPrefix(k kind[netip.Prefix]) kind[netip.Prefix] {
 	return optional(k, func(p netip.Prefix) bool { return !p.IsValid() })
-}
-
-// notification is the text of a notification, of several lines.
-func notification() kind[string] {
-	return scalarOf("a text with %TOKENS%",
-		func(s string) (string, error) {
-			_, err := policy.ParseNotification(s)
-			if unknown := (*policy.TokenError)(nil); errors.As(err, &unknown) {
-				return "", unknownToken(unknown.Token, policy.NotificationTokens())
-			}
-			if err != nil {
-				return "", &meant{reason: err.Error()}
-			}
-			return s, nil
-		}, quoted)
-}
-
-func unknownToken(name string, known []string) error {
-	hint := nearest(name, known)
-	if hint != "" {
-		hint = "%" + hint + "%"
-	}
-	return &meant{reason: "unknown token %" + clip(name) + "%; known are %" + strings.Join(known, "% %") + "%", hint: hint}
 }
 
 // milterSocket is a socket as Postfix and Sendmail spell it.

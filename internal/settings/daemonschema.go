@@ -140,7 +140,7 @@ func notifySchema() kind[Notify] {
 	return section(nil,
 		key("smtp", smtpServer(), func(n *Notify) *string { return &n.SMTP }),
 		key("from", orStandard(mailbox()), func(n *Notify) *string { return &n.From }),
-		key("template", notification(), func(n *Notify) *string { return &n.Template }),
+		templateField(),
 		key("per_hour", integer(1, 100_000), func(n *Notify) *int { return &n.PerHour }),
 	)
 }

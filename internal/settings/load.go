@@ -2,6 +2,7 @@ package settings
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -100,6 +101,7 @@ func (d *decoder) daemon(root *yaml.Node, s *Settings) daemonRoot {
 	if _, err := parseAuthServID(s.AuthServID); err != nil && s.AuthServID == hostname {
 		d.faults.add(hostNameFault(d.file, hostname), "")
 	}
+	d.warnShortID(root, s.AuthServID)
 	r := daemonRoot{readable: true, policy: child(root, "policy")}
 	for _, f := range d.faults.list {
 		if f.Key == "policy" {
@@ -107,6 +109,22 @@ func (d *decoder) daemon(root *yaml.Node, s *Settings) daemonRoot {
 		}
 	}
 	return r
+}
+
+// warnShortID tells of an authserv_id that is no full host name, as that of a host
+// with a short name is.
+func (d *decoder) warnShortID(root *yaml.Node, id string) {
+	if len(d.faults.list) > 0 || strings.Contains(id, ".") {
+		return
+	}
+	f := Fault{
+		File: d.file, Key: "authserv_id",
+		Problem: fmt.Sprintf("%q is no full host name: results under it can be taken for those of another host; set authserv_id to a name such as mx.example.org", id),
+	}
+	if n := child(root, "authserv_id"); n != nil {
+		f.Line, f.Column = n.Line, n.Column
+	}
+	d.warnings.add(f, "")
 }
 
 // withoutPolicy reports whether the built-in policy holds: nobody named a file, and

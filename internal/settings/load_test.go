@@ -158,6 +158,7 @@ func TestFullFilesSetEveryField(t *testing.T) {
 	same := map[string]bool{
 		"Settings.Policy.Default.DMARC.Enabled": true, // off, the rest would not be judged
 		"Settings.Policy.Texts":                 true, // likewise
+		"Settings.Notify.TemplateFile":          true, // the text is written out
 		"Settings.Policy.ID":                    true, // follows from Texts
 	}
 	var walk func(path string, a, b reflect.Value)

@@ -116,7 +116,7 @@ const expectedNetwork = "an address or a network such as 192.0.2.0/24"
 func (d *decoder) network(n *yaml.Node, s string) (netip.Prefix, bool) {
 	p, err := parsePrefix(s)
 	if err != nil {
-		d.wrong(n, expectedNetwork, s, &meant{})
+		d.wrong(n, expectedNetwork, s, networkMeant(s))
 		return p, false
 	}
 	if a := p.Addr(); a.Is4In6() && p.Bits() >= 96 {
@@ -127,6 +127,26 @@ func (d *decoder) network(n *yaml.Node, s string) (netip.Prefix, bool) {
 		p = m
 	}
 	return p, true
+}
+
+// networkMeant is what was probably meant by text that is no network: a pattern of
+// octets, or the name of a host.
+func networkMeant(s string) error {
+	parts := strings.Split(s, ".")
+	for len(parts) > 1 && (parts[len(parts)-1] == "*" || parts[len(parts)-1] == "") {
+		parts = parts[:len(parts)-1]
+	}
+	const octets = 4
+	text := strings.Join(parts, ".") + strings.Repeat(".0", max(0, octets-len(parts)))
+	if len(parts) < octets {
+		if a, err := netip.ParseAddr(text); err == nil && a.Is4() {
+			return &meant{hint: fmt.Sprintf("%s/%d", a, 8*len(parts))}
+		}
+	}
+	if n, err := parseDomain(strings.TrimPrefix(s, "*.")); err == nil && !n.IsZero() {
+		return &meant{reason: "names are not taken here, since DNS would decide who is let through; write the addresses"}
+	}
+	return &meant{}
 }
 
 // prefix is one network.

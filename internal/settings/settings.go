@@ -59,6 +59,19 @@ func (s *Settings) Path(name string) string {
 	return beside(s.File, name)
 }
 
+// DailyReportsOff says that daily_reports of the policy has no effect, because reports
+// are off; "" where they are on, or where no domain's mail would be counted.
+func (s *Settings) DailyReportsOff() string {
+	counted := s.Policy.Default.DMARC.DailyReports
+	for _, r := range s.Policy.Domains {
+		counted = counted || r.DMARC.DailyReports
+	}
+	if s.Reports.Enabled || !counted {
+		return ""
+	}
+	return "daily_reports is on, but no report is sent: reports.enabled of dmarcd.yaml is false"
+}
+
 // Listen is one socket that the MTA connects to.
 type Listen struct {
 	Socket string      // inet:PORT@HOST, inet6:PORT@HOST, unix:PATH, local:PATH or systemd:NAME
@@ -213,5 +226,7 @@ type Notify struct {
 	SMTP     string // host:port
 	From     string // "" only where the host's name makes no address
 	Template string // text with %TOKENS%; "" for the built-in one
-	PerHour  int
+	// TemplateFile is the file that Template was read from; "" where it was written out.
+	TemplateFile string
+	PerHour      int
 }
