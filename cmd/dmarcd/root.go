@@ -102,7 +102,7 @@ touching the configuration).`,
 		SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usageError(fmt.Errorf("%w; see '%s --help'", err, c.CommandPath()))
+		return usageError(fmt.Errorf("%s; see '%s --help'", text.Line(err.Error(), maxLine), c.CommandPath()))
 	})
 	root.AddCommand(
 		serveCommand(s),
