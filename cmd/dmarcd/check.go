@@ -44,9 +44,9 @@ recipient's domain, and print the verdict, the decision, the header fields that 
 be added and removed, and why, as "dmarcd explain" does. Nothing is delivered, counted
 or remembered.
 
-The envelope is not part of a message, so name it: --ip and --helo of the client, --from for
-MAIL FROM ("" for the null sender), --rcpt for the recipients. Without --from the
-Return-Path field is taken, else the From field; without --rcpt the default settings
+The envelope is not part of a message, so name it: --ip and --helo of the client,
+--from for MAIL FROM ("" for the null sender), --rcpt for the recipients. Without --from
+the Return-Path field is taken, else the From field; without --rcpt the default settings
 apply; without --ip SPF cannot be checked and is none.
 
 With --relay the message is one that a relay of ours handed over: the client is read

@@ -187,7 +187,7 @@ Exit code 0: the list was printed, which may be empty; 1: the domain is not ours
 			}
 			var ours bool
 			if rules, ours = config.Policy.RulesFor(name); !ours {
-				return errkind.Errorf(errkind.NotFound, "%s is not ours: mail for it is left alone", name)
+				return errkind.Errorf(errkind.NotFound, "%s is not ours: mail for it is not checked", name)
 			}
 		}
 		return writeLines(s.out, settings.List(kind(), rules))

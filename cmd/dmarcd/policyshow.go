@@ -35,7 +35,7 @@ With --why and a From domain (or address), print instead which entries of which 
 mail from there meets, and what becomes of it for each policy that the domain may
 publish and each result, with the key that decides. --ip names the client.
 
-Exit code 0: the domain is ours; 1: it is not, and mail for it is left alone.`,
+Exit code 0: the domain is ours; 1: it is not, and mail for it is not checked.`,
 		Example: `  dmarcd policy show example.org
   dmarcd policy show example.org --why news.bank.example --ip 192.0.2.7`,
 		Args: arguments(1, 1, "name a recipient domain"),
@@ -78,7 +78,7 @@ func policyShow(o *showOptions, domain string, s streams) error {
 	case o.asJSON:
 		err = s.json().Encode(report)
 	case !trace.Ours:
-		_, err = fmt.Fprintf(s.out, "# %s is not ours: it is neither below \"domains\" nor in \"managed\"; mail for it is left alone\n", name)
+		_, err = fmt.Fprintf(s.out, "# %s is not ours: it is neither below \"domains\" nor in \"managed\"; mail for it is not checked\n", name)
 	case o.why == "":
 		fmt.Fprintf(s.out, "# %s follows %s\n", name, report.place())
 		err = trace.Show(s.out)

@@ -83,12 +83,12 @@ func explainMessages(ctx context.Context, s *Service, v Viewer, in ExplainReques
 // notRemembered says what to try where nothing was found.
 func notRemembered(id string, config *settings.Settings) error {
 	return errkind.Errorf(errkind.NotFound, `no message with the queue id or Message-ID %q is remembered. It may be
-  - older than retention.messages (%s), or dropped earlier for want of room (retention.max_bytes)
-  - left alone: from a trusted network or a client that logged in, or for no recipient of ours
+  - older than retention.messages (%s), or removed earlier to save space (retention.max_bytes)
+  - not checked: from a trusted network or a client that logged in, or for no recipient of ours
   - never judged: the MTA did not ask dmarcd, or refused the message before its end
-  - lost for want of room on the disk, or because it was too slow (dmarcd_journal_lost_records_total counts them)
+  - lost because the disk was full or too slow (dmarcd_journal_lost_records_total counts such messages)
   - judged on another host, whose daemon has a store of its own: ask there
-  - named otherwise: queue ids tell upper from lower case, and a Message-ID is kept up to 200 characters`,
+  - known by another name: case matters in a queue id`,
 		id, text.Span(config.Retention.Messages))
 }
 
