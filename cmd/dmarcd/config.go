@@ -32,12 +32,10 @@ Exit code 0: no fault; 2: a fault.`,
 	path := configFlag(c)
 	c.RunE = func(_ *cobra.Command, args []string) error {
 		if len(args) == 0 {
-			source := daemon.FindSource(*path)
-			if source.Path == "" {
+			if args = daemon.FindSource(*path).Files(); len(args) == 0 {
 				fmt.Fprintf(s.out, "%s has no files; the built-in settings apply and have no faults\n", daemon.DefaultFolder)
 				return nil
 			}
-			args = []string{source.Path}
 		}
 		return checkFiles(s, args)
 	}

@@ -5,11 +5,13 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/daemon"
+	"dmarcd/internal/settings"
 )
 
 func serveCommand(s streams) *cobra.Command {
@@ -47,11 +49,7 @@ func serve(ctx context.Context, source daemon.Source, s streams) error {
 	for _, w := range warnings {
 		log.Warn("configuration", "warning", w.String())
 	}
-	if source.Path == "" {
-		log.Warn("running without configuration: built-in settings on loopback; failing mail IS quarantined or rejected. "+
-			"\"mode: monitor\" in "+daemon.DefaultFolder+"/policy.yaml would only watch",
-			"state_dir", config.StateDir)
-	}
+	warnBuiltin(log, config)
 
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
@@ -64,4 +62,18 @@ func serve(ctx context.Context, source daemon.Source, s streams) error {
 		return err
 	}
 	return d.Run(ctx, hangup)
+}
+
+// warnBuiltin says which of the two files there are not, and what holds in their place.
+func warnBuiltin(log *slog.Logger, config *settings.Settings) {
+	const acts = "failing mail IS quarantined or rejected. \"mode: monitor\" in policy.yaml would only watch"
+	switch builtin := len(config.Policy.Texts) == 0; {
+	case builtin && config.File == "":
+		log.Warn("running without configuration: built-in settings on loopback; "+strings.Replace(acts, "policy.yaml", daemon.DefaultFolder+"/policy.yaml", 1),
+			"state_dir", config.StateDir)
+	case builtin:
+		log.Warn("running with the built-in policy: "+acts, "dmarcd.yaml", config.File)
+	case config.File == "":
+		log.Warn("running with the built-in dmarcd.yaml, on loopback", "policy", config.Policy.Texts[0].Path, "state_dir", config.StateDir)
+	}
 }

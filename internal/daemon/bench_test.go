@@ -34,7 +34,7 @@ func BenchmarkStart(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			source := Source{Path: filepath.Join(dir, "dmarcd.yaml")}
+			source := Source{File: filepath.Join(dir, "dmarcd.yaml")}
 			level := new(slog.LevelVar)
 			for b.Loop() {
 				config, _, err := source.Load()

@@ -263,7 +263,7 @@ func (d *Daemon) wait(ctx context.Context, hangup <-chan os.Signal, failed <-cha
 		defer t.Stop()
 		watchdog = t.C
 	}
-	d.watch.loaded(policyFiles(d.settings.Load()), nil)
+	d.watch.loaded(d.policyFiles(d.settings.Load()), nil)
 	look := time.NewTicker(watchEvery)
 	defer look.Stop()
 	for {
@@ -272,12 +272,12 @@ func (d *Daemon) wait(ctx context.Context, hangup <-chan os.Signal, failed <-cha
 			return nil
 		case <-look.C:
 			if d.watch.changed() {
-				d.reload(d.loadPolicy)
+				d.reload(d.loadPolicy, textFiles)
 			}
 		case err := <-failed:
 			return errkind.Wrap(errkind.Trouble, err)
 		case <-hangup:
-			d.reload(d.source.Load)
+			d.reload(d.source.Load, allFiles)
 		case <-watchdog:
 			d.tellSystemd(daemon.SdNotifyWatchdog)
 		}

@@ -13,8 +13,8 @@ import (
 
 // reload takes over a configuration that load reads. A good one replaces the old in
 // one pointer swap: mail under way keeps the one it began with. A fault keeps the
-// old and is logged with its line.
-func (d *Daemon) reload(load func() (*settings.Settings, settings.Faults, error)) {
+// old and is logged with its line. Read says which files load has read.
+func (d *Daemon) reload(load func() (*settings.Settings, settings.Faults, error), read func(*settings.Settings) []string) {
 	d.tellSystemd(reloadingState())
 	defer d.tellSystemd(daemon.SdNotifyReady)
 	began := time.Now()
@@ -41,11 +41,23 @@ func (d *Daemon) reload(load func() (*settings.Settings, settings.Faults, error)
 	d.files.take(next, time.Now().UTC().Truncate(time.Second))
 	d.notifier.Update(d.notifyConfig(next))
 	d.reporting.pipeline.Update(reports)
-	d.watch.loaded(policyFiles(next), before)
+	d.watch.loaded(d.policyFiles(next), before)
 	setLevel(d.level, next.Log.Level)
 	d.metrics.Reload(true, time.Now())
-	d.log.Info("configuration reloaded", "mode", string(next.Policy.Mode),
+	if len(read(next)) == 0 {
+		d.log.Warn("nothing to reload: there is neither file; what is built in is in force", "folder", d.source.Folder)
+		return
+	}
+	d.log.Info("configuration reloaded", "files", read(next), "mode", string(next.Policy.Mode),
 		"managed_domains", next.Policy.ManagedDomains(), "ms", time.Since(began).Milliseconds())
+}
+
+// allFiles are those that the whole configuration was read from.
+func allFiles(config *settings.Settings) []string {
+	if config.File == "" {
+		return textFiles(config)
+	}
+	return append([]string{config.File}, textFiles(config)...)
 }
 
 // warnConfiguration logs the warnings of a configuration that was taken.
@@ -59,24 +71,39 @@ func (d *Daemon) warnConfiguration(warnings settings.Faults, more []string) {
 }
 
 // loadPolicy reads the policy alone: a change of its files says nothing of
-// dmarcd.yaml, which may be half edited.
+// dmarcd.yaml, which may be half edited. A policy file that is gone is a fault: it may be
+// on its way to another name.
 func (d *Daemon) loadPolicy() (*settings.Settings, settings.Faults, error) {
 	running := d.settings.Load()
-	policy, warnings, err := settings.LoadPolicy(running.Path(running.PolicyFile))
+	path := d.source.policyPath(running)
+	policy, warnings, err := settings.LoadPolicy(path)
 	if err != nil {
 		return nil, nil, err
 	}
 	next := *running
 	next.Policy = *policy
+	if next.PolicyFile == "" {
+		next.PolicyFile = path
+	}
 	return &next, warnings, nil
 }
 
-// policyFiles are the files that a policy was read from.
-func policyFiles(s *settings.Settings) []string {
-	if s.PolicyFile == "" {
+// textFiles are the files that the policy was read from.
+func textFiles(config *settings.Settings) []string {
+	files := []string{}
+	for _, t := range config.Policy.Texts {
+		files = append(files, t.Path)
+	}
+	return files
+}
+
+// policyFiles are the files and folders that the policy was read from, or would be.
+func (d *Daemon) policyFiles(s *settings.Settings) []string {
+	path := d.source.policyPath(s)
+	if path == "" {
 		return nil
 	}
-	return append([]string{s.Path(s.PolicyFile)}, s.Policy.Files()...)
+	return append([]string{path}, s.Policy.Files()...)
 }
 
 // maxFaultyFiles bounds the files that are watched because a fault names them.
@@ -87,7 +114,7 @@ const maxFaultyFiles = 100
 // be no file of the policy in force: a list that is yet to be written.
 func (d *Daemon) watchFaults(err error, before map[string]fileState) {
 	running := d.settings.Load()
-	files := policyFiles(running)
+	files := d.policyFiles(running)
 	most := len(files) + maxFaultyFiles
 	known := map[string]bool{"": true, running.File: true} // dmarcd.yaml is read at SIGHUP only
 	for _, f := range files {

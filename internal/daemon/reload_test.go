@@ -25,7 +25,7 @@ func idleDaemon(t *testing.T, folder string) *Daemon {
 	}
 	d := &Daemon{log: slog.New(slog.DiscardHandler), metrics: metrics.New(prometheus.NewRegistry())}
 	d.settings.Store(s)
-	d.watch.loaded(policyFiles(s), nil)
+	d.watch.loaded(d.policyFiles(s), nil)
 	return d
 }
 
@@ -46,7 +46,7 @@ func TestFaultyListIsWatched(t *testing.T) {
 				write(t, list, c.list)
 			}
 			write(t, filepath.Join(folder, "policy.yaml"), policy)
-			d.reload(d.loadPolicy)
+			d.reload(d.loadPolicy, textFiles)
 			for range 2 { // a change counts at the second look
 				if d.watch.changed() {
 					t.Error("the failed load would be tried again though nothing changed")
@@ -98,7 +98,7 @@ func TestDomainsDirIsWatched(t *testing.T) {
 		before := d.watch.snapshot()
 		if next, _, err := d.loadPolicy(); err == nil {
 			d.settings.Store(next)
-			d.watch.loaded(policyFiles(next), before)
+			d.watch.loaded(d.policyFiles(next), before)
 		} else {
 			d.watchFaults(err, before)
 		}
@@ -117,7 +117,7 @@ func TestListWrittenDuringLoad(t *testing.T) {
 	d.reload(func() (*settings.Settings, settings.Faults, error) {
 		write(t, list, "192.0.2.0/24\n")
 		return nil, nil, settings.Faults{{File: filepath.Join(folder, "policy.yaml"), Problem: "x", Unread: list}}
-	})
+	}, allFiles)
 	if d.watch.changed(); !d.watch.changed() {
 		t.Error("the list was written during the load, and nobody saw it")
 	}
@@ -133,7 +133,7 @@ func TestFaultyFilesAreBounded(t *testing.T) {
 		faults = append(faults, settings.Fault{File: filepath.Join(folder, "policy.yaml"), Unread: fmt.Sprintf("/nosuch/%d", i)})
 	}
 	for range 2 {
-		d.reload(func() (*settings.Settings, settings.Faults, error) { return nil, nil, faults })
+		d.reload(func() (*settings.Settings, settings.Faults, error) { return nil, nil, faults }, allFiles)
 	}
 	if got, want := len(d.watch.files), 1+maxFaultyFiles; got != want {
 		t.Errorf("%d files are watched, want %d", got, want)

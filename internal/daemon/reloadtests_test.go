@@ -20,7 +20,7 @@ func TestReloadTriesThePolicysTests(t *testing.T) {
 	write(t, config, "listen: [\"unix:"+dir+"/milter.sock\"]\nhttp: {listen: \"\"}\nstate_dir: "+dir+"\n")
 	write(t, policy, tests)
 
-	source := Source{Path: config}
+	source := Source{File: config}
 	first, _, err := source.Load()
 	if err != nil {
 		t.Fatal(err)
@@ -37,7 +37,7 @@ func TestReloadTriesThePolicysTests(t *testing.T) {
 			before := d.settings.Load()
 			log.Reset()
 			write(t, policy, "default: {dmarc: {actions: {reject: quarantine}}}\n"+tests)
-			d.reload(load)
+			d.reload(load, allFiles)
 			if d.settings.Load() != before {
 				t.Error("a policy whose tests fail was taken over")
 			}
@@ -46,7 +46,7 @@ func TestReloadTriesThePolicysTests(t *testing.T) {
 				t.Errorf("the log does not hold %s:\n%s", want, &log)
 			}
 			write(t, policy, "mode: monitor\n"+tests)
-			d.reload(load)
+			d.reload(load, allFiles)
 			if d.settings.Load() == before || d.settings.Load().Policy.Mode != "monitor" {
 				t.Errorf("a policy whose tests pass in enforce was not taken over:\n%s", &log)
 			}
@@ -67,7 +67,7 @@ func TestReload(t *testing.T) {
 	write("dmarcd.yaml", "listen: [\"unix:"+dir+"/milter.sock\"]\nhttp: {listen: \"\"}\nstate_dir: "+dir+"\n")
 	write("policy.yaml", "mode: enforce\n")
 
-	source := Source{Path: config}
+	source := Source{File: config}
 	first, _, err := source.Load()
 	if err != nil {
 		t.Fatal(err)
@@ -80,13 +80,13 @@ func TestReload(t *testing.T) {
 	t.Cleanup(d.discard)
 
 	write("policy.yaml", "mode: monitor\n")
-	d.reload(source.Load)
+	d.reload(source.Load, allFiles)
 	second := d.settings.Load()
 	if second == first || second.Policy.Mode != "monitor" {
 		t.Errorf("a good file was not taken: mode %s", second.Policy.Mode)
 	}
 	write("policy.yaml", "\nmode: watch\n")
-	d.reload(source.Load)
+	d.reload(source.Load, allFiles)
 	if d.settings.Load() != second {
 		t.Error("a bad file replaced the configuration")
 	}
@@ -95,7 +95,7 @@ func TestReload(t *testing.T) {
 	}
 	write("policy.yaml", "mode: enforce\n")
 	write("dmarcd.yaml", "listen: [\"unix:"+dir+"/other.sock\"]\nstate_dir: "+dir+"\n")
-	d.reload(source.Load)
+	d.reload(source.Load, allFiles)
 	for _, key := range []string{`"key":"listen"`, `"key":"http"`} {
 		if !strings.Contains(log.String(), key) {
 			t.Errorf("the log does not name the key that needs a restart: %s\n%s", key, &log)

@@ -19,39 +19,91 @@ func DefaultFile() string { return filepath.Join(DefaultFolder, "dmarcd.yaml") }
 
 // Source is where the settings come from.
 type Source struct {
-	Path string // of dmarcd.yaml; "" for the built-in settings
+	// File is the dmarcd.yaml that was named. With "" both files are looked for in
+	// Folder, and one that is not there is replaced by what is built in.
+	File   string
+	Folder string // "" for none: with no File either, what is built in
 }
 
-// FindSource picks the file: the one named, else the one in DefaultFolder, else none
-// where that folder has neither file.
+// FindSource is the file that was named or, without one, DefaultFolder.
 func FindSource(named string) Source {
 	if named != "" {
-		return Source{Path: named}
+		return Source{File: named}
 	}
-	for _, name := range []string{DefaultFile(), filepath.Join(DefaultFolder, "policy.yaml")} {
-		if _, err := os.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
-			return Source{Path: DefaultFile()}
+	return Source{Folder: DefaultFolder}
+}
+
+// DaemonFile is the dmarcd.yaml to read now; "" where the built-in one holds.
+func (s Source) DaemonFile() string {
+	if s.File != "" {
+		return s.File
+	}
+	return s.inFolder("dmarcd.yaml")
+}
+
+// Files are those to look at now: dmarcd.yaml, by which the policy is found, or a
+// policy.yaml alone.
+func (s Source) Files() []string {
+	for _, file := range []string{s.DaemonFile(), s.inFolder("policy.yaml")} {
+		if file != "" {
+			return []string{file}
 		}
 	}
-	return Source{}
+	return nil
+}
+
+// inFolder is a file of the folder; "" where it is not there.
+func (s Source) inFolder(name string) string {
+	path := filepath.Join(s.Folder, name)
+	if _, err := os.Lstat(path); s.Folder == "" || errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	return path
 }
 
 // Load reads the settings. Warnings come with good settings only; an error of
 // the files is settings.Faults.
 func (s Source) Load() (*settings.Settings, settings.Faults, error) {
-	if s.Path == "" {
-		loaded, err := settings.Builtin(HostName(), userStateDir())
-		return loaded, nil, err
-	}
-	return settings.Load(s.Path, HostName())
+	return s.read(settings.Load, settings.LoadPolicy)
 }
 
 // Read is Load for a look at the settings: the policy's own tests are not tried.
 func (s Source) Read() (*settings.Settings, settings.Faults, error) {
-	if s.Path == "" {
-		return s.Load()
+	return s.read(settings.Read, settings.ReadPolicy)
+}
+
+func (s Source) read(both func(path, host string) (*settings.Settings, []settings.Fault, error),
+	policy func(path string) (*settings.Policy, []settings.Fault, error),
+) (*settings.Settings, settings.Faults, error) {
+	if file := s.DaemonFile(); file != "" {
+		loaded, warnings, err := both(file, HostName())
+		return loaded, warnings, err
 	}
-	return settings.Read(s.Path, HostName())
+	loaded, err := settings.Builtin(HostName(), userStateDir())
+	if err != nil {
+		return nil, nil, err
+	}
+	file := s.inFolder("policy.yaml")
+	if file == "" {
+		return loaded, nil, nil
+	}
+	p, warnings, err := policy(file)
+	if err != nil {
+		return nil, nil, err
+	}
+	loaded.PolicyFile, loaded.Policy = file, *p
+	return loaded, warnings, nil
+}
+
+// policyPath is where the policy of these settings is, or would be.
+func (s Source) policyPath(config *settings.Settings) string {
+	switch {
+	case config.PolicyFile != "":
+		return config.Path(config.PolicyFile)
+	case s.Folder != "":
+		return filepath.Join(s.Folder, "policy.yaml")
+	}
+	return ""
 }
 
 // RuntimeFolder is where a daemon has a second admin socket, for commands that cannot
@@ -61,10 +113,11 @@ const RuntimeFolder = "/run/dmarcd"
 // Socket is the admin socket of the daemon that runs by this source: in its state
 // directory or, where dmarcd.yaml cannot be read, in RuntimeFolder.
 func (s Source) Socket() string {
-	if s.Path == "" {
+	file := s.DaemonFile()
+	if file == "" {
 		return admin.SocketPath(userStateDir())
 	}
-	config, err := settings.ReadDaemon(s.Path, HostName())
+	config, err := settings.ReadDaemon(file, HostName())
 	if err != nil {
 		return admin.SocketPath(RuntimeFolder)
 	}

@@ -32,7 +32,11 @@ func (f *filesInForce) take(config *settings.Settings, at time.Time) {
 		before[file.Path] = file
 	}
 	f.files = []api.FileInForce{}
-	for _, t := range config.Policy.Texts {
+	texts := config.Policy.Texts
+	if config.File != "" {
+		texts = append([]settings.Text{config.Text}, texts...)
+	}
+	for _, t := range texts {
 		now := api.FileInForce{Path: t.Path, SHA256: hash(t.Data), InForceSince: at}
 		if old := before[t.Path]; old.SHA256 == now.SHA256 {
 			now.InForceSince = old.InForceSince
@@ -90,7 +94,7 @@ func (d *Daemon) faultsOnDisk() []api.Fault {
 			out = append(out, api.Fault{File: f.File, Line: f.Line, Column: f.Column, Key: f.Key, Message: f.Problem})
 		}
 	default:
-		out = append(out, api.Fault{File: d.source.Path, Message: err.Error()})
+		out = append(out, api.Fault{File: d.source.DaemonFile(), Message: err.Error()})
 	}
 	return out
 }

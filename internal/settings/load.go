@@ -47,7 +47,11 @@ func load(path, hostname string, readPolicy func(path string) (*Policy, []Fault,
 	s.File = path
 	d := newDecoder(path, "")
 	var file daemonRoot
-	if root, ok := d.load(path); ok {
+	data, err := readFile(path)
+	if err != nil {
+		d.faults.add(Fault{File: path, Problem: err.Error()}, "")
+	} else if root, ok := d.parse(data); ok {
+		s.Text = Text{Path: path, Data: data}
 		file = d.daemon(root, s)
 	}
 	faults, warned := d.faults.all(), d.warnings.all()
@@ -212,16 +216,6 @@ func (d *decoder) policy(data []byte, follow dns.Name) (p *Policy, warnings []Fa
 	p.origins, p.Texts, p.folders = d.origins, d.sources.texts(d.file), sortedKeys(d.sources.folders)
 	p.ID = p.Source().ID()
 	return p, d.warnings.all(), nil
-}
-
-// load reads and parses a file; what keeps it from that is a fault.
-func (d *decoder) load(path string) (root *yaml.Node, ok bool) {
-	data, err := readFile(path)
-	if err != nil {
-		d.faults.add(Fault{File: d.file, Problem: err.Error()}, "")
-		return nil, false
-	}
-	return d.parse(data)
 }
 
 func (d *decoder) parse(data []byte) (root *yaml.Node, ok bool) {

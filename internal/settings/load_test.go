@@ -22,7 +22,7 @@ const testHost = "mx.example.org"
 // unplaced is settings without what differs between equal files: where they are.
 func unplaced(s *Settings) *Settings {
 	out := *s
-	out.File, out.PolicyFile = "", ""
+	out.File, out.Text, out.PolicyFile = "", Text{}, ""
 	out.Policy = *unplacedPolicy(&s.Policy)
 	return &out
 }

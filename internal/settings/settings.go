@@ -25,6 +25,8 @@ import (
 type Settings struct {
 	// File is the absolute path of dmarcd.yaml, "" when running without files.
 	File string
+	// Text is what stands there; no Data where File is "".
+	Text Text
 	// PolicyFile names policy.yaml as the `policy` key does; see Path.
 	PolicyFile string
 	Policy     Policy
