@@ -26,7 +26,7 @@ func (x *explainer) spf() SPF {
 	if out.Result == "" {
 		out.Result = string(spf.None)
 	}
-	if !s.Domain.IsZero() {
+	if !s.Domain.IsZero() && s.Status == spf.Pass { // "aligned" of another result reads like a success
 		out.Aligns = x.alignment(s.Domain, x.v.SPFAlignment, func(r *dmarc.Record) dmarc.Mode { return r.ASPF })
 	}
 	return out

@@ -6,6 +6,7 @@ import (
 
 	"dmarcd/internal/auth/authres"
 	"dmarcd/internal/auth/dkim"
+	"dmarcd/internal/auth/dmarc"
 	"dmarcd/internal/auth/spf"
 	"dmarcd/internal/policy"
 )
@@ -171,9 +172,24 @@ func results(authServID string, out *Outcome, d DomainDecision) authres.Results 
 	if d.Decision.Evaluated {
 		r.DMARC = &authres.DMARC{
 			Result: string(v.DMARC.Status), From: v.DMARC.Author.String(), Policy: string(v.DMARC.Policy),
+			Reason: overrideWords(&d.Decision),
 		}
 	}
 	return r
+}
+
+// overrideWords tells by what a message passes here that does not pass DMARC; "" for all
+// others.
+func overrideWords(d *policy.Decision) string {
+	switch {
+	case d.Reason == policy.ReasonForwarder:
+		return "trusted forwarder"
+	case d.Reason == policy.ReasonARC:
+		return "trusted sealer"
+	case d.Reason == policy.ReasonSenderIP && d.Status == dmarc.Pass:
+		return "sender IP match"
+	}
+	return ""
 }
 
 // signatureItems has an item for each signature. Of more than a field should hold,

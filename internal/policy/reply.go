@@ -7,6 +7,8 @@ import (
 
 	"dmarcd/internal/auth/dkim"
 	"dmarcd/internal/auth/dmarc"
+	"dmarcd/internal/auth/spf"
+	"dmarcd/internal/dns"
 	"dmarcd/internal/message"
 	"dmarcd/internal/text"
 )
@@ -32,20 +34,73 @@ func deferral(enhanced, what string) Reply {
 // built-in one that names the rule for all else.
 func rejectText(v *Verdict, f Facts, r *DMARCRules, d Decision) string {
 	author := v.DMARC.Author.String()
+	found := fmt.Sprintf("SPF %s, DKIM %s", v.spfFound(), v.dkimFound())
 	switch {
 	case d.Reason == ReasonMultipleFrom || author == "":
 		return "5.7.1 " + whyNoAuthor(v) + ", so DMARC cannot be checked"
 	case d.Reason == ReasonEnforcedPeer && v.DMARC.Record == nil:
 		return fmt.Sprintf("5.7.1 %s must pass DMARC here, but publishes no DMARC record", author)
 	case d.Reason == ReasonEnforcedPeer:
-		return fmt.Sprintf("5.7.1 %s must pass DMARC here: SPF %s, DKIM %s", author, v.SPF.Status, v.DKIMWord())
+		return fmt.Sprintf("5.7.1 %s %s: %s", author, r.demand(v), found)
+	case d.Reason == ReasonNoRecord && r.NoRecordWhen == NoRecordUnauthenticated:
+		return fmt.Sprintf("5.7.1 %s publishes no DMARC record, and neither SPF nor DKIM passes for it: %s", author, found)
 	case d.Reason == ReasonNoRecord:
 		return fmt.Sprintf("5.7.1 %s publishes no DMARC record, which this site does not accept", author)
 	case v.DMARC.Policy != dmarc.PolicyReject:
-		return fmt.Sprintf("5.7.1 mail from %s fails DMARC (p=%s), which this site does not accept: SPF %s, DKIM %s",
-			author, v.DMARC.Policy, v.SPF.Status, v.DKIMWord())
+		return fmt.Sprintf("5.7.1 mail from %s fails DMARC (p=%s)%s, which this site does not accept: %s",
+			author, v.DMARC.Policy, r.byCriteria(), found)
+	case r.Criteria == CriteriaHES && r.RejectText.String() == DefaultRejectText:
+		return fmt.Sprintf("5.7.1 %s asks to reject mail that fails DMARC, which it does here%s: %s", author, r.byCriteria(), found)
 	}
 	return r.RejectText.Expand(func(name string) string { return v.variable(name, f) })
+}
+
+// DefaultRejectText is the reply to mail that fails DMARC under p=reject, where the
+// operator has no other.
+const DefaultRejectText = "5.7.1 {domain} asks to reject mail that fails DMARC: SPF {spf}, DKIM {dkim}"
+
+// demand is what an enforced peer has to give.
+func (r *DMARCRules) demand(v *Verdict) string {
+	if require, _ := r.EnforcedPeers.Match(v.DMARC.Author); require == RequireEither {
+		return "must pass SPF or DKIM here, aligned"
+	}
+	return "must pass both SPF and DKIM here, one of them aligned"
+}
+
+// byCriteria names criteria that are not those of RFC 9989: what fails by them may pass
+// elsewhere.
+func (r *DMARCRules) byCriteria() string {
+	if r.Criteria == CriteriaHES {
+		return " by the criteria hes (SPF must not fail, DKIM must not fail, one must align)"
+	}
+	return ""
+}
+
+// spfFound says what SPF found. A pass for another domain reads like a success, so it is
+// told for whom it is.
+func (v *Verdict) spfFound() string {
+	if v.SPF.Status != spf.Pass {
+		return string(v.SPF.Status)
+	}
+	return passFound(v.SPF.Domain, v.SPFAlignment)
+}
+
+// dkimFound says likewise what the signature shown came to.
+func (v *Verdict) dkimFound() string {
+	if i := v.Shown(); i >= 0 && v.verified(i) {
+		return passFound(v.DKIM[i].Domain, v.alignment(i))
+	}
+	return v.DKIMWord()
+}
+
+func passFound(domain dns.Name, a dmarc.Alignment) string {
+	switch a {
+	case dmarc.Unaligned:
+		return "pass for " + domain.String() + ", which does not align"
+	case dmarc.AlignmentUnknown:
+		return "pass for " + domain.String() + ", of which DNS does not tell whether it aligns"
+	}
+	return "pass"
 }
 
 // whyNoAuthor says why the message has no single author domain.
@@ -73,9 +128,9 @@ func (v *Verdict) variable(name string, f Facts) string {
 	case "policy_domain":
 		return v.DMARC.PolicyDomain.String()
 	case "spf":
-		return string(v.SPF.Status)
+		return v.spfFound()
 	case "dkim":
-		return v.DKIMWord()
+		return v.dkimFound()
 	case "client_ip":
 		return f.clientIP()
 	case "queue_id":

@@ -115,6 +115,18 @@ func (r *DKIMRules) applies(f Facts) bool {
 	return r.Enabled && !(f.NullSender && r.SkipNullSender)
 }
 
+// dkimRejectText is the reply of the standalone DKIM check, in words that are true of
+// the result.
+func (v *Verdict) dkimRejectText(rule string) string {
+	switch {
+	case rule == RuleDKIMEnforcedPeers:
+		return "mail from " + v.DMARC.Author.String() + " must have a signature here that verifies"
+	case len(v.DKIM) == 0 && v.Unchecked == 0:
+		return "the message has no signature, which this site does not accept"
+	}
+	return "no signature of the message verifies"
+}
+
 // DKIMSummary is what the standalone DKIM check makes of all signatures.
 type DKIMSummary string
 
@@ -167,7 +179,7 @@ func decideDKIM(v *Verdict, f Facts, r *DKIMRules) Decision {
 	}
 	switch d.Action {
 	case Reject: // 7.20 by RFC 7372 section 3.1
-		d.Reply = rejection("5.7.20 no DKIM signature of this message verifies: DKIM " + v.DKIMWord())
+		d.Reply = rejection("5.7.20 DKIM " + v.DKIMWord() + ": " + v.dkimRejectText(d.Rule))
 	case Defer:
 		if f.DeferExpired {
 			return Decision{Action: Bypass, Reason: ReasonDKIM, Rule: RuleDeferLimit}

@@ -87,12 +87,9 @@ func defaultPolicy() *Policy {
 	}
 }
 
-// defaultRejectText answers mail that fails DMARC under p=reject.
-const defaultRejectText = "5.7.1 {domain} asks to reject mail that fails DMARC: SPF {spf}, DKIM {dkim}"
-
 // defaultRules are the built-in rules: what keys left out stand for.
 func defaultRules(mode policy.Mode) policy.Rules {
-	text, _ := policy.ParseTemplate(defaultRejectText) // a test reads it
+	text, _ := policy.ParseTemplate(policy.DefaultRejectText) // a test reads it
 	return policy.Rules{
 		Mode: mode,
 		DMARC: policy.DMARCRules{
