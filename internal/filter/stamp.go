@@ -2,6 +2,7 @@ package filter
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"dmarcd/internal/auth/authres"
@@ -9,6 +10,7 @@ import (
 	"dmarcd/internal/auth/dmarc"
 	"dmarcd/internal/auth/spf"
 	"dmarcd/internal/policy"
+	"dmarcd/internal/text"
 )
 
 // Names of the fields that we write.
@@ -18,6 +20,7 @@ const (
 	fieldReceivedSPF = "X-TM-Received-SPF"
 	fieldQuarantine  = "X-TM-Quarantine"
 	fieldSpamFlag    = "X-Spam-Flag"
+	fieldRecipients  = "X-TM-Original-Recipients"
 )
 
 // edits lists the forged fields to remove and ours to add.
@@ -57,11 +60,47 @@ func (t *Transaction) quarantine(out *Outcome) {
 			NewField{Name: fieldQuarantine, Value: " " + quarantineWord(out.Decision.Reason)})
 	case policy.QuarantineRedirect:
 		out.Redirect = out.Rules.Quarantine.Address
+		out.Insert = append(out.Insert,
+			NewField{Name: fieldQuarantine, Value: " " + quarantineWord(out.Decision.Reason)}, t.originalRecipients())
 		for _, r := range t.rcpts.ours {
 			out.Replaced = append(out.Replaced, r.address)
 		}
 		out.Replaced = append(out.Replaced, t.rcpts.resolved...)
 	}
+}
+
+// maxRecipientsField bounds the list of recipients in a field, in octets.
+const maxRecipientsField = 16 << 10
+
+// maxAddress is what an address may have, with some room (RFC 5321 section 4.5.3.1.3).
+const maxAddress = 320
+
+// originalRecipients keeps the recipients of redirected mail, for whoever releases it.
+func (t *Transaction) originalRecipients() NewField {
+	whole, redacted := make([]string, 0, len(t.rcpts.ours)), make([]string, 0, len(t.rcpts.ours))
+	for _, r := range t.rcpts.ours {
+		whole = append(whole, r.address.String())
+		redacted = append(redacted, "@"+r.address.Host)
+	}
+	return NewField{Name: fieldRecipients, Value: addressList(whole), redacted: addressList(redacted)}
+}
+
+// addressList is a list of addresses as a field's value, one to a line. Where there
+// are more than the field holds, it says how many.
+func addressList(addresses []string) string {
+	angles := strings.NewReplacer("<", "?", ">", "?")
+	var b strings.Builder
+	for i, a := range addresses {
+		if b.Len() > maxRecipientsField {
+			fmt.Fprintf(&b, ",\r\n (and %d more)", len(addresses)-i)
+			break
+		}
+		if i > 0 {
+			b.WriteString(",\r\n")
+		}
+		b.WriteString(" <" + angles.Replace(text.ASCII(a, maxAddress)) + ">")
+	}
+	return b.String()
 }
 
 // quarantineWord names the check that quarantined a message.

@@ -20,6 +20,10 @@ type ChangedField struct {
 // which of several a reader shows nobody knows, so each bears the tag.
 const maxTagged = 10
 
+// maxSubject is how long a Subject may get by a tag: a milter cannot make a field any
+// longer. One that would be longer stays as it is, and the decision stands.
+const maxSubject = 60_000
+
 // tagSubject puts a tag before every Subject that does not bear it.
 func (t *Transaction) tagSubject(out *Outcome, tag string) {
 	if tag == "" {
@@ -38,7 +42,9 @@ func (t *Transaction) tagSubject(out *Outcome, tag string) {
 		if bearsTag(old, tag) {
 			continue
 		}
-		out.Change = append(out.Change, ChangedField{Name: "Subject", Index: index, Value: strings.TrimRight(" "+encodeTag(tag, old)+" "+old, " ")})
+		if value := strings.TrimRight(" "+encodeTag(tag, old)+" "+old, " "); len(value) <= maxSubject {
+			out.Change = append(out.Change, ChangedField{Name: "Subject", Index: index, Value: value})
+		}
 	}
 	if index == 0 && !h.Cut { // else it may stand among the fields that were not kept
 		out.Change = append(out.Change, ChangedField{Name: "Subject", Value: " " + encodeTag(tag, "")})
