@@ -27,7 +27,7 @@ type source struct {
 }
 
 const (
-	sourceChunk = 32 << 10
+	sourceChunk = 8 << 10
 	peeked      = 1024 // octets, in which a declaration must stand
 )
 

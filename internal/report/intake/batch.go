@@ -11,7 +11,7 @@ import (
 
 // asUnread is the item of what is not opened.
 func asUnread(in *Input, why string) (*analysis.Item, error) {
-	raw, err := compress(in.Body)
+	raw, err := compress(in.Body, nil)
 	if err != nil {
 		return nil, fmt.Errorf("intake: %w", err)
 	}

@@ -10,11 +10,13 @@ import (
 )
 
 // compress makes a gzip file of octets.
-func compress(b []byte) ([]byte, error) { return compressStream(bytes.NewReader(b)) }
+func compress(b []byte, scratch *Scratch) ([]byte, error) {
+	return compressStream(bytes.NewReader(b), scratch)
+}
 
-func compressStream(in io.Reader) ([]byte, error) {
+func compressStream(in io.Reader, scratch *Scratch) ([]byte, error) {
 	var out bytes.Buffer
-	z, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
+	z, err := scratch.writer(&out)
 	if err != nil {
 		return nil, err
 	}
@@ -27,6 +29,20 @@ func compressStream(in io.Reader) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
+// writer makes a writer, or takes the one that served before.
+func (s *Scratch) writer(w io.Writer) (*gzip.Writer, error) {
+	if s == nil {
+		return gzip.NewWriterLevel(w, gzip.BestSpeed)
+	}
+	if s.gzip == nil {
+		z, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
+		s.gzip = z
+		return z, err
+	}
+	s.gzip.Reset(w)
+	return s.gzip, nil
+}
+
 // regzip makes a gzip file of an entry of a zip archive, whose compressed data it
 // takes over, unless it is odd.
 func regzip(f *zip.File, odd bool) ([]byte, error) {
@@ -36,7 +52,7 @@ func regzip(f *zip.File, odd bool) ([]byte, error) {
 			return nil, err
 		}
 		defer in.Close() //nolint:errcheck // opened for reading only
-		return compressStream(&zipReader{in: in, note: func(string) {}})
+		return compressStream(&zipReader{in: in, note: func(string) {}}, nil)
 	}
 	raw, err := f.OpenRaw()
 	if err != nil {
@@ -52,6 +68,6 @@ func regzip(f *zip.File, odd bool) ([]byte, error) {
 
 // WriteRaw writes what is kept of a report or mail, unpacked.
 func WriteRaw(w io.Writer, raw []byte) error {
-	_, err := io.Copy(w, newInflater(bufio.NewReader(bytes.NewReader(raw)), false, func(string) {}))
+	_, err := io.Copy(w, newInflater(bufio.NewReader(bytes.NewReader(raw)), false, func(string) {}, nil))
 	return err
 }

@@ -3,6 +3,7 @@ package intake
 import (
 	"bufio"
 	"compress/flate"
+	"compress/gzip"
 	"encoding/binary"
 	"errors"
 	"hash/adler32"
@@ -29,6 +30,7 @@ type inflater struct {
 	in      *bufio.Reader
 	zlib    bool
 	flate   io.ReadCloser
+	scratch *Scratch
 	crc     uint32
 	size    uint32
 	members int
@@ -36,10 +38,35 @@ type inflater struct {
 	err     error
 }
 
-func newInflater(in *bufio.Reader, zlib bool, note func(string)) *inflater {
-	z := &inflater{in: in, zlib: zlib, note: note}
+func newInflater(in *bufio.Reader, zlib bool, note func(string), scratch *Scratch) *inflater {
+	z := &inflater{in: in, zlib: zlib, note: note, scratch: scratch}
 	z.err = z.begin()
 	return z
+}
+
+// Scratch keeps what is costly to make from one mail to the next. It is for one
+// goroutine; nil keeps nothing.
+type Scratch struct {
+	flates []io.ReadCloser
+	gzip   *gzip.Writer
+}
+
+// release gives back what may serve again. Nothing can be read any more.
+func (z *inflater) release() {
+	if z.scratch != nil && z.flate != nil && len(z.scratch.flates) < maxNested {
+		z.scratch.flates = append(z.scratch.flates, z.flate)
+	}
+	z.flate, z.err = nil, io.EOF
+}
+
+func (s *Scratch) take() io.ReadCloser {
+	if s == nil || len(s.flates) == 0 {
+		return nil
+	}
+	last := len(s.flates) - 1
+	f := s.flates[last]
+	s.flates = s.flates[:last]
+	return f
 }
 
 // clean tells, at the end, that the data was one member without any oddity.
@@ -65,6 +92,9 @@ func (z *inflater) begin() error {
 	z.crc = 0
 	if z.zlib {
 		z.crc = adler32.Checksum(nil)
+	}
+	if z.flate == nil {
+		z.flate = z.scratch.take()
 	}
 	if z.flate == nil {
 		z.flate = flate.NewReader(z.in)

@@ -87,6 +87,7 @@ type Path struct {
 	pairs     pairs
 	room      room
 	pace      pace
+	scratch   Scratch // of the reading goroutine
 	stats     stats
 }
 
@@ -310,7 +311,7 @@ func (p *Path) open(ctx context.Context, e *Entry, body []byte) (item *analysis.
 			item, err = asUnread(&in, "trouble of the reader")
 		}
 	}()
-	return Read(ctx, in, Options{Limits: limitsOf(&p.config.Settings().Analysis.Limits), Rest: p.pace.rest})
+	return Read(ctx, in, Options{Limits: limitsOf(&p.config.Settings().Analysis.Limits), Rest: p.pace.rest, Scratch: &p.scratch})
 }
 
 func rows(item *analysis.Item) int {

@@ -19,7 +19,8 @@ type Options struct {
 	Limits Limits
 	// Rest is called now and then, each few milliseconds of work, to let mail go
 	// first; nil for no rest.
-	Rest func(ctx context.Context)
+	Rest    func(ctx context.Context)
+	Scratch *Scratch // nil for none
 }
 
 // Input is a mail or file to be read.
@@ -88,7 +89,7 @@ func (r *reading) finish(in *Input) error {
 	if !unread {
 		return r.ctx.Err()
 	}
-	raw, err := compress(in.Body)
+	raw, err := compress(in.Body, r.options.Scratch)
 	if err != nil {
 		return fmt.Errorf("intake: %w", err)
 	}

@@ -93,10 +93,10 @@ func (s *splitter) split(in *bufio.Reader) error {
 	case tarContent:
 		return s.tar(in)
 	case gzipContent:
-		z := newInflater(bufio.NewReader(bytes.NewReader(begin)), false, func(string) {})
+		z := newInflater(bufio.NewReader(bytes.NewReader(begin)), false, func(string) {}, nil)
 		head := make([]byte, 512)
 		if n, _ := io.ReadFull(z, head); sniff(head[:n]) == tarContent {
-			return s.tar(newInflater(in, false, func(string) {}))
+			return s.tar(newInflater(in, false, func(string) {}, nil))
 		}
 	}
 	return s.whole(in, false)

@@ -111,7 +111,7 @@ func (r *reading) octets(b []byte, at place) error {
 	case gzipContent, zlibContent:
 		return r.inflate(b, kind == zlibContent, at)
 	case xmlContent:
-		return r.xml(bytes.NewReader(b), at, func() ([]byte, error) { return compress(b) })
+		return r.xml(bytes.NewReader(b), at, func() ([]byte, error) { return compress(b, r.options.Scratch) })
 	case mailContent, mboxContent:
 		return r.mail(b, at)
 	}
@@ -142,7 +142,8 @@ func (r *reading) stream(in *bufio.Reader, at place) error {
 	case xmlContent:
 		return r.xmlStream(in, at)
 	case gzipContent, zlibContent:
-		z := newInflater(in, kind == zlibContent, r.note)
+		z := newInflater(in, kind == zlibContent, r.note, r.options.Scratch)
+		defer z.release()
 		return r.stream(bufio.NewReaderSize(r.counted(z), sniffed), at.within(""))
 	case tarContent:
 		return r.untar(in, at)
@@ -185,7 +186,8 @@ func (r *reading) other(kind content, begin []byte, at place) {
 // inflate reads gzip or zlib. Where it is one member around XML, the file is kept as
 // it came.
 func (r *reading) inflate(b []byte, zlib bool, at place) error {
-	z := newInflater(bufio.NewReader(bytes.NewReader(b)), zlib, r.note)
+	z := newInflater(bufio.NewReader(bytes.NewReader(b)), zlib, r.note, r.options.Scratch)
+	defer z.release()
 	in := bufio.NewReaderSize(r.counted(z), sniffed)
 	begin, err := in.Peek(sniffed)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -204,8 +206,8 @@ func (r *reading) inflate(b []byte, zlib bool, at place) error {
 
 // unpackAgain compresses what an odd file unpacks to.
 func (r *reading) unpackAgain(b []byte) ([]byte, error) {
-	z := newInflater(bufio.NewReader(bytes.NewReader(b)), false, func(string) {})
-	return compressStream(io.LimitReader(z, r.limits.ExpandedBytes))
+	z := newInflater(bufio.NewReader(bytes.NewReader(b)), false, func(string) {}, nil)
+	return compressStream(io.LimitReader(z, r.limits.ExpandedBytes), r.options.Scratch)
 }
 
 // counted is a reader whose octets are counted against the limits, and that rests
