@@ -27,9 +27,9 @@ FUZZTIME   ?= 10m
 BENCH      ?= .
 BENCHTIME  ?= 2s
 BENCH_PKGS ?= ./internal/inbound ./internal/milter ./internal/auth/... ./internal/resolver ./internal/settings ./internal/memory \
-	./internal/journal ./internal/store ./internal/report ./internal/report/outgoing ./internal/simulate
+	./internal/journal ./internal/store ./internal/report ./internal/report/intake ./internal/report/outgoing ./internal/simulate
 RUN        ?= .
-SOAK       ?= TestKilledUnderLoad|TestStoreAway
+SOAK       ?= TestKilledUnderLoad|TestStoreAway|TestIntakeKilled
 RECORDS    ?= 5000000
 
 ##@ Use
@@ -105,10 +105,15 @@ fuzz: ## run each fuzz test for FUZZTIME (10m); FUZZ=pattern chooses
 bench: ## benchmarks: time, allocations and messages/s; BENCH=pattern, BENCH_PKGS, BENCHTIME
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime '$(BENCHTIME)' -benchmem -timeout 60m $(BENCH_PKGS)
 
+.PHONY: bench-ingest
+bench-ingest: ## take 100,000 generated report mails into SQLite and into PostgreSQL: reports/s, records/s, memory
+	$(GO) test -run '^$$' -bench BenchmarkIngest -benchtime 1x -timeout 60m ./internal/report/intake -ingest.mails 100000
+	scripts/with-postgres $(GO) test -run '^$$' -bench BenchmarkIngest -benchtime 1x -timeout 60m ./internal/report/intake -ingest.mails 100000 -ingest.postgres
+
 .PHONY: soak
-soak: ## kill -9 under load 200 times, and 10 minutes without the store (35 minutes in all); SOAK=pattern chooses
+soak: ## kill -9 under load 200 times, 100 times while reports come in, 10 minutes without the store (40 minutes); SOAK=pattern chooses
 	scripts/with-postgres $(GO) test -count=1 -timeout 90m -v -run '$(SOAK)' ./cmd/dmarcd \
-		-soak.kills 200 -soak.outage 10m -soak.rate 300 -soak.times
+		-soak.kills 200 -soak.intake 20 -soak.outage 10m -soak.rate 300 -soak.times
 
 .PHONY: received-scale
 received-scale: ## fill a store with RECORDS (5000000) received records; prints ingest, queries, export and plans

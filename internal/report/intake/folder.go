@@ -65,17 +65,35 @@ func (f *Folder) Look(ctx context.Context) error {
 			files = append(files, e.Name())
 		}
 	}
+	return f.files(ctx, files)
+}
+
+// files takes in several files at a time, so that they are stored together.
+func (f *Folder) files(ctx context.Context, names []string) error {
+	const together = 50
+	var mu sync.Mutex
 	var first error
-	for i, name := range files {
-		f.Feed.Waits(int64(len(files) - i))
-		if err := f.file(ctx, name); err != nil && first == nil {
-			first = err
-		}
+	var working sync.WaitGroup
+	slots := make(chan struct{}, together)
+	for i, name := range names {
+		f.Feed.Waits(int64(len(names) - i))
+		slots <- struct{}{}
 		if ctx.Err() != nil {
-			return nil
+			break
 		}
+		working.Go(func() {
+			defer func() { <-slots }()
+			if err := f.file(ctx, name); err != nil && ctx.Err() == nil {
+				mu.Lock()
+				defer mu.Unlock()
+				first = err
+			}
+		})
 	}
-	f.Feed.Waits(0)
+	working.Wait()
+	if ctx.Err() == nil {
+		f.Feed.Waits(0)
+	}
 	return first
 }
 
