@@ -36,6 +36,8 @@ type VerifyRequest struct {
 	Foreign   func(address string) bool
 	Expected  string     // the record that is expected; "" for any
 	Selectors []Selector // in use
+	// RecordOnly leaves SPF out.
+	RecordOnly bool
 }
 
 // CheckResult is what one check of a record found.
@@ -84,7 +86,9 @@ type verification struct {
 func (v *Verifier) Verify(ctx context.Context, req *VerifyRequest) Verification {
 	m := verification{v: v, req: req, Verification: Verification{Domain: req.Domain, Expected: req.Expected}}
 	m.record(ctx)
-	m.SPF = v.checkSPF(ctx, req.Domain)
+	if !req.RecordOnly {
+		m.SPF = v.checkSPF(ctx, req.Domain)
+	}
 	for _, s := range req.Selectors {
 		m.Selectors = append(m.Selectors, v.checkKey(ctx, s))
 	}

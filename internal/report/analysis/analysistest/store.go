@@ -192,7 +192,7 @@ func (s *Store) Identify(_ context.Context, found []analysis.Identity) error {
 	defer s.mu.Unlock()
 	for _, f := range found {
 		known := s.identities[f.Source]
-		if n := len(known); n > 0 && known[n-1].Host == f.Host && known[n-1].Service == f.Service {
+		if n := len(known); n > 0 && (f.Unsure || known[n-1].Host == f.Host && known[n-1].Service == f.Service) {
 			known[n-1].Again = f.Again
 			continue
 		}

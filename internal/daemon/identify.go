@@ -1,0 +1,97 @@
+package daemon
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"dmarcd/internal/report/analysis"
+)
+
+// Bounds of looking names of sources up.
+const (
+	identifyBatch  = 200
+	identifyAtOnce = 20
+	identifyEach   = 10 * time.Second // for one source, its look-ups together
+	identifyIdle   = 20 * time.Second // between two looks at what there is to do
+)
+
+// identifier looks up what sources of received reports are called. It has a resolver of
+// its own, and never more than identifyAtOnce look-ups under way.
+type identifier struct {
+	store  analysis.Sources
+	names  analysis.NameResolver
+	leads  func() bool // several daemons share a store: one does it
+	log    *slog.Logger
+	now    func() time.Time
+	counts identifyCounts
+}
+
+// run works until ctx ends.
+func (i *identifier) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		more := false
+		if i.leads() {
+			n, err := i.batch(ctx)
+			if err != nil && ctx.Err() == nil {
+				i.log.Warn("sources of received reports were not looked up", "error", err.Error())
+			}
+			more = err == nil && n == identifyBatch
+		}
+		if !more && !rest(ctx, identifyIdle) {
+			return
+		}
+	}
+}
+
+// batch looks some sources up, and says how many.
+func (i *identifier) batch(ctx context.Context) (int, error) {
+	sources, err := i.store.Unidentified(ctx, i.now(), identifyBatch)
+	if err != nil || len(sources) == 0 {
+		return 0, err
+	}
+	found := make([]analysis.Identity, len(sources))
+	free := make(chan struct{}, identifyAtOnce)
+	var working sync.WaitGroup
+	for n, source := range sources {
+		free <- struct{}{}
+		working.Go(func() {
+			defer func() { <-free }()
+			found[n] = i.look(ctx, source)
+		})
+	}
+	working.Wait()
+	if ctx.Err() != nil {
+		return 0, ctx.Err() // what was cut off says nothing
+	}
+	return len(sources), i.store.Identify(ctx, found)
+}
+
+func (i *identifier) look(ctx context.Context, source netip.Addr) analysis.Identity {
+	ctx, cancel := context.WithTimeout(ctx, identifyEach)
+	defer cancel()
+	found := analysis.LookUpSource(ctx, i.names, source, i.now())
+	i.counts.add(&found)
+	return found
+}
+
+// identifyCounts count look-ups by what they found.
+type identifyCounts struct {
+	mu                   sync.Mutex
+	named, none, trouble uint64
+}
+
+func (c *identifyCounts) add(found *analysis.Identity) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case found.Unsure:
+		c.trouble++
+	case found.Host != "":
+		c.named++
+	default:
+		c.none++
+	}
+}
