@@ -86,6 +86,7 @@ func (r *reporting) register(registry *prometheus.Registry) {
 	}{
 		{"dmarcd_reports_built_total", "Aggregate reports made.", func(s outgoing.Stats) uint64 { return s.Built }},
 		{"dmarcd_reports_unmade_total", "Aggregate reports that could not be made of what was counted.", func(s outgoing.Stats) uint64 { return s.Unmade }},
+		{"dmarcd_reports_lost_messages_total", "Messages that are in no report, as their days are too long ago.", func(s outgoing.Stats) uint64 { return s.Lost }},
 		{"dmarcd_reports_capped_total", "Mails with reports held back because one organization asks for too many.", func(s outgoing.Stats) uint64 { return s.Capped }},
 		{"dmarcd_reports_sent_total", "Mails with reports that the mail server took.", func(s outgoing.Stats) uint64 { return s.Sent }},
 	} {

@@ -189,6 +189,16 @@ func (r Reports) CountDomains(ctx context.Context, day memory.Day) (n int, err e
 	return n, err
 }
 
+// CountUnreported is outgoing.Source's.
+func (r Reports) CountUnreported(ctx context.Context, first, last memory.Day) (n int64, err error) {
+	err = r.s.read(ctx, "count messages without a report", func(ctx context.Context, t *tx) error {
+		return t.row(ctx, `SELECT coalesce(sum(y.messages), 0) FROM tallies y WHERE y.day >= $1 AND y.day <= $2 AND NOT EXISTS
+			(SELECT 1 FROM reports r WHERE r.kind = 'aggregate' AND r.policy_domain = y.policy_domain AND r.day = y.day)`,
+			bounded(int64(first)), bounded(int64(last))).Scan(&n)
+	})
+	return n, err
+}
+
 // Domains is outgoing.Source's. A domain whose name cannot be read is logged, counted
 // and left out: it must not keep the others from their reports.
 func (r Reports) Domains(ctx context.Context, day memory.Day, after dns.Name, limit int) ([]outgoing.DomainDay, error) {

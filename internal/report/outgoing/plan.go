@@ -46,6 +46,9 @@ func (p *Pipeline) plan(ctx context.Context, epoch int64) error {
 			"from", max(progress.Closed+1, today).String(), "through", progress.Reopened.String())
 	}
 	first, last := max(progress.Built+1, through-catchUp+1), min(progress.Closed, through)
+	if err := p.skip(ctx, epoch, progress.Built+1, first-1); err != nil {
+		return err
+	}
 	totals, due, err := p.spread(ctx, first, last)
 	if err != nil {
 		return fmt.Errorf("outgoing: %w", err)
@@ -59,6 +62,27 @@ func (p *Pipeline) plan(ctx context.Context, epoch int64) error {
 			return fmt.Errorf("outgoing: reports on %s: %w", day, err)
 		}
 		p.wakeSender()
+	}
+	return nil
+}
+
+// skip counts as lost what was counted into days that are too long ago to be made up
+// for, such as those that a clock set years back made.
+func (p *Pipeline) skip(ctx context.Context, epoch int64, first, last memory.Day) error {
+	if first > last {
+		return nil
+	}
+	lost, err := p.store.CountUnreported(ctx, first, last)
+	if err == nil {
+		err = p.store.Built(ctx, epoch, last) // so that it is counted once
+	}
+	if err != nil {
+		return fmt.Errorf("outgoing: skip days through %s: %w", last, err)
+	}
+	if lost > 0 {
+		p.stats.add(func(s *Stats) { s.Lost += uint64(lost) })
+		p.log.WarnContext(ctx, "messages are in no report: their days are too long ago; a clock was wrong, or no daemon made reports for over a week",
+			"messages", lost, "from", first.String(), "through", last.String())
 	}
 	return nil
 }

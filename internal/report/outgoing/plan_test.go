@@ -84,6 +84,32 @@ func TestClockAhead(t *testing.T) {
 	}
 }
 
+// TestClockYearsBack judges mail while the clock stands years back. What is in no report
+// once it is right is counted as lost, once.
+func TestClockYearsBack(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		log := r.logged()
+		r.load(tally(yesterday, "sender.example", reject, failed(1)))
+		r.plan()
+		const back = 10 * 365 * 24 * time.Hour
+		r.clock.add(-back)
+		r.plan()
+		old := r.clock.now().UTC()
+		r.load(tally(old.Format(time.DateOnly), "sender.example", reject, failed(70)), tally(old.AddDate(0, 0, 1).Format(time.DateOnly), "other.example", reject, failed(7)))
+		r.clock.add(back)
+		r.load(tally(today.Format(time.DateOnly), "sender.example", reject, failed(2)))
+		r.clock.add(24 * time.Hour)
+		r.plan()
+		r.plan()
+		if lost, reported := r.p.Stats().Lost, r.messages("sender.example"); lost != 77 || reported != 3 {
+			t.Errorf("%d messages lost, %d reported, of 77 and 3", lost, reported)
+		}
+		if n := strings.Count(log.String(), "messages=77"); n != 1 {
+			t.Errorf("%d warnings: %s", n, log)
+		}
+	})
+}
+
 // TestReportsOff has days go by while reports are off.
 func TestReportsOff(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {

@@ -9,6 +9,7 @@ import (
 type Stats struct {
 	Built    uint64           // aggregate reports made
 	Unmade   uint64           // that no file could be made of
+	Lost     uint64           // messages that are in no report: their days are too long ago
 	Sent     uint64           // mails that the server took
 	Attempts map[Cause]uint64 // that did not end so, by cause
 	Failed   map[Final]uint64 // deliveries that ended so, for any reason but a success

@@ -34,6 +34,8 @@ type Source interface {
 	Built(ctx context.Context, epoch int64, day memory.Day) error
 	// CountDomains counts the policy domains with tallies of a day.
 	CountDomains(ctx context.Context, day memory.Day) (int, error)
+	// CountUnreported counts the messages of days that are in no report.
+	CountUnreported(ctx context.Context, first, last memory.Day) (int64, error)
 	// Domains gives those that come after a name, in the order of names. There are
 	// fewer than limit only at the end.
 	Domains(ctx context.Context, day memory.Day, after dns.Name, limit int) ([]DomainDay, error)
