@@ -165,6 +165,31 @@ func TestReportCommands(t *testing.T) {
 	})
 }
 
+// TestReportListTellsThatReportsAreOff says so where mail is counted for reports that
+// nobody makes.
+func TestReportListTellsThatReportsAreOff(t *testing.T) {
+	path, _ := reportSite(t)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for policy, want := range map[string]string{
+		"mode: enforce\n": "No reports are made: reports.enabled is false in dmarcd.yaml. Mail is counted for them (daily_reports in policy.yaml).\n",
+		"default: {dmarc: {daily_reports: false}}\n": "No reports are made: reports.enabled is false in dmarcd.yaml.\n",
+	} {
+		if err := os.WriteFile(filepath.Join(filepath.Dir(path), "policy.yaml"), []byte(policy), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, bytes.Replace(text, []byte("enabled: true"), []byte("enabled: false"), 1), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var out, errs bytes.Buffer
+		if code := run(t.Context(), []string{"report", "list", "-c", path}, streams{out: &out, err: &errs}); code != exitFine || !strings.Contains(out.String(), want) {
+			t.Errorf("%s: code %d, %s%s", policy, code, out.String(), errs.String())
+		}
+	}
+}
+
 // reportCommandCase is a command line and what comes of it.
 type reportCommandCase struct {
 	args string

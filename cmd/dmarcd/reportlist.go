@@ -110,6 +110,13 @@ func printState(ctx context.Context, d api.Asker, s streams) error {
 	s.line("Waiting: %d. In the last week %d sent, %d failed, %d expired. Suppressed destinations: %d.",
 		o.Deliveries[outgoing.StateQueued]+o.Deliveries[outgoing.StateUnconfirmed], o.Deliveries[outgoing.StateSent],
 		o.Deliveries[outgoing.StateFailed], o.Deliveries[outgoing.StateExpired], o.Suppressed)
+	if !o.Enabled {
+		line := "No reports are made: reports.enabled is false in dmarcd.yaml."
+		if o.Counted {
+			line += " Mail is counted for them (daily_reports in policy.yaml)."
+		}
+		s.line("%s", line)
+	}
 	if o.Paused {
 		s.line("The queue is paused: reports.smtp does not take mail; the deliveries in the queue say why.")
 	}

@@ -92,7 +92,10 @@ func (r *reporting) failed(rec *memory.Record, out *filter.Outcome) {
 	}
 	for _, f := range out.Insert {
 		if f.Name == authResultsName {
-			r.pipeline.Fail(outgoing.Message{Record: rec, Header: out.Header, AuthenticationResults: strings.TrimSpace(unfold(f.Value))})
+			r.pipeline.Fail(outgoing.Message{
+				Record: rec, Header: out.Header, AuthenticationResults: strings.TrimSpace(unfold(f.Value)),
+				Trace: func() *memory.Trace { return out.Trace(false) },
+			})
 			return
 		}
 	}

@@ -96,7 +96,7 @@ func (o *Outcome) Record(m Remember) *memory.Record {
 		r.Added, r.Removed = o.added(room.added[:0], addresses), o.removed()
 	}
 	if m.Sampled || o.Notable() {
-		r.Trace = o.trace(addresses)
+		r.Trace = o.Trace(addresses)
 	}
 	r.Bound(m.Settings.Limits.Signatures)
 	return r

@@ -13,9 +13,9 @@ import (
 	"dmarcd/internal/text"
 )
 
-// trace is what DNS was asked, in words. Names that were made of the sender's
+// Trace is what DNS was asked, in words. Names that were made of the sender's
 // local part are told as they stand in the record unless addresses are kept.
-func (o *Outcome) trace(addresses bool) *memory.Trace {
+func (o *Outcome) Trace(addresses bool) *memory.Trace {
 	out := &memory.Trace{Cut: o.lookupsCut, Answers: make([]memory.Answer, 0, len(o.lookups))}
 	left := memory.MaxTraceBytes
 	for i := range o.lookups {

@@ -34,15 +34,36 @@ func NewID(secret []byte, receiver, domain dns.Name, begin, end time.Time, part 
 	return begin.UTC().Format("20060102") + strings.ToLower(tail)
 }
 
+// maxFileName is the longest name of a file, in octets: file systems take 255, and
+// those who store reports put something before the name.
+const maxFileName = 200
+
 // FileName is the name of a compressed report (RFC 9990 section 3.5.2): receiver,
 // policy domain, begin, end and, unless it is "", the unique-id, of which
-// anything but letters and digits is left out.
+// anything but letters and digits is left out. Names too long for maxFileName lose
+// their first labels; the unique-id still tells files apart.
 func FileName(receiver, domain dns.Name, begin, end time.Time, id string) string {
-	name := hostText(receiver) + "!" + hostText(domain) + "!" + strconv.FormatInt(begin.Unix(), 10) + "!" + strconv.FormatInt(end.Unix(), 10)
+	rest := "!" + strconv.FormatInt(begin.Unix(), 10) + "!" + strconv.FormatInt(end.Unix(), 10)
 	if id = strings.Map(alphanumeric, id); id != "" {
-		name += "!" + id
+		rest += "!" + id[:min(len(id), maxFileName/4)]
 	}
-	return name + ".xml.gz"
+	rest += ".xml.gz"
+	room := maxFileName - len(rest) - len("!")
+	who, what := hostText(receiver), hostText(domain)
+	who = lastLabels(who, max(room/2, room-len(what)))
+	return who + "!" + lastLabels(what, room-len(who)) + rest
+}
+
+// lastLabels is the end of a name in so many octets.
+func lastLabels(name string, most int) string {
+	for len(name) > most {
+		_, rest, ok := strings.Cut(name, ".")
+		if !ok {
+			return name[len(name)-most:]
+		}
+		name = rest
+	}
+	return name
 }
 
 // Subject is the Subject of the mail that carries a report (RFC 9990 section

@@ -2,6 +2,7 @@ package report
 
 import (
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -50,6 +51,24 @@ func TestFileName(t *testing.T) {
 	} {
 		if got := FileName(receiver, dns.MustParse(c.domain), begin, end, c.id); got != c.want {
 			t.Errorf("for %q, %q it is %s, want %s", c.domain, c.id, got, c.want)
+		}
+	}
+}
+
+// TestLongFileName bounds a name, with its hosts as whole labels where they have some,
+// and keeps what tells files apart.
+func TestLongFileName(t *testing.T) {
+	label := strings.Repeat("a", 60)
+	long := dns.MustParse(strings.Join([]string{label, label, label, "example.com"}, "."))
+	single := dns.MustParse(strings.Repeat("b", 63) + "." + strings.Repeat("c", 63) + "." + strings.Repeat("d", 63))
+	for _, c := range []struct{ receiver, domain dns.Name }{{receiver, long}, {long, domain}, {long, long}, {single, single}} {
+		id := NewID([]byte("secret"), c.receiver, c.domain, begin, end, "")
+		got := FileName(c.receiver, c.domain, begin, end, id)
+		if len(got) > 200 || !strings.HasSuffix(got, "!1780272000!1780358399!"+id+".xml.gz") || strings.Count(got, "!") != 4 || len(got) < 120 {
+			t.Errorf("%d octets: %s", len(got), got)
+		}
+		if c.domain == long && !strings.Contains(got, "!"+label+".example.com!") && !strings.Contains(got, "!example.com!") {
+			t.Errorf("no whole labels: %s", got)
 		}
 	}
 }

@@ -25,6 +25,7 @@ type Resolver = dmarc.Resolver
 // Config is what the settings say. It is not changed once it was given.
 type Config struct {
 	Enabled     bool // daily reports; what is queued is sent in any case
+	Counted     bool // mail of some recipient domain is counted for them (daily_reports)
 	OrgName     string
 	Email       string // of From, and the envelope sender
 	Contact     string
@@ -50,12 +51,25 @@ type Config struct {
 func FromSettings(s *settings.Settings) Config {
 	r := &s.Reports
 	return Config{
-		Enabled: r.Enabled, OrgName: r.OrgName, Email: r.Email, Contact: r.Contact,
+		Enabled: r.Enabled, Counted: countsMail(&s.Policy), OrgName: r.OrgName, Email: r.Email, Contact: r.Contact,
 		At: time.Duration(r.At) * time.Minute, Scope: r.Scope, Exclude: r.Exclude, MinMessages: r.MinMessages,
 		PSL:      s.Discovery == settings.DiscoveryPSL,
 		Failures: r.Enabled && r.Failure.Enabled, FailuresPerHour: r.Failure.PerHour,
 		KeepReports: s.Retention.Aggregates, KeepFiles: s.Retention.RawReports,
 	}
+}
+
+// countsMail tells whether the rules of some recipient domain have daily_reports.
+func countsMail(p *settings.Policy) bool {
+	if p.Default != nil && p.Default.DMARC.DailyReports {
+		return true
+	}
+	for _, rules := range p.Domains {
+		if rules.DMARC.DailyReports {
+			return true
+		}
+	}
+	return false
 }
 
 // receiver is the Submitter: the domain of the address that reports come from.

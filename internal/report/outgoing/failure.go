@@ -51,6 +51,9 @@ type Message struct {
 	Header *message.Header // as it came
 	// AuthenticationResults is the value of the field that we put on the message.
 	AuthenticationResults string
+	// Trace gives the DNS answers used, where the record has none, as those of most
+	// messages that pass. It is called by Fail alone, at most once; nil for unknown.
+	Trace func() *memory.Trace
 }
 
 // Fail takes a message that was judged. It never waits, and keeps what it is given,
@@ -66,6 +69,12 @@ func (p *Pipeline) Fail(m Message) {
 		return
 	}
 	m.Header = cutHeader(m.Header)
+	if m.Record.Trace == nil && m.Trace != nil {
+		traced := *m.Record
+		traced.Trace = m.Trace()
+		m.Record = &traced
+	}
+	m.Trace = nil
 	select {
 	case p.failures.pending <- m:
 	default:

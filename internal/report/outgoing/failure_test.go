@@ -111,6 +111,34 @@ func TestFailure(t *testing.T) {
 	})
 }
 
+// TestFailureOfPassingMessage has the record that SPF used (RFC 9991 section 4), though
+// the answers of a message that passes are not kept with its record.
+func TestFailureOfPassingMessage(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		r.change(func(c *outgoing.Config) { c.Failures = true })
+		m := failing(t, wantsRUF+"; fo=1")
+		v := &m.Record.Verdict
+		v.DKIM[0].Status, v.DMARC.Status, v.DMARC.DKIMAligned = dkim.Pass, dmarc.Pass, true
+		m.Record.Decision.Action = policy.Bypass
+		trace, asked := m.Record.Trace, 0
+		m.Record.Trace = nil
+		m.Trace = func() *memory.Trace { asked++; return trace }
+		r.p.Fail(m)
+		unwanted := m
+		unwanted.AuthenticationResults = ""
+		r.p.Fail(unwanted)
+		r.p.Collect(t.Context())
+		r.drain()
+		mails := r.server.got("ruf@sender.example")
+		if len(mails) != 1 || !strings.Contains(mails[0].data, `SPF-DNS: txt : sender.example :`) || !strings.Contains(mails[0].data, "Identity-Alignment: spf\r\n") {
+			t.Errorf("%d mails: %v", len(mails), mails)
+		}
+		if asked != 1 || m.Record.Trace != nil {
+			t.Errorf("asked %d times for the answers", asked)
+		}
+	})
+}
+
 // TestFailureSelector leaves the fields of DKIM to a signature that could be read.
 func TestFailureSelector(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {

@@ -3,6 +3,7 @@ package outgoing
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"dmarcd/internal/auth/dmarc"
@@ -47,13 +48,24 @@ func publish(domain dns.Name, seen []PolicySeen, all int) (published, error) {
 		if s.PSL {
 			p.policy.Discovery = report.DiscoveryPSL
 		}
-		if len(record.RUF) > 0 {
+		if hasTag(record.Text, "fo") {
 			p.policy.FO = record.FO
 		}
 		p.note = note(record, all-i)
 		return p, nil
 	}
 	return published{}, fmt.Errorf("outgoing: no policy record of %s can be read", domain)
+}
+
+// hasTag tells whether a record has a tag, so that what stands for it is no default.
+func hasTag(record, name string) bool {
+	for tag := range strings.SplitSeq(record, ";") {
+		found, _, ok := strings.Cut(tag, "=")
+		if ok && strings.TrimSpace(found) == name {
+			return true
+		}
+	}
+	return false
 }
 
 // explain gives a row its reason where the message was judged by another record than
@@ -83,7 +95,7 @@ func (p *published) follows(row *report.Row) bool {
 	return true
 }
 
-// note is what the owner of a record ought to know of it.
+// note is what the owner of a record ought to know of it, each fault once.
 func note(r *dmarc.Record, all int) string {
 	var parts []string
 	if all > 1 {
@@ -92,11 +104,15 @@ func note(r *dmarc.Record, all int) string {
 	if r.Voided {
 		parts = append(parts, "the record has no valid policy and was taken for p=none")
 	}
-	for i, w := range r.Warnings {
-		if i == maxRemarks {
+	told := len(parts)
+	for _, w := range r.Warnings {
+		w = text.Cut(w, maxRemark)
+		if r.Voided && (w == "no p tag" || w == "acts as p=none") || slices.Contains(parts, w) {
+			continue // it was said
+		}
+		if parts = append(parts, w); len(parts) == told+maxRemarks {
 			break
 		}
-		parts = append(parts, text.Cut(w, maxRemark))
 	}
 	return text.Cut(strings.Join(parts, "; "), maxNote)
 }

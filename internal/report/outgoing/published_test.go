@@ -49,3 +49,45 @@ func TestPolicyChanged(t *testing.T) {
 		})
 	}
 }
+
+// TestPublishedFO tells fo as the record has it, with or without ruf, and no default.
+func TestPublishedFO(t *testing.T) {
+	for record, want := range map[string]string{
+		"v=DMARC1; p=none; rua=mailto:rua@sender.example":                                   "",
+		"v=DMARC1; p=none; fo=1:d; rua=mailto:rua@sender.example":                           "1:d",
+		"v=DMARC1; p=none; rua=mailto:rua@sender.example; fo = 0":                           "0",
+		"v=DMARC1; p=none; rua=mailto:rua@sender.example; ruf=mailto:ruf@sender.example":    "",
+		"v=DMARC1; p=none; rua=mailto:rua@sender.example; fo=s;ruf=mailto:r@sender.example": "s",
+	} {
+		t.Run(record, func(t *testing.T) {
+			each(t, func(t *testing.T, r *rig) {
+				r.load(tally(yesterday, "sender.example", record, failed(1)))
+				r.night()
+				if got := r.server.got("")[0].report(t).Policy.FO; got != want {
+					t.Errorf("fo %q, want %q", got, want)
+				}
+			})
+		})
+	}
+}
+
+// TestErrorNamesEachFaultOnce has no fault twice in the report's error.
+func TestErrorNamesEachFaultOnce(t *testing.T) {
+	for record, want := range map[string]string{
+		"v=DMARC1; p=rejct; rua=mailto:rua@sender.example":                         `the record has no valid policy and was taken for p=none; p has the invalid value "rejct"`,
+		"v=DMARC1; rua=mailto:rua@sender.example":                                  "the record has no valid policy and was taken for p=none",
+		"v=DMARC1; p=none; x=1; x=2; rua=mailto:rua@sender.example; y=1":           `unknown tag "x"; unknown tag "y"`,
+		"v=DMARC1; p=none; rua=mailto:rua@sender.example":                          "",
+		"v=DMARC1; a=1; b=1; c=1; d=1; e=1; p=none; rua=mailto:rua@sender.example": `unknown tag "a"; unknown tag "b"; unknown tag "c"; unknown tag "d"`,
+	} {
+		t.Run(record, func(t *testing.T) {
+			each(t, func(t *testing.T, r *rig) {
+				r.load(tally(yesterday, "sender.example", record, failed(1)))
+				r.night()
+				if got := r.server.got("")[0].report(t).Metadata.Error; got != want {
+					t.Errorf("error %q, want %q", got, want)
+				}
+			})
+		})
+	}
+}

@@ -117,7 +117,9 @@ type (
 	// Overview is the state of the queue.
 	Overview struct {
 		Gauges
-		Paused bool `json:"paused"` // this daemon waits for the mail server
+		Paused  bool `json:"paused"`  // this daemon waits for the mail server
+		Enabled bool `json:"enabled"` // reports are made each day (reports.enabled)
+		Counted bool `json:"counted"` // mail of some recipient domain is counted for them (daily_reports)
 	}
 )
 
@@ -367,7 +369,8 @@ func (v service) Suppressions(ctx context.Context, r SuppressionsRequest) (Suppr
 // State is Service's.
 func (v service) State(ctx context.Context, _ StateRequest) (Overview, error) {
 	g, err := v.p.store.Gauges(ctx, v.p.now(), States())
-	return Overview{Gauges: g, Paused: v.p.gate.paused()}, err
+	c := v.p.current()
+	return Overview{Gauges: g, Paused: v.p.gate.paused(), Enabled: c.Enabled, Counted: c.Counted}, err
 }
 
 // ParseTarget reads an address or a host name, in small letters and as an A-label.
