@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/api"
+	"dmarcd/internal/report/analysis"
 	"dmarcd/internal/text"
 )
 
@@ -77,6 +78,7 @@ func printStatus(s streams, x *api.Status, now time.Time) {
 		leads = "this daemon leads"
 	}
 	s.line("reports   %s, %d queued, %d failed in the last week; %s", enabled, x.Reports.Queued, x.Reports.Failed, leads)
+	printAnalysisStatus(s, &x.Analysis, now)
 	held := count(x.Held, "message", "messages")
 	if !x.HeldSince.IsZero() {
 		held += ", the oldest for " + age(now.Sub(x.HeldSince))
@@ -88,6 +90,32 @@ func printStatus(s streams, x *api.Status, now time.Time) {
 	}
 	for _, n := range x.Notes {
 		s.line("NOTE      %s", n)
+	}
+}
+
+// printAnalysisStatus tells of the reports that others send.
+func printAnalysisStatus(s streams, x *api.AnalysisStatus, now time.Time) {
+	if !x.Enabled {
+		s.line("analysis  off")
+		return
+	}
+	line := "analysis  on, " + count(int64(x.Spooled), "mail waits", "mails wait")
+	if bad := x.Records[analysis.WordMissing] + x.Records[analysis.WordBroken]; bad > 0 {
+		line += fmt.Sprintf("; the reports on %s do not come to us", count(int64(bad), "domain", "domains"))
+	}
+	s.line("%s", line)
+	if x.Error != "" {
+		s.line("          the store does not take reports: %s", x.Error)
+	}
+	for _, f := range x.Feeds {
+		told := "has not run yet"
+		if !f.LastRun.IsZero() {
+			told = "ran " + age(now.Sub(f.LastRun)) + " ago"
+		}
+		if f.Error != "" {
+			told += ": " + f.Error
+		}
+		s.line("feed      %s, %d taken, %d wait, %s", f.Name, f.Taken, f.Backlog, told)
 	}
 }
 

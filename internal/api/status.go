@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 	"time"
+
+	"dmarcd/internal/report/analysis"
 )
 
 // Daemon is the running daemon, as it tells of itself.
@@ -24,8 +26,10 @@ type Status struct {
 	Store   StoreStatus    `json:"store"`
 	Journal JournalStatus  `json:"journal"`
 	Reports ReportsStatus  `json:"reports"`
-	Leader  bool           `json:"leader"` // this daemon makes the reports and prunes the store
-	Held    int64          `json:"held"`   // mail in the MTA's hold queue of this host, as far as is known
+	// Analysis is about the reports that others send.
+	Analysis AnalysisStatus `json:"analysis"`
+	Leader   bool           `json:"leader"` // this daemon makes the reports and prunes the store
+	Held     int64          `json:"held"`   // mail in the MTA's hold queue of this host, as far as is known
 	// HeldSince is the time of the oldest of it.
 	HeldSince           time.Time     `json:"held_since,omitzero"`
 	UnmanagedRecipients int64         `json:"unmanaged_recipients"` // since the start
@@ -73,6 +77,15 @@ type ReportsStatus struct {
 	Enabled bool  `json:"enabled"`
 	Queued  int64 `json:"queued"`
 	Failed  int64 `json:"failed"` // in the last week
+}
+
+// AnalysisStatus is the state of the reports that others send us.
+type AnalysisStatus struct {
+	Enabled bool                  `json:"enabled"`
+	Feeds   []analysis.FeedState  `json:"feeds"`             // of this host
+	Spooled int                   `json:"spooled"`           // mails that wait on disk
+	Error   string                `json:"error,omitempty"`   // why the store did not take the last batch
+	Records map[analysis.Word]int `json:"records,omitempty"` // managed domains by the state of their record; where this daemon leads
 }
 
 // RelayStatus counts the mail of a relay of client_ip_from since the start.

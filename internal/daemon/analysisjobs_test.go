@@ -37,7 +37,8 @@ func TestIdentifier(t *testing.T) {
 	}
 	zone := dnstest.MustZone("1.2.0.192.in-addr.arpa PTR mx.mailer.example\nmx.mailer.example A 192.0.2.1")
 	now := noon
-	i := &identifier{store: store, names: zone, leads: func() bool { return true }, log: slog.New(slog.DiscardHandler), now: func() time.Time { return now }}
+	config := settings.Default("mx.example.org")
+	i := &identifier{settings: func() *settings.Settings { return config }, store: store, names: zone, leads: func() bool { return true }, log: slog.New(slog.DiscardHandler), now: func() time.Time { return now }}
 	for _, want := range []int{200, 56, 0} { // 256 different ones
 		if n, err := i.batch(t.Context()); err != nil || n != want {
 			t.Fatalf("looked %d up, want %d, %v", n, want, err)

@@ -57,6 +57,8 @@ type Daemon struct {
 	recorder  *recorder
 	reporting *reporting
 	receiving *receiving
+	sources   *identifier
+	records   *recordPoll
 	commands  *commands
 	notifier  *notify.Notifier
 	filter    *filter.Filter
@@ -124,6 +126,9 @@ func (d *Daemon) open(config *settings.Settings, registry *prometheus.Registry) 
 	if d.receiving, err = newReceiving(d); err != nil {
 		return err
 	}
+	leads := d.recorder.leads.Load
+	d.sources = &identifier{settings: d.settings.Load, store: d.recorder.store, names: d.lookups, leads: leads, log: d.log, now: time.Now}
+	d.records = &recordPoll{settings: d.settings.Load, store: d.recorder.store, resolver: d.lookups, leads: leads, log: d.log, now: time.Now}
 	d.commands, err = newCommands(d)
 	return err
 }
@@ -251,6 +256,8 @@ func (d *Daemon) work() {
 	d.working.Go(d.commands.serve)
 	d.working.Go(func() { d.reporting.run(ctx) })
 	d.working.Go(func() { d.receiving.run(ctx) })
+	d.working.Go(func() { d.sources.run(ctx) })
+	d.working.Go(func() { d.records.run(ctx) })
 	d.working.Go(func() { d.reporting.readBounces(ctx) })
 	d.working.Go(func() { d.recorder.prune(ctx) })
 }

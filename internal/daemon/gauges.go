@@ -32,6 +32,9 @@ func (d *Daemon) registerCounts(registry *prometheus.Registry) {
 	d.registerCache(registry)
 	d.registerNotifications(registry)
 	d.registerRecorder(registry)
+	d.receiving.register(registry)
+	d.sources.register(registry)
+	d.records.register(registry)
 }
 
 func (d *Daemon) registerNotifications(registry *prometheus.Registry) {

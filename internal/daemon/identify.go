@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"dmarcd/internal/report/analysis"
+	"dmarcd/internal/settings"
+	"dmarcd/internal/text"
 )
 
 // Bounds of looking names of sources up.
@@ -21,22 +23,23 @@ const (
 // identifier looks up what sources of received reports are called. It has a resolver of
 // its own, and never more than identifyAtOnce look-ups under way.
 type identifier struct {
-	store  analysis.Sources
-	names  analysis.NameResolver
-	leads  func() bool // several daemons share a store: one does it
-	log    *slog.Logger
-	now    func() time.Time
-	counts identifyCounts
+	settings func() *settings.Settings
+	store    analysis.Sources
+	names    analysis.NameResolver
+	leads    func() bool // several daemons share a store: one does it
+	log      *slog.Logger
+	now      func() time.Time
+	counts   identifyCounts
 }
 
 // run works until ctx ends.
 func (i *identifier) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		more := false
-		if i.leads() {
+		if i.leads() && i.settings().Analysis.Enabled {
 			n, err := i.batch(ctx)
 			if err != nil && ctx.Err() == nil {
-				i.log.Warn("sources of received reports were not looked up", "error", err.Error())
+				i.log.Warn("sources of received reports were not looked up", "error", text.Error(err))
 			}
 			more = err == nil && n == identifyBatch
 		}

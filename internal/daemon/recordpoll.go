@@ -10,6 +10,7 @@ import (
 	"dmarcd/internal/dns"
 	"dmarcd/internal/report/analysis"
 	"dmarcd/internal/settings"
+	"dmarcd/internal/text"
 )
 
 // Bounds of polling the records of managed domains.
@@ -91,7 +92,7 @@ func (p *recordPoll) poll(ctx context.Context, config *settings.Settings, domain
 		Domain: domain, Kind: analysis.SnapshotDMARC, Name: v.Name.String(), Value: v.Record, Word: v.Result, Detail: v.Why, First: now, Last: now,
 	})
 	if err != nil && ctx.Err() == nil {
-		p.log.Warn("the DMARC record of a managed domain was looked up and could not be kept", "domain", domain.String(), "error", err.Error())
+		p.log.Warn("the DMARC record of a managed domain was looked up and could not be kept", "domain", domain.String(), "error", text.Error(err))
 	}
 	return v.Result
 }

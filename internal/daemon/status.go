@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"dmarcd/internal/api"
+	"dmarcd/internal/report/analysis"
 	"dmarcd/internal/report/outgoing"
 	"dmarcd/internal/settings"
 	"dmarcd/internal/store"
@@ -70,6 +71,8 @@ func (d *Daemon) Status(ctx context.Context) api.Status {
 		Leader:  d.recorder.leads.Load(),
 		Relays:  []api.RelayStatus{},
 
+		Analysis: d.analysisStatus(config),
+
 		UnmanagedRecipients: d.filter.Unmanaged(),
 	}
 	for _, r := range d.filter.Relays() {
@@ -78,6 +81,25 @@ func (d *Daemon) Status(ctx context.Context) api.Status {
 	if state, err := d.reporting.pipeline.Service().State(ctx, outgoing.StateRequest{}); err == nil {
 		out.Reports.Queued = state.Deliveries[outgoing.StateQueued] + state.Deliveries[outgoing.StateUnconfirmed]
 		out.Reports.Failed = state.Deliveries[outgoing.StateFailed] + state.Deliveries[outgoing.StateExpired]
+	}
+	return out
+}
+
+// analysisStatus is about the reports that others send.
+func (d *Daemon) analysisStatus(config *settings.Settings) api.AnalysisStatus {
+	out := api.AnalysisStatus{
+		Enabled: config.Analysis.Enabled, Feeds: append([]analysis.FeedState{}, d.receiving.feeds.States()...),
+		Spooled: d.receiving.spool.Stats().Mails, Error: d.receiving.path.Stats().Error,
+	}
+	if d.recorder.leads.Load() {
+		d.records.states.each(func(w analysis.Word, n int) {
+			if n > 0 {
+				if out.Records == nil {
+					out.Records = map[analysis.Word]int{}
+				}
+				out.Records[w] = n
+			}
+		})
 	}
 	return out
 }
