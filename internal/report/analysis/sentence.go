@@ -147,9 +147,9 @@ func (t *sentence) action() string {
 		word = report.DispositionNone
 	case report.DispositionNone, report.DispositionQuarantine, report.DispositionReject:
 	default:
-		return t.say("not told", "reporter", t.d.Reporter)
+		return t.say("not told", "reporter", t.reporter())
 	}
-	did := t.say(string(word)+them, "reporter", t.d.Reporter)
+	did := t.say(string(word)+them, "reporter", t.reporter())
 	asked := string(t.d.Policy)
 	switch {
 	case len(t.d.Reasons) > 0:
@@ -162,6 +162,14 @@ func (t *sentence) action() string {
 		return did + t.say("not as asked", "policy", asked)
 	}
 	return did
+}
+
+// reporter is who reports; some do not say.
+func (t *sentence) reporter() string {
+	if t.d.Reporter == "" {
+		return t.say("no reporter")
+	}
+	return t.d.Reporter
 }
 
 // reason is the first override reason, with its comment.
@@ -188,6 +196,8 @@ var sentenceTexts = map[settings.Language]map[string]string{
 		"no domain": "no domain",
 		"source":    "{ip} ({names})",
 		"comma":     ", ",
+
+		"no reporter": "the receiver",
 
 		"both match":              "SPF passed for {spf} and DKIM for {dkim}, which match",
 		"both":                    "SPF and DKIM passed for a domain that matches",
@@ -237,6 +247,8 @@ var sentenceTexts = map[settings.Language]map[string]string{
 		"no domain": "(ドメインなし)",
 		"source":    "{ip}({names})",
 		"comma":     "、",
+
+		"no reporter": "受信側",
 
 		"both match":              "SPF は {spf}、DKIM は {dkim} で成功し、どちらも差出人と一致します",
 		"both":                    "SPF と DKIM は差出人と一致するドメインで成功しました",

@@ -39,8 +39,8 @@ func TestTell(t *testing.T) {
 			Messages: 2, IP: "192.0.2.4", HeaderFrom: "example.com", Reporter: "r", SPF: report.VerdictFail, DKIM: report.VerdictFail,
 			Disposition: report.DispositionNone, Policy: report.PolicyReject, Auth: AuthSet{SPF: spf("example.com", report.ResultFail)},
 		}, "2 messages from 192.0.2.4 said they were from example.com; SPF did not pass, and there was no DKIM signature; r let them through although the policy is reject."},
-		{"nothing told", Detail{Messages: 3, IP: "192.0.2.4", Reporter: "r", SPF: report.VerdictFail, DKIM: report.VerdictFail, Auth: AuthSet{DKIM: dkim("", report.ResultNone)}},
-			"3 messages from 192.0.2.4 said they were from no domain; neither SPF nor DKIM passed; r does not tell what it did."},
+		{"nothing told", Detail{Messages: 3, IP: "192.0.2.4", SPF: report.VerdictFail, DKIM: report.VerdictFail, Auth: AuthSet{DKIM: dkim("", report.ResultNone)}},
+			"3 messages from 192.0.2.4 said they were from no domain; neither SPF nor DKIM passed; the receiver does not tell what it did."},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := c.d.Tell(settings.English); got != c.want {
