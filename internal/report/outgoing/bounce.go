@@ -14,7 +14,7 @@ import (
 // says that a mail of ours was refused for good, or given up after days, the delivery
 // has failed and its destination is suppressed for a while; true tells that. What
 // speaks of no mail of ours, of a delay or of a success is counted and otherwise
-// ignored: nobody can silence a destination without the Message-ID of a mail that was
+// ignored: nobody can have a destination suppressed without the Message-ID of a mail that was
 // sent there, which cannot be guessed.
 //
 // The error is the store's; the same mail may then be given again.

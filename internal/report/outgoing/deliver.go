@@ -35,7 +35,7 @@ func (p *Pipeline) send(ctx context.Context, epoch int64) {
 			last.finals = time.Time{}
 		}
 		more := false
-		if room := min(cap(free)-len(free), p.gate.room(p.now(), len(free), cap(free))); room > 0 {
+		if room := min(cap(free)-len(free), p.breaker.room(p.now(), len(free), cap(free))); room > 0 {
 			tasks, err := p.claim(ctx, epoch, room)
 			p.warn(ctx, "the queue of reports cannot be read", err)
 			for _, t := range tasks {
@@ -62,7 +62,7 @@ func (p *Pipeline) send(ctx context.Context, epoch int64) {
 func (p *Pipeline) drain(ctx context.Context, epoch int64) (int, error) {
 	total := 0
 	for ctx.Err() == nil {
-		room := p.gate.room(p.now(), 0, p.timing.Workers)
+		room := p.breaker.room(p.now(), 0, p.timing.Workers)
 		if room == 0 {
 			return total, nil
 		}
@@ -135,7 +135,7 @@ func (p *Pipeline) deliver(ctx context.Context, t *Task) {
 	noting, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
 	ours, err := p.store.Settle(noting, t, &o)
-	p.told(ctx, t, &o, ours, err)
+	p.logAttempt(ctx, t, &o, ours, err)
 }
 
 // relays tells that our server took mail for other hosts since a delivery began: what
@@ -161,8 +161,8 @@ func (p *Pipeline) attemptContext(ctx context.Context) (context.Context, context
 	return limited, func() { unhook(); cancel() }
 }
 
-// told logs and counts the end of an attempt.
-func (p *Pipeline) told(ctx context.Context, t *Task, o *Outcome, ours bool, err error) {
+// logAttempt logs and counts the end of an attempt.
+func (p *Pipeline) logAttempt(ctx context.Context, t *Task, o *Outcome, ours bool, err error) {
 	switch {
 	case o.State == StateSent:
 		p.stats.add(func(s *Stats) { s.Sent++ })
@@ -281,7 +281,7 @@ func (p *Pipeline) hand(ctx context.Context, c *Config, t *Task, o Outcome, mail
 	}
 	err := c.Sender.Send(ctx, from, []string{t.Delivery.To}, mail)
 	if err == nil {
-		p.gate.open()
+		p.breaker.reset()
 		if host, err := destination.Host(t.Delivery.To); err == nil {
 			p.taken.note(host, p.now())
 		}
@@ -295,7 +295,7 @@ func (p *Pipeline) hand(ctx context.Context, c *Config, t *Task, o Outcome, mail
 		o.Cause, o.Error, o.Due, o.Uncounted = a.cause, a.text, p.now(), true
 		return o
 	case a.all:
-		until, began := p.gate.trouble(p.now())
+		until, began := p.breaker.trouble(p.now())
 		if began {
 			p.log.WarnContext(ctx, "reports wait: the mail server of reports.smtp does not take them", "until", until.UTC().Format(time.RFC3339), "error", a.text)
 		}
@@ -303,7 +303,7 @@ func (p *Pipeline) hand(ctx context.Context, c *Config, t *Task, o Outcome, mail
 		o.Due = until.Add(rand.N(p.timing.PauseFirst))
 		return o
 	case a.final:
-		p.gate.open()
+		p.breaker.reset()
 		o.State, o.Cause, o.Error = StateFailed, a.cause, a.text
 		if a.suppress {
 			o.Suppress = t.Delivery.To
@@ -311,7 +311,7 @@ func (p *Pipeline) hand(ctx context.Context, c *Config, t *Task, o Outcome, mail
 		return o
 	}
 	if a.cause != CauseTimeout {
-		p.gate.open()
+		p.breaker.reset()
 	}
 	o = p.again(t, o, a.cause, nil)
 	o.Error = a.text
@@ -372,8 +372,8 @@ func compose(c *Config, r *Report, d *Delivery, file []byte) ([]byte, error) {
 	return m.Bytes()
 }
 
-// gate holds the queue up while our mail server is in trouble.
-type gate struct {
+// breaker is the circuit breaker: it holds the queue up while our mail server is in trouble.
+type breaker struct {
 	first, most time.Duration
 
 	mu     sync.Mutex
@@ -382,7 +382,7 @@ type gate struct {
 }
 
 // room is how many mails may be begun. After trouble one goes ahead to try.
-func (g *gate) room(now time.Time, running, most int) int {
+func (g *breaker) room(now time.Time, running, most int) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
@@ -395,7 +395,7 @@ func (g *gate) room(now time.Time, running, most int) int {
 }
 
 // trouble begins a pause, or joins the one that is, and gives its end.
-func (g *gate) trouble(now time.Time) (until time.Time, began bool) {
+func (g *breaker) trouble(now time.Time) (until time.Time, began bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if now.Before(g.until) && g.until.Sub(now) <= g.most {
@@ -410,14 +410,14 @@ func (g *gate) trouble(now time.Time) (until time.Time, began bool) {
 	return g.until, true
 }
 
-// open ends the trouble.
-func (g *gate) open() {
+// reset ends the trouble.
+func (g *breaker) reset() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.failed, g.until = 0, time.Time{}
 }
 
-func (g *gate) paused() bool {
+func (g *breaker) paused() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.failed > 0

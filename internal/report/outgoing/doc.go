@@ -1,5 +1,5 @@
 // Package outgoing is the work on the reports that we send: aggregate reports (RFC
-// 9990) made of the tallies of each UTC day, failure reports (RFC 9991) made of
+// 9990) made of the aggregates of each UTC day, failure reports (RFC 9991) made of
 // single messages, and the queue that both wait in until the mail server has taken
 // them. It writes no SQL and speaks no SMTP.
 //
@@ -8,7 +8,7 @@
 // Some time after midnight (reports.at) the day that has ended is closed: from then
 // on nothing is counted into it any more, and what comes late, from a journal that
 // was behind or from another daemon, is counted into the next day. Then each policy
-// domain with tallies gets its report. File, Report-ID, file name, destinations and
+// domain with aggregates gets its report. File, Report-ID, file name, destinations and
 // Message-IDs are stored in one transaction before anything is sent, and there is
 // one report for each domain and day. So whatever is interrupted afterwards goes on
 // with the same file under the same ID.

@@ -20,7 +20,7 @@ type Pipeline struct {
 	timing   Timing
 	config   atomic.Pointer[Config]
 	stats    counters
-	gate     gate
+	breaker  breaker
 	running  running
 	taken    taken
 	failures *collector
@@ -34,7 +34,7 @@ func New(o Options, c Config) *Pipeline {
 		store: o.Store, resolver: o.Resolver, log: o.Log, clock: o.Now,
 		timing: o.Timing.or(DefaultTiming()), wake: make(chan struct{}, 1),
 	}
-	p.gate = gate{first: p.timing.PauseFirst, most: p.timing.PauseMost}
+	p.breaker = breaker{first: p.timing.PauseFirst, most: p.timing.PauseMost}
 	p.config.Store(&c)
 	p.stats.begin()
 	p.failures = newCollector(p)
@@ -45,7 +45,7 @@ func New(o Options, c Config) *Pipeline {
 // waits for the mail server tries it at once: it may be another.
 func (p *Pipeline) Update(c Config) {
 	p.config.Store(&c)
-	p.gate.open()
+	p.breaker.reset()
 	p.wakeSender()
 }
 
@@ -113,6 +113,6 @@ func (p *Pipeline) every(ctx context.Context, interval time.Duration, trouble st
 // and nil on the other daemons.
 func (p *Pipeline) Stats() Stats {
 	s := p.stats.read()
-	s.Paused = p.gate.paused()
+	s.Paused = p.breaker.paused()
 	return s
 }

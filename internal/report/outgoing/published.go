@@ -38,7 +38,7 @@ func publish(domain dns.Name, seen []PolicySeen, all int) (published, error) {
 	for i, s := range seen {
 		record, err := dmarc.ParseRecord(s.Record)
 		if err != nil || len(record.RUA) == 0 || record.Unusable {
-			continue // a tally has a record that asks for reports; whatever else is damage
+			continue // an aggregate has a record that asks for reports; whatever else is damage
 		}
 		p := published{record: record, changed: all > 1, policy: report.Published{
 			Domain: domain.String(), Discovery: report.DiscoveryTreeWalk,

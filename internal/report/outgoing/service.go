@@ -81,7 +81,7 @@ type (
 	Retried struct {
 		Queued int `json:"queued"`
 	}
-	// SuppressRequest silences an address or a host, until then or for ever.
+	// SuppressRequest suppresses an address or a host, until then or for ever.
 	SuppressRequest struct {
 		Target string    `json:"target"`
 		Reason string    `json:"reason,omitempty"`
@@ -370,7 +370,7 @@ func (v service) Suppressions(ctx context.Context, r SuppressionsRequest) (Suppr
 func (v service) State(ctx context.Context, _ StateRequest) (Overview, error) {
 	g, err := v.p.store.Gauges(ctx, v.p.now(), States())
 	c := v.p.current()
-	return Overview{Gauges: g, Paused: v.p.gate.paused(), Enabled: c.Enabled, Counted: c.Counted}, err
+	return Overview{Gauges: g, Paused: v.p.breaker.paused(), Enabled: c.Enabled, Counted: c.Counted}, err
 }
 
 // ParseTarget reads an address or a host name, in small letters and as an A-label.

@@ -22,7 +22,7 @@ type Leader interface {
 	Lead(ctx context.Context, do func(ctx context.Context, epoch int64) error) error
 }
 
-// Source has the tallies that aggregate reports are made of.
+// Source has the aggregates that aggregate reports are made of.
 type Source interface {
 	// CloseDays closes all days up to through: what is counted later goes into the
 	// next open day. A day that is closed although it has not ended by now's day,
@@ -32,7 +32,7 @@ type Source interface {
 	// Built notes that all reports up to day have been made, or are not to be. Before
 	// the first closing of days it does nothing.
 	Built(ctx context.Context, epoch int64, day memory.Day) error
-	// CountDomains counts the policy domains with tallies of a day.
+	// CountDomains counts the policy domains with aggregates of a day.
 	CountDomains(ctx context.Context, day memory.Day) (int, error)
 	// CountUnreported counts the messages of days that are in no report.
 	CountUnreported(ctx context.Context, first, last memory.Day) (int64, error)
@@ -104,7 +104,7 @@ type Progress struct {
 	Reopened memory.Day // the last of the days that were just opened again; 0 if none were
 }
 
-// DomainDay is a policy domain with tallies of a day.
+// DomainDay is a policy domain with aggregates of a day.
 type DomainDay struct {
 	Domain   dns.Name
 	Messages int64
