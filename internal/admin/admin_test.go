@@ -264,6 +264,30 @@ func TestTooManyClients(t *testing.T) {
 	}
 }
 
+// TestIdleClients has 600 clients that connect, say nothing and come again when they are
+// sent away: one who asks is answered at once.
+func TestIdleClients(t *testing.T) {
+	path := serve(t, NewServer(Config{Version: "1.0", Service: service(&bookcase{records: shelve(3)})}))
+	const idle = 600
+	for range idle {
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	began := time.Now()
+	for range 3 {
+		c := dial(t, path)
+		if n, err := api.MessagesCount().Ask(t.Context(), c, api.Period{}); err != nil || n.Count != 3 {
+			t.Errorf("%v, %v", n, err)
+		}
+	}
+	if took := time.Since(began); took > headTimeout/2 {
+		t.Errorf("answered after %v: it waited for idle clients to be sent away", took)
+	}
+}
+
 // waitingMemory counts once it is let go.
 type waitingMemory struct {
 	bookcase

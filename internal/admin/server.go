@@ -12,8 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/net/netutil"
-
 	"dmarcd/internal/api"
 	"dmarcd/internal/errkind"
 )
@@ -61,6 +59,7 @@ func NewServer(cfg Config) *Server {
 		ReadHeaderTimeout: headTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    16 << 10,
+		ConnState:         newConnections().note,
 		ErrorLog:          slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
 	}
 	return s
@@ -68,7 +67,7 @@ func NewServer(cfg Config) *Server {
 
 // Serve answers on l until Shutdown; its error is never http.ErrServerClosed.
 func (s *Server) Serve(l net.Listener) error {
-	err := s.http.Serve(netutil.LimitListener(l, connectionsPerClient*s.cfg.Clients))
+	err := s.http.Serve(l)
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
@@ -253,8 +252,3 @@ func (s *streamWriter) finish(err error) {
 	s.buf = append(s.buf, end...)
 	_ = s.flush() // nobody is left to be told
 }
-
-// connectionsPerClient is how many connections are open for each request that is
-// answered at a time: some are idle, some are told to come again. What is beyond
-// waits to be accepted.
-const connectionsPerClient = 4
