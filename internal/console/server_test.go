@@ -38,3 +38,31 @@ func TestPages(t *testing.T) {
 		})
 	}
 }
+
+// TestForeignHosts asks a server on loopback by names that are not its own, as a page
+// does whose name was made to lead there.
+func TestForeignHosts(t *testing.T) {
+	c := Config{Ready: func() error { return nil }, Metrics: http.NotFoundHandler(), Loopback: true}
+	for host, want := range map[string]bool{
+		"127.0.0.1:8894": true, "localhost:8894": true, "LOCALHOST": true, "dmarcd.localhost:8894": true, "[::1]:8894": true, "127.8.8.8": true,
+		"localhost.": true, "[::ffff:127.0.0.1]:8894": true, "": true,
+		"evil.example:8894": false, "localhost.evil.example": false, "192.0.2.1:8894": false, "127.0.0.1.evil.example": false, "[::2]:8894": false, "0.0.0.0": false,
+	} {
+		for _, path := range []string{"/healthz", "/readyz", "/metrics", "/"} {
+			r := httptest.NewRequest("GET", path, nil)
+			r.Host = host
+			answer := httptest.NewRecorder()
+			New(c).Handler.ServeHTTP(answer, r)
+			if got := answer.Code != http.StatusMisdirectedRequest; got != want {
+				t.Errorf("%s of %q: %d", path, host, answer.Code)
+			}
+		}
+	}
+	c.Loopback = false
+	r := httptest.NewRequest("GET", "/readyz", nil)
+	r.Host = "mx.example.org:9100"
+	answer := httptest.NewRecorder()
+	if New(c).Handler.ServeHTTP(answer, r); answer.Code != http.StatusOK {
+		t.Errorf("metrics_listen: %d", answer.Code)
+	}
+}

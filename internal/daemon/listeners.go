@@ -79,7 +79,7 @@ func (d *Daemon) openWeb(config *settings.Settings, registry *prometheus.Registr
 	}
 	h := config.HTTP
 	for _, s := range []server{
-		{address: h.Listen, config: console.Config{Ready: d.ready, Metrics: show}, tls: h.TLSCert != ""},
+		{address: h.Listen, config: console.Config{Ready: d.ready, Metrics: show, Loopback: true}, tls: h.TLSCert != ""},
 		{address: h.MetricsListen, config: console.Config{Ready: d.ready, Metrics: show}},
 	} {
 		if s.address == "" {
