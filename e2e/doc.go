@@ -11,8 +11,11 @@
 // back by the milter, where they bounce. A day is made to end by putting the
 // records of its mail a day back while dmarcd is down.
 //
+// The other way round, reports that others send come in by the milter, by LMTP from
+// Postfix, and by IMAP from a real Dovecot, with and without MOVE.
+//
 // The tests are behind the build tag e2e and are run by "make e2e", which first
-// has scripts/fetch-mtas unpack both MTAs below build/. They need root: the test
+// has scripts/fetch-mtas unpack both MTAs and Dovecot below build/. They need root: the test
 // binary runs itself again in namespaces of its own (network, mounts,
 // processes), where it has the addresses of RFC 5737 and RFC 3849 on the
 // loopback interface and the standard ports for itself. Nothing is installed,
@@ -23,6 +26,7 @@
 //
 //   - testdata/postfix and deploy/postfix: what Postfix is told
 //   - testdata/sendmail and deploy/sendmail: what Sendmail is told
+//   - testdata/dovecot: what Dovecot is told
 //   - testdata/dmarcd: the daemon's two files, and those of one whose reports meet
 //     trouble
 //   - testdata/zone: who publishes what

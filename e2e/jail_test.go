@@ -26,6 +26,8 @@ mail:x:8:8:mail:/var/mail:/usr/sbin/nologin
 postfix:x:901:901::/var/spool/postfix:/usr/sbin/nologin
 smmta:x:903:903::/var/lib/sendmail:/usr/sbin/nologin
 smmsp:x:904:904::/var/lib/sendmail:/usr/sbin/nologin
+dovecot:x:905:905::/usr/lib/dovecot:/usr/sbin/nologin
+dovenull:x:906:906::/nonexistent:/usr/sbin/nologin
 nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
 `
 
@@ -35,6 +37,8 @@ postfix:x:901:
 postdrop:x:902:
 smmta:x:903:
 smmsp:x:904:
+dovecot:x:905:
+dovenull:x:906:
 nogroup:x:65534:
 `
 
