@@ -280,9 +280,9 @@ func (t *Transaction) verdict() policy.Verdict {
 		return v
 	}
 	ids := make([]dmarc.Identifier, 0, 1+len(v.DKIM))
-	ids = append(ids, dmarc.Identifier{Method: dmarc.SPF, Domain: v.SPF.Domain, Outcome: spfOutcome(v.SPF.Status)})
+	ids = append(ids, dmarc.Identifier{Method: dmarc.SPF, Domain: v.SPF.Domain, State: spfState(v.SPF.Status)})
 	for i := range v.DKIM {
-		ids = append(ids, dmarc.Identifier{Method: dmarc.DKIM, Domain: v.DKIM[i].Domain, Outcome: dkimOutcome(v.DKIM[i].Status)})
+		ids = append(ids, dmarc.Identifier{Method: dmarc.DKIM, Domain: v.DKIM[i].Domain, State: dkimState(v.DKIM[i].Status)})
 	}
 	if t.wholeWalk {
 		t.discovery.Wait()
@@ -292,7 +292,7 @@ func (t *Transaction) verdict() policy.Verdict {
 	return v
 }
 
-func spfOutcome(s spf.Status) dmarc.Outcome {
+func spfState(s spf.Status) dmarc.State {
 	switch s {
 	case spf.Pass:
 		return dmarc.Passed
@@ -302,7 +302,7 @@ func spfOutcome(s spf.Status) dmarc.Outcome {
 	return dmarc.NotPassed
 }
 
-func dkimOutcome(s dkim.Status) dmarc.Outcome {
+func dkimState(s dkim.Status) dmarc.State {
 	switch s {
 	case dkim.Pass:
 		return dmarc.Passed

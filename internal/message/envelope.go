@@ -11,7 +11,7 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// Envelope is what SMTP said about one transaction. The door that received it
+// Envelope is what SMTP said about one transaction. The listener that received it
 // fills it; nothing changes it afterwards.
 type Envelope struct {
 	ClientIP netip.Addr // unmapped; zero for a local client or one not told

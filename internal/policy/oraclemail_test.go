@@ -96,12 +96,12 @@ func verdict(zone *dnstest.Zone, m message) *policy.Verdict {
 	for _, f := range m.from {
 		v.Authors = append(v.Authors, dns.MustParse(f))
 	}
-	outcome := map[string]dmarc.Outcome{"pass": dmarc.Passed, "temperror": dmarc.Undecided}
-	ids := []dmarc.Identifier{{Method: dmarc.SPF, Domain: v.SPF.Domain, Outcome: outcome[m.spf.result]}}
+	outcome := map[string]dmarc.State{"pass": dmarc.Passed, "temperror": dmarc.Undecided}
+	ids := []dmarc.Identifier{{Method: dmarc.SPF, Domain: v.SPF.Domain, State: outcome[m.spf.result]}}
 	for _, s := range m.sigs {
 		r := dkim.Result{Status: dkim.Status(s.result), Domain: dns.MustParse(s.domain), Processed: s.result == "pass" || s.result == "fail"}
 		v.DKIM = append(v.DKIM, r)
-		ids = append(ids, dmarc.Identifier{Method: dmarc.DKIM, Domain: r.Domain, Outcome: outcome[s.result]})
+		ids = append(ids, dmarc.Identifier{Method: dmarc.DKIM, Domain: r.Domain, State: outcome[s.result]})
 	}
 	if len(v.Authors) != 1 {
 		v.DMARC = dmarc.NoAuthor(nil)

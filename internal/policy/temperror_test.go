@@ -154,11 +154,11 @@ func (c *trouble) verdict() *policy.Verdict {
 	}
 	author := dns.MustParse(c.from)
 	v := &policy.Verdict{Authors: []dns.Name{author}, SPF: spf.Result{Status: c.spf, Domain: author, ClientIP: netip.MustParseAddr("203.0.113.9")}}
-	outcome := map[string]dmarc.Outcome{"pass": dmarc.Passed, "temperror": dmarc.Undecided}
-	ids := []dmarc.Identifier{{Method: dmarc.SPF, Domain: author, Outcome: outcome[string(c.spf)]}}
+	outcome := map[string]dmarc.State{"pass": dmarc.Passed, "temperror": dmarc.Undecided}
+	ids := []dmarc.Identifier{{Method: dmarc.SPF, Domain: author, State: outcome[string(c.spf)]}}
 	if c.sig != "" {
 		v.DKIM = []dkim.Result{{Status: c.sig, Domain: author}}
-		ids = append(ids, dmarc.Identifier{Method: dmarc.DKIM, Domain: author, Outcome: outcome[string(c.sig)]})
+		ids = append(ids, dmarc.Identifier{Method: dmarc.DKIM, Domain: author, State: outcome[string(c.sig)]})
 	}
 	d := (&dmarc.Discoverer{Resolver: dnstest.MustZone(zone)}).Begin(context.Background(), author)
 	defer d.Close()

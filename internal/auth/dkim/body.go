@@ -144,7 +144,7 @@ func (b *bodyHash) skipGap(p []byte, at int) int {
 }
 
 // runOfText hashes the text from p[start] to the next gap that is not known to
-// be followed by text, and gives the place of that gap. Other gaps are settled
+// be followed by text, and gives the place of that gap. Other gaps are written
 // on the way, and what they leave unchanged is not copied.
 func (b *bodyHash) runOfText(p []byte, start int) int {
 	at := start
@@ -163,14 +163,14 @@ func (b *bodyHash) runOfText(p []byte, start int) int {
 			b.out.write(p[start:from])
 			return from
 		}
-		start = b.settle(p, start, g)
+		start = b.writeGap(p, start, g)
 		at = g.text
 	}
 }
 
-// settle hashes p from start to the text after g, except for what is unchanged
+// writeGap hashes p from start to the text after g, except for what is unchanged
 // at the end, and gives where that begins.
-func (b *bodyHash) settle(p []byte, start int, g gap) int {
+func (b *bodyHash) writeGap(p []byte, start int, g gap) int {
 	switch {
 	case g.lines == g.indent: // within a line
 		b.out.write(p[start:g.blanks])

@@ -113,14 +113,14 @@ func keepsGrammar(text []byte, tags tagList) bool {
 func (c *ChainSignature) end(err error) {
 	c.signature.agent = c.signature.Domain // for t=s in the key record: there is no i= that could differ
 	if err != nil {
-		c.signature.settle(faulty(err))
+		c.signature.conclude(faulty(err))
 	}
 }
 
 // AsRelaxed is the same signature of a message, not verified yet, read as if it
 // said c=relaxed/relaxed; nil if its c= says what it is, or if it is faulty.
 func (c *ChainSignature) AsRelaxed() *ChainSignature {
-	if !c.noWay || c.signature.settled() {
+	if !c.noWay || c.signature.concluded() {
 		return nil
 	}
 	r := *c
@@ -152,7 +152,7 @@ func NewChainVerifier(ctx context.Context, res Resolver, h *message.Header, sign
 	c.v.options.keyBudget /= maxKeyRecords // a chain has many seals
 	c.v.checked = make([]*signature, 0, len(signatures))
 	for _, cs := range signatures {
-		if !cs.signature.settled() {
+		if !cs.signature.concluded() {
 			c.v.checked = append(c.v.checked, &cs.signature)
 		}
 	}
@@ -195,7 +195,7 @@ func (c *ChainVerifier) VerifySeal(cs *ChainSignature, sum []byte) Result {
 
 func (c *ChainVerifier) verify(cs *ChainSignature) Result {
 	s := &cs.signature
-	if !s.settled() {
+	if !s.concluded() {
 		if s.key == nil {
 			c.v.fetchKey(s, c.res)
 		}

@@ -6,14 +6,14 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// choose picks the signatures to check among those not settled, at most
+// choose picks the signatures to check among those not concluded, at most
 // Options.MaxSignatures: those nearest to the author domain first and, of these,
 // the lowest, for the author's own system signed before anybody put anything
 // on top. So signatures piled on a message do not push out the one that counts.
 func (v *Verifier) choose() {
 	open := 0
 	for i := range v.signatures {
-		if !v.signatures[i].settled() {
+		if !v.signatures[i].concluded() {
 			open++
 		}
 	}
@@ -23,19 +23,19 @@ func (v *Verifier) choose() {
 	}
 	v.checked = make([]*signature, 0, open)
 	for i := range v.signatures {
-		if s := &v.signatures[i]; !s.settled() {
+		if s := &v.signatures[i]; !s.concluded() {
 			v.checked = append(v.checked, s)
 		}
 	}
 }
 
-// leaveOut settles the n signatures that matter least.
+// leaveOut concludes the n signatures that matter least.
 func (v *Verifier) leaveOut(n int) {
 	for d := unrelated; d >= same && n > 0; d-- {
 		for i := range v.signatures {
 			s := &v.signatures[i]
-			if n > 0 && !s.settled() && distanceOf(s.Domain, v.options.Prefer) == d {
-				s.settle(outcome{status: Policy, err: ErrLimit})
+			if n > 0 && !s.concluded() && distanceOf(s.Domain, v.options.Prefer) == d {
+				s.conclude(conclusion{status: Policy, err: ErrLimit})
 				n--
 			}
 		}
@@ -66,10 +66,10 @@ func distanceOf(d, author dns.Name) distance {
 	return unrelated
 }
 
-// faulty is the outcome of a signature that cannot be checked.
-func faulty(err error) outcome {
+// faulty is the conclusion about a signature that cannot be checked.
+func faulty(err error) conclusion {
 	if errors.Is(err, ErrLimit) {
-		return outcome{status: Policy, err: err}
+		return conclusion{status: Policy, err: err}
 	}
-	return outcome{status: PermError, err: err}
+	return conclusion{status: PermError, err: err}
 }

@@ -5,15 +5,15 @@ import (
 	"fmt"
 )
 
-// settle writes the outcome of a checked signature down, which then needs no body.
-func (v *Verifier) settle(s *signature, o outcome) {
-	s.settle(o)
+// conclude writes down what became of a checked signature, which then needs no body.
+func (v *Verifier) conclude(s *signature, o conclusion) {
+	s.conclude(o)
 	if s.body != nil {
 		s.body.users--
 	}
 }
 
-// compare settles the signature if its key or its header hash says that it
+// compare concludes the signature if its key or its header hash says that it
 // does not verify. Its look-up has ended.
 func (v *Verifier) compare(s *signature) {
 	if s.compared {
@@ -23,11 +23,11 @@ func (v *Verifier) compare(s *signature) {
 	if none := s.key.none; none.status != "" {
 		s.unknown(none)
 		if s.afterBody.status != TempError || s.body == nil {
-			v.settle(s, s.afterBody)
+			v.conclude(s, s.afterBody)
 		}
 		return
 	}
-	best := outcome{}
+	best := conclusion{}
 	digest := s.sealed
 	budget := v.options.keyBudget
 	for i := range s.key.keys {
@@ -39,32 +39,32 @@ func (v *Verifier) compare(s *signature) {
 		}
 	}
 	if s.afterBody = best; best.status == Fail || !best.compared || s.body == nil {
-		v.settle(s, best)
+		v.conclude(s, best)
 	}
 }
 
 // unknown says what the signature is if there is no key for it. Where DNS did not say
 // whether there is one, a signature that no key fits is a Fail all the same: whoever
 // sends could choose a domain whose DNS is broken, to be told apart from a forger no more.
-func (s *signature) unknown(none outcome) {
+func (s *signature) unknown(none conclusion) {
 	s.afterBody = none
 	if none.status == TempError && s.misfit != nil {
-		s.afterBody = outcome{status: Fail, err: s.misfit}
+		s.afterBody = conclusion{status: Fail, err: s.misfit}
 	}
 }
 
 // compareKey tries one key. digest is computed once, by the first key that needs it;
 // what the comparison costs is taken from budget.
-func (v *Verifier) compareKey(s *signature, k *keyRecord, digest *[]byte, budget *int) outcome {
+func (v *Verifier) compareKey(s *signature, k *keyRecord, digest *[]byte, budget *int) conclusion {
 	if err := k.allows(s); err != nil {
-		return outcome{status: PermError, err: err}
+		return conclusion{status: PermError, err: err}
 	}
 	if k.rsa != nil && k.bits > v.options.MaxRSABits {
-		return outcome{status: Policy, err: fmt.Errorf("%w: %d bits, over %d", ErrKeySize, k.bits, v.options.MaxRSABits)}
+		return conclusion{status: Policy, err: fmt.Errorf("%w: %d bits, over %d", ErrKeySize, k.bits, v.options.MaxRSABits)}
 	}
 	cost := k.cost()
 	if cost > *budget {
-		return outcome{status: Policy, err: fmt.Errorf("%w: keys too dear to try", ErrLimit)}
+		return conclusion{status: Policy, err: fmt.Errorf("%w: keys too dear to try", ErrLimit)}
 	}
 	*budget -= cost
 	if *digest == nil {
@@ -72,17 +72,17 @@ func (v *Verifier) compareKey(s *signature, k *keyRecord, digest *[]byte, budget
 	}
 	switch {
 	case !k.matches(*digest, s.data):
-		return outcome{status: Fail, err: ErrSignature, compared: true}
+		return conclusion{status: Fail, err: ErrSignature, compared: true}
 	case k.rsa != nil && k.bits < v.options.MinRSABits:
-		return outcome{status: Policy, err: fmt.Errorf("%w: %d bits, below %d", ErrKeySize, k.bits, v.options.MinRSABits), compared: true}
+		return conclusion{status: Policy, err: fmt.Errorf("%w: %d bits, below %d", ErrKeySize, k.bits, v.options.MinRSABits), compared: true}
 	}
-	return outcome{status: Pass, compared: true}
+	return conclusion{status: Pass, compared: true}
 }
 
 // better ranks what two keys at one name say of a signature.
-func (o outcome) better(than outcome) bool { return o.rank() < than.rank() }
+func (o conclusion) better(than conclusion) bool { return o.rank() < than.rank() }
 
-func (o outcome) rank() int {
+func (o conclusion) rank() int {
 	switch {
 	case o.status == Pass:
 		return 0
@@ -98,7 +98,7 @@ func (o outcome) rank() int {
 
 // compareBody compares the body of a signature whose header hash verified, or of which
 // DNS did not give the key (RFC 6376 section 6.1.3). The body has ended, or l= is behind.
-func (s *signature) compareBody() outcome {
+func (s *signature) compareBody() conclusion {
 	d := &s.body.digest
 	sum, enough := d.part(s.length)
 	s.Partial = s.length >= 0 && s.length < d.length

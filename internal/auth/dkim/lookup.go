@@ -34,7 +34,7 @@ type keyLookup struct {
 	done     chan struct{}
 	keys     []keyRecord
 	first    [1]keyRecord // room for keys, which are seldom more
-	none     outcome      // why there are no keys; zero if there are
+	none     conclusion   // why there are no keys; zero if there are
 	panicked any          // carried over to the goroutine of the message
 }
 
@@ -56,22 +56,22 @@ func (l *keyLookup) cached(res Resolver) bool {
 func (l *keyLookup) run(ctx context.Context, res Resolver) {
 	defer close(l.done)
 	defer func() { l.panicked = recover() }()
-	l.none = outcome{status: TempError, err: ErrKeyLookup} // stands if the resolver ends the goroutine
+	l.none = conclusion{status: TempError, err: ErrKeyLookup} // stands if the resolver ends the goroutine
 	texts, err := res.LookupTXT(ctx, l.name)
 	l.none = l.read(texts, err)
 }
 
-func (l *keyLookup) read(texts []string, err error) outcome {
+func (l *keyLookup) read(texts []string, err error) conclusion {
 	switch {
 	case err == nil && len(texts) == 0:
 		err = dns.ErrNoData
 		fallthrough
 	case err != nil && dns.IsNone(err): // RFC 6376 section 6.1.2 rule 2
-		return outcome{status: PermError, err: fmt.Errorf("%w at %s: %w", ErrNoKey, l.name, err)}
+		return conclusion{status: PermError, err: fmt.Errorf("%w at %s: %w", ErrNoKey, l.name, err)}
 	case errors.Is(err, dns.ErrQueryLimit):
-		return outcome{status: Policy, err: fmt.Errorf("%w: %w", ErrLimit, err)}
+		return conclusion{status: Policy, err: fmt.Errorf("%w: %w", ErrLimit, err)}
 	case err != nil: // section 6.1.2 rule 1
-		return outcome{status: TempError, err: fmt.Errorf("%w: %w", ErrKeyLookup, err)}
+		return conclusion{status: TempError, err: fmt.Errorf("%w: %w", ErrKeyLookup, err)}
 	}
 	var fault error
 	l.keys = l.first[:0]
@@ -85,9 +85,9 @@ func (l *keyLookup) read(texts []string, err error) outcome {
 		}
 	}
 	if len(l.keys) == 0 {
-		return outcome{status: PermError, err: fault}
+		return conclusion{status: PermError, err: fault}
 	}
-	return outcome{}
+	return conclusion{}
 }
 
 // ready tells whether the look-up has ended, without waiting.

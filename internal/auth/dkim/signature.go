@@ -46,7 +46,7 @@ const (
 
 // signature is one DKIM-Signature field and what became of it.
 type signature struct {
-	Result      // Status "" until it is settled
+	Result      // Status "" until it is concluded
 	field   int // where it stands in the header
 	alg     algorithm
 	keyName dns.Name
@@ -62,22 +62,22 @@ type signature struct {
 	misfit    error // why no key could make it pass, by b= and bh= alone; nil if one might
 	key       *keyLookup
 	body      *bodyHash
-	sealed    []byte  // of an ARC-Seal, the hash that it is over
-	compared  bool    // with its key
-	afterBody outcome // what it is if the body matches; none without a body
+	sealed    []byte     // of an ARC-Seal, the hash that it is over
+	compared  bool       // with its key
+	afterBody conclusion // what it is if the body matches; none without a body
 }
 
-// settle writes the outcome down. Processed follows from it: whether a key was
+// conclude writes the conclusion down. Processed follows from it: whether a key was
 // compared with the message.
-func (s *signature) settle(o outcome) {
+func (s *signature) conclude(o conclusion) {
 	s.Status, s.Err, s.Processed = o.status, o.err, o.compared
 }
 
-// settled tells whether the outcome is known.
-func (s *signature) settled() bool { return s.Status != "" }
+// concluded tells whether the conclusion is known.
+func (s *signature) concluded() bool { return s.Status != "" }
 
-// outcome is what became of a signature.
-type outcome struct {
+// conclusion is what became of a signature.
+type conclusion struct {
 	status   Status
 	err      error
 	compared bool // the key was compared with the signature

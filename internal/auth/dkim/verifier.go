@@ -96,9 +96,9 @@ func NewVerifier(ctx context.Context, res Resolver, h *message.Header, o Options
 		err := s.parse(f, o.Now)
 		switch {
 		case h.Cut:
-			s.settle(outcome{status: Policy, err: ErrHeaderCut})
+			s.conclude(conclusion{status: Policy, err: ErrHeaderCut})
 		case err != nil:
-			s.settle(faulty(err))
+			s.conclude(faulty(err))
 		}
 	}
 	v.choose()
@@ -199,10 +199,10 @@ func (v *Verifier) NeedsBody() bool {
 
 // needsBody tells whether more of the body can change the result of s.
 func (v *Verifier) needsBody(s *signature) bool {
-	if !s.settled() && s.key.ready() {
+	if !s.concluded() && s.key.ready() {
 		v.compare(s)
 	}
-	return !s.settled() && !s.body.digest.knows(s.length)
+	return !s.concluded() && !s.body.digest.knows(s.length)
 }
 
 // Results ends the body, waits for the keys and gives one Result for each
@@ -237,22 +237,22 @@ func (v *Verifier) endBody() {
 	}
 }
 
-// finish waits for the key of s and settles it. The body has ended.
+// finish waits for the key of s and concludes it. The body has ended.
 func (v *Verifier) finish(s *signature) {
-	if s.settled() {
+	if s.concluded() {
 		return
 	}
 	if s.key.wait(v.ctx) {
 		v.compare(s)
 	} else {
-		s.unknown(outcome{status: TempError, err: fmt.Errorf("%w: %w", ErrKeyLookup, context.Cause(v.ctx))})
+		s.unknown(conclusion{status: TempError, err: fmt.Errorf("%w: %w", ErrKeyLookup, context.Cause(v.ctx))})
 	}
 	switch {
-	case s.settled():
+	case s.concluded():
 	case s.body == nil || s.afterBody.status == Fail:
-		v.settle(s, s.afterBody)
+		v.conclude(s, s.afterBody)
 	default:
-		v.settle(s, s.compareBody())
+		v.conclude(s, s.compareBody())
 	}
 }
 

@@ -22,7 +22,7 @@ example.com A 192.0.2.1
 func name(s string) dns.Name { return dns.MustParse(s) }
 
 func passed(m Method, domain string) Identifier {
-	return Identifier{Method: m, Domain: name(domain), Outcome: Passed}
+	return Identifier{Method: m, Domain: name(domain), State: Passed}
 }
 
 // within10s bounds a test that would hang if it failed.
@@ -222,9 +222,9 @@ func TestBounds(t *testing.T) {
 	t.Run("identifiers", func(t *testing.T) {
 		d := (&Discoverer{Resolver: dnstest.MustZone(simpleZone)}).Begin(within10s(t), name("example.com"))
 		defer d.Close()
-		last := Identifier{Method: SPF, Domain: name("last.example.com"), Outcome: Undecided}
+		last := Identifier{Method: SPF, Domain: name("last.example.com"), State: Undecided}
 		for i := range ids {
-			ids[i].Outcome = NotPassed
+			ids[i].State = NotPassed
 		}
 		r := d.Evaluate(append(ids, last))
 		for i, a := range r.Alignments {
@@ -300,7 +300,7 @@ func TestEvaluateAgain(t *testing.T) {
 	}{
 		{passed(SPF, "a.example.com"), Pass},
 		{Identifier{Method: SPF, Domain: name("a.example.com")}, Fail},
-		{Identifier{Method: DKIM, Domain: name("a.example.com"), Outcome: Undecided}, TempError},
+		{Identifier{Method: DKIM, Domain: name("a.example.com"), State: Undecided}, TempError},
 		{passed(DKIM, "b.example.com"), Pass},
 	} {
 		if r := d.Evaluate([]Identifier{c.id}); r.Status != c.want {

@@ -210,7 +210,7 @@ func (d *Discovery) alignAll(r *Result, author *walk, ids []Identifier) (hidden 
 		case r.Status == TempError:
 			r.Alignments[i] = AlignmentUnknown
 		}
-		if w != nil && r.Alignments[i] == AlignmentUnknown && id.Outcome != NotPassed && hidden == nil {
+		if w != nil && r.Alignments[i] == AlignmentUnknown && id.State != NotPassed && hidden == nil {
 			if hidden = author.err; hidden == nil {
 				hidden = w.err
 			}
@@ -275,8 +275,8 @@ func (r *Result) decide(ids []Identifier, hidden error) {
 	undecided := false
 	for i, id := range ids {
 		switch {
-		case r.Alignments[i] == Unaligned || id.Outcome == NotPassed:
-		case id.Outcome == Passed && r.Alignments[i] == Aligned:
+		case r.Alignments[i] == Unaligned || id.State == NotPassed:
+		case id.State == Passed && r.Alignments[i] == Aligned:
 			r.Status = Pass
 			r.SPFAligned = r.SPFAligned || id.Method == SPF
 			r.DKIMAligned = r.DKIMAligned || id.Method == DKIM

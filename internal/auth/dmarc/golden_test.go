@@ -117,9 +117,9 @@ func parseMessage(t *testing.T, text string) message {
 			}
 			switch words[1] {
 			case "pass":
-				id.Outcome = Passed
+				id.State = Passed
 			case "temperror":
-				id.Outcome = Undecided
+				id.State = Undecided
 			}
 			m.ids = append(m.ids, id)
 		default:

@@ -187,7 +187,7 @@ func (w world) judge() verdict {
 		d := id.Domain.String()
 		aligned := d != "" && (d == w.author || mode[id.Method] != "s" && w.org(d) == v.org)
 		v.alignments += fmt.Sprint(aligned, " ")
-		if aligned && id.Outcome == Passed && v.policyDomain != "" {
+		if aligned && id.State == Passed && v.policyDomain != "" {
 			v.status = Pass
 			v.spfAligned = v.spfAligned || id.Method == SPF
 			v.dkimAligned = v.dkimAligned || id.Method == DKIM
@@ -207,12 +207,12 @@ func cmpOr(a, b string) string {
 // look-up with every kind of answer, each undecided identifier passed or not.
 func (w world) possible() []verdict {
 	for i, id := range w.ids {
-		if id.Outcome == Undecided {
+		if id.State == Undecided {
 			var out []verdict
-			for _, o := range []Outcome{Passed, NotPassed} {
+			for _, o := range []State{Passed, NotPassed} {
 				other := w
 				other.ids = slices.Clone(w.ids)
-				other.ids[i].Outcome = o
+				other.ids[i].State = o
 				out = append(out, other.possible()...)
 			}
 			return out
@@ -388,7 +388,7 @@ func randomWorld(rng *rand.Rand) world {
 		}
 	}
 	for range rng.IntN(4) {
-		id := Identifier{Method: Method(pick("spf", "dkim")), Outcome: Outcome(rng.IntN(3)), Domain: dns.MustParse(near())}
+		id := Identifier{Method: Method(pick("spf", "dkim")), State: State(rng.IntN(3)), Domain: dns.MustParse(near())}
 		if rng.IntN(6) == 0 {
 			id.Domain = dns.MustParse(name())
 		}

@@ -33,21 +33,21 @@ const (
 	DKIM Method = "dkim"
 )
 
-// Outcome is what the mechanism said of the identifier, as far as DMARC cares.
-type Outcome int
+// State is what the mechanism said of the identifier, as far as DMARC cares.
+type State int
 
-// Outcomes. Only Passed makes an authenticated identifier.
+// States. Only Passed makes an authenticated identifier.
 const (
-	NotPassed Outcome = iota
+	NotPassed State = iota
 	Passed
 	Undecided // temperror: it may or may not pass
 )
 
 // Identifier is a domain that SPF or DKIM looked at (RFC 9989 section 4.4).
 type Identifier struct {
-	Method  Method
-	Domain  dns.Name // zero for a mechanism that named no usable domain: it never aligns
-	Outcome Outcome
+	Method Method
+	Domain dns.Name // zero for a mechanism that named no usable domain: it never aligns
+	State  State
 }
 
 // Alignment says whether an identifier's domain aligns with the author domain in

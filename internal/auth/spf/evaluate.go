@@ -44,7 +44,7 @@ type evaluation struct {
 	ahead      *ahead // nil without Prefetch
 
 	// The way to the record at work. Every record but the first costs a look-up.
-	way   [MaxLookups + 1]station
+	stack [MaxLookups + 1]frame
 	depth int
 	walk  walk
 	// madePersonal tells whether the target made last is of the local part.
@@ -52,8 +52,8 @@ type evaluation struct {
 	personal     []PersonalName
 }
 
-// station is one record on the way, and the term that led on from it.
-type station struct {
+// frame is one record on the way, and the term that led on from it.
+type frame struct {
 	domain   dns.Name
 	term     string
 	personal bool // domain was made of the sender's local part
@@ -74,11 +74,11 @@ func (e *evaluation) checkHost(domain dns.Name) (verdict, *Error) {
 		return verdict{status: None}, fault
 	}
 	at := e.depth
-	e.way[at] = station{domain: domain, personal: e.madePersonal}
+	e.stack[at] = frame{domain: domain, personal: e.madePersonal}
 	e.depth++
 	rec, bad, err := parseRecord(txt)
 	if err != nil { // RFC 7208 section 4.6: nothing of such a record is evaluated
-		e.way[at].term = bad
+		e.stack[at].term = bad
 		fault := permError(domain, bad, err)
 		if bad != "" {
 			e.walk.leave(e.walk.enter(domain, bad, at), NoMatch, fault)
@@ -91,7 +91,7 @@ func (e *evaluation) checkHost(domain dns.Name) (verdict, *Error) {
 	}
 	for i := range rec.mechanisms {
 		t := &rec.mechanisms[i]
-		e.way[at].term = t.text
+		e.stack[at].term = t.text
 		step := e.walk.enter(domain, t.text, at)
 		matched, fault := e.match(t, domain)
 		e.walk.leave(step, outcomeOf(matched), fault)
@@ -105,7 +105,7 @@ func (e *evaluation) checkHost(domain dns.Name) (verdict, *Error) {
 	// RFC 7208 section 6.1. An "all" has matched above, wherever it stands, so that
 	// redirect beside it is ignored (section 5.1).
 	if rec.redirect.text != "" {
-		e.way[at].term = rec.redirect.text
+		e.stack[at].term = rec.redirect.text
 		step := e.walk.enter(domain, rec.redirect.text, at)
 		v, ok, fault := e.redirect(&rec.redirect, domain)
 		e.walk.leave(step, outcomeOf(ok), fault)
@@ -113,7 +113,7 @@ func (e *evaluation) checkHost(domain dns.Name) (verdict, *Error) {
 			return v, fault
 		}
 	}
-	e.way[at].term = ""
+	e.stack[at].term = ""
 	return verdict{status: Neutral}, nil // RFC 7208 section 4.7
 }
 
@@ -321,10 +321,10 @@ func (e *evaluation) path() (domains, terms []string) {
 		return nil, nil
 	}
 	both := make([]string, 0, 2*e.depth)
-	for _, s := range e.way[:e.depth] {
+	for _, s := range e.stack[:e.depth] {
 		both = append(both, s.domain.String())
 	}
-	for _, s := range e.way[:e.depth] {
+	for _, s := range e.stack[:e.depth] {
 		if s.term != "" {
 			both = append(both, s.term)
 		}

@@ -143,7 +143,7 @@ func (e *evaluation) dotted() string {
 	return string(buf[:])
 }
 
-// append appends value as the macro's transformers make it: parted, turned
+// append appends value as the macro's transformers make it: split, turned
 // round, its right-hand parts kept, joined with dots and escaped (RFC 7208
 // section 7.3).
 func (p *piece) append(dst []byte, value string) []byte {

@@ -70,7 +70,7 @@ func parseRecord(txt string) (rec record, at string, err error) {
 	spaces := strings.Count(rest, " ")
 	rec.mechanisms = make([]term, 0, min(spaces, maxTerms))
 	for terms := 0; rest != ""; {
-		// RFC 7208 section 4.6.1: terms are parted by spaces, and by nothing else.
+		// RFC 7208 section 4.6.1: terms are separated by spaces, and by nothing else.
 		text, tail, _ := strings.Cut(rest, " ")
 		rest = tail
 		if text == "" {

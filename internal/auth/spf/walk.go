@@ -6,24 +6,24 @@ import "dmarcd/internal/dns"
 // that look something up lead to further records.
 const maxSteps = 100
 
-// Outcome is what came of one term.
-type Outcome string
+// TermResult is what came of one term.
+type TermResult string
 
-// Outcomes.
+// Results of terms.
 const (
-	Match   Outcome = "match"
-	NoMatch Outcome = "no match"
+	Match   TermResult = "match"
+	NoMatch TermResult = "no match"
 	// Broken tells that the check ended here in the TempError or PermError of its
 	// Result, or in one that such a term brought about further down.
-	Broken Outcome = "error"
+	Broken TermResult = "error"
 )
 
 // Step is one term that was evaluated.
 type Step struct {
-	Domain  dns.Name // whose record the term stands in
-	Term    string   // as written, such as "include:_spf.example.com"
-	Depth   int      // 0 in the record of the identity, one more behind each include and redirect
-	Outcome Outcome  // for exp=, whether there is such a name; a redirect that applies is a match
+	Domain  dns.Name   // whose record the term stands in
+	Term    string     // as written, such as "include:_spf.example.com"
+	Depth   int        // 0 in the record of the identity, one more behind each include and redirect
+	Outcome TermResult // for exp=, whether there is such a name; a redirect that applies is a match
 	// Result is what the record says that an include or redirect leads to; "" for
 	// other terms, and where that record could not be evaluated.
 	Result Status
@@ -78,7 +78,7 @@ func (w *walk) led(step int, v verdict, fault *Error) {
 }
 
 // leave notes what came of a step.
-func (w *walk) leave(step int, o Outcome, fault *Error) {
+func (w *walk) leave(step int, o TermResult, fault *Error) {
 	if step < 0 {
 		return
 	}
@@ -88,7 +88,7 @@ func (w *walk) leave(step int, o Outcome, fault *Error) {
 	w.steps[step].Outcome = o
 }
 
-func outcomeOf(matched bool) Outcome {
+func outcomeOf(matched bool) TermResult {
 	if matched {
 		return Match
 	}
@@ -121,7 +121,7 @@ func (e *evaluation) isPersonal(spec string) bool {
 }
 
 // inPersonal reports whether the current domain was made of the local part.
-func (e *evaluation) inPersonal() bool { return e.depth > 0 && e.way[e.depth-1].personal }
+func (e *evaluation) inPersonal() bool { return e.depth > 0 && e.stack[e.depth-1].personal }
 
 func (e *evaluation) keepPersonal(name dns.Name, spec string) {
 	for _, p := range e.personal {

@@ -61,7 +61,7 @@ func (z *Zone) ask(key string, qtype uint16, bare bool) answer {
 			key = target
 			continue
 		}
-		a.strike(n, qtype)
+		a.applyFaults(n, qtype)
 		if a.kind == NXDomain || a.kind == NoData {
 			break
 		}
@@ -87,18 +87,18 @@ func (z *Zone) ask(key string, qtype uint16, bare bool) answer {
 	return a
 }
 
-// strike takes the faults of a name that was met.
-func (a *answer) strike(n *node, qtype uint16) {
+// applyFaults takes the faults of a name that was met.
+func (a *answer) applyFaults(n *node, qtype uint16) {
 	for _, h := range n.held {
 		if h.qtype == 0 || h.qtype == qtype {
 			a.held = append(a.held, h.until)
 		}
 	}
 	for _, f := range n.faults {
-		if f.Type != "" && mdns.StringToType[f.Type] != qtype || f.Times > 0 && f.struck >= f.Times {
+		if f.Type != "" && mdns.StringToType[f.Type] != qtype || f.Times > 0 && f.applied >= f.Times {
 			continue
 		}
-		f.struck++
+		f.applied++
 		a.delay += f.Delay
 		if f.Kind != None {
 			a.kind = f.Kind

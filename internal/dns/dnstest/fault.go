@@ -37,7 +37,7 @@ var kinds = []Kind{None, Timeout, ServFail, Refused, NXDomain, NoData, Truncate,
 // Fault says how queries for one name go wrong.
 type Fault struct {
 	Kind  Kind
-	Type  string        // the query type struck, such as "TXT"; "" for every type
+	Type  string        // the query type applied, such as "TXT"; "" for every type
 	Times int           // how many queries it strikes; 0 for all
 	Delay time.Duration // how long the answer is held back
 }

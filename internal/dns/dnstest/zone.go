@@ -39,7 +39,7 @@ type node struct {
 
 type fault struct {
 	Fault
-	struck int
+	applied int
 }
 
 type hold struct {
