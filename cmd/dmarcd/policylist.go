@@ -27,13 +27,9 @@ func listFlags(c *cobra.Command) func() settings.ListKind {
 		{"peers", "the enforced peers: dmarc.enforced_peers", settings.ListPeers},
 	}
 	set := make([]bool, len(kinds))
-	var names []string
 	for i, k := range kinds {
 		c.Flags().BoolVar(&set[i], k.flag, false, k.help)
-		names = append(names, k.flag)
 	}
-	c.MarkFlagsOneRequired(names...)
-	c.MarkFlagsMutuallyExclusive(names...)
 	return func() settings.ListKind {
 		for i, k := range kinds {
 			if set[i] {
@@ -46,27 +42,52 @@ func listFlags(c *cobra.Command) func() settings.ListKind {
 
 func policyImportCommand(s streams) *cobra.Command {
 	var to string
+	var from openDMARCFiles
 	c := &cobra.Command{
-		Use:   "import {--senders|--exceptions|--peers} FILE|-",
-		Short: "Check a list with one entry a line, and write it as a list file for the policy",
-		Long: `Read a list with one entry a line ("#" begins a comment), report every line that is
-wrong with its number, and write the list in its one form: sorted, each entry once,
-U-labels as A-labels. It goes to standard output, or to the file that --to names, which
-the policy then uses as "file:NAME"; a running daemon sees the change by itself. If a
-line is wrong, nothing is written.
+		Use:   "import {--senders|--exceptions|--peers} FILE|- | --opendmarc FILE [--ignore-hosts FILE]",
+		Short: "Check a list with one entry a line, or make a policy of an opendmarc.conf",
+		Long: `Read a list with one entry a line ("#" begins a comment), or the first column of CSV,
+report every line that is wrong with its number, and write the list in its one form:
+sorted, each entry once, U-labels as A-labels. It goes to standard output, or to the file
+that --to names, which the policy then uses as "file:NAME"; a running daemon sees the
+change by itself. If a line is wrong, nothing is written.
 
 senders are domains, "*.domain" for all below one, or "*". exceptions are addresses and
 CIDR blocks. peers are domains like senders; "bank.example either" asks for one aligned
 pass only.
 
-Exit code 0: the list is good; 2: a line is wrong.`,
+--opendmarc reads the configuration of OpenDMARC and writes a policy file in its place.
+Standard error tells what became of every line, and at last what belongs in dmarcd.yaml.
+The hosts of IgnoreHosts become exceptions; --ignore-hosts names their file if it is
+elsewhere.
+
+Exit code 0: the list is good, the policy was written; 2: a line is wrong.`,
 		Example: `  dmarcd policy import --exceptions relays.txt --to /etc/dmarcd/exceptions.txt
-  dmarcd policy export --peers | dmarcd policy import --peers -`,
-		Args: arguments(1, 1, "name the list to import, or - for standard input"),
+  dmarcd policy export --peers | dmarcd policy import --peers -
+  dmarcd policy import --opendmarc /etc/opendmarc.conf --to policy.yaml`,
 	}
 	kind := listFlags(c)
-	c.Flags().StringVar(&to, "to", "", "list file to write, for the policy to name")
-	c.RunE = func(_ *cobra.Command, args []string) error { return policyImport(kind(), args[0], to, s) }
+	c.Flags().StringVar(&to, "to", "", "file to write: a list for the policy to name, or the policy")
+	c.Flags().StringVar(&from.conf, "opendmarc", "", "configuration of OpenDMARC to make a policy of")
+	c.Flags().StringVar(&from.hosts, "ignore-hosts", "", "the file of its IgnoreHosts, if it is elsewhere")
+	c.MarkFlagsOneRequired("senders", "exceptions", "peers", "opendmarc")
+	c.MarkFlagsMutuallyExclusive("senders", "exceptions", "peers", "opendmarc")
+	list := arguments(1, 1, "name the list to import, or - for standard input")
+	c.Args = func(c *cobra.Command, args []string) error {
+		switch {
+		case from.conf != "":
+			return noArguments()(c, args)
+		case from.hosts != "":
+			return errors.New("--ignore-hosts goes with --opendmarc")
+		}
+		return list(c, args)
+	}
+	c.RunE = func(_ *cobra.Command, args []string) error {
+		if from.conf != "" {
+			return policyImportOpenDMARC(from, to, s)
+		}
+		return policyImport(kind(), args[0], to, s)
+	}
 	return c
 }
 
@@ -174,6 +195,8 @@ Exit code 0: the list was printed, which may be empty; 1: the domain is not ours
 		Args: arguments(0, 1, ""),
 	}
 	kind, path := listFlags(c), configFlag(c)
+	c.MarkFlagsOneRequired("senders", "exceptions", "peers")
+	c.MarkFlagsMutuallyExclusive("senders", "exceptions", "peers")
 	c.RunE = func(_ *cobra.Command, args []string) error {
 		config, err := lookAtSettings(*path, s.err)
 		if err != nil {

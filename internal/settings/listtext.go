@@ -51,8 +51,8 @@ func peerLines(l *policy.PeerList) []string {
 	return out
 }
 
-// ParseList reads the text of a list file: one entry a line, with # before a
-// comment. It gives the entries as List does. An entry that stands there again is a
+// ParseList reads the text of a list: one entry a line, or the first column of CSV,
+// with # before a comment. It gives the entries as List does. An entry that stands there again is a
 // warning, and of a peer with both requirements the stricter holds; the error is
 // Faults, with every line that is wrong. Name stands in both.
 func ParseList(kind ListKind, name string, data []byte) (lines []string, warnings []Fault, err error) {
@@ -67,6 +67,11 @@ func ParseList(kind ListKind, name string, data []byte) (lines []string, warning
 		first[entry] = at.Line
 	}
 	d.lines(data, &yaml.Node{Line: 1, Column: 1}, func(at *yaml.Node, s string) {
+		if isHeading(at, s) {
+			d.warn(at, "taken for the heading of the columns: %s", clip(s))
+			return
+		}
+		s = firstColumn(s)
 		switch kind {
 		case ListSenders:
 			if p, ok := d.pattern(at, s); ok {
