@@ -14,7 +14,7 @@ type Reader interface {
 	// Find gives the messages with a queue id or a message-id (with or without its
 	// brackets), newest first, with their traces; none is no error.
 	Find(ctx context.Context, id string, limit int) ([]Record, error)
-	// Search gives messages, newest first, without their traces.
+	// Search gives messages, newest first.
 	Search(ctx context.Context, q Query) (Page, error)
 	// Records gives the messages from since to before until, oldest first and
 	// without their traces, to yield, which may keep them; an error of yield ends it
@@ -24,13 +24,27 @@ type Reader interface {
 	Count(ctx context.Context, since, until time.Time) (int64, error)
 }
 
+// HeldMail is what is known of mail in the hold queues of MTAs.
+type HeldMail interface {
+	// CountHeld counts the mail that waits on a host, "" for all, and tells since when
+	// the oldest does.
+	CountHeld(ctx context.Context, host string) (n int64, oldest time.Time, err error)
+	// Unhold notes that a message has left the hold queue; false if it did not wait.
+	Unhold(ctx context.Context, key int64) (bool, error)
+}
+
 // Query says which messages to search for: those that meet all that is set. The
 // zero Query is all messages.
 type Query struct {
+	Key       int64 // the one with this key; 0 for any
 	QueueID   string
 	MessageID string       // with or without brackets
+	From      dns.Name     // of the author
+	Rcpt      dns.Name     // of a recipient
 	Domain    dns.Name     // of the author, the envelope sender or a recipient
 	Client    netip.Prefix // the client's network, or its address as one
+	Held      bool         // waits in the MTA's hold queue
+	Host      string       // of Held: on this host, or where the host is not known
 	// Recipients restricts the search to mail for any of these domains. It serves
 	// users who may see no others. nil is no restriction, an empty list finds nothing.
 	Recipients []dns.Name
@@ -41,12 +55,14 @@ type Query struct {
 	Before     int64         // only keys smaller than this: Next of the page before; 0 for the first page
 	Limit      int           // at most 10,000; 0 for 100
 	Within     time.Duration // the search stops after this time, at the end of a day of mail; 0 is no bound
+	Traces     bool          // the records come with their traces
 }
 
 // Found is a message as it was found.
 type Found struct {
 	Key    int64 // names the message for ever; a later message has a greater one
 	Record *Record
+	Held   bool // it waits in the MTA's hold queue still, as far as is known
 }
 
 // Page is what a search gives.

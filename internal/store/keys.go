@@ -29,6 +29,9 @@ func firstID(t time.Time) int64 {
 	return t.UnixMicro() * idsPerMicrosecond
 }
 
+// timeOfID is the time that an id tells.
+func timeOfID(id int64) time.Time { return time.UnixMicro(id / idsPerMicrosecond).UTC() }
+
 // dayOfID is the day that an id lies in.
 func dayOfID(id int64) int64 {
 	day := id / idsPerDay

@@ -18,6 +18,7 @@ const (
 	roleAuthor    = 1
 	roleEnvelope  = 2
 	roleRecipient = 4
+	anyRole       = roleAuthor | roleEnvelope | roleRecipient
 )
 
 // Most mail has these; no index leads to it by them.
@@ -196,8 +197,16 @@ func newMessage(r *memory.Record) (message, error) {
 		}
 	}
 	m.columns = []any{textKey(queueKind, r.QueueID), textKey(messageKind, r.MessageID), nullable(clientKey(r.ClientIP)),
-		m.action, m.result, truth(r.Hold != ""), truth(m.action != commonAction || m.result != commonResult), blob}
+		m.action, m.result, truth(r.Hold != ""), truth(m.action != commonAction || m.result != commonResult), heldHost(r), blob}
 	return m, nil
+}
+
+// heldHost is null for mail that is not held, and where the host is not known.
+func heldHost(r *memory.Record) any {
+	if r.Hold == "" || r.Host == "" {
+		return nil
+	}
+	return r.Host
 }
 
 // domainsOf are the domains that a record is found by, with their roles.
@@ -326,7 +335,7 @@ func (l *loading) giveIDs(ctx context.Context, t *tx) error {
 // insertMessages writes rows of messages and removes from drawn those whose id was
 // free. Where nobody else writes and none is there of the time of these, all are.
 func (t *tx) insertMessages(ctx context.Context, rows [][]any, drawn map[int64]*message) error {
-	const head = `INSERT INTO messages (id, day, queue_key, message_key, client, action, result, held, notable, record)`
+	const head = `INSERT INTO messages (id, day, queue_key, message_key, client, action, result, held, notable, held_host, record)`
 	if !t.s.dialect.shared && len(drawn) > 0 {
 		first, last := int64(math.MaxInt64), int64(math.MinInt64)
 		for id := range drawn {

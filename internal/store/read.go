@@ -61,41 +61,44 @@ func (s *Store) Find(ctx context.Context, id string, limit int) ([]memory.Record
 
 // fetch gives the messages that are still there, in the order asked for.
 func (s *Store) fetch(ctx context.Context, keys []int64) ([]memory.Found, error) {
-	blobs := make(map[int64][]byte, len(keys))
+	type row struct {
+		blob []byte
+		held int64
+	}
+	rows := make(map[int64]row, len(keys))
 	err := s.read(ctx, "fetch", func(ctx context.Context, t *tx) error {
-		return t.byKeys(ctx, `SELECT id, record FROM messages WHERE id IN`, keys, blobs)
+		return t.byKeys(ctx, `SELECT id, record, held FROM messages WHERE id IN`, keys, func(scan func(...any) error) error {
+			var id int64
+			var r row
+			err := scan(&id, &r.blob, &r.held)
+			rows[id] = r
+			return err
+		})
 	})
 	if err != nil {
 		return nil, err
 	}
 	out := make([]memory.Found, 0, len(keys))
 	for _, key := range keys {
-		blob, ok := blobs[key]
+		row, ok := rows[key]
 		if !ok {
 			continue
 		}
-		if r := s.decode(ctx, key, blob); r != nil {
-			out = append(out, memory.Found{Key: key, Record: r})
+		if r := s.decode(ctx, key, row.blob); r != nil {
+			out = append(out, memory.Found{Key: key, Record: r, Held: row.held == 1})
 		}
 	}
 	return out, nil
 }
 
-// byKeys gathers a blob for each key.
-func (t *tx) byKeys(ctx context.Context, query string, keys []int64, blobs map[int64][]byte) error {
+// byKeys gives the row of each key to take.
+func (t *tx) byKeys(ctx context.Context, query string, keys []int64, take func(scan func(...any) error) error) error {
 	for chunk := range slices.Chunk(keys, 256) {
 		args := make([]any, len(chunk))
 		for i, key := range chunk {
 			args[i] = key
 		}
-		err := t.rows(ctx, func(scan func(...any) error) error {
-			var id int64
-			var blob []byte
-			err := scan(&id, &blob)
-			blobs[id] = blob
-			return err
-		}, query+" ("+argList(1, len(args))+")", args...)
-		if err != nil {
+		if err := t.rows(ctx, take, query+" ("+argList(1, len(args))+")", args...); err != nil {
 			return err
 		}
 	}
@@ -110,7 +113,13 @@ func (s *Store) addTraces(ctx context.Context, found []memory.Found) error {
 	}
 	blobs := make(map[int64][]byte)
 	err := s.read(ctx, "traces", func(ctx context.Context, t *tx) error {
-		return t.byKeys(ctx, `SELECT message, body FROM traces WHERE message IN`, keys, blobs)
+		return t.byKeys(ctx, `SELECT message, body FROM traces WHERE message IN`, keys, func(scan func(...any) error) error {
+			var id int64
+			var blob []byte
+			err := scan(&id, &blob)
+			blobs[id] = blob
+			return err
+		})
 	})
 	if err != nil {
 		return err
@@ -201,20 +210,6 @@ func (s *Store) Count(ctx context.Context, since, until time.Time) (int64, error
 		}, `SELECT day, messages FROM days WHERE day >= $1 AND day <= $2 AND messages > 0`, dayOfID(first), dayOfID(end))
 	})
 	return int64(math.Round(total)), err
-}
-
-// Held gives the messages in the MTA's hold queue, as far as we know, newest first.
-func (s *Store) Held(ctx context.Context, limit int) ([]memory.Found, error) {
-	var keys []int64
-	err := s.read(ctx, "held", func(ctx context.Context, t *tx) error {
-		var err error
-		keys, err = t.keys(ctx, `SELECT id FROM messages WHERE held = 1 ORDER BY id DESC LIMIT $1`, searchLimit(limit))
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return s.fetch(ctx, keys)
 }
 
 // keys runs a query for one column of keys.

@@ -56,7 +56,9 @@ func meets(q memory.Query, r *memory.Record) bool {
 	if result == "-" {
 		result = ""
 	}
-	return forOne && (q.QueueID == "" || q.QueueID == r.QueueID) && (q.MessageID == "" || q.MessageID == r.MessageID) &&
+	role := func(name dns.Name, role int64) bool { return name.IsZero() || domains[name.String()]&role != 0 }
+	held := !q.Held || r.Hold != "" && (q.Host == "" || r.Host == "" || r.Host == q.Host)
+	return forOne && role(q.From, roleAuthor) && role(q.Rcpt, roleRecipient) && held && (q.QueueID == "" || q.QueueID == r.QueueID) && (q.MessageID == "" || q.MessageID == r.MessageID) &&
 		(q.Domain.IsZero() || domains[q.Domain.String()] != 0) && (!q.Client.IsValid() || q.Client.Contains(r.ClientIP.Unmap())) &&
 		(q.Action == "" || q.Action == string(r.Decision.Action)) && (q.Result == "" || result == string(r.Verdict.DMARC.Status)) &&
 		(q.Since.IsZero() || !r.At.Before(q.Since)) && (q.Until.IsZero() || r.At.Before(q.Until))
@@ -78,6 +80,12 @@ func TestSearch(t *testing.T) {
 				records[i].ClientIP = netip.MustParseAddr("::ffff:192.0.3.9")
 			case 4:
 				records[i].Outcomes[0].Domains = append(records[i].Outcomes[0].Domains, d.ours[1], records[i].EnvelopeFrom)
+			case 5, 6, 7:
+				records[i].Hold, records[i].Host = "DMARC", []string{"mx1", "mx2", ""}[i%40-5]
+			case 8:
+				records[i].EnvelopeFrom = d.domains[9]
+			case 9:
+				records[i].EnvelopeFrom = d.domains[2]
 			}
 		}
 		for chunk := range slices.Chunk(records, 500) {
@@ -116,6 +124,18 @@ func TestSearch(t *testing.T) {
 			"IPv6":                  {Client: net("2001:db8:1::/48")},
 			"IPv6, other":           {Client: net("2001:db8:2::/48")},
 			"rejected":              {Action: "reject"},
+			"author":                {From: sender},
+			"author and recipient":  {From: sender, Rcpt: ours},
+			"author for some":       {From: sender, Recipients: []dns.Name{ours, d.ours[2]}},
+			"author of a client":    {From: sender, Client: net("192.0.0.0/16")},
+			"recipient":             {Rcpt: ours},
+			"recipient for others":  {Rcpt: ours, Recipients: []dns.Name{d.ours[2]}},
+			"sender as recipient":   {Rcpt: sender},
+			"held":                  {Held: true},
+			"held on a host":        {Held: true, Host: "mx1"},
+			"held, of an author":    {Held: true, From: sender, Since: day2},
+			"held, for some":        {Held: true, Host: "mx2", Recipients: []dns.Name{ours, d.ours[2], d.ours[3], d.ours[4]}},
+			"held and failed":       {Held: true, Result: "fail"},
 			"failed":                {Result: "fail"},
 			"not evaluated":         {Result: "-", Until: day2},
 			"rejected and passed":   {Action: "reject", Result: "pass"},
@@ -186,13 +206,36 @@ func TestHeld(t *testing.T) {
 	eachDialect(t, func(t *testing.T, db database) {
 		s := db.open(t)
 		records := newTraffic(3, 5).batch(100, epoch0, time.Hour)
-		for _, i := range []int{10, 50, 90} {
-			records[i].Hold, records[i].Decision.Action = "DMARC", policy.Quarantine
+		for i, host := range map[int]string{10: "mx1", 50: "mx2", 90: ""} {
+			records[i].Hold, records[i].Host, records[i].Decision.Action = "DMARC", host, policy.Quarantine
 		}
 		load(t, s, "a", records)
-		held, err := s.Held(t.Context(), 2)
-		if err != nil || len(held) != 2 || held[0].Record.QueueID != records[90].QueueID || held[1].Record.QueueID != records[50].QueueID {
-			t.Fatalf("%v, %v", held, err)
+		count := func(host string, want int64, oldest int) {
+			t.Helper()
+			n, since, err := s.CountHeld(t.Context(), host)
+			if err != nil || n != want || n > 0 && !since.Equal(records[oldest].At) || n == 0 && !since.IsZero() {
+				t.Errorf("%s: %d held since %s, %v; want %d", host, n, since, err, want)
+			}
+		}
+		count("", 3, 10)
+		count("mx2", 2, 50)
+		page := must(s.Search(t.Context(), memory.Query{Held: true, Host: "mx1"}))
+		if len(page.Found) != 2 || !page.Found[0].Held || page.Found[1].Record.QueueID != records[10].QueueID {
+			t.Fatalf("%v", page)
+		}
+		key := page.Found[1].Key
+		for _, want := range []bool{true, false} {
+			if was, err := s.Unhold(t.Context(), key); err != nil || was != want {
+				t.Errorf("unhold: %v, %v", was, err)
+			}
+		}
+		count("", 2, 50)
+		again := must(s.Search(t.Context(), memory.Query{Key: key})).Found
+		if len(again) != 1 || again[0].Key != key || again[0].Held || again[0].Record.Hold == "" {
+			t.Errorf("by its key: %+v", again)
+		}
+		if other := must(s.Search(t.Context(), memory.Query{Key: key, Recipients: []dns.Name{dns.MustParse("other.example")}})).Found; len(other) != 0 {
+			t.Error("somebody else's message is found by its key")
 		}
 	})
 }
@@ -206,6 +249,10 @@ func TestFindGivesTraces(t *testing.T) {
 		searched, err := s.Search(t.Context(), memory.Query{QueueID: records[traced].QueueID})
 		if err != nil || len(searched.Found) != 1 || searched.Found[0].Record.Trace != nil {
 			t.Errorf("search: %v, %v", searched, err)
+		}
+		searched, err = s.Search(t.Context(), memory.Query{QueueID: records[traced].QueueID, Traces: true})
+		if err != nil || len(searched.Found) != 1 || !same(t, searched.Found[0].Record, &records[traced]) {
+			t.Errorf("search with traces: %v, %v", searched, err)
 		}
 		found, err := s.Find(t.Context(), records[traced].QueueID, 10)
 		if err != nil || len(found) != 1 || !same(t, &found[0], &records[traced]) {

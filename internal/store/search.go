@@ -45,6 +45,7 @@ func (w *where) and(condition string, args ...any) {
 type search struct {
 	memory.Query
 	first, end int64 // ids, from the first to before the end
+	domains    []domainTerm
 }
 
 func newSearch(q memory.Query) search {
@@ -55,7 +56,35 @@ func newSearch(q memory.Query) search {
 	if q.Before != 0 {
 		out.end = min(out.end, q.Before)
 	}
+	if q.Key != 0 {
+		out.first, out.end = max(out.first, q.Key), min(out.end, q.Key+1)
+	}
+	out.domains = domainTerms(&q)
 	return out
+}
+
+// domainTerm asks for one of some names in one of some roles.
+type domainTerm struct {
+	names []string
+	roles int64
+}
+
+// domainTerms are what a query asks of domains, the one that narrows most first.
+func domainTerms(q *memory.Query) []domainTerm {
+	var terms []domainTerm
+	for _, one := range []domainTerm{{[]string{q.From.String()}, roleAuthor}, {[]string{q.Domain.String()}, anyRole}, {[]string{q.Rcpt.String()}, roleRecipient}} {
+		if one.names[0] != "" {
+			terms = append(terms, one)
+		}
+	}
+	if len(q.Recipients) > 0 {
+		viewer := domainTerm{roles: roleRecipient}
+		for _, name := range q.Recipients {
+			viewer.names = append(viewer.names, name.String())
+		}
+		terms = append(terms, viewer)
+	}
+	return terms
 }
 
 // Search is memory.Reader's. It walks the index that narrows most, from day to day
@@ -68,11 +97,12 @@ func (s *Store) Search(ctx context.Context, query memory.Query) (memory.Page, er
 	var page memory.Page
 	var keys []int64
 	var err error
-	if plan, byDay := q.plan(); byDay {
+	plan, byDay := q.plan()
+	if byDay {
 		keys, page.Next, err = s.searchDays(ctx, plan, &q)
 	} else {
 		err = s.read(ctx, "search", func(ctx context.Context, t *tx) error {
-			keys, err = t.keys(ctx, `SELECT m.id FROM messages m WHERE m.id >= $1 AND m.id < $2 ORDER BY m.id DESC LIMIT $3`, q.first, q.end, q.Limit)
+			keys, err = t.keys(ctx, plan.sql, append([]any{q.first, q.end, q.Limit}, plan.args...)...)
 			return err
 		})
 	}
@@ -87,7 +117,10 @@ func (s *Store) Search(ctx context.Context, query memory.Query) (memory.Page, er
 		return memory.Page{}, err
 	}
 	page.Found = q.confirm(found)
-	return page, nil
+	if q.Traces {
+		err = s.addTraces(ctx, page.Found)
+	}
+	return page, err
 }
 
 // confirm leaves out what only shares a hash with what was searched for.
@@ -101,81 +134,110 @@ func (q *search) confirm(found []memory.Found) []memory.Found {
 	return kept
 }
 
-// searchPlan is a query for one day; $1 to $4 are the day, the first id, the end
-// and the limit.
+// searchPlan is a query. Of one for a day $1 to $4 are the day, the first id, the end
+// and the limit, of another $1 to $3 are the last three of these.
 type searchPlan struct {
 	sql  string
 	args []any
 }
 
-// plan chooses the index. byDay is false where nothing is set that narrows.
+// plan chooses the index. byDay is false where nothing is set that narrows, and for
+// the few that are held.
 func (q *search) plan() (p searchPlan, byDay bool) {
-	w := &where{args: []any{nil, nil, nil, nil}}
-	id, byDomain := "m.id", false
 	switch {
+	case q.Held:
+		return q.planHeld(), false
 	case q.QueueID != "", q.MessageID != "", q.Client.IsValid():
-		w.b.WriteString("m.day = $1 AND m.id >= $2 AND m.id < $3")
-		if q.QueueID != "" {
-			w.and("m.queue_key = %s", hashKey(queueKind, q.QueueID))
-		}
-		if q.MessageID != "" {
-			w.and("m.message_key = %s", hashKey(messageKind, q.MessageID))
-		}
-		if q.Client.IsValid() {
-			first, last := clientRange(q.Client)
-			w.and("m.client >= %s AND m.client <= %s", first, last)
-		}
-	case !q.Domain.IsZero(), len(q.Recipients) > 0:
-		byDomain = true
-		id = "m.message"
-		w.b.WriteString("m.day = $1 AND m.message >= $2 AND m.message < $3")
+		return q.planByKey(), true
+	case len(q.domains) > 0:
+		return q.planByDomain(), true
 	case q.Action != "", q.Result != "":
 		return q.planByOutcome(), true
-	default:
-		return p, false
 	}
-	q.domains(w, id, byDomain)
+	return searchPlan{sql: `SELECT m.id FROM messages m WHERE m.id >= $1 AND m.id < $2 ORDER BY m.id DESC LIMIT $3`}, false
+}
+
+// planHeld walks the index of what is held.
+func (q *search) planHeld() searchPlan {
+	w := &where{args: make([]any, 3)}
+	w.b.WriteString("m.held = 1 AND m.id >= $1 AND m.id < $2")
+	if q.Host != "" {
+		w.and("(m.held_host = %s OR m.held_host IS NULL)", q.Host)
+	}
+	q.keys(w)
+	w.hasDomains("m.id", q.domains)
+	q.outcome(w)
+	return searchPlan{sql: `SELECT m.id FROM messages m WHERE ` + w.b.String() + ` ORDER BY m.id DESC LIMIT $3`, args: w.args[3:]}
+}
+
+// planByKey walks the index of queue ids, message-ids or clients.
+func (q *search) planByKey() searchPlan {
+	w := &where{args: make([]any, 4)}
+	w.b.WriteString("m.day = $1 AND m.id >= $2 AND m.id < $3")
+	q.keys(w)
+	w.hasDomains("m.id", q.domains)
+	q.outcome(w)
+	return searchPlan{sql: `SELECT m.id FROM messages m WHERE ` + w.b.String() + ` ORDER BY m.id DESC LIMIT $4`, args: w.args[4:]}
+}
+
+// planByDomain walks the index of domains, by the first that is asked for.
+func (q *search) planByDomain() searchPlan {
+	w := &where{args: make([]any, 4)}
+	w.b.WriteString("m.day = $1 AND m.message >= $2 AND m.message < $3")
+	first := q.domains[0]
+	w.named("m", first)
+	w.hasDomains("m.message", q.domains[1:])
+	q.outcome(w)
+	group := ""
+	if len(first.names) > 1 { // a message may come twice
+		group = ` GROUP BY m.message`
+	}
+	return searchPlan{sql: `SELECT m.message FROM message_domains m WHERE ` + w.b.String() + group + ` ORDER BY m.message DESC LIMIT $4`, args: w.args[4:]}
+}
+
+// keys adds the conditions on queue id, message-id and client.
+func (q *search) keys(w *where) {
+	if q.QueueID != "" {
+		w.and("m.queue_key = %s", hashKey(queueKind, q.QueueID))
+	}
+	if q.MessageID != "" {
+		w.and("m.message_key = %s", hashKey(messageKind, q.MessageID))
+	}
+	if q.Client.IsValid() {
+		first, last := clientRange(q.Client)
+		w.and("m.client >= %s AND m.client <= %s", first, last)
+	}
+}
+
+// outcome adds the conditions on action and result.
+func (q *search) outcome(w *where) {
 	if q.Action != "" {
 		w.and("m.action = %s", q.Action)
 	}
 	if q.Result != "" {
 		w.and("m.result = %s", q.result())
 	}
-	table := "messages m"
-	if byDomain {
-		table = "message_domains m"
-	}
-	sql := `SELECT ` + id + ` FROM ` + table + ` WHERE ` + w.b.String() + ` GROUP BY ` + id + ` ORDER BY ` + id + ` DESC LIMIT $4`
-	if !byDomain || !q.Domain.IsZero() || len(q.Recipients) == 1 { // no message comes twice
-		sql = strings.Replace(sql, ` GROUP BY `+id, "", 1)
-	}
-	return searchPlan{sql: sql, args: w.args[4:]}, true
 }
 
-// domains adds the conditions on domains.
-func (q *search) domains(w *where, id string, byDomain bool) {
-	recipients := q.Recipients
-	switch {
-	case q.Domain.IsZero():
-	case byDomain:
-		w.and("m.domain = %s", q.Domain.String())
-	default:
-		w.and("EXISTS (SELECT 1 FROM message_domains d WHERE d.day = m.day AND d.message = m.id AND d.domain = %s)", q.Domain.String())
+// hasDomains asks that the message of an id has the domains too.
+func (w *where) hasDomains(id string, terms []domainTerm) {
+	for _, term := range terms {
+		w.b.WriteString(" AND EXISTS (SELECT 1 FROM message_domains d WHERE d.day = m.day AND d.message = " + id)
+		w.named("d", term)
+		w.b.WriteString(")")
 	}
-	if len(recipients) == 0 {
-		return
+}
+
+// named asks that a row of message_domains has one of the names, in one of the roles.
+func (w *where) named(table string, term domainTerm) {
+	names := make([]any, len(term.names))
+	for i, name := range term.names {
+		names[i] = name
 	}
-	names := make([]any, len(recipients))
-	for i, domain := range recipients {
-		names[i] = domain.String()
+	w.and(table+".domain IN ("+strings.TrimSuffix(strings.Repeat("%s,", len(names)), ",")+")", names...)
+	if term.roles != anyRole {
+		w.and(table+".roles & %s <> 0", term.roles)
 	}
-	list := strings.TrimSuffix(strings.Repeat("%s,", len(names)), ",")
-	if byDomain && q.Domain.IsZero() {
-		w.and("m.domain IN ("+list+")", names...)
-		w.and("m.roles >= 4")
-		return
-	}
-	w.and("EXISTS (SELECT 1 FROM message_domains d WHERE d.day = m.day AND d.message = "+id+" AND d.roles >= 4 AND d.domain IN ("+list+"))", names...)
 }
 
 // result is the word of the database.

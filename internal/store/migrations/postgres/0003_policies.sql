@@ -1,0 +1,17 @@
+-- The host in whose MTA held mail waits; null for other mail, and where it is not known.
+ALTER TABLE messages ADD COLUMN held_host TEXT COLLATE "C";
+
+-- The texts of policies that were in force, and since when on which host.
+CREATE TABLE policies (
+	id            BYTEA   PRIMARY KEY,
+	body          BYTEA   NOT NULL   -- JSON, deflated
+);
+
+CREATE TABLE policy_uses (
+	id            BIGINT  GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	at            BIGINT  NOT NULL,  -- Unix microseconds
+	host          TEXT    COLLATE "C" NOT NULL,
+	policy        BYTEA   NOT NULL
+);
+CREATE INDEX policy_uses_by_host ON policy_uses (host, id);
+CREATE INDEX policy_uses_by_policy ON policy_uses (policy);
