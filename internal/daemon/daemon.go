@@ -59,6 +59,7 @@ type Daemon struct {
 	receiving *receiving
 	sources   *identifier
 	records   *recordPoll
+	policies  *policyNotes
 	commands  *commands
 	notifier  *notify.Notifier
 	filter    *filter.Filter
@@ -129,6 +130,8 @@ func (d *Daemon) open(config *settings.Settings, registry *prometheus.Registry) 
 	leads := d.recorder.leads.Load
 	d.sources = &identifier{settings: d.settings.Load, store: d.recorder.store, names: d.lookups, leads: leads, log: d.log, now: time.Now}
 	d.records = &recordPoll{settings: d.settings.Load, store: d.recorder.store, resolver: d.lookups, leads: leads, log: d.log, now: time.Now}
+	d.policies = newPolicyNotes(d.recorder.store, HostName(), d.log)
+	d.policies.inForce(&config.Policy, time.Now())
 	d.commands, err = newCommands(d)
 	return err
 }
@@ -259,7 +262,8 @@ func (d *Daemon) work() {
 	d.working.Go(func() { d.sources.run(ctx) })
 	d.working.Go(func() { d.records.run(ctx) })
 	d.working.Go(func() { d.reporting.readBounces(ctx) })
-	d.working.Go(func() { d.recorder.prune(ctx) })
+	d.working.Go(func() { d.recorder.retain(ctx) })
+	d.working.Go(func() { d.policies.run(ctx) })
 }
 
 // wait handles reloads and the watchdog until the daemon is to end.

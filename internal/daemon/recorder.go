@@ -27,8 +27,6 @@ const (
 	storeWait = 3 * time.Second
 	// loadWait is how long an end waits for the store to take what is left.
 	loadWait = 5 * time.Second
-	// pruneEvery is how often what is old is looked for.
-	pruneEvery = 10 * time.Minute
 )
 
 // recorder remembers mail: in the journal before the answer, from there in the store,
@@ -115,22 +113,25 @@ func (r *recorder) Record(rec *memory.Record, out *filter.Outcome) {
 	r.failures(rec, out)
 }
 
-// prune forgets what retention no longer wants: soon after the start, and then every
-// so often. Of several daemons with one store the leader does it.
-func (r *recorder) prune(ctx context.Context) {
-	const first = 30 * time.Second
-	for wait := first; rest(ctx, wait); wait = pruneEvery {
-		if r.leads.Load() {
-			r.pruneNow(ctx)
-		}
+// retain has the store forget what retention no longer wants, until ctx ends. Of
+// several daemons with one store the leader does it.
+func (r *recorder) retain(ctx context.Context) {
+	err := r.store.Retain(ctx, r.retention, func(p store.Pruned, err error) { r.notePruned(ctx, p, err) })
+	if err != nil && ctx.Err() == nil {
+		r.log.Error("nothing that is old is removed any more", "error", err.Error())
 	}
 }
 
-func (r *recorder) pruneNow(ctx context.Context) {
+// retention is what the settings say of how long things are kept.
+func (r *recorder) retention() store.Retention {
 	keep := r.settings().Retention
-	p, err := r.store.Prune(ctx, store.Retention{
-		Messages: keep.Messages, Traces: keep.Traces, Aggregates: keep.Aggregates, MaxBytes: keep.MaxBytes,
-	}, time.Now())
+	return store.Retention{
+		Messages: keep.Messages, Traces: keep.Traces, Aggregates: keep.Aggregates, RawReports: keep.RawReports, MaxBytes: keep.MaxBytes,
+	}
+}
+
+// notePruned counts what was removed.
+func (r *recorder) notePruned(ctx context.Context, p store.Pruned, err error) {
 	r.pruned.messages.Add(p.Messages + p.Oversize)
 	r.pruned.traces.Add(p.Traces + p.OversizeTraces)
 	r.pruned.aggregates.Add(p.Tallies)

@@ -39,6 +39,7 @@ func (d *Daemon) reload(load func() (*settings.Settings, settings.Faults, error)
 	}
 	d.settings.Store(next)
 	d.files.take(next, time.Now().UTC().Truncate(time.Second))
+	d.policies.inForce(&next.Policy, time.Now())
 	d.notifier.Update(d.notifyConfig(next))
 	d.reporting.pipeline.Update(reports)
 	d.watch.loaded(d.policyFiles(next), before)

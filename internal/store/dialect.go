@@ -30,6 +30,7 @@ type dialect struct {
 	size func(context.Context, *Store) (int64, error)
 	// giveBack returns free space to the file system, in slices.
 	giveBack func(context.Context, *Store) error
-	// lead runs do while we lead.
-	lead func(context.Context, *Store, func(context.Context, int64) error) error
+	// lead becomes the leader, serves one term, and says why it ended; nil where ctx
+	// did.
+	lead func(context.Context, *Store) error
 }

@@ -29,76 +29,34 @@ func defaultLeadTiming() leadTiming {
 	return leadTiming{poll: 5 * time.Second, probe: 5 * time.Second, answer: 4 * time.Second, grace: 10 * time.Second}
 }
 
-// leaderName is the row of leadership, and leaderKey the advisory lock.
+// leaderName is the row of leadership, which is that of all tasks, and leaderKey the
+// advisory lock.
 const (
 	leaderName = "reports"
 	leaderKey  = `hashtextextended('dmarcd leader ' || current_schema(), 0)`
 )
 
-// Lead waits until this daemon leads, of those that share the database, and runs
-// do with a context that ends when it leads no more; do must then return at once.
-// Afterwards it waits again. It returns what do returns while it leads, or, when
-// ctx ends, why.
-//
-// Leadership is an advisory lock of PostgreSQL on a connection of its own. Between
-// the loss of it and the end of do's context lie some seconds in the worst case.
-// epoch closes that gap: it differs for each time of leading, and a write that
-// checks it (fence) is refused once somebody else leads. So what must not happen
-// twice is written down, with the epoch, before it is done. With SQLite there is
-// one daemon, which always leads.
-func (s *Store) Lead(ctx context.Context, do func(ctx context.Context, epoch int64) error) error {
-	return s.dialect.lead(ctx, s, do)
-}
-
-// leadAlone is Lead without others.
-func leadAlone(ctx context.Context, s *Store, do func(context.Context, int64) error) error {
-	for said := ""; ; {
-		epoch, _, err := s.claim(ctx)
-		if err == nil {
-			defer s.resign(ctx, epoch)
-			return do(ctx, epoch)
-		}
-		s.notLeading(ctx, err, &said)
-		if err := pause(ctx, s.timing.lead.poll); err != nil {
-			return err
-		}
+// leadAlone serves a term without others, until ctx ends.
+func leadAlone(ctx context.Context, s *Store) error {
+	epoch, _, err := s.claim(ctx)
+	if err != nil {
+		return err
 	}
+	s.leading.serve(ctx, epoch)
+	s.resign(ctx, epoch)
+	return nil
 }
 
-// leadShared is Lead among daemons.
-func (s *Store) leadShared(ctx context.Context, conf *pgx.ConnConfig, do func(context.Context, int64) error) error {
-	for said := ""; ; {
-		finished, err := s.leadOnce(ctx, conf, do)
-		if finished {
-			return err
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		s.notLeading(ctx, err, &said)
-		if err := pause(ctx, s.timing.lead.poll); err != nil {
-			return err
-		}
-	}
-}
-
-// notLeading logs why, unless it was said the last time.
-func (s *Store) notLeading(ctx context.Context, err error, said *string) {
-	if text := err.Error(); text != *said {
-		*said = text
-		s.log.WarnContext(ctx, "not leading", "error", err)
-	}
-}
-
-// leadOnce connects, takes the lock and runs do. finished says that do has ended
-// while we led or that ctx has.
-func (s *Store) leadOnce(ctx context.Context, conf *pgx.ConnConfig, do func(context.Context, int64) error) (finished bool, err error) {
+// leadShared serves a term among daemons: it connects, takes the lock, and serves until
+// the lock is lost or ctx ends. Leadership is an advisory lock of PostgreSQL on a
+// connection of its own.
+func (s *Store) leadShared(ctx context.Context, conf *pgx.ConnConfig) error {
 	if err := s.Ready(ctx); err != nil {
-		return false, err
+		return err
 	}
 	conn, err := s.connectLeader(ctx, conf)
 	if err != nil {
-		return false, wrap(ctx, "connect", err)
+		return wrap(ctx, "connect", err)
 	}
 	defer func() {
 		bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
@@ -106,39 +64,35 @@ func (s *Store) leadOnce(ctx context.Context, conf *pgx.ConnConfig, do func(cont
 		_ = conn.Close(bye) // the server drops the lock
 	}()
 	if err := s.awaitLock(ctx, conn); err != nil {
-		return false, wrap(ctx, "lead", err)
+		return wrap(ctx, "lead", err)
 	}
 	epoch, orderly, err := s.claim(ctx)
 	if err != nil {
-		return false, err
+		return err
 	}
 	if !orderly {
 		if err := s.holdLock(ctx, conn, epoch, s.timing.lead.grace); err != nil {
-			return false, wrap(ctx, "lead", err)
+			return wrap(ctx, "lead", err)
 		}
 	}
 	s.log.InfoContext(ctx, "leading", "epoch", epoch)
 
-	leading, stop := context.WithCancelCause(ctx)
+	term, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	done := make(chan error, 1)
+	lost := make(chan error, 1)
 	go func() {
-		done <- do(leading, epoch)
-		stop(errEnded)
+		err := s.holdLock(term, conn, epoch, 0)
+		stop(fmt.Errorf("%w: %w", ErrFenced, err))
+		lost <- err
 	}()
-	lost := s.holdLock(leading, conn, epoch, 0)
-	ended := errors.Is(context.Cause(leading), errEnded) || ctx.Err() != nil
-	stop(fmt.Errorf("%w: %w", ErrFenced, lost))
-	err = <-done
-	if !ended {
-		return false, wrap(ctx, "lead", lost)
+	s.leading.serve(term, epoch)
+	err = <-lost
+	if ctx.Err() == nil {
+		return wrap(ctx, "lead", err)
 	}
 	s.resign(ctx, epoch)
-	return true, err
+	return nil
 }
-
-// errEnded is why the leader's context ends when its work has.
-var errEnded = errors.New("store: the leader's work has ended")
 
 // connectLeader makes the connection that holds the lock. The server is asked to
 // watch it closely: what it does not know of, it ignores.

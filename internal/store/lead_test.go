@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -30,7 +31,7 @@ func startLeader(t *testing.T, s *Store) *leader {
 	ctx, stop := context.WithCancel(context.Background())
 	l := &leader{s: s, stop: stop, stopped: make(chan error, 1)}
 	go func() {
-		l.stopped <- s.Lead(ctx, func(ctx context.Context, epoch int64) error {
+		l.stopped <- s.Lead(ctx, "test", func(ctx context.Context, epoch int64) error {
 			l.epoch.Store(epoch)
 			<-ctx.Done()
 			l.epoch.Store(0)
@@ -106,7 +107,7 @@ func TestLead(t *testing.T) {
 		var epochs []int64
 		mine := errors.New("mine")
 		for range 2 {
-			err := s.Lead(t.Context(), func(ctx context.Context, epoch int64) error {
+			err := s.Lead(t.Context(), "test", func(ctx context.Context, epoch int64) error {
 				epochs = append(epochs, epoch)
 				if err := fenced(t, s, epoch); err != nil {
 					t.Error(err)
@@ -132,10 +133,82 @@ func TestLead(t *testing.T) {
 			}
 		}
 		ctx, stop := context.WithCancel(t.Context())
-		err := s.Lead(ctx, func(ctx context.Context, _ int64) error { stop(); <-ctx.Done(); return ctx.Err() })
+		err := s.Lead(ctx, "test", func(ctx context.Context, _ int64) error { stop(); <-ctx.Done(); return ctx.Err() })
 		if !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
+	})
+}
+
+// Several tasks share one term, whichever comes and goes; leadership is given up with
+// the last of them.
+func TestTasksShareATerm(t *testing.T) {
+	eachDialect(t, func(t *testing.T, db database) {
+		s := db.open(t, quick)
+		type started struct {
+			epoch int64
+			tasks []string
+		}
+		begin := func(name string, result error) (at chan started, end func(), done chan error) {
+			at, done = make(chan started, 1), make(chan error, 1)
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() {
+				done <- s.Lead(ctx, name, func(ctx context.Context, epoch int64) error {
+					now, tasks := s.Leading()
+					at <- started{now, tasks}
+					if now != epoch {
+						t.Errorf("epoch %d, told as %d", epoch, now)
+					}
+					if result != nil {
+						return result
+					}
+					<-ctx.Done()
+					return context.Cause(ctx)
+				})
+			}()
+			return at, cancel, done
+		}
+		first, endFirst, firstDone := begin("reports", nil)
+		one := <-first
+		second, endSecond, secondDone := begin("retention", nil)
+		two := <-second
+		if one.epoch != two.epoch || !slices.Equal(two.tasks, []string{"reports", "retention"}) {
+			t.Errorf("%+v and %+v", one, two)
+		}
+		failing := errors.New("failing")
+		third, _, thirdDone := begin("poll", failing)
+		if three := <-third; three.epoch != one.epoch {
+			t.Errorf("%+v", three)
+		}
+		if err := <-thirdDone; !errors.Is(err, failing) {
+			t.Error(err)
+		}
+		endFirst()
+		if err := <-firstDone; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		if epoch, tasks := s.Leading(); epoch != one.epoch || !slices.Equal(tasks, []string{"retention"}) {
+			t.Errorf("epoch %d, tasks %q", epoch, tasks)
+		}
+		if err := fenced(t, s, one.epoch); err != nil {
+			t.Errorf("the term ended with one of its tasks: %v", err)
+		}
+		endSecond()
+		if err := <-secondDone; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		if l, err := s.Leader(t.Context()); err != nil || !l.Ended {
+			t.Errorf("not given up: %+v, %v", l, err)
+		}
+		if epoch, tasks := s.Leading(); epoch != 0 || tasks != nil {
+			t.Errorf("epoch %d, tasks %q", epoch, tasks)
+		}
+		again, end, done := begin("retention", nil)
+		if next := <-again; next.epoch <= one.epoch {
+			t.Errorf("epoch %d after %d", next.epoch, one.epoch)
+		}
+		end()
+		<-done
 	})
 }
 

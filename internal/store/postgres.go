@@ -66,9 +66,7 @@ func newPostgres(cfg Config) (*dialect, error) {
 		guard:      guardPostgres,
 		size:       postgresSize,
 		giveBack:   func(context.Context, *Store) error { return nil }, // autovacuum does it
-		lead: func(ctx context.Context, s *Store, do func(context.Context, int64) error) error {
-			return s.leadShared(ctx, conf, do)
-		},
+		lead:       func(ctx context.Context, s *Store) error { return s.leadShared(ctx, conf) },
 	}, nil
 }
 

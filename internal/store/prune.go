@@ -20,10 +20,11 @@ const (
 
 // Retention is how long things are kept, and how much. Zero is no limit.
 type Retention struct {
-	Messages   time.Duration
+	Messages   time.Duration // those that are held as long as Aggregates
 	Traces     time.Duration
-	Aggregates time.Duration // tallies, in whole days
-	MaxBytes   int64         // over it the oldest traces go, then the oldest messages; aggregates stay
+	Aggregates time.Duration // tallies, in whole days; the reports made of them, policies
+	RawReports time.Duration // the files of reports that were sent
+	MaxBytes   int64         // over it the oldest traces go, then the oldest messages; all else stays
 }
 
 // Pruned counts what Prune removed.
@@ -31,6 +32,7 @@ type Pruned struct {
 	Messages       int64 // by age
 	Traces         int64 // by age, or with their message
 	Tallies        int64
+	Reports        int64
 	OversizeTraces int64 // removed although they were young enough
 	Oversize       int64 // messages, likewise
 	Bytes          int64 // what the store takes up afterwards
@@ -41,42 +43,66 @@ type Pruned struct {
 // returns what it removed also when an error ends it.
 func (s *Store) Prune(ctx context.Context, keep Retention, now time.Time) (Pruned, error) {
 	var p Pruned
-	err := s.prune(ctx, keep, now, &p)
+	err := s.pruneByAge(ctx, keep, now, &p)
+	if err == nil && keep.MaxBytes > 0 {
+		err = s.squeeze(ctx, keep.MaxBytes, &p)
+	}
+	return p, s.finishPruning(ctx, &p, err)
+}
+
+// finishPruning gives space back and measures what is left.
+func (s *Store) finishPruning(ctx context.Context, p *Pruned, err error) error {
+	if err == nil {
+		err = s.dropStrays(ctx)
+	}
+	if err == nil {
+		err = s.dialect.giveBack(ctx, s)
+	}
 	if err == nil {
 		p.Bytes, err = s.Size(ctx)
 	}
-	return p, err
+	return err
 }
 
-func (s *Store) prune(ctx context.Context, keep Retention, now time.Time, p *Pruned) error {
-	if keep.Traces > 0 {
-		if err := s.untilNone(ctx, &p.Traces, func(ctx context.Context) (int64, error) {
-			return s.dropTraces(ctx, firstID(now.Add(-keep.Traces)))
-		}); err != nil {
+// pruneByAge removes what is too old.
+func (s *Store) pruneByAge(ctx context.Context, keep Retention, now time.Time, p *Pruned) error {
+	for _, kind := range []struct {
+		keep time.Duration
+		drop func(ctx context.Context, before time.Time) error
+	}{
+		{keep.Traces, func(ctx context.Context, before time.Time) error {
+			return s.untilNone(ctx, &p.Traces, func(ctx context.Context) (int64, error) { return s.dropTraces(ctx, firstID(before)) })
+		}},
+		{keep.Messages, func(ctx context.Context, before time.Time) error {
+			return s.untilNone(ctx, &p.Messages, func(ctx context.Context) (int64, error) {
+				return s.dropMessages(ctx, firstID(before), notHeld, &p.Traces)
+			})
+		}},
+		{keep.Aggregates, func(ctx context.Context, before time.Time) error {
+			return s.untilNone(ctx, &p.Messages, func(ctx context.Context) (int64, error) {
+				return s.dropMessages(ctx, firstID(before), onlyHeld, &p.Traces)
+			})
+		}},
+		{keep.Aggregates, func(ctx context.Context, before time.Time) error {
+			return s.pruneAggregates(ctx, int64(memory.DayOf(before)), p)
+		}},
+		{keep.Aggregates, s.dropPolicies},
+		{keep.Aggregates, func(ctx context.Context, before time.Time) error {
+			return s.untilNone(ctx, &p.Reports, func(ctx context.Context) (int64, error) { return s.dropReports(ctx, before) })
+		}},
+		{keep.RawReports, func(ctx context.Context, before time.Time) error {
+			var files int64
+			return s.untilNone(ctx, &files, func(ctx context.Context) (int64, error) { return s.dropReportFiles(ctx, before) })
+		}},
+	} {
+		if kind.keep <= 0 {
+			continue
+		}
+		if err := kind.drop(ctx, now.Add(-kind.keep)); err != nil {
 			return err
 		}
 	}
-	if keep.Messages > 0 {
-		if err := s.untilNone(ctx, &p.Messages, func(ctx context.Context) (int64, error) {
-			return s.dropMessages(ctx, firstID(now.Add(-keep.Messages)), &p.Traces)
-		}); err != nil {
-			return err
-		}
-	}
-	if keep.Aggregates > 0 {
-		if err := s.pruneAggregates(ctx, int64(memory.DayOf(now.Add(-keep.Aggregates))), p); err != nil {
-			return err
-		}
-	}
-	if keep.MaxBytes > 0 {
-		if err := s.squeeze(ctx, keep.MaxBytes, p); err != nil {
-			return err
-		}
-	}
-	if err := s.dropStrays(ctx); err != nil {
-		return err
-	}
-	return s.dialect.giveBack(ctx, s)
+	return nil
 }
 
 // untilNone repeats a slice until it removes nothing.
@@ -123,8 +149,16 @@ func (t *tx) dropTraces(ctx context.Context, condition string, args ...any) (n i
 	return n, t.addDays(ctx, days)
 }
 
-// dropMessages removes the oldest messages before end, with all that hangs on them.
-func (s *Store) dropMessages(ctx context.Context, end int64, traces *int64) (n int64, err error) {
+// Which messages dropMessages removes. Mail that is held stays longer: somebody has to
+// look at it.
+const (
+	notHeld  = 0
+	onlyHeld = 1
+)
+
+// dropMessages removes the oldest messages before end that are held, or are not, with
+// all that hangs on them.
+func (s *Store) dropMessages(ctx context.Context, end int64, held int, traces *int64) (n int64, err error) {
 	var gone int64
 	err = s.write(ctx, "prune messages", func(ctx context.Context, t *tx) error {
 		n, gone = 0, 0
@@ -153,7 +187,7 @@ func (s *Store) dropMessages(ctx context.Context, end int64, traces *int64) (n i
 				}
 			}
 			return nil
-		}, `DELETE FROM messages WHERE id IN (SELECT id FROM messages WHERE id < $1 ORDER BY id LIMIT $2) RETURNING id, record`, end, pruneMessages)
+		}, `DELETE FROM messages WHERE id IN (SELECT id FROM messages WHERE id < $1 AND held = $2 ORDER BY id LIMIT $3) RETURNING id, record`, end, held, pruneMessages)
 		if err != nil || n == 0 {
 			return err
 		}

@@ -23,9 +23,12 @@ var _ outgoing.Store = Reports{}
 // Reports is the part of the store that package outgoing works with.
 func (s *Store) Reports() Reports { return Reports{s} }
 
-// Lead is Store.Lead.
+// TaskReports is the leader's task of making and sending reports.
+const TaskReports = "reports"
+
+// Lead is Store.Lead of that task.
 func (r Reports) Lead(ctx context.Context, do func(context.Context, int64) error) error {
-	return r.s.Lead(ctx, do)
+	return r.s.Lead(ctx, TaskReports, do)
 }
 
 // fenceLeader is fence, except for what a person asks for.

@@ -13,7 +13,7 @@ import (
 	"dmarcd/internal/report/outgoing"
 )
 
-// Slices of PruneReports.
+// Slices of what prunes reports.
 const (
 	pruneReports = 500
 	pruneFiles   = 100
@@ -365,43 +365,44 @@ func (t *tx) firstReport(ctx context.Context, since time.Time) (int64, error) {
 	return id, err
 }
 
-// PruneReports is outgoing.Archive's.
-func (r Reports) PruneReports(ctx context.Context, reports, files time.Time) (more bool, err error) {
-	var dropped, emptied []int64
-	err = r.s.write(ctx, "prune reports", func(ctx context.Context, t *tx) error {
-		var err error
-		dropped, emptied = nil, nil
-		if !reports.IsZero() {
-			if dropped, err = t.keys(ctx, `SELECT id FROM reports WHERE made < $1 ORDER BY made, id LIMIT $2`, reports.UnixMilli(), pruneReports); err != nil {
-				return err
-			}
-			if _, err := t.exec(ctx, `DELETE FROM suppressions WHERE until < $1`, reports.UnixMilli()); err != nil {
-				return err
-			}
-		}
-		for _, id := range dropped {
-			for _, query := range []string{
-				`DELETE FROM deliveries WHERE report = $1`, `DELETE FROM report_files WHERE report = $1`, `DELETE FROM reports WHERE id = $1`,
-			} {
-				if _, err := t.exec(ctx, query, id); err != nil {
-					return err
-				}
-			}
-		}
-		if files.IsZero() {
-			return nil
-		}
-		if emptied, err = t.keys(ctx, `SELECT id FROM reports WHERE stored = 1 AND made < $1 ORDER BY made LIMIT $2`, files.UnixMilli(), pruneFiles); err != nil {
+// dropReports removes reports made before a time, the oldest first, and suppressions
+// that ended before it.
+func (s *Store) dropReports(ctx context.Context, before time.Time) (n int64, err error) {
+	err = s.write(ctx, "prune reports", func(ctx context.Context, t *tx) error {
+		ids, err := t.keys(ctx, `SELECT id FROM reports WHERE made < $1 ORDER BY made, id LIMIT $2`, before.UnixMilli(), pruneReports)
+		if err != nil {
 			return err
 		}
-		for _, id := range emptied {
-			for _, query := range []string{`DELETE FROM report_files WHERE report = $1`, `UPDATE reports SET stored = 0 WHERE id = $1`} {
-				if _, err := t.exec(ctx, query, id); err != nil {
-					return err
-				}
+		if _, err := t.exec(ctx, `DELETE FROM suppressions WHERE until < $1`, before.UnixMilli()); err != nil {
+			return err
+		}
+		n = int64(len(ids))
+		return t.forEach(ctx, ids, `DELETE FROM deliveries WHERE report = $1`, `DELETE FROM report_files WHERE report = $1`, `DELETE FROM reports WHERE id = $1`)
+	})
+	return n, err
+}
+
+// dropReportFiles removes the files of reports made before a time.
+func (s *Store) dropReportFiles(ctx context.Context, before time.Time) (n int64, err error) {
+	err = s.write(ctx, "prune files of reports", func(ctx context.Context, t *tx) error {
+		ids, err := t.keys(ctx, `SELECT id FROM reports WHERE stored = 1 AND made < $1 ORDER BY made LIMIT $2`, before.UnixMilli(), pruneFiles)
+		if err != nil {
+			return err
+		}
+		n = int64(len(ids))
+		return t.forEach(ctx, ids, `DELETE FROM report_files WHERE report = $1`, `UPDATE reports SET stored = 0 WHERE id = $1`)
+	})
+	return n, err
+}
+
+// forEach runs statements for each key.
+func (t *tx) forEach(ctx context.Context, keys []int64, queries ...string) error {
+	for _, key := range keys {
+		for _, query := range queries {
+			if _, err := t.exec(ctx, query, key); err != nil {
+				return err
 			}
 		}
-		return nil
-	})
-	return err == nil && (len(dropped) == pruneReports || len(emptied) == pruneFiles), err
+	}
+	return nil
 }

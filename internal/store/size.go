@@ -75,7 +75,11 @@ func (s *Store) squeeze(ctx context.Context, most int64, p *Pruned) error {
 		return err
 	}
 	err = s.untilNone(ctx, &p.Oversize, while(func(ctx context.Context) (int64, error) {
-		return s.dropMessages(ctx, math.MaxInt64, &p.OversizeTraces)
+		n, err := s.dropMessages(ctx, math.MaxInt64, notHeld, &p.OversizeTraces)
+		if err == nil && n == 0 {
+			n, err = s.dropMessages(ctx, math.MaxInt64, onlyHeld, &p.OversizeTraces)
+		}
+		return n, err
 	}))
 	if err != nil {
 		return err

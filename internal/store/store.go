@@ -66,6 +66,7 @@ type Store struct {
 	cfg     Config
 	log     *slog.Logger
 	now     func() time.Time
+	elapsed func() time.Duration // since Open, whatever the clock says
 	dialect *dialect
 	steps   fs.FS // migrations
 	version int   // of the schema that we know; the attempt's too
@@ -73,6 +74,7 @@ type Store struct {
 	readied atomic.Bool     // connected once, with the schema in order
 	life    context.Context // ends with Close
 	end     context.CancelFunc
+	leading leading
 	opening sync.Mutex // of attempt
 	attempt *attempt   // to become ready; nil if none is under way
 	// These belong to the attempt until readied, and are read by all afterwards.
@@ -94,6 +96,8 @@ type timing struct {
 	slicePause time.Duration // between slices of Prune, at least
 	sparePages int64         // of SQLite, that are not given back
 	lead       leadTiming
+
+	retainFirst, retainAge, retainSize time.Duration
 }
 
 // Open checks the settings and tries the database. One that is out of reach, full
@@ -133,8 +137,13 @@ func newStore(cfg Config) (*Store, error) {
 	}
 	s := &Store{
 		cfg: cfg, log: cfg.Log, now: cfg.Now,
-		timing: timing{attempt: time.Minute, slicePause: 20 * time.Millisecond, sparePages: vacuumMinSpare, lead: defaultLeadTiming()},
+		timing: timing{
+			attempt: time.Minute, slicePause: 20 * time.Millisecond, sparePages: vacuumMinSpare, lead: defaultLeadTiming(),
+			retainFirst: retainFirst, retainAge: retainAge, retainSize: retainSize,
+		},
 	}
+	start := time.Now()
+	s.elapsed = func() time.Duration { return time.Since(start) }
 	s.life, s.end = context.WithCancel(context.Background())
 	var err error
 	switch scheme, rest, _ := strings.Cut(cfg.URL, ":"); scheme {

@@ -340,7 +340,7 @@ func child(role string) {
 			fmt.Println(at.Offset)
 		}
 	case "lead":
-		panic(s.Lead(ctx, func(ctx context.Context, epoch int64) error {
+		panic(s.Lead(ctx, "test", func(ctx context.Context, epoch int64) error {
 			fmt.Println(epoch)
 			<-ctx.Done()
 			return ctx.Err()

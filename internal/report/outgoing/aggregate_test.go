@@ -323,7 +323,7 @@ func TestCrashWhileMaking(t *testing.T) {
 				}
 			}
 		}()
-		_ = r.store.Lead(ctx, r.p.Plan)
+		_ = r.store.Lead(ctx, "test", r.p.Plan)
 		before := map[string]string{}
 		for _, report := range r.reports(outgoing.Filter{Limit: 1000}) {
 			before[report.Domain] = report.ReportID + report.Delivered[0].MessageID
@@ -433,11 +433,14 @@ func TestService(t *testing.T) {
 		if _, err := service.List(ctx, outgoing.Filter{State: "lost"}); !errors.Is(err, outgoing.ErrRequest) {
 			t.Errorf("list: %v", err)
 		}
-		r.change(func(c *outgoing.Config) { c.KeepFiles, c.KeepReports = 24*time.Hour, 72*time.Hour })
-		r.clock.add(48 * time.Hour)
-		if err := r.p.PruneNow(ctx); err != nil {
-			t.Fatal(err)
+		prune := func() {
+			t.Helper()
+			if _, err := r.store.Prune(ctx, store.Retention{RawReports: 24 * time.Hour, Aggregates: 72 * time.Hour}, r.clock.now()); err != nil {
+				t.Fatal(err)
+			}
 		}
+		r.clock.add(48 * time.Hour)
+		prune()
 		if list := r.reports(outgoing.Filter{}); len(list) != 1 || list[0].Stored {
 			t.Errorf("after two days %+v", list)
 		}
@@ -445,9 +448,7 @@ func TestService(t *testing.T) {
 			t.Errorf("send what is not kept: %v", err)
 		}
 		r.clock.add(48 * time.Hour)
-		if err := r.p.PruneNow(ctx); err != nil {
-			t.Fatal(err)
-		}
+		prune()
 		if list := r.reports(outgoing.Filter{}); len(list) != 0 {
 			t.Errorf("after four days %+v", list)
 		}

@@ -38,9 +38,6 @@ type Config struct {
 	Failures        bool
 	FailuresPerHour int
 
-	KeepReports time.Duration // 0 for ever
-	KeepFiles   time.Duration // 0 for ever
-
 	Generator string // name and version of this software
 	Sender    Sender
 	Signer    *Signer // nil for unsigned
@@ -55,7 +52,6 @@ func FromSettings(s *settings.Settings) Config {
 		At: time.Duration(r.At) * time.Minute, Scope: r.Scope, Exclude: r.Exclude, MinMessages: r.MinMessages,
 		PSL:      s.Discovery == settings.DiscoveryPSL,
 		Failures: r.Enabled && r.Failure.Enabled, FailuresPerHour: r.Failure.PerHour,
-		KeepReports: s.Retention.Aggregates, KeepFiles: s.Retention.RawReports,
 	}
 }
 
@@ -93,7 +89,6 @@ type Timing struct {
 	PauseFirst time.Duration // pause of the queue after trouble with our server, doubled each time
 	PauseMost  time.Duration
 	Collapse   time.Duration // for how long like failures are one report
-	Prune      time.Duration // between two looks at what is too old
 }
 
 // DefaultTiming is for a daemon.
@@ -104,7 +99,7 @@ func DefaultTiming() Timing {
 		SpreadEach: 2 * time.Second, SpreadMost: time.Hour,
 		RetryFirst: 5 * time.Minute, RetryMost: 4 * time.Hour, GiveUp: 48 * time.Hour,
 		PauseFirst: 30 * time.Second, PauseMost: 15 * time.Minute,
-		Collapse: time.Hour, Prune: time.Hour,
+		Collapse: time.Hour,
 	}
 }
 
@@ -114,7 +109,7 @@ func (t Timing) or(d Timing) Timing {
 		{&t.Tick, &d.Tick}, {&t.Plan, &d.Plan}, {&t.Attempt, &d.Attempt}, {&t.Grace, &d.Grace}, {&t.Lease, &d.Lease},
 		{&t.SpreadEach, &d.SpreadEach}, {&t.SpreadMost, &d.SpreadMost}, {&t.RetryFirst, &d.RetryFirst},
 		{&t.RetryMost, &d.RetryMost}, {&t.GiveUp, &d.GiveUp}, {&t.PauseFirst, &d.PauseFirst},
-		{&t.PauseMost, &d.PauseMost}, {&t.Collapse, &d.Collapse}, {&t.Prune, &d.Prune},
+		{&t.PauseMost, &d.PauseMost}, {&t.Collapse, &d.Collapse},
 	} {
 		if *p.have == 0 {
 			*p.have = *p.fill

@@ -273,7 +273,7 @@ func TestLeaderChange(t *testing.T) {
 		var both sync.WaitGroup
 		both.Go(func() {
 			// The old leader loses the lead in the middle of a mail, and knows nothing of it.
-			_ = r.store.Lead(r.Context(), func(ctx context.Context, epoch int64) error {
+			_ = r.store.Lead(r.Context(), "test", func(ctx context.Context, epoch int64) error {
 				old = epoch
 				tasks, err := r.p.ClaimNow(ctx, epoch, 1)
 				if err != nil || len(tasks) != 1 {
@@ -286,7 +286,7 @@ func TestLeaderChange(t *testing.T) {
 			close(leaving)
 		})
 		<-leaving
-		if err := other.Lead(r.Context(), func(ctx context.Context, epoch int64) error {
+		if err := other.Lead(r.Context(), "test", func(ctx context.Context, epoch int64) error {
 			if _, err := r.p.ClaimNow(ctx, old, 1); err == nil {
 				t.Error("the old leader can still claim")
 			}

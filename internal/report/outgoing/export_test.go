@@ -21,9 +21,6 @@ func (p *Pipeline) ClaimNow(ctx context.Context, epoch int64, room int) ([]Task,
 // Deliver makes one attempt.
 func (p *Pipeline) Deliver(ctx context.Context, t *Task) { p.deliver(ctx, t) }
 
-// PruneNow forgets what is old.
-func (p *Pipeline) PruneNow(ctx context.Context) error { return p.prune(ctx) }
-
 // Collect takes the messages that wait for the collector, and what is ripe.
 func (p *Pipeline) Collect(ctx context.Context) {
 	for {

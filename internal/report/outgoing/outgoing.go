@@ -77,9 +77,6 @@ func (p *Pipeline) lead(ctx context.Context, epoch int64) error {
 	work.Go(func() {
 		p.every(ctx, p.timing.Plan, "reports could not be made yet", func() error { return p.plan(ctx, epoch) })
 	})
-	work.Go(func() {
-		p.every(ctx, p.timing.Prune, "old reports were not removed", func() error { return p.prune(ctx) })
-	})
 	work.Go(func() { p.send(ctx, epoch) })
 	work.Wait()
 	p.stats.noGauges()

@@ -233,26 +233,6 @@ func (b *batch) flush(ctx context.Context) error {
 	return err
 }
 
-// prune forgets what is older than the settings keep.
-func (p *Pipeline) prune(ctx context.Context) error {
-	c := p.current()
-	before := func(keep time.Duration) time.Time {
-		if keep <= 0 {
-			return time.Time{}
-		}
-		return p.now().Add(-keep)
-	}
-	for {
-		more, err := p.store.PruneReports(ctx, before(c.KeepReports), before(c.KeepFiles))
-		if err != nil || !more {
-			return err
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-	}
-}
-
 // warn logs an error of the store's or the network's, unless all ends.
 func (p *Pipeline) warn(ctx context.Context, what string, err error) {
 	if err != nil && ctx.Err() == nil {

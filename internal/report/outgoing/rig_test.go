@@ -164,7 +164,7 @@ func (r *rig) change(change func(*outgoing.Config)) {
 // lead runs do as the leader.
 func (r *rig) lead(do func(ctx context.Context, epoch int64) error) {
 	r.Helper()
-	if err := r.store.Lead(r.Context(), do); err != nil {
+	if err := r.store.Lead(r.Context(), "test", do); err != nil {
 		r.Fatal(err)
 	}
 }

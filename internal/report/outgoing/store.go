@@ -81,9 +81,6 @@ type Archive interface {
 	Suppressions(ctx context.Context, now time.Time, r SuppressionsRequest) ([]Suppression, error)
 	// Gauges counts deliveries in those states, and suppressions in force.
 	Gauges(ctx context.Context, now time.Time, states []State) (Gauges, error)
-	// PruneReports forgets what is older, a slice at a time, and says whether there
-	// is more to forget.
-	PruneReports(ctx context.Context, reports, files time.Time) (more bool, err error)
 	// Secret is a random value, the same for all daemons.
 	Secret(ctx context.Context) ([]byte, error)
 }

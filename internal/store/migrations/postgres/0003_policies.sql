@@ -15,3 +15,10 @@ CREATE TABLE policy_uses (
 );
 CREATE INDEX policy_uses_by_host ON policy_uses (host, id);
 CREATE INDEX policy_uses_by_policy ON policy_uses (policy);
+
+-- When retention last removed what is old: a clock that is far ahead of it must stand
+-- for a while before it is believed.
+CREATE TABLE retention_clock (
+	id            INTEGER PRIMARY KEY,
+	at            BIGINT  NOT NULL   -- Unix seconds
+);

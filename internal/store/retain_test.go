@@ -1,0 +1,174 @@
+package store
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"dmarcd/internal/policy"
+	"dmarcd/internal/report/outgoing"
+)
+
+// clocks are a clock that may be wrong, and one that only goes on.
+type clocks struct {
+	mu      sync.Mutex
+	wall    time.Time
+	elapsed time.Duration
+}
+
+// pass lets time pass, and sets the clock ahead by more.
+func (c *clocks) pass(d, ahead time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wall, c.elapsed = c.wall.Add(d+ahead), c.elapsed+d
+}
+
+func (c *clocks) use(s *Store) {
+	s.now = func() time.Time { c.mu.Lock(); defer c.mu.Unlock(); return c.wall }
+	s.elapsed = func() time.Duration { c.mu.Lock(); defer c.mu.Unlock(); return c.elapsed }
+}
+
+// A clock that is days ahead for a minute removes nothing. One that stands is believed
+// after an hour, as after a daemon was off for weeks.
+func TestRetentionIsNotFooledByTheClock(t *testing.T) {
+	const day = 24 * time.Hour
+	eachDialect(t, func(t *testing.T, db database) {
+		c := &clocks{wall: epoch0.Add(3 * day)}
+		s := db.open(t, c.use)
+		fewDays(t, s, 3)
+		keep := Retention{Messages: 30 * day, Traces: 7 * day, Aggregates: 400 * day, RawReports: 400 * day}
+		guard := &clock{s: s}
+		for _, step := range []struct {
+			name          string
+			pass, ahead   time.Duration
+			restart       bool
+			removed, left int64
+		}{
+			{"at first", 0, 0, false, 0, 1200},
+			{"days ahead", time.Minute, 100 * day, false, 0, 1200},
+			{"for a minute", time.Minute, 0, false, 0, 1200},
+			{"and back", time.Minute, -100 * day, false, 0, 1200},
+			{"ahead as the daemon starts", time.Minute, 100 * day, true, 0, 1200},
+			{"for half an hour", 30 * time.Minute, 0, false, 0, 1200},
+			{"further ahead", time.Minute, 100 * day, false, 0, 1200},
+			{"half an hour later", 30 * time.Minute, 0, false, 0, 1200},
+			{"back", time.Minute, -200 * day, false, 0, 1200},
+			{"off for four weeks and a bit", time.Minute, 28*day + 12*time.Hour, true, 0, 1200},
+			{"an hour later", time.Hour, 0, false, 636, 564},
+			{"ten minutes later", 10 * time.Minute, 0, false, 3, 561},
+			{"two hours later, running", 2 * time.Hour, 0, false, 33, 528},
+		} {
+			c.pass(step.pass, step.ahead)
+			if step.restart {
+				guard = &clock{s: s}
+			}
+			p, err := s.retain(t.Context(), guard, keep)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if left := rowCount(t, s, "messages"); left != step.left || (p.Messages == 0) != (step.removed == 0) {
+				t.Errorf("%s: %d removed, %d left, want about %d", step.name, p.Messages, left, step.left)
+			}
+		}
+	})
+}
+
+// A store that is far too large is made smaller at the next look at its size, not only
+// at the next look at what is old; and with a clock that is not believed.
+func TestRetainActsSoonOnSize(t *testing.T) {
+	eachDialect(t, func(t *testing.T, db database) {
+		s := db.open(t, quick, func(s *Store) {
+			s.timing.retainFirst, s.timing.retainSize, s.timing.retainAge = 0, time.Millisecond, 1000*time.Hour
+		})
+		var most atomic.Int64
+		seen := make(chan Pruned, 100)
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() {
+			ended <- s.Retain(ctx, func() Retention { return Retention{MaxBytes: most.Load()} }, func(p Pruned, err error) {
+				if err != nil && ctx.Err() == nil {
+					t.Error(err)
+				}
+				seen <- p
+			})
+		}()
+		<-seen // by age, at once
+		fewDays(t, s, 4)
+		size := must(s.Size(t.Context()))
+		most.Store(size * 2 / 3)
+		p := <-seen
+		if p.Oversize+p.OversizeTraces == 0 || p.Bytes > most.Load() {
+			t.Errorf("%+v, at most %d", p, most.Load())
+		}
+		if tallies := rowCount(t, s, "tallies"); tallies == 0 {
+			t.Error("aggregates are gone")
+		}
+		stop()
+		<-ended
+	})
+}
+
+// Mail that is held stays longer than other mail, by age and by size.
+func TestHeldMailStays(t *testing.T) {
+	const day = 24 * time.Hour
+	eachDialect(t, func(t *testing.T, db database) {
+		s := db.open(t)
+		records := newTraffic(1, 30).batch(600, epoch0, day)
+		for i := range 5 {
+			records[i].Hold, records[i].Decision.Action = "DMARC", policy.Quarantine
+		}
+		load(t, s, "a", records)
+		keep := Retention{Messages: day, Aggregates: 10 * day}
+		if p, err := s.Prune(t.Context(), keep, epoch0.Add(5*day)); err != nil || p.Messages != 595 {
+			t.Fatalf("%+v, %v", p, err)
+		}
+		if n, _, err := s.CountHeld(t.Context(), ""); err != nil || n != 5 {
+			t.Errorf("%d held, %v", n, err)
+		}
+		checkBooks(t, s)
+		load(t, s, "a", newTraffic(2, 30).batch(600, epoch0.Add(5*day), day))
+		size := must(s.Size(t.Context()))
+		if p, err := s.Prune(t.Context(), Retention{MaxBytes: size - size/8}, epoch0.Add(6*day)); err != nil || p.Oversize == 0 {
+			t.Fatalf("%+v, %v", p, err)
+		}
+		if n, _, err := s.CountHeld(t.Context(), ""); err != nil || n != 5 {
+			t.Errorf("%d held after the size was too large, %v", n, err)
+		}
+		if p, err := s.Prune(t.Context(), keep, epoch0.Add(20*day)); err != nil || rowCount(t, s, "messages") != 0 {
+			t.Errorf("%+v, %v", p, err)
+		}
+		checkBooks(t, s)
+	})
+}
+
+// Retention removes sent reports, their files before them, and texts of policies.
+func TestPruneReports(t *testing.T) {
+	const day = 24 * time.Hour
+	eachDialect(t, func(t *testing.T, db database) {
+		s := db.open(t)
+		addReports(t, s, aReport(epoch0, "a.example", outgoing.StateSent), aReport(epoch0.Add(day), "b.example", outgoing.StateFailed))
+		for i := range 2 {
+			if err := s.NotePolicy(t.Context(), "mx1", epoch0.Add(time.Duration(i)*day), policy.Source{{Name: "p", Text: string(rune('a' + i))}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		keep := Retention{Aggregates: 3 * day, RawReports: day}
+		for _, c := range []struct {
+			at                         time.Duration
+			files, reports, deliveries int64
+		}{{12 * time.Hour, 2, 2, 2}, {36 * time.Hour, 1, 2, 2}, {60 * time.Hour, 0, 2, 2}, {80 * time.Hour, 0, 1, 1}, {100 * time.Hour, 0, 0, 0}} {
+			if _, err := s.Prune(t.Context(), keep, epoch0.Add(c.at)); err != nil {
+				t.Fatal(err)
+			}
+			files, reports, deliveries := rowCount(t, s, "report_files"), rowCount(t, s, "reports"), rowCount(t, s, "deliveries")
+			if files != c.files || reports != c.reports || deliveries != c.deliveries {
+				t.Errorf("after %s: %d files, %d reports, %d deliveries, want %+v", c.at, files, reports, deliveries, c)
+			}
+		}
+		if n := rowCount(t, s, "policies"); n != 1 {
+			t.Errorf("%d policies", n)
+		}
+	})
+}
