@@ -44,7 +44,7 @@ type recorder struct {
 
 // prunedCounts count what retention removed since the start.
 type prunedCounts struct {
-	messages, traces, aggregates, bytes atomic.Int64
+	messages, traces, aggregates, received, bytes atomic.Int64
 }
 
 // newRecorder opens store and journal. After an error nothing is left open.
@@ -126,7 +126,8 @@ func (r *recorder) retain(ctx context.Context) {
 func (r *recorder) retention() store.Retention {
 	keep := r.settings().Retention
 	return store.Retention{
-		Messages: keep.Messages, Traces: keep.Traces, Aggregates: keep.Aggregates, RawReports: keep.RawReports, MaxBytes: keep.MaxBytes,
+		Messages: keep.Messages, Traces: keep.Traces, Aggregates: keep.Aggregates, RawReports: keep.RawReports,
+		Received: keep.Received, Rollups: keep.ReceivedRollups, MaxBytes: keep.MaxBytes,
 	}
 }
 
@@ -135,6 +136,7 @@ func (r *recorder) notePruned(ctx context.Context, p store.Pruned, err error) {
 	r.pruned.messages.Add(p.Messages + p.Oversize)
 	r.pruned.traces.Add(p.Traces + p.OversizeTraces)
 	r.pruned.aggregates.Add(p.Tallies)
+	r.pruned.received.Add(p.Received)
 	if p.Oversize+p.OversizeTraces > 0 {
 		r.log.Warn("the store is larger than retention.max_bytes: the oldest detail was removed before its time",
 			"messages", p.Oversize, "traces", p.OversizeTraces, "bytes", p.Bytes)

@@ -63,10 +63,10 @@ func (r *recorder) registerStore(registry *prometheus.Registry) {
 	metrics.Gauge(registry, "dmarcd_store_bytes", "Size of the store when this daemon last pruned it.",
 		func() float64 { return float64(r.pruned.bytes.Load()) })
 	metrics.Counters(registry, "dmarcd_store_pruned_total", "What retention removed from the store.", "what",
-		[]string{"aggregates", "messages", "traces"}, func() map[string]float64 {
+		[]string{"aggregates", "messages", "received", "traces"}, func() map[string]float64 {
 			p := &r.pruned
 			return map[string]float64{
-				"aggregates": float64(p.aggregates.Load()), "messages": float64(p.messages.Load()), "traces": float64(p.traces.Load()),
+				"aggregates": float64(p.aggregates.Load()), "messages": float64(p.messages.Load()), "received": float64(p.received.Load()), "traces": float64(p.traces.Load()),
 			}
 		})
 }

@@ -23,7 +23,9 @@ type Retention struct {
 	Messages   time.Duration // those that are held as long as Aggregates
 	Traces     time.Duration
 	Aggregates time.Duration // tallies, in whole days; the reports made of them, policies
-	RawReports time.Duration // the files of reports that were sent
+	RawReports time.Duration // the files of reports that were sent, and those that were received
+	Received   time.Duration // records of received reports
+	Rollups    time.Duration // their sums, and the history of DNS records
 	MaxBytes   int64         // over it the oldest traces go, then the oldest messages; all else stays
 }
 
@@ -33,6 +35,7 @@ type Pruned struct {
 	Traces         int64 // by age, or with their message
 	Tallies        int64
 	Reports        int64
+	Received       int64 // rows of received reports, and what hangs on them
 	OversizeTraces int64 // removed although they were young enough
 	Oversize       int64 // messages, likewise
 	Bytes          int64 // what the store takes up afterwards
@@ -102,7 +105,9 @@ func (s *Store) pruneByAge(ctx context.Context, keep Retention, now time.Time, p
 			return err
 		}
 	}
-	return nil
+	n, err := s.pruneReceived(ctx, keep.RawReports, keep.Received, keep.Rollups, now)
+	p.Received += n
+	return err
 }
 
 // untilNone repeats a slice until it removes nothing.

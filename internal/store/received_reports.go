@@ -311,9 +311,9 @@ func (t *tx) saveFeed(ctx context.Context, f *analysis.FeedState) error {
 	return err
 }
 
-// PruneReceived forgets what is older than the days: raw reports, records, and rollups
+// pruneReceived forgets what is older than the days: raw reports, records, and rollups
 // with the history of records in DNS. Zero is no limit. It gives what it removed.
-func (s *Store) PruneReceived(ctx context.Context, raws, records, rollups time.Duration, now time.Time) (int64, error) {
+func (s *Store) pruneReceived(ctx context.Context, raws, records, rollups time.Duration, now time.Time) (int64, error) {
 	day := func(age time.Duration) int64 { return int64(memory.DayOf(now.Add(-age))) }
 	var removed int64
 	slice := func(query string, before int64) func(context.Context) (int64, error) {

@@ -2,12 +2,14 @@ package store
 
 import (
 	"context"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"dmarcd/internal/policy"
+	"dmarcd/internal/report/analysis"
 	"dmarcd/internal/report/outgoing"
 )
 
@@ -169,6 +171,50 @@ func TestPruneReports(t *testing.T) {
 		}
 		if n := rowCount(t, s, "policies"); n != 1 {
 			t.Errorf("%d policies", n)
+		}
+	})
+}
+
+// Retention of received reports goes by kind: raw ones, records, and their sums, which
+// outlive them; figures of the service level stay the same. A store that is too large
+// loses none of them.
+func TestPruneReceived(t *testing.T) {
+	const day = 24 * time.Hour
+	eachDialect(t, func(t *testing.T, db database) {
+		s := db.open(t)
+		m := &receivedMaker{r: rand.New(rand.NewPCG(7, 1))}
+		for range 10 {
+			b := m.batch(nil)
+			for i := range b.Items {
+				for j := range b.Items[i].Reports {
+					b.Items[i].Reports[j].Raw = []byte("raw")
+				}
+			}
+			must(s.Ingest(t.Context(), b))
+		}
+		all := analysis.Query{Filter: analysis.Filter{All: true}, Limit: 1000}
+		overview := must(s.Overview(t.Context(), all)).Rows
+		keep := Retention{RawReports: 30 * day, Received: 200 * day, Rollups: 400 * day, MaxBytes: 1}
+		for _, c := range []struct {
+			after               time.Duration
+			raws, rows, rollups bool
+		}{{40 * day, true, true, true}, {150 * day, false, true, true}, {300 * day, false, false, true}, {500 * day, false, false, false}} {
+			if _, err := s.Prune(t.Context(), keep, receivedStart.Add(c.after)); err != nil {
+				t.Fatal(err)
+			}
+			for table, want := range map[string]bool{"received_raws": c.raws, "received_rows": c.rows, "received_reports": c.rows, "received_rollups": c.rollups} {
+				if n := rowCount(t, s, table); (n > 0) != want {
+					t.Errorf("after %v: %d rows in %s", c.after, n, table)
+				}
+			}
+			if !c.rollups {
+				continue
+			}
+			for i, row := range must(s.Overview(t.Context(), all)).Rows {
+				if row.Domain != overview[i].Domain || row.Counts != overview[i].Counts {
+					t.Errorf("after %v: %+v, before %+v", c.after, row, overview[i])
+				}
+			}
 		}
 	})
 }

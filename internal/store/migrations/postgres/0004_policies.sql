@@ -22,3 +22,6 @@ CREATE TABLE retention_clock (
 	id            INTEGER PRIMARY KEY,
 	at            BIGINT  NOT NULL   -- Unix seconds
 );
+
+-- What retention looks for.
+CREATE INDEX received_sets_by_day ON received_sets (last_day);
