@@ -15,6 +15,9 @@ type dialect struct {
 	// up among all others each time that it is given.
 	anonymous bool
 
+	tables  string // a query for the names of all tables that are not the database's own
+	columns string // and one for the columns of the table "migrations"
+
 	forUpdate string // at the end of a SELECT whose rows are about to be changed
 	forShare  string // … whose rows must stay as they are until the transaction ends
 

@@ -22,9 +22,12 @@ var (
 	ErrConfig = errors.New("store: configuration")
 	// ErrUnavailable is that of package memory.
 	ErrUnavailable = memory.ErrUnavailable
-	// ErrDamaged: the database is none of ours, or is damaged. An operator has
-	// to act; until then it is as good as unavailable, and is ErrUnavailable too.
+	// ErrDamaged: the database is damaged. An operator has to act; until then it is
+	// as good as unavailable, and is ErrUnavailable too.
 	ErrDamaged error = damagedError{}
+	// ErrForeign: the file or database belongs to another program. Nothing in it was
+	// changed. It is an ErrSchema too.
+	ErrForeign error = foreignError{}
 	// ErrSchema: the database belongs to a newer version of dmarcd, or a
 	// migration of it failed and was undone.
 	ErrSchema = errors.New("store: schema")
@@ -46,6 +49,12 @@ type damagedError struct{}
 func (damagedError) Error() string        { return "store: database damaged" }
 func (damagedError) Is(target error) bool { return target == ErrUnavailable }
 
+// foreignError is ErrForeign.
+type foreignError struct{}
+
+func (foreignError) Error() string        { return "store: not a database of dmarcd" }
+func (foreignError) Is(target error) bool { return target == ErrSchema }
+
 // fault says what an error of the database means to us.
 type fault int
 
@@ -66,13 +75,14 @@ func wrap(ctx context.Context, doing string, err error) error {
 	if ctx.Err() != nil && (errors.Is(err, ctx.Err()) || isInterrupted(err)) {
 		return fmt.Errorf("store: %s: %w", doing, context.Cause(ctx))
 	}
+	err = told(err)
 	switch classify(err) {
 	case faultDamaged:
-		return fmt.Errorf("%w: %s: %w%s", ErrDamaged, doing, err, nextStep(err))
+		return fmt.Errorf("%w: %s: %w", ErrDamaged, doing, err)
 	case faultData:
 		return fmt.Errorf("%w: %s: %w", ErrRecord, doing, err)
 	case faultUnavailable, faultRetry:
-		return fmt.Errorf("%w: %s: %w%s", ErrUnavailable, doing, err, nextStep(err))
+		return fmt.Errorf("%w: %s: %w", ErrUnavailable, doing, err)
 	}
 	return fmt.Errorf("store: %s: %w", doing, err)
 }
@@ -146,30 +156,6 @@ func classifyPostgres(state string) fault {
 		return faultData
 	}
 	return faultOther
-}
-
-// nextStep says what an operator can do about an error, behind a semicolon; "" where the
-// error says enough.
-func nextStep(err error) string {
-	var lite *sqlite.Error
-	if errors.As(err, &lite) && lite.Code()&0xff == sqlite3.SQLITE_NOTADB {
-		return "; the file is none of dmarcd's: move it away, or point `store` elsewhere"
-	}
-	var pg *pgconn.PgError
-	if !errors.As(err, &pg) {
-		return ""
-	}
-	switch pg.Code {
-	case "28P01":
-		return "; the password comes from store_password_file, or set it with ALTER ROLE"
-	case "28000":
-		return "; create the role, or let it in by pg_hba.conf"
-	case "3D000":
-		return "; create it with createdb, owned by the user that `store` names"
-	case "42501":
-		return "; let the user that `store` names own the database, or GRANT CREATE, USAGE ON SCHEMA to it"
-	}
-	return ""
 }
 
 func isInterrupted(err error) bool {

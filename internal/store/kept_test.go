@@ -28,7 +28,7 @@ func TestStoresOfEarlierBuilds(t *testing.T) {
 				s := db.open(t)
 				want := string(unzipped(t, build, db.kind+".txt"))
 				for range 2 { // opened for the first time, and once it is brought up to date
-					got := told(t, s, want)
+					got := kept(t, s, want)
 					if got != want {
 						t.Fatalf("got\n%s\nwant\n%s", got, want)
 					}
@@ -86,8 +86,8 @@ func unzipped(t *testing.T, build, name string) []byte {
 	return b
 }
 
-// told asks a store for all that it has: the messages named in want, and the rest.
-func told(t *testing.T, s *Store, want string) string {
+// kept asks a store for all that it has: the messages named in want, and the rest.
+func kept(t *testing.T, s *Store, want string) string {
 	t.Helper()
 	var b strings.Builder
 	seen := 0

@@ -203,6 +203,17 @@ func TestTasksShareATerm(t *testing.T) {
 		if epoch, tasks := s.Leading(); epoch != 0 || tasks != nil {
 			t.Errorf("epoch %d, tasks %q", epoch, tasks)
 		}
+		if err := s.Lead(t.Context(), "closing", func(ctx context.Context, _ int64) error {
+			s.end() // as Close does
+			<-ctx.Done()
+			return failing
+		}); !errors.Is(err, failing) {
+			t.Errorf("while the store was closed: %v", err)
+		}
+		if err := s.Lead(t.Context(), "late", func(context.Context, int64) error { return nil }); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("after it was closed: %v", err)
+		}
+		s = db.open(t, quick)
 		again, end, done := begin("retention", nil)
 		if next := <-again; next.epoch <= one.epoch {
 			t.Errorf("epoch %d after %d", next.epoch, one.epoch)

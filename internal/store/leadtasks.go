@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -23,11 +24,11 @@ import (
 func (s *Store) Lead(ctx context.Context, task string, do func(ctx context.Context, epoch int64) error) error {
 	defer s.leading.join(s, task)()
 	for {
-		t, err := s.leading.await(ctx)
+		t, err := s.leading.await(ctx, s.life)
 		if err != nil {
 			return err
 		}
-		if err, ended := t.run(ctx, do); ended {
+		if err, ended := t.run(ctx, do); ended || s.life.Err() != nil {
 			return err
 		}
 	}
@@ -131,8 +132,9 @@ func (s *Store) notLeading(ctx context.Context, err error, said *string) {
 	}
 }
 
-// await waits for a term, and takes part in it: run must follow.
-func (l *leading) await(ctx context.Context) (*term, error) {
+// await waits for a term, and takes part in it: run must follow. Life ends with the
+// store.
+func (l *leading) await(ctx, life context.Context) (*term, error) {
 	for {
 		l.mu.Lock()
 		t, changed := l.term, l.changed
@@ -145,6 +147,8 @@ func (l *leading) await(ctx context.Context) (*term, error) {
 		select {
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
+		case <-life.Done():
+			return nil, fmt.Errorf("%w: closed", ErrUnavailable)
 		case <-changed:
 		}
 	}

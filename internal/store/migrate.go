@@ -61,6 +61,9 @@ func (s *Store) migrate(ctx context.Context) error {
 		if err := s.dialect.lockSchema(ctx, t.sql); err != nil {
 			return err
 		}
+		if err := s.refuseForeign(ctx, t.sql); err != nil {
+			return err
+		}
 		if _, err := t.sql.ExecContext(ctx, createMigrations); err != nil {
 			return err
 		}
@@ -107,8 +110,6 @@ func (s *Store) apply(ctx context.Context, tx *sql.Tx, step migration) error {
 		return nil
 	case fault == faultUnavailable, fault == faultRetry, fault == faultDamaged:
 		return err
-	case step.version == 1:
-		return fmt.Errorf("%w: the database has tables of another program: %w; give dmarcd a database of its own", ErrSchema, err)
 	}
 	return fmt.Errorf("%w: migration %s failed and was undone, the database is as it was: %w", ErrSchema, step.name, err)
 }

@@ -35,7 +35,8 @@ const (
 func newPostgres(cfg Config) (*dialect, error) {
 	conf, err := pgx.ParseConfig(cfg.URL)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrConfig, err) // pgx leaves the password out
+		// The error of pgx may quote what it cannot read, a password too.
+		return nil, fmt.Errorf("%w: store is no URL that can be read; write postgres://USER@HOST/DATABASE, and the password into a file that store_password_file names", ErrConfig)
 	}
 	if cfg.PasswordFile != "" {
 		if _, err := os.ReadFile(absolute(cfg.Dir, cfg.PasswordFile)); err != nil {
@@ -59,6 +60,10 @@ func newPostgres(cfg Config) (*dialect, error) {
 	})
 	return &dialect{
 		name: "postgres", shared: true, maxRows: postgresMaxRows,
+		tables: `SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+			WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p')
+			AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') ORDER BY 1`,
+		columns:    `SELECT column_name::text FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = 'migrations'`,
 		forUpdate:  " FOR UPDATE",
 		forShare:   " FOR SHARE",
 		open:       func(ctx context.Context) (*sql.DB, *sql.DB, error) { return openPostgres(ctx, cfg, conf) },
@@ -122,7 +127,7 @@ func lockSchemaPostgres(ctx context.Context, tx *sql.Tx) error {
 		return err
 	}
 	if !schema.Valid {
-		return fmt.Errorf("%w: no schema of the search_path exists in this database", ErrUnavailable)
+		return fmt.Errorf("%w: no schema of the search_path exists in this database, or the user may use none; as the owner of the database: CREATE SCHEMA, and GRANT USAGE, CREATE ON it to the user", ErrUnavailable)
 	}
 	_, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock(`+schemaKey+`)`)
 	return err

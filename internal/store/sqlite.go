@@ -37,6 +37,8 @@ func newSQLite(cfg Config, path string) (*dialect, error) {
 	_, _ = sqlite.Fdatasync(true)
 	return &dialect{
 		name: "sqlite", prepares: true, maxRows: sqliteMaxRows, anonymous: true,
+		tables:     `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' ORDER BY 1`,
+		columns:    `SELECT name FROM pragma_table_info('migrations')`,
 		open:       func(ctx context.Context) (*sql.DB, *sql.DB, error) { return openSQLite(ctx, path) },
 		lockSchema: func(context.Context, *sql.Tx) error { return nil }, // writes begin immediate
 		guard:      func(ctx context.Context, s *Store, t *tx) error { return s.refuseNewer(ctx, t.sql) },
@@ -60,10 +62,13 @@ func openSQLite(ctx context.Context, path string) (writer, reader *sql.DB, err e
 	case err == nil:
 		err = f.Close()
 	case errors.Is(err, fs.ErrExist):
-		err = nil
+		err = refuseForeignFile(path)
 	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	switch {
+	case errors.Is(err, ErrForeign):
+		return nil, nil, err
+	case err != nil:
+		return nil, nil, fmt.Errorf("%w: %w; the folder must be there and belong to the user that dmarcd runs as", ErrUnavailable, err)
 	}
 	pragmas := []string{
 		fmt.Sprintf("busy_timeout(%d)", sqliteBusy.Milliseconds()),
@@ -90,7 +95,7 @@ func openSQLite(ctx context.Context, path string) (writer, reader *sql.DB, err e
 	reader.SetMaxOpenConns(sqliteReaders)
 	reader.SetConnMaxIdleTime(5 * time.Minute)
 	if err := writer.PingContext(ctx); err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("%s: %w", path, err), writer.Close(), reader.Close())
+		return nil, nil, errors.Join(fileError(path, err), writer.Close(), reader.Close())
 	}
 	return writer, reader, nil
 }

@@ -152,7 +152,7 @@ func newStore(cfg Config) (*Store, error) {
 	case "postgres", "postgresql":
 		s.dialect, err = newPostgres(cfg)
 	default:
-		err = fmt.Errorf("%w: %q is neither sqlite:PATH nor postgres://HOST/DATABASE", ErrConfig, Shown(cfg.URL))
+		err = fmt.Errorf("%w: store is neither sqlite:PATH nor postgres://USER@HOST/DATABASE", ErrConfig)
 	}
 	if err != nil {
 		s.end()

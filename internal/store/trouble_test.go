@@ -152,7 +152,7 @@ func TestSQLiteFileLater(t *testing.T) {
 
 func TestSQLiteDamaged(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "test.db"), []byte(strings.Repeat("this is no database ", 1000)), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "test.db"), []byte(sqliteMagic+strings.Repeat("and then no database ", 1000)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s := openAnyway(t, Config{URL: "sqlite:test.db", Dir: dir})
