@@ -62,11 +62,12 @@ tools: ## check for Go, gcc, ip and xmllint, and install what is missing (as roo
 	@scripts/check-tools
 
 .PHONY: fetch
-fetch: ## unpack PostgreSQL, promtool and readers of reports below build/ (as root on Debian)
+fetch: ## unpack PostgreSQL, promtool, readers and makers of reports below build/ (as root on Debian)
 	@echo "== programs to test with"
 	@scripts/fetch-postgres
 	@scripts/fetch-promtool
 	@scripts/fetch-readers
+	@scripts/fetch-generators
 
 .PHONY: lint
 lint: $(STATICCHECK) ## gofmt, go vet and staticcheck
