@@ -44,7 +44,7 @@ func IsNone(err error) bool { return errors.Is(err, ErrNXDomain) || errors.Is(er
 // Exists reports whether a look-up that ended with err shows that the name exists
 // (RFC 8020 section 2): there are records of it, of whatever type.
 func Exists(err error) bool {
-	if e := (*Error)(nil); errors.As(err, &e) && e.Alias {
+	if e, ok := errors.AsType[*Error](err); ok && e.Alias {
 		return true
 	}
 	return err == nil || errors.Is(err, ErrNoData)

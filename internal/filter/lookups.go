@@ -48,6 +48,7 @@ type lookups struct {
 	cut    bool // more was asked than is kept
 	closed bool
 	asked  []question
+	room   [usual]question // for asked, which seldom has more
 	author dns.Name // whose policy is asked for; zero before the header is known
 }
 
@@ -82,7 +83,7 @@ func (l *lookups) admit(q question) error {
 		return &dns.Error{Name: q.name, Type: q.kind.String(), Err: dns.ErrQueryLimit}
 	}
 	if l.asked == nil {
-		l.asked = make([]question, 0, usual)
+		l.asked = l.room[:0]
 	}
 	l.asked = append(l.asked, q)
 	return nil
