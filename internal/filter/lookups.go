@@ -49,7 +49,7 @@ type lookups struct {
 	closed bool
 	asked  []question
 	room   [usual]question // for asked, which seldom has more
-	author dns.Name // whose policy is asked for; zero before the header is known
+	author dns.Name        // whose policy is asked for; zero before the header is known
 }
 
 const (
