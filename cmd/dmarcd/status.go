@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -73,11 +74,12 @@ func printStatus(s streams, x *api.Status, now time.Time) {
 	if x.Reports.Enabled {
 		enabled = "on"
 	}
-	leads := "another daemon leads"
+	s.line("reports   %s, %d queued, %d failed in the last week", enabled, x.Reports.Queued, x.Reports.Failed)
+	leads := "another daemon"
 	if x.Leader {
-		leads = "this daemon leads"
+		leads = "this daemon: " + strings.Join(x.LeaderTasks, ", ")
 	}
-	s.line("reports   %s, %d queued, %d failed in the last week; %s", enabled, x.Reports.Queued, x.Reports.Failed, leads)
+	s.line("leader    %s", leads)
 	printAnalysisStatus(s, &x.Analysis, now)
 	held := count(x.Held, "message", "messages")
 	if !x.HeldSince.IsZero() {

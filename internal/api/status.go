@@ -28,8 +28,10 @@ type Status struct {
 	Reports ReportsStatus  `json:"reports"`
 	// Analysis is about the reports that others send.
 	Analysis AnalysisStatus `json:"analysis"`
-	Leader   bool           `json:"leader"` // this daemon makes the reports and prunes the store
-	Held     int64          `json:"held"`   // mail in the MTA's hold queue of this host, as far as is known
+	Leader   bool           `json:"leader"` // of those that share the store
+	// LeaderTasks are what runs here because this daemon leads, by name.
+	LeaderTasks []string `json:"leader_tasks,omitempty"`
+	Held        int64    `json:"held"` // mail in the MTA's hold queue of this host, as far as is known
 	// HeldSince is the time of the oldest of it.
 	HeldSince           time.Time     `json:"held_since,omitzero"`
 	UnmanagedRecipients int64         `json:"unmanaged_recipients"` // since the start

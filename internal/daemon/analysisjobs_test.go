@@ -38,7 +38,7 @@ func TestIdentifier(t *testing.T) {
 	zone := dnstest.MustZone("1.2.0.192.in-addr.arpa PTR mx.mailer.example\nmx.mailer.example A 192.0.2.1")
 	now := noon
 	config := settings.Default("mx.example.org")
-	i := &identifier{settings: func() *settings.Settings { return config }, store: store, names: zone, leads: func() bool { return true }, log: slog.New(slog.DiscardHandler), now: func() time.Time { return now }}
+	i := &identifier{settings: func() *settings.Settings { return config }, store: store, names: zone, log: slog.New(slog.DiscardHandler), now: func() time.Time { return now }}
 	for _, want := range []int{200, 56, 0} { // 256 different ones
 		if n, err := i.batch(t.Context()); err != nil || n != want {
 			t.Fatalf("looked %d up, want %d, %v", n, want, err)
@@ -91,7 +91,7 @@ _dmarc.c.example FAULT servfail
 	config.Analysis.Addresses = []settings.ReportAddress{{Address: "dmarc@a.example"}}
 	now := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 	p := &recordPoll{
-		settings: func() *settings.Settings { return config }, store: store, resolver: ttlZone{zone}, leads: func() bool { return true },
+		settings: func() *settings.Settings { return config }, store: store, resolver: ttlZone{zone},
 		log: slog.New(slog.DiscardHandler), now: func() time.Time { return now },
 	}
 	p.round(t.Context(), config)

@@ -127,9 +127,8 @@ func (d *Daemon) open(config *settings.Settings, registry *prometheus.Registry) 
 	if d.receiving, err = newReceiving(d); err != nil {
 		return err
 	}
-	leads := d.recorder.leads.Load
-	d.sources = &identifier{settings: d.settings.Load, store: d.recorder.store, names: d.lookups, leads: leads, log: d.log, now: time.Now}
-	d.records = &recordPoll{settings: d.settings.Load, store: d.recorder.store, resolver: d.lookups, leads: leads, log: d.log, now: time.Now}
+	d.sources = &identifier{settings: d.settings.Load, store: d.recorder.store, names: d.lookups, log: d.log, now: time.Now}
+	d.records = &recordPoll{settings: d.settings.Load, store: d.recorder.store, resolver: d.lookups, log: d.log, now: time.Now}
 	d.policies = newPolicyNotes(d.recorder.store, HostName(), d.log)
 	d.policies.inForce(&config.Policy, time.Now())
 	d.commands, err = newCommands(d)
@@ -259,8 +258,8 @@ func (d *Daemon) work() {
 	d.working.Go(d.commands.serve)
 	d.working.Go(func() { d.reporting.run(ctx) })
 	d.working.Go(func() { d.receiving.run(ctx) })
-	d.working.Go(func() { d.sources.run(ctx) })
-	d.working.Go(func() { d.records.run(ctx) })
+	d.working.Go(func() { d.recorder.asLeader(ctx, "source names", d.sources.run) })
+	d.working.Go(func() { d.recorder.asLeader(ctx, "records of domains", d.records.run) })
 	d.working.Go(func() { d.reporting.readBounces(ctx) })
 	d.working.Go(func() { d.recorder.retain(ctx) })
 	d.working.Go(func() { d.policies.run(ctx) })

@@ -26,7 +26,6 @@ type identifier struct {
 	settings func() *settings.Settings
 	store    analysis.Sources
 	names    analysis.NameResolver
-	leads    func() bool // several daemons share a store: one does it
 	log      *slog.Logger
 	now      func() time.Time
 	counts   identifyCounts
@@ -36,7 +35,7 @@ type identifier struct {
 func (i *identifier) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		more := false
-		if i.leads() && i.settings().Analysis.Enabled {
+		if i.settings().Analysis.Enabled {
 			n, err := i.batch(ctx)
 			if err != nil && ctx.Err() == nil {
 				i.log.Warn("sources of received reports were not looked up", "error", text.Error(err))

@@ -94,9 +94,7 @@ func (p *recordPoll) register(registry *prometheus.Registry) {
 	metrics.Gauges(registry, "dmarcd_managed_domain_records", "Managed domains by the state of their DMARC record at the last look; 0 on daemons that do not lead.", "state",
 		[]string{string(analysis.WordBroken), string(analysis.WordInEffect), string(analysis.WordMissing), string(analysis.WordUnknown)}, func() map[string]float64 {
 			out := map[string]float64{}
-			if p.leads() {
-				p.states.each(func(w analysis.Word, n int) { out[string(w)] = float64(n) })
-			}
+			p.states.each(func(w analysis.Word, n int) { out[string(w)] = float64(n) })
 			return out
 		})
 }

@@ -31,7 +31,7 @@ type receiving struct {
 	service  *intake.Service
 	lmtp     *intake.LMTP // nil without a listener
 	listener listener     // of lmtp
-	leads    func() bool
+	recorder *recorder
 }
 
 // spoolDir is where received mails wait to be read.
@@ -46,7 +46,7 @@ func newReceiving(d *Daemon) (*receiving, error) {
 		return nil, errkind.Errorf(errkind.WrongUse, "%w; state_dir must belong to the user that dmarcd runs as", err)
 	}
 	r := &receiving{
-		settings: d.settings.Load, log: d.log, store: d.recorder.store, spool: waiting, tap: inbound.NewReportTap(waiting, d.log), leads: d.recorder.leads.Load,
+		settings: d.settings.Load, log: d.log, store: d.recorder.store, spool: waiting, tap: inbound.NewReportTap(waiting, d.log), recorder: d.recorder,
 		feeds: intake.NewFeeds(d.recorder.store, hostName(), time.Now, d.log),
 	}
 	r.path = intake.NewPath(intake.Config{
@@ -179,9 +179,9 @@ func (r *receiving) startFeeds(ctx context.Context, working *sync.WaitGroup, s *
 				*path = s.Path(*path)
 			}
 		}
-		box := &intake.IMAP{Account: intake.IMAPAccount{IMAP: account}, Most: most, Path: r.path, Store: r.store, Leads: r.leads, Now: time.Now}
+		box := &intake.IMAP{Account: intake.IMAPAccount{IMAP: account}, Most: most, Path: r.path, Store: r.store, Leads: r.recorder.leading, Now: time.Now}
 		box.Feed = r.feeds.Add(box.Account.Name(), nil)
-		working.Go(func() { box.Run(ctx) })
+		working.Go(func() { r.recorder.asLeader(ctx, "imap", box.Run) })
 	}
 }
 

@@ -36,7 +36,6 @@ type recorder struct {
 	log      *slog.Logger
 	journal  *journal.Journal
 	store    *store.Store
-	leads    atomic.Bool // this daemon makes the reports and prunes
 	pruned   prunedCounts
 	buffers  sync.Pool // of *[]byte, for encoding records
 	failures func(r *memory.Record, out *filter.Outcome)
@@ -120,6 +119,23 @@ func (r *recorder) retain(ctx context.Context) {
 	if err != nil && ctx.Err() == nil {
 		r.log.Error("nothing that is old is removed any more", "error", err.Error())
 	}
+}
+
+// asLeader runs work while this daemon leads, as a task of that name, until ctx ends.
+func (r *recorder) asLeader(ctx context.Context, task string, work func(context.Context)) {
+	err := r.store.Lead(ctx, task, func(ctx context.Context, _ int64) error {
+		work(ctx)
+		return context.Cause(ctx)
+	})
+	if err != nil && ctx.Err() == nil {
+		r.log.Error("a task of the leader has ended", "task", task, "error", err.Error())
+	}
+}
+
+// leading tells that this daemon leads, of those that share the store.
+func (r *recorder) leading() bool {
+	epoch, _ := r.store.Leading()
+	return epoch != 0
 }
 
 // retention is what the settings say of how long things are kept.

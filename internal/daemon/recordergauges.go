@@ -56,8 +56,8 @@ func (r *recorder) registerStore(registry *prometheus.Registry) {
 		defer cancel()
 		return oneIf(r.store.Ping(ctx) == nil)
 	})
-	metrics.Gauge(registry, "dmarcd_leader", "1 if this daemon makes the reports and prunes the store.",
-		func() float64 { return oneIf(r.leads.Load()) })
+	metrics.Gauge(registry, "dmarcd_leader", "1 if this daemon leads: it makes the reports, removes what is old, reads mailboxes and looks records up.",
+		func() float64 { return oneIf(r.leading()) })
 	metrics.Counter(registry, "dmarcd_store_undecodable_records_total", "Records read from the store that this version could not read.",
 		func() float64 { return float64(r.store.Undecodable()) })
 	metrics.Gauge(registry, "dmarcd_store_bytes", "Size of the store when this daemon last pruned it.",

@@ -21,13 +21,12 @@ const (
 	pollFirst  = 15 * time.Second // after the start
 )
 
-// recordPoll looks up the DMARC records of managed domains every analysis.poll, while
-// this daemon leads, and keeps what it finds.
+// recordPoll looks up the DMARC records of managed domains every analysis.poll, and
+// keeps what it finds.
 type recordPoll struct {
 	settings func() *settings.Settings
 	store    analysis.Records
 	resolver analysis.Resolver
-	leads    func() bool
 	log      *slog.Logger
 	now      func() time.Time
 	states   pollStates
@@ -35,11 +34,12 @@ type recordPoll struct {
 
 // run polls until ctx ends.
 func (p *recordPoll) run(ctx context.Context) {
+	defer p.states.set(nil) // another daemon knows
 	var next time.Time
 	for wait := pollFirst; rest(ctx, wait); wait = pollLook {
 		config := p.settings()
 		now := p.now()
-		if !config.Analysis.Enabled || !p.leads() || now.Before(next) && next.Sub(now) <= 2*config.Analysis.Poll {
+		if !config.Analysis.Enabled || now.Before(next) && next.Sub(now) <= 2*config.Analysis.Poll {
 			continue
 		}
 		p.round(ctx, config)

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"os"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"dmarcd/internal/errkind"
@@ -76,7 +75,7 @@ func newReporting(current func() *settings.Settings, log *slog.Logger, version s
 	return &reporting{
 		settings: current, log: log, bounces: make(chan []byte, maxBounces),
 		pipeline: outgoing.New(outgoing.Options{
-			Store: reportStore{Reports: r.store.Reports(), leads: &r.leads}, Resolver: dns, Log: log, Now: time.Now,
+			Store: r.store.Reports(), Resolver: dns, Log: log, Now: time.Now,
 		}, c),
 	}, nil
 }
@@ -143,19 +142,4 @@ func (r *reporting) readBounces(ctx context.Context) {
 			}
 		}
 	}
-}
-
-// reportStore is the store, which notes while this daemon leads.
-type reportStore struct {
-	store.Reports
-	leads *atomic.Bool
-}
-
-// Lead is that of the store.
-func (s reportStore) Lead(ctx context.Context, do func(ctx context.Context, epoch int64) error) error {
-	return s.Reports.Lead(ctx, func(ctx context.Context, epoch int64) error {
-		s.leads.Store(true)
-		defer s.leads.Store(false)
-		return do(ctx, epoch)
-	})
 }

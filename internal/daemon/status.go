@@ -68,12 +68,16 @@ func (d *Daemon) Status(ctx context.Context) api.Status {
 		Store:   api.StoreStatus{URL: store.Shown(config.Store), Up: d.recorder.store.Ping(ctx) == nil, LagS: journal.Lag.Seconds()},
 		Journal: api.JournalStatus{Bytes: journal.Bytes, Records: journal.Unloaded},
 		Reports: api.ReportsStatus{Enabled: config.Reports.Enabled},
-		Leader:  d.recorder.leads.Load(),
 		Relays:  []api.RelayStatus{},
 
 		Analysis: d.analysisStatus(config),
 
 		UnmanagedRecipients: d.filter.Unmanaged(),
+	}
+	epoch, tasks := d.recorder.store.Leading()
+	out.Leader, out.LeaderTasks = epoch != 0, tasks
+	if n, oldest, err := d.recorder.store.CountHeld(ctx, HostName()); err == nil {
+		out.Held, out.HeldSince = n, oldest
 	}
 	for _, r := range d.filter.Relays() {
 		out.Relays = append(out.Relays, api.RelayStatus{Network: r.Network.String(), Read: r.Read, Unread: r.Unread})
@@ -91,7 +95,7 @@ func (d *Daemon) analysisStatus(config *settings.Settings) api.AnalysisStatus {
 		Enabled: config.Analysis.Enabled, Feeds: append([]analysis.FeedState{}, d.receiving.feeds.States()...),
 		Spooled: d.receiving.spool.Stats().Mails, Error: d.receiving.path.Stats().Error,
 	}
-	if d.recorder.leads.Load() {
+	if d.recorder.leading() {
 		d.records.states.each(func(w analysis.Word, n int) {
 			if n > 0 {
 				if out.Records == nil {
