@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,24 +21,48 @@ func configFlag(c *cobra.Command) *string {
 	return c.Flags().StringP("config", "c", "", "dmarcd.yaml to use (default "+daemon.DefaultFile()+", or the built-in settings where that folder has neither file)")
 }
 
-// loadSettings loads the settings for a command: faults are printed one a line, and the
-// error that is returned only counts them.
+// loadSettings loads the settings for a command, policy and all. Where the files on disk
+// have faults, it gets those in force from the daemon, if one runs.
 func loadSettings(path string, w io.Writer) (*settings.Settings, error) {
-	s, _, err := daemon.FindSource(path).Load()
-	if err != nil {
-		return nil, explainFaults(w, err)
-	}
-	return s, nil
+	config, _, err := daemon.FindSource(path).Load()
+	return orInForce(config, err, path, w)
 }
 
 // lookAtSettings is loadSettings for a command that looks at the policy: its own tests
 // are not tried.
 func lookAtSettings(path string, w io.Writer) (*settings.Settings, error) {
-	s, _, err := daemon.FindSource(path).Read()
-	if err != nil {
-		return nil, explainFaults(w, err)
+	config, _, err := daemon.FindSource(path).Read()
+	return orInForce(config, err, path, w)
+}
+
+func orInForce(config *settings.Settings, faults error, path string, w io.Writer) (*settings.Settings, error) {
+	if faults == nil {
+		return config, nil
 	}
-	return s, nil
+	ctx, cancel := context.WithTimeout(context.Background(), inForceWait)
+	defer cancel()
+	client, err := dial(ctx, &target{config: path})
+	if err != nil {
+		return nil, explainFaults(w, faults)
+	}
+	defer client.Close() //nolint:errcheck // opened for reading only
+	files, err := api.ConfigInForce().Ask(ctx, client, api.ConfigFilesRequest{})
+	if err != nil {
+		return nil, explainFaults(w, faults)
+	}
+	config, err = files.Settings(daemon.HostName(), filepath.Dir(client.Socket()))
+	if err != nil {
+		return nil, explainFaults(w, faults)
+	}
+	sayInForce(w)
+	return config, nil
+}
+
+// inForceWait is how long a command waits for what is in force.
+const inForceWait = 30 * time.Second
+
+func sayInForce(w io.Writer) {
+	fmt.Fprintln(w, "The files on disk have faults, which \"dmarcd config check\" lists; this is what is in force.")
 }
 
 // explainFaults prints the faults of configuration files, one a line.
@@ -85,7 +111,7 @@ func findDaemon(ctx context.Context, t *target, s streams) (*connection, *settin
 	switch {
 	case err == nil:
 		if faults != nil {
-			fmt.Fprintf(s.err, "The files on disk have faults, which \"dmarcd config check\" lists; this is what is in force.\n")
+			sayInForce(s.err)
 		}
 		return &connection{Asker: client, close: client.Close}, nil, nil
 	case !errors.Is(err, admin.ErrNoDaemon) || t.socket != "":

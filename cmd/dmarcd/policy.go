@@ -2,32 +2,35 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
-	"dmarcd/internal/settings"
+	"dmarcd/internal/api"
 )
 
 func policyCommand(s streams) *cobra.Command {
 	return group("policy", "Look at what happens to mail, and try it",
-		policyShowCommand(s), policyTestCommand(s), policySimulateCommand(s), policyImportCommand(s), policyExportCommand(s))
-}
-
-// placed is where something stands, as it is part of JSON objects.
-type placed struct {
-	File      string `json:"file,omitempty"` // none: built in
-	Line      int    `json:"line,omitempty"`
-	Inherited bool   `json:"inherited,omitempty"` // stands below default, which the entry inherits
-}
-
-func newPlaced(o settings.Origin) placed {
-	return placed{File: o.At.File, Line: o.At.Line, Inherited: o.Inherited}
+		policyShowCommand(s), policyListCommand(s), policyTestCommand(s), policySimulateCommand(s), policyImportCommand(s), policyExportCommand(s))
 }
 
 // follows says where the rules of a domain stand.
-func follows(at settings.Place) string {
-	if at.File == "" {
+func follows(p api.Placed) string {
+	if p.File == "" {
 		return "the built-in default"
 	}
-	return fmt.Sprint(at)
+	return fmt.Sprintf("%s:%d", p.File, p.Line)
+}
+
+// origin is where a value comes from, with the file's name alone.
+func origin(p api.Placed) string {
+	switch {
+	case p.File == "":
+		return "default"
+	case p.Inherited:
+		return fmt.Sprintf("%s:%d, inherited from default", filepath.Base(p.File), p.Line)
+	case p.Line == 0:
+		return filepath.Base(p.File)
+	}
+	return fmt.Sprintf("%s:%d", filepath.Base(p.File), p.Line)
 }

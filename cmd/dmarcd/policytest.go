@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"dmarcd/internal/daemon"
 	"dmarcd/internal/settings"
 )
 
@@ -39,9 +40,9 @@ Exit code 0: all pass, or there are none; 1: some fail; 2: the file has a fault.
 // policyToTry is the policy of the file named, else that of the configuration.
 func policyToTry(config string, args []string, s streams) (*settings.Policy, error) {
 	if len(args) == 0 {
-		loaded, err := lookAtSettings(config, s.err)
+		loaded, _, err := daemon.FindSource(config).Read() // that of the disk, not what is in force
 		if err != nil {
-			return nil, err
+			return nil, explainFaults(s.err, err)
 		}
 		return &loaded.Policy, nil
 	}

@@ -115,6 +115,9 @@ func whoMay(path string) string {
 // Daemon is the version of the daemon, for people.
 func (c *Client) Daemon() string { return c.daemon }
 
+// Socket is the path of the socket.
+func (c *Client) Socket() string { return c.path }
+
 // Close lets the connections go.
 func (c *Client) Close() error {
 	c.http.CloseIdleConnections()

@@ -15,7 +15,8 @@
 //  1. a file of this package: the types of request and answer (JSON, snake_case; what
 //     may be empty has omitempty or omitzero) and a function that gives the Op, or the
 //     Stream where the answer has no bound. Its Scope says how the viewer's domains
-//     are applied, its Example is a request that the test of the table asks.
+//     are applied, its Example is a request that the test of the table asks; one that
+//     names a domain names example.org.
 //  2. table.go: the name of that function in Table.
 //  3. a command in cmd/dmarcd, which asks by Op.Ask or Stream.Each and prints.
 //

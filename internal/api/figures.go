@@ -12,7 +12,7 @@ import (
 	"dmarcd/internal/settings"
 )
 
-// Bounds of a page of received reports.
+// Bounds of a page.
 const (
 	defaultPage = 100
 	maxPage     = 1000
@@ -38,10 +38,7 @@ func (s *Service) query(v Viewer, in *FiguresRequest) (analysis.Query, []analysi
 	if v.Limited() {
 		q.Managed = v.Domains
 	}
-	if q.Limit <= 0 {
-		q.Limit = defaultPage
-	}
-	q.Limit = min(q.Limit, maxPage)
+	q.Limit = pageLimit(q.Limit)
 	return q, notes, nil
 }
 

@@ -93,6 +93,7 @@ type Stream[In, Item any] struct {
 	Summary string
 	Role    Role
 	Scope   Scope
+	Large   bool
 	Example In
 	Do      func(ctx context.Context, s *Service, v Viewer, in In, yield func(*Item) error) error
 }
@@ -100,7 +101,7 @@ type Stream[In, Item any] struct {
 // Info is Operation's.
 func (o Stream[In, Item]) Info() Info {
 	return Info{
-		Name: o.Name, Summary: o.Summary, Role: o.Role, Scope: o.Scope, Streams: true,
+		Name: o.Name, Summary: o.Summary, Role: o.Role, Scope: o.Scope, Large: o.Large, Streams: true,
 		In: reflect.TypeFor[In](), Out: reflect.TypeFor[Item](), Example: o.Example,
 	}
 }

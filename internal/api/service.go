@@ -48,3 +48,11 @@ const MaxFound = 1000
 func missing(what string) error {
 	return errkind.Errorf(errkind.Trouble, "this process has no %s", what)
 }
+
+// pageLimit is how many entries a page has that was asked for with a limit.
+func pageLimit(limit int) int {
+	if limit <= 0 {
+		return defaultPage
+	}
+	return min(limit, maxPage)
+}

@@ -57,7 +57,7 @@ type SimulateStep struct {
 func PolicySimulate() Stream[SimulateRequest, SimulateStep] {
 	return Stream[SimulateRequest, SimulateStep]{
 		Name: "policy.simulate", Summary: "What another policy would have done with the mail of a period.",
-		Role: RoleViewer, Scope: ScopeHost,
+		Role: RoleViewer, Scope: ScopeHost, Large: true,
 		Example: SimulateRequest{Files: []PolicyFile{{Path: "/etc/dmarcd/new.yaml", Text: "mode: monitor\n"}}},
 		Do:      simulatePolicy,
 	}

@@ -84,13 +84,13 @@ func TestViewersSeeTheirDomains(t *testing.T) {
 	for _, op := range api.Table() {
 		i := op.Info()
 		t.Run(i.Name, func(t *testing.T) {
-			everything, err := ask(t, s, api.Operator(), i)
+			everything, err := askAbout(t, s, api.Operator(), i, foreign)
 			if err != nil {
 				t.Fatalf("asked by the operator: %v", err)
 			}
 			v := limited
 			v.Role = i.Role
-			got, err := ask(t, s, v, i)
+			got, err := askAbout(t, s, v, i, mine)
 			switch i.Scope {
 			case api.ScopeHost:
 				if errkind.Of(err) != errkind.NotAllowed {
@@ -102,6 +102,9 @@ func TestViewersSeeTheirDomains(t *testing.T) {
 				}
 				if !strings.Contains(everything, foreign) {
 					t.Errorf("not covered: the example asks for nothing of another tenant, or the two tenants have no data for it; everything is %s", everything)
+				}
+				if theirs, err := askAbout(t, s, v, i, foreign); namesDomain(t, i) && (err == nil || strings.Contains(theirs, foreign)) {
+					t.Errorf("a limited viewer who asks about another tenant is not refused: %s", theirs)
 				}
 			case api.ScopeNone:
 				if err != nil || strings.Contains(everything, foreign) || strings.Contains(everything, mine) {
@@ -120,13 +123,34 @@ func TestViewersSeeTheirDomains(t *testing.T) {
 	}
 }
 
-// ask gives the answer to an operation's example as JSON.
-func ask(t *testing.T, s *api.Service, v api.Viewer, i api.Info) (string, error) {
+// exampleDomain stands in an example for the domain that is asked about.
+const exampleDomain = `"example.org"`
+
+func namesDomain(t *testing.T, i api.Info) bool {
+	t.Helper()
+	return bytes.Contains(exampleOf(t, i), []byte(exampleDomain))
+}
+
+func exampleOf(t *testing.T, i api.Info) []byte {
 	t.Helper()
 	request, err := json.Marshal(i.Example)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return request
+}
+
+// ask gives the answer to an operation's example as JSON.
+func ask(t *testing.T, s *api.Service, v api.Viewer, i api.Info) (string, error) {
+	t.Helper()
+	return askAbout(t, s, v, i, mine)
+}
+
+// askAbout is ask, with the domain in place of the one that the example names.
+func askAbout(t *testing.T, s *api.Service, v api.Viewer, i api.Info, domain string) (string, error) {
+	t.Helper()
+	request := bytes.ReplaceAll(exampleOf(t, i), []byte(exampleDomain), []byte(`"`+domain+`"`))
+	var err error
 	var out bytes.Buffer
 	write := json.NewEncoder(&out)
 	if i.Streams {
@@ -146,6 +170,12 @@ func ask(t *testing.T, s *api.Service, v api.Viewer, i api.Info) (string, error)
 // twoTenants is a service that has something to tell of both.
 func twoTenants() *api.Service {
 	config := settings.Default("mx.example.org")
+	policy, _, err := settings.ReadTexts([]settings.Text{{Path: "/etc/dmarcd/policy.yaml", Data: []byte(
+		"domains:\n  " + mine + ": {mode: monitor}\n  " + foreign + ": {dmarc: {exceptions: [192.0.2.7]}}\n")}})
+	if err != nil {
+		panic(err)
+	}
+	config.Policy = *policy
 	config.Analysis.Domains = []dns.Name{dns.MustParse(mine), dns.MustParse(foreign)}
 	return &api.Service{
 		Settings: func() *settings.Settings { return config },

@@ -88,6 +88,26 @@ func LoadTexts(texts []Text) (p *Policy, warnings []Fault, err error) {
 	return judged(ReadTexts(texts))
 }
 
+// FromTexts is Read for a configuration whose files were read before: Settings.Text and
+// Policy.Texts. The error is Faults.
+func FromTexts(file Text, policy []Text, hostname string) (*Settings, error) {
+	s := Default(hostname)
+	s.File, s.Text = file.Path, file
+	d := newDecoder(file.Path, "")
+	if root, ok := d.parse(file.Data); ok {
+		d.daemon(root, s)
+	}
+	if faults := d.faults.all(); len(faults) > 0 {
+		return nil, faults
+	}
+	p, _, err := ReadTexts(policy)
+	if err != nil {
+		return nil, err
+	}
+	s.Policy = *p
+	return s, nil
+}
+
 // Source is Texts, as they are kept by their name.
 func (p *Policy) Source() policy.Source {
 	var out policy.Source

@@ -56,3 +56,28 @@ func TestTexts(t *testing.T) {
 		t.Errorf("without texts: %v", err)
 	}
 }
+
+// TestFromTexts reads a whole configuration again once its files are broken.
+func TestFromTexts(t *testing.T) {
+	folder := t.TempDir()
+	file, policy := filepath.Join(folder, "dmarcd.yaml"), filepath.Join(folder, "policy.yaml")
+	for path, text := range map[string]string{file: "authserv_id: mx.example.org\nstate_dir: /srv/dmarcd\n", policy: "mode: monitor\n"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read, _, err := settings.Read(file, "host.example.org")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte("nonsense\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again, err := settings.FromTexts(read.Text, read.Policy.Texts, "host.example.org")
+	if err != nil || again.File != file || again.StateDir != "/srv/dmarcd" || again.Policy.Mode != "monitor" || again.AuthServID != "mx.example.org" {
+		t.Errorf("%v, %+v", err, again)
+	}
+	if _, err := settings.FromTexts(settings.Text{Path: file, Data: []byte("listn: []\n")}, nil, "host.example.org"); err == nil {
+		t.Error("a fault was not seen")
+	}
+}

@@ -7,6 +7,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"dmarcd/internal/dns"
 	"dmarcd/internal/policy"
 )
 
@@ -37,13 +38,36 @@ func (t *Trace) Show(w io.Writer) error {
 func (t *Trace) Settings() []Setting {
 	var out []Setting
 	t.each("", t.shown(), func(key string, _, v *yaml.Node) {
-		text := v.Value
-		if v.Kind != yaml.ScalarNode {
-			text = flowText(v)
-		}
-		out = append(out, Setting{Key: key, Value: text, Origin: t.Origin(key)})
+		out = append(out, Setting{Key: key, Value: lineOf(v), Origin: t.Origin(key)})
 	})
 	return out
+}
+
+// Differences are the keys of a domain's entry whose values are not those of `default`,
+// in the order of Settings. They have no Origin.
+func (p *Policy) Differences(domain dns.Name) []Setting {
+	rules, ok := p.Domains[domain]
+	if !ok {
+		return nil
+	}
+	own, common := &Trace{Rules: rules}, &Trace{Rules: p.Default}
+	as := map[string]string{}
+	common.each("", common.shown(), func(key string, _, v *yaml.Node) { as[key] = lineOf(v) })
+	var out []Setting
+	own.each("", own.shown(), func(key string, _, v *yaml.Node) {
+		if text := lineOf(v); as[key] != text {
+			out = append(out, Setting{Key: key, Value: text})
+		}
+	})
+	return out
+}
+
+// lineOf is a value as a line of YAML.
+func lineOf(v *yaml.Node) string {
+	if v.Kind != yaml.ScalarNode {
+		return flowText(v)
+	}
+	return v.Value
 }
 
 func (t *Trace) shown() *yaml.Node { return entrySchema(nil).show(*t.Rules) }

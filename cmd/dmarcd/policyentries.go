@@ -1,0 +1,42 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"dmarcd/internal/api"
+)
+
+func policyListCommand(s streams) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List the domain entries with their modes and what differs from the default",
+		Long: `List every domain entry of the policy in alphabetical order: its mode, where it stands,
+and each key whose value is not that of "default".
+
+Exit code 0: listed, if there are any.`,
+		Example: `  dmarcd policy list
+  dmarcd policy list --json --limit 1000`,
+		Args: noArguments(),
+	}
+	path, p := configFlag(c), pageFlags(c)
+	c.RunE = func(c *cobra.Command, _ []string) error { return policyList(c.Context(), *path, p, s) }
+	return c
+}
+
+func policyList(ctx context.Context, path string, p *pageOptions, s streams) error {
+	config, err := lookAtSettings(path, s.err)
+	if err != nil {
+		return err
+	}
+	return eachPage(p, s, func(after string, limit int) ([]api.PolicyEntry, string, error) {
+		page, err := api.PolicyList().Ask(ctx, inForce(config), api.PolicyListRequest{After: after, Limit: limit})
+		return page.Entries, page.After, err
+	}, func(e *api.PolicyEntry) {
+		s.line("%s  mode %s  %s", e.Domain, e.Mode, follows(e.Placed))
+		for _, d := range e.Differs {
+			s.line("    %s: %s", d.Key, d.Value)
+		}
+	})
+}
