@@ -123,14 +123,6 @@ func (r *receiving) shutdown(ctx context.Context) {
 	}
 }
 
-// close lets go what newReceiving opened.
-func (r *receiving) close() {
-	r.spool.Close()
-	if r.listener.Listener != nil {
-		_ = r.listener.Close() // it is closed where it was used
-	}
-}
-
 // feedSettings are what the feeds of runFeeds are made of.
 type feedSettings struct {
 	enabled bool

@@ -50,7 +50,7 @@ func (s *Store) Export(ctx context.Context, q analysis.Query, yield func(*analys
 type detailRow struct {
 	analysis.Detail
 	set, code, spf, dkim, rowFlags, reportFlags, begin, end int64
-	domain, service, body                                   string
+	domain                                                  string
 }
 
 // details reads a page. sets are those that are decoded already.

@@ -175,9 +175,7 @@ func (g *gather) relaxedValue(value []byte, goesOn bool) {
 			if blank {
 				g.buf = append(g.buf, ' ')
 			}
-			for _, c := range value[word:at] {
-				g.buf = append(g.buf, c)
-			}
+			g.buf = append(g.buf, value[word:at]...)
 			continue
 		}
 		if blank {

@@ -15,7 +15,6 @@ import (
 type judge struct {
 	policy *report.Published
 	orgs   map[string]string
-	names  map[string]bool // valid ones
 }
 
 // OrgDomain is the organizational domain by the public suffix list; the domain
