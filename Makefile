@@ -108,8 +108,8 @@ bench: ## benchmarks: time, allocations and messages/s; BENCH=pattern, BENCH_PKG
 
 .PHONY: bench-ingest
 bench-ingest: ## take 100,000 generated report mails into SQLite and into PostgreSQL: reports/s, records/s, memory
-	$(GO) test -run '^$$' -bench BenchmarkIngest -benchtime 1x -timeout 60m ./internal/report/intake -ingest.mails 100000
-	scripts/with-postgres $(GO) test -run '^$$' -bench BenchmarkIngest -benchtime 1x -timeout 60m ./internal/report/intake -ingest.mails 100000 -ingest.postgres
+	$(GO) test -run '^$$' -bench BenchmarkIngest -benchtime 1x -timeout 60m ./internal/report/intake -args -ingest.mails 100000
+	scripts/with-postgres $(GO) test -run '^$$' -bench BenchmarkIngest -benchtime 1x -timeout 60m ./internal/report/intake -args -ingest.mails 100000 -ingest.postgres
 
 .PHONY: soak
 soak: ## kill -9 under load 200 times, 100 times while reports come in, 10 minutes without the store (40 minutes); SOAK=pattern chooses

@@ -73,6 +73,7 @@ var helpers = map[string]bool{
 	"dns/dnstest":                  true,
 	"memory/memorytest":            true,
 	"report/analysis/analysistest": true,
+	"report/intake/intaketest":     true,
 	"milter/miltertest":            true,
 }
 

@@ -25,23 +25,41 @@ func asUnread(in *Input, why string) (*analysis.Item, error) {
 // storeAll stores what was read, as much at a time as there is.
 func (p *Path) storeAll(ctx context.Context) {
 	for first := range p.read {
-		batch := []*passed{first}
-		n := rows(first.item)
-	more:
-		for len(batch) < batchItems && n < batchRows {
+		p.store(ctx, p.gather(first))
+	}
+}
+
+// gathering is for how long a batch waits for more, while more is being read: each
+// transaction costs.
+const gathering = 50 * time.Millisecond
+
+// gather puts a batch together.
+func (p *Path) gather(first *passed) []*passed {
+	batch, n := []*passed{first}, rows(first.item)
+	late := time.NewTimer(gathering)
+	defer late.Stop()
+	for len(batch) < batchItems && n < batchRows && !batch[len(batch)-1].large {
+		var next *passed
+		open := false
+		select {
+		case next, open = <-p.read:
+		default:
+			if len(p.entries) == 0 { // nothing waits
+				return batch
+			}
 			select {
-			case next, open := <-p.read:
-				if !open {
-					break more
-				}
-				batch = append(batch, next)
-				n += rows(next.item)
-			default:
-				break more
+			case next, open = <-p.read:
+			case <-late.C:
+				return batch
 			}
 		}
-		p.store(ctx, batch)
+		if !open {
+			return batch
+		}
+		batch = append(batch, next)
+		n += rows(next.item)
 	}
+	return batch
 }
 
 // store stores a batch, and tries again until the store takes it. An entry that it
