@@ -111,6 +111,10 @@ bench-ingest: ## take 100,000 generated report mails into SQLite and into Postgr
 	$(GO) test -run '^$$' -bench BenchmarkIngest -benchtime 1x -timeout 60m ./internal/report/intake -args -ingest.mails 100000
 	scripts/with-postgres $(GO) test -run '^$$' -bench BenchmarkIngest -benchtime 1x -timeout 60m ./internal/report/intake -args -ingest.mails 100000 -ingest.postgres
 
+.PHONY: bench-backfill
+bench-backfill: ## time of the milter's answers at half load, with and without a backfill of reports: five minutes of each
+	$(GO) test -count=1 -timeout 30m -v -run TestBackfillBesideMail ./cmd/dmarcd -backfill.phase 1m -backfill.pairs 5 -backfill.mails 100000 -backfill.judge
+
 .PHONY: soak
 soak: ## kill -9 under load 200 times, 100 times while reports come in, 10 minutes without the store (40 minutes); SOAK=pattern chooses
 	scripts/with-postgres $(GO) test -count=1 -timeout 90m -v -run '$(SOAK)' ./cmd/dmarcd \

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -118,6 +119,8 @@ func ingest(ctx context.Context, a api.Asker, most int64, paths []string, o *ing
 	if err != nil {
 		return usageError(err)
 	}
+	// Mail goes first, also where this reads and the daemon judges.
+	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, 10) // without it, it works too
 	go r.read(paths)
 	sum := &ingestSum{s: s, asJSON: o.asJSON, bar: newProgress(s.below().err, "files", time.Now()), total: total}
 	for b := range r.batches {

@@ -25,9 +25,17 @@ func asUnread(in *Input, why string) (*analysis.Item, error) {
 // storeAll stores what was read, as much at a time as there is.
 func (p *Path) storeAll(ctx context.Context) {
 	for first := range p.read {
-		p.store(ctx, p.gather(first))
+		batch := p.gather(first)
+		began := time.Now()
+		p.store(ctx, batch)
+		if p.busy() { // at most every other moment is the store's
+			wait(ctx, min(time.Since(began), time.Second))
+		}
 	}
 }
+
+// busy tells that mail is being judged.
+func (p *Path) busy() bool { return p.config.Busy != nil && p.config.Busy() }
 
 // gathering is for how long a batch waits for more, while more is being read: each
 // transaction costs.
@@ -36,9 +44,13 @@ const gathering = 50 * time.Millisecond
 // gather puts a batch together.
 func (p *Path) gather(first *passed) []*passed {
 	batch, n := []*passed{first}, rows(first.item)
+	most := batchItems
+	if p.busy() {
+		most = busyItems
+	}
 	late := time.NewTimer(gathering)
 	defer late.Stop()
-	for len(batch) < batchItems && n < batchRows && !batch[len(batch)-1].large {
+	for len(batch) < most && n < batchRows && !batch[len(batch)-1].large {
 		var next *passed
 		open := false
 		select {

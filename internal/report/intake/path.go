@@ -68,6 +68,7 @@ type Outcome struct {
 const (
 	queued     = 64
 	batchItems = 200
+	busyItems  = 25 // while mail is being judged
 	batchRows  = 20_000
 	largeBytes = 1 << 20
 	// poisonous is how often an entry is taken before it is not opened any more: it may
