@@ -11,7 +11,7 @@ import (
 
 func policyCommand(s streams) *cobra.Command {
 	return group("policy", "Look at what happens to mail, and try it",
-		policyShowCommand(s), policyListCommand(s), policyTestCommand(s), policySimulateCommand(s), policyImportCommand(s), policyExportCommand(s))
+		policyShowCommand(s), policyListCommand(s), policyHistoryCommand(s), policyTestCommand(s), policySimulateCommand(s), policyImportCommand(s), policyExportCommand(s))
 }
 
 // follows says where the rules of a domain stand.

@@ -24,7 +24,11 @@ import (
 // rememberedMail is what a daemon remembers, for tests.
 type rememberedMail []*memory.Record
 
-func (r rememberedMail) Find(context.Context, string) ([]*memory.Record, error) { return nil, nil }
+func (r rememberedMail) Find(context.Context, string, int) ([]memory.Record, error) { return nil, nil }
+
+func (r rememberedMail) Search(context.Context, memory.Query) (memory.Page, error) {
+	return memory.Page{}, nil
+}
 
 func (r rememberedMail) Records(_ context.Context, since, until time.Time, yield func(*memory.Record) error) error {
 	for _, rec := range r {

@@ -29,14 +29,18 @@ type bookcase struct {
 	pause   time.Duration    // before each record
 }
 
-func (b *bookcase) Find(_ context.Context, id string) ([]*memory.Record, error) {
-	var out []*memory.Record
+func (b *bookcase) Find(_ context.Context, id string, _ int) ([]memory.Record, error) {
+	var out []memory.Record
 	for _, r := range slices.Backward(b.records) {
 		if r.QueueID == id || r.MessageID == id {
-			out = append(out, r)
+			out = append(out, *r)
 		}
 	}
 	return out, nil
+}
+
+func (b *bookcase) Search(context.Context, memory.Query) (memory.Page, error) {
+	return memory.Page{}, nil
 }
 
 func (b *bookcase) Records(ctx context.Context, since, until time.Time, yield func(*memory.Record) error) error {

@@ -3,19 +3,12 @@ package api
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
 	"dmarcd/internal/memory"
 )
-
-// RecordStore is what is asked of a store of records. Find is Memory's, with records
-// of which at most limit are given.
-type RecordStore interface {
-	Find(ctx context.Context, id string, limit int) ([]memory.Record, error)
-	Records(ctx context.Context, since, until time.Time, yield func(*memory.Record) error) error
-	Count(ctx context.Context, since, until time.Time) (int64, error)
-}
 
 // RecordJournal is what is asked of a journal, from which the store is loaded.
 type RecordJournal interface {
@@ -28,14 +21,13 @@ type RecordJournal interface {
 // loadPatience is for how long a question waits until the journal is loaded.
 const loadPatience = 2 * time.Second
 
-// JoinedMemory is what is remembered, in the store and in the journal before it. It is
-// a Memory.
+// JoinedMemory is what is remembered, in the store and in the journal before it.
 type JoinedMemory struct {
-	Store   RecordStore
+	Store   memory.Reader
 	Journal RecordJournal
 }
 
-var _ Memory = (*JoinedMemory)(nil)
+var _ memory.Reader = (*JoinedMemory)(nil)
 
 // loaded waits until the store has what the journal held.
 func (m *JoinedMemory) loaded(ctx context.Context) error {
@@ -44,36 +36,34 @@ func (m *JoinedMemory) loaded(ctx context.Context) error {
 	return m.Journal.Sync(ctx)
 }
 
-// Find is Memory's. While the store cannot be reached it gives what the journal has,
-// and an error only where that is nothing.
-func (m *JoinedMemory) Find(ctx context.Context, id string) ([]*memory.Record, error) {
+// Find is memory.Reader's. While the store cannot be reached it gives what the journal
+// has, and an error only where that is nothing.
+func (m *JoinedMemory) Find(ctx context.Context, id string, limit int) ([]memory.Record, error) {
 	var waiting []*memory.Record
 	if m.loaded(ctx) != nil {
 		// Before the store is asked, so that what is loaded meanwhile is in one of them.
 		var err error
-		if waiting, err = m.pending(ctx, id); err != nil {
+		if waiting, err = m.pending(ctx, id, limit); err != nil {
 			return nil, err
 		}
 	}
-	found, err := m.Store.Find(ctx, id, MaxFound)
+	found, err := m.Store.Find(ctx, id, limit)
 	if err != nil && (len(waiting) == 0 || !errors.Is(err, memory.ErrUnavailable)) {
 		return nil, err
 	}
-	out := make([]*memory.Record, 0, len(waiting)+len(found))
 	for i := range found {
 		waiting = without(waiting, &found[i])
 	}
-	for i := len(waiting) - 1; i >= 0; i-- {
-		out = append(out, waiting[i])
+	out := make([]memory.Record, 0, len(waiting)+len(found))
+	for _, r := range slices.Backward(waiting) {
+		out = append(out, *r)
 	}
-	for i := range found {
-		out = append(out, &found[i])
-	}
-	return out[:min(len(out), MaxFound)], nil
+	out = append(out, found...)
+	return out[:min(len(out), limit)], nil
 }
 
 // pending gives the records of that id that are not loaded, oldest first.
-func (m *JoinedMemory) pending(ctx context.Context, id string) ([]*memory.Record, error) {
+func (m *JoinedMemory) pending(ctx context.Context, id string, limit int) ([]*memory.Record, error) {
 	id = strings.TrimSpace(id)
 	bare := memory.MessageID(id)
 	var out []*memory.Record
@@ -81,7 +71,7 @@ func (m *JoinedMemory) pending(ctx context.Context, id string) ([]*memory.Record
 		if r.QueueID == id || r.MessageID == bare {
 			out = append(out, r)
 		}
-		return len(out) < MaxFound
+		return len(out) < limit
 	})
 	return out, err
 }
@@ -97,8 +87,8 @@ func without(list []*memory.Record, stored *memory.Record) []*memory.Record {
 	return kept
 }
 
-// Records is Memory's. It waits a little for the journal; what is not loaded by then
-// is left out.
+// Records is memory.Reader's. It waits a little for the journal; what is not loaded by
+// then is left out.
 func (m *JoinedMemory) Records(ctx context.Context, since, until time.Time, yield func(*memory.Record) error) error {
 	if err := m.loaded(ctx); err != nil && ctx.Err() != nil {
 		return err
@@ -106,7 +96,15 @@ func (m *JoinedMemory) Records(ctx context.Context, since, until time.Time, yiel
 	return m.Store.Records(ctx, since, until, yield)
 }
 
-// Count is Memory's.
+// Search is memory.Reader's, and waits likewise.
+func (m *JoinedMemory) Search(ctx context.Context, q memory.Query) (memory.Page, error) {
+	if err := m.loaded(ctx); err != nil && ctx.Err() != nil {
+		return memory.Page{}, err
+	}
+	return m.Store.Search(ctx, q)
+}
+
+// Count is memory.Reader's.
 func (m *JoinedMemory) Count(ctx context.Context, since, until time.Time) (int64, error) {
 	return m.Store.Count(ctx, since, until)
 }

@@ -9,6 +9,7 @@ import (
 	"dmarcd/internal/errkind"
 	"dmarcd/internal/explain"
 	"dmarcd/internal/memory"
+	"dmarcd/internal/policy"
 	"dmarcd/internal/settings"
 	"dmarcd/internal/text"
 )
@@ -57,17 +58,20 @@ func explainMessages(ctx context.Context, s *Service, v Viewer, in ExplainReques
 	if s.Memory == nil {
 		return Explained{}, missing("memory of mail")
 	}
-	found, err := s.Memory.Find(ctx, id)
+	found, err := s.Memory.Find(ctx, id, maxFound)
 	if err != nil {
 		return Explained{}, err
 	}
 	config := s.Settings()
 	var out Explained
-	for _, r := range found {
-		if r = v.record(r); r == nil {
+	for i := range found {
+		r := v.record(&found[i])
+		if r == nil {
 			continue
 		}
-		e := explain.New(r, explain.Options{Language: in.Language, Now: s.Now(), Traces: config.Retention.Traces})
+		e := explain.New(r, explain.Options{
+			Language: in.Language, Now: s.Now(), Traces: config.Retention.Traces, Policy: s.policySource(ctx, r.Policy),
+		})
 		if in.All || len(out.Messages) == 0 {
 			out.Messages = append(out.Messages, e)
 		} else {
@@ -78,6 +82,19 @@ func explainMessages(ctx context.Context, s *Service, v Viewer, in ExplainReques
 		return out, notRemembered(id, config)
 	}
 	return out, nil
+}
+
+// policySource is the text of a policy that was in force; nil where it is not kept, or
+// cannot be read now.
+func (s *Service) policySource(ctx context.Context, id policy.SourceID) policy.Source {
+	if s.Policies == nil || id == (policy.SourceID{}) {
+		return nil
+	}
+	source, err := s.Policies.PolicySource(ctx, id)
+	if err != nil {
+		return nil // the explanation does without it
+	}
+	return source
 }
 
 // notRemembered says what to try where nothing was found.

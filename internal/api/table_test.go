@@ -170,16 +170,18 @@ func askAbout(t *testing.T, s *api.Service, v api.Viewer, i api.Info, domain str
 // twoTenants is a service that has something to tell of both.
 func twoTenants() *api.Service {
 	config := settings.Default("mx.example.org")
-	policy, _, err := settings.ReadTexts([]settings.Text{{Path: "/etc/dmarcd/policy.yaml", Data: []byte(
+	read, _, err := settings.ReadTexts([]settings.Text{{Path: "/etc/dmarcd/policy.yaml", Data: []byte(
 		"domains:\n  " + mine + ": {mode: monitor}\n  " + foreign + ": {dmarc: {exceptions: [192.0.2.7]}}\n")}})
 	if err != nil {
 		panic(err)
 	}
-	config.Policy = *policy
+	config.Policy = *read
 	config.Analysis.Domains = []dns.Name{dns.MustParse(mine), dns.MustParse(foreign)}
 	return &api.Service{
 		Settings: func() *settings.Settings { return config },
 		Memory:   tenantMemory{},
+		Held:     tenantMemory{},
+		Policies: tenantMemory{},
 		Daemon:   tenantDaemon{},
 		Reports:  tenantReports{},
 		Received: tenantReceived(),
@@ -216,8 +218,32 @@ func (tenantMemory) records() []*memory.Record {
 	return out
 }
 
-func (m tenantMemory) Find(context.Context, string) ([]*memory.Record, error) {
-	return m.records(), nil
+func (m tenantMemory) Find(context.Context, string, int) (out []memory.Record, err error) {
+	for _, r := range m.records() {
+		out = append(out, *r)
+	}
+	return out, nil
+}
+
+func (m tenantMemory) Search(context.Context, memory.Query) (out memory.Page, err error) {
+	for i, r := range m.records() {
+		r.Hold = "held for " + r.Outcomes[0].Domains[0].String()
+		out.Found = append(out.Found, memory.Found{Key: int64(10 - i), Record: r, Held: true})
+	}
+	return out, nil
+}
+
+func (tenantMemory) CountHeld(context.Context, string) (int64, time.Time, error) { return 3, noon, nil }
+func (tenantMemory) Unhold(context.Context, int64) (bool, error)                 { return true, nil }
+
+func (tenantMemory) NotePolicy(context.Context, string, time.Time, policy.Source) error { return nil }
+
+func (tenantMemory) PolicyHistory(context.Context, int64, int) ([]memory.PolicyUse, error) {
+	return nil, nil
+}
+
+func (tenantMemory) PolicySource(context.Context, policy.SourceID) (policy.Source, error) {
+	return policy.Source{{Name: "policy.yaml", Text: "# of " + foreign + "\n"}}, nil
 }
 
 func (m tenantMemory) Records(_ context.Context, _, _ time.Time, yield func(*memory.Record) error) error {

@@ -32,6 +32,9 @@ func (d *Daemon) service() *api.Service {
 	return &api.Service{
 		Settings: d.settings.Load,
 		Memory:   &api.JoinedMemory{Store: d.recorder.store, Journal: d.recorder.journal},
+		Held:     d.recorder.store,
+		Policies: d.recorder.store,
+		Host:     HostName(),
 		Daemon:   d,
 		Reports:  d.reporting.pipeline.Service(),
 		Received: d.recorder.store,

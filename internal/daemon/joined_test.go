@@ -98,12 +98,12 @@ func TestFoundAtOnce(t *testing.T) {
 	for i := range 20 {
 		id := fmt.Sprintf("Q%d", i)
 		appendRecords(t, j, rejected(id, time.Now()))
-		found, err := m.Find(t.Context(), id)
+		found, err := m.Find(t.Context(), id, 1000)
 		if err != nil || len(found) != 1 || found[0].QueueID != id {
 			t.Fatalf("%s: %v, %v", id, found, err)
 		}
 	}
-	found, err := m.Find(t.Context(), " <m@bank.example> ")
+	found, err := m.Find(t.Context(), " <m@bank.example> ", 1000)
 	if err != nil || len(found) != 20 || found[0].QueueID != "Q19" || found[19].QueueID != "Q0" {
 		t.Errorf("by message-id: %d, %v", len(found), err)
 	}
@@ -126,6 +126,9 @@ func (brokenSink) Load(context.Context, memory.Batch) error { return store.ErrUn
 func (brokenSink) Find(context.Context, string, int) ([]memory.Record, error) {
 	return nil, store.ErrUnavailable
 }
+func (brokenSink) Search(context.Context, memory.Query) (memory.Page, error) {
+	return memory.Page{}, store.ErrUnavailable
+}
 func (brokenSink) Records(context.Context, time.Time, time.Time, func(*memory.Record) error) error {
 	return store.ErrUnavailable
 }
@@ -143,11 +146,11 @@ func TestFoundWhileTheStoreIsDown(t *testing.T) {
 	}()
 	appendRecords(t, j, rejected("A", time.Now()), rejected("B", time.Now()), rejected("A", time.Now()))
 	m := &api.JoinedMemory{Store: brokenSink{}, Journal: j}
-	found, err := m.Find(t.Context(), "A")
+	found, err := m.Find(t.Context(), "A", 1000)
 	if err != nil || len(found) != 2 || found[0].At.Before(found[1].At) {
 		t.Errorf("%v, %v", found, err)
 	}
-	if _, err := m.Find(t.Context(), "C"); !errors.Is(err, store.ErrUnavailable) {
+	if _, err := m.Find(t.Context(), "C", 1000); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("what may be in the store: %v", err)
 	}
 }

@@ -62,6 +62,9 @@ func OpenOffline(ctx context.Context, config *settings.Settings) (*Offline, erro
 	o.Local = api.Local{Viewer: api.Operator(), Service: &api.Service{
 		Settings: func() *settings.Settings { return config },
 		Memory:   &api.JoinedMemory{Store: s, Journal: j},
+		Held:     s,
+		Policies: s,
+		Host:     HostName(),
 		Received: s,
 		Now:      time.Now,
 	}}

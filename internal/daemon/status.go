@@ -82,6 +82,9 @@ func (d *Daemon) Status(ctx context.Context) api.Status {
 	for _, r := range d.filter.Relays() {
 		out.Relays = append(out.Relays, api.RelayStatus{Network: r.Network.String(), Read: r.Read, Unread: r.Unread})
 	}
+	if n, oldest, err := d.recorder.store.CountHeld(ctx, HostName()); err == nil {
+		out.Held, out.HeldSince = n, oldest
+	}
 	if state, err := d.reporting.pipeline.Service().State(ctx, outgoing.StateRequest{}); err == nil {
 		out.Reports.Queued = state.Deliveries[outgoing.StateQueued] + state.Deliveries[outgoing.StateUnconfirmed]
 		out.Reports.Failed = state.Deliveries[outgoing.StateFailed] + state.Deliveries[outgoing.StateExpired]

@@ -41,11 +41,27 @@ func (x *explainer) decisions() []Decision {
 		d := &o.Decision
 		out = append(out, Decision{
 			Domains: names(o.Domains), Action: string(d.Action), Would: string(d.Would), Mode: string(o.Mode), Criteria: string(o.Criteria),
-			Result: string(d.Status), Reason: string(d.Reason), Rule: d.Rule, File: o.File, Line: o.Line,
+			Result: string(d.Status), Reason: string(d.Reason), Rule: d.Rule, File: o.File, Line: o.Line, LineText: lineOf(x.o.Policy, o.File, o.Line),
 			Enforced: d.Enforced, Override: d.Comment, Carried: i == x.r.Chosen, Text: x.because(o),
 		})
 	}
 	return out
+}
+
+// lineOf is a line of a policy's text; "" where it is not known.
+func lineOf(source policy.Source, file string, line int) string {
+	for _, f := range source {
+		if f.Name != file {
+			continue
+		}
+		n := 0
+		for text := range strings.Lines(f.Text) {
+			if n++; n == line {
+				return strings.TrimSpace(text)
+			}
+		}
+	}
+	return ""
 }
 
 // place names the rule that decided, for a sentence; "" if none did.

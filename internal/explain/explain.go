@@ -181,6 +181,7 @@ type Decision struct {
 	Rule     string   `json:"rule,omitempty"`
 	File     string   `json:"file,omitempty"`
 	Line     int      `json:"line,omitempty"`
+	LineText string   `json:"line_text,omitempty"` // what stood there then
 	Enforced bool     `json:"enforced_peer,omitempty"`
 	Override string   `json:"override,omitempty"` // by whom a failure was let through, as reports tell it
 	Carried  bool     `json:"carried_out"`        // this is the decision that the message met
@@ -230,6 +231,7 @@ type Options struct {
 	Traces   time.Duration // retention.traces; 0 if not known
 	Offline  bool          // a command judged the message: say what would be done
 	Bypassed bool          // the message was not judged, for the reason of the record's Decision
+	Policy   policy.Source // the text of the policy in force then; nil if it is not known
 }
 
 // New explains a record.

@@ -157,6 +157,7 @@ func (e *Explanation) writeDecisions(p *page) {
 		p.section(p.say(labelDecision), "", p.say(textDecided, did, who))
 		p.labelled(labelBecause, d.Text)
 		p.labelled(labelRule, p.place(d.Rule, d.File, d.Line))
+		p.row("", d.LineText)
 		result := p.say(textNotApplied)
 		if d.Result != "" {
 			result = p.say(textByCriteria, d.Result, d.Criteria)
