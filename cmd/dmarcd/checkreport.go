@@ -54,7 +54,7 @@ func newCheckReport(config *settings.Settings, o *filter.Outcome, language expla
 	told.Log.Addresses = true // they were given on the command line, and are not kept
 	record := o.Record(filter.Remember{Settings: &told, Sampled: true, Offline: true})
 	record.QueueID = ""
-	e := explain.New(record, explain.Options{Language: language, Offline: true, Bypassed: o.Bypassed != ""})
+	e := explain.New(record, explain.Options{Language: language, Offline: true, Bypassed: o.Bypassed != "", Policy: config.Policy.Source()})
 	for _, f := range o.Change {
 		e.Changed = append(e.Changed, f.Name+":"+unfold(f.Value))
 	}

@@ -183,14 +183,13 @@ func startDaemon(t *testing.T, args ...string) []string {
 	return nil
 }
 
-// TestShippedFilesLoad holds the shipped configuration to no fault and no warning, but
-// for the one on this host's own name, where it is short.
+// TestShippedFilesLoad holds the shipped configuration to no fault and no warning, but for
+// the name of the host that the test runs on.
 func TestShippedFilesLoad(t *testing.T) {
 	for _, name := range []string{"dmarcd.yaml", "policy.yaml"} {
 		path := filepath.Join("../../configs", name)
-		out := output(t, exitFine, "config", "check", path)
-		for line := range strings.Lines(out) {
-			if strings.Contains(line, "warning") && !strings.Contains(line, "authserv_id: ") {
+		for line := range strings.Lines(output(t, exitFine, "config", "check", path)) {
+			if strings.Contains(line, "warning") && !strings.Contains(line, "is no full host name") {
 				t.Errorf("%s: %s", name, line)
 			}
 		}
