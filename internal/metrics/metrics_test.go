@@ -64,7 +64,7 @@ func TestDocumented(t *testing.T) {
 	}
 	var inCode []string
 	name := regexp.MustCompile(`"(dmarcd_[a-z_]+)"`)
-	for _, file := range []string{"metrics.go", "../daemon/gauges.go", "../daemon/recordergauges.go"} {
+	for _, file := range []string{"metrics.go", "../daemon/gauges.go", "../daemon/receivedgauges.go", "../daemon/recordergauges.go"} {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

@@ -174,7 +174,7 @@ func TestReceivedSPFEdges(t *testing.T) {
 			ReceivedSPF{Result: "temperror", ClientIP: ip, EnvelopeFrom: "prvs=1234=a+b/c?d@[192.0.2.1]", Helo: "[IPv6:2001:db8::1]"},
 			" TempError (error in processing during lookup of prvs=1234=a+b/c?d@[192.0.2.1]) client-ip=2001:db8::1; envelope-from=prvs=1234=a+b/c?d@[192.0.2.1]; helo=[IPv6:2001:db8::1]",
 		},
-		"the placeholders of the templates": {
+		"the tokens of the templates": {
 			ReceivedSPF{Result: "neutral", ClientIP: ip, EnvelopeFrom: "#@#", Helo: "@#"},
 			" Neutral (2001:db8::1 is neither permitted nor denied by domain of #@#) client-ip=2001:db8::1; envelope-from=#@#; helo=@#",
 		},
