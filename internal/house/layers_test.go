@@ -34,6 +34,7 @@ var ranks = map[string]int{
 	"policy": 3,
 
 	"report/destination": 3,
+	"report/source":      3,
 	"memory":             4,
 
 	"settings": 4,
