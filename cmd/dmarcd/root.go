@@ -117,6 +117,7 @@ touching the configuration).`,
 		recordCommand(s),
 		reportCommand(s),
 		analysisCommand(s),
+		userCommand(s),
 		versionCommand(s),
 		manCommand(),
 	)

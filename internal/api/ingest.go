@@ -25,6 +25,15 @@ type IngestRequest struct {
 	Dry   bool         `json:"dry,omitempty"` // store nothing
 }
 
+// Audited is what the audit log has of it: no bodies.
+func (r IngestRequest) Audited() any {
+	var names []string
+	for i := range r.Units {
+		names = append(names, r.Units[i].Name)
+	}
+	return map[string]any{"units": names, "dry": r.Dry}
+}
+
 // IngestUnit is a mail or file, or one of a mailbox or archive.
 type IngestUnit struct {
 	Name     string `json:"name"`

@@ -36,6 +36,7 @@ type Info struct {
 	Role    Role   // the least that may ask
 	Scope   Scope
 	Changes bool         // it changes something: not for GET, and for the audit log
+	Own     bool         // it is about the viewer's own account: who has none is told so
 	Streams bool         // the answer is any number of values of Out
 	Large   bool         // a request may be of up to MaxLarge octets
 	In, Out reflect.Type // of request and answer, as JSON
@@ -57,6 +58,7 @@ type Op[In, Out any] struct {
 	Role    Role
 	Scope   Scope
 	Changes bool
+	Own     bool
 	Large   bool
 	Example In
 	Do      func(ctx context.Context, s *Service, v Viewer, in In) (Out, error)
@@ -65,7 +67,7 @@ type Op[In, Out any] struct {
 // Info is Operation's.
 func (o Op[In, Out]) Info() Info {
 	return Info{
-		Name: o.Name, Summary: o.Summary, Role: o.Role, Scope: o.Scope, Changes: o.Changes, Large: o.Large,
+		Name: o.Name, Summary: o.Summary, Role: o.Role, Scope: o.Scope, Changes: o.Changes, Own: o.Own, Large: o.Large,
 		In: reflect.TypeFor[In](), Out: reflect.TypeFor[Out](), Example: o.Example,
 	}
 }
@@ -162,10 +164,15 @@ func find(name string, streams bool) (Operation, error) {
 
 // run is the one way to an operation: it lets nobody through who may not ask.
 func (s *Service) run(ctx context.Context, op Operation, v Viewer, in, out any, item func(any) error) error {
-	if err := v.may(op.Info()); err != nil {
-		return err
+	i := op.Info()
+	err := v.may(i)
+	if err == nil {
+		err = op.do(ctx, s, v, in, out, item)
 	}
-	return op.do(ctx, s, v, in, out, item)
+	if i.Changes {
+		s.audit(ctx, v, i.Name, in, err)
+	}
+	return err
 }
 
 // Answer does the operation of that name for a request in JSON, and gives the answer

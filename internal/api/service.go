@@ -3,6 +3,7 @@ package api
 import (
 	"time"
 
+	"dmarcd/internal/account"
 	"dmarcd/internal/errkind"
 	"dmarcd/internal/memory"
 	"dmarcd/internal/report/analysis"
@@ -24,6 +25,7 @@ type Service struct {
 	Received analysis.Store    // reports about our domains
 	Intake   Intake            // of received reports
 	DNS      analysis.Resolver // past every cache of ours
+	Accounts *account.Service  // who may use the console
 	Now      func() time.Time
 }
 

@@ -40,5 +40,17 @@ func Table() []Operation {
 		AnalysisIngest(),
 		AnalysisReprocess(),
 		AnalysisFeeds(),
+		UsersList(),
+		UsersShow(),
+		UsersAdd(),
+		UsersPassword(),
+		UsersRemove(),
+		UsersEnd(),
+		AuditList(),
+		AccountShow(),
+		AccountPassword(),
+		AccountPrefer(),
+		AccountEnd(),
+		AccountToken(),
 	}
 }

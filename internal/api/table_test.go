@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"dmarcd/internal/account"
+	"dmarcd/internal/account/accounttest"
 	"dmarcd/internal/api"
 	"dmarcd/internal/dns"
 	"dmarcd/internal/dns/dnstest"
@@ -46,7 +48,7 @@ func TestOperationsTellOfThemselves(t *testing.T) {
 			if i.Role != api.RoleViewer && i.Role != api.RoleAdmin {
 				t.Errorf("role %q", i.Role)
 			}
-			if i.Changes && i.Role != api.RoleAdmin {
+			if i.Changes && i.Role != api.RoleAdmin && !i.Own {
 				t.Errorf("it changes something, and is not for admins alone")
 			}
 			if reflect.TypeOf(i.Example) != i.In {
@@ -80,11 +82,11 @@ func jsonNames(t *testing.T, typ reflect.Type, seen map[reflect.Type]bool) {
 // that the fake is known to have something to hide.
 func TestViewersSeeTheirDomains(t *testing.T) {
 	s := twoTenants()
-	limited := api.Viewer{User: "tenant", Role: api.RoleViewer, Domains: []dns.Name{dns.MustParse(mine)}}
+	limited := api.Viewer{User: "aiko", Role: api.RoleViewer, Domains: []dns.Name{dns.MustParse(mine)}}
 	for _, op := range api.Table() {
 		i := op.Info()
 		t.Run(i.Name, func(t *testing.T) {
-			everything, err := askAbout(t, s, api.Operator(), i, foreign)
+			everything, err := askAbout(t, s, asked(api.Operator(), i), i, foreign)
 			if err != nil {
 				t.Fatalf("asked by the operator: %v", err)
 			}
@@ -116,7 +118,7 @@ func TestViewersSeeTheirDomains(t *testing.T) {
 			if _, err := ask(t, s, api.Viewer{}, i); errkind.Of(err) != errkind.NotAllowed {
 				t.Errorf("nobody is not refused: %v", err)
 			}
-			if _, err := ask(t, s, api.Viewer{Role: api.RoleViewer}, i); (errkind.Of(err) == errkind.NotAllowed) != (i.Role == api.RoleAdmin) {
+			if _, err := ask(t, s, asked(api.Viewer{Role: api.RoleViewer}, i), i); (errkind.Of(err) == errkind.NotAllowed) != (i.Role == api.RoleAdmin) {
 				t.Errorf("a viewer, where the role is %s: %v", i.Role, err)
 			}
 		})
@@ -150,6 +152,9 @@ func ask(t *testing.T, s *api.Service, v api.Viewer, i api.Info) (string, error)
 func askAbout(t *testing.T, s *api.Service, v api.Viewer, i api.Info, domain string) (string, error) {
 	t.Helper()
 	request := bytes.ReplaceAll(exampleOf(t, i), []byte(exampleDomain), []byte(`"`+domain+`"`))
+	if s.Accounts != nil { // as fresh as the rest
+		s.Accounts = twoAccounts(t)
+	}
 	var err error
 	var out bytes.Buffer
 	write := json.NewEncoder(&out)
@@ -166,6 +171,29 @@ func askAbout(t *testing.T, s *api.Service, v api.Viewer, i api.Info, domain str
 	}
 	return out.String(), nil
 }
+
+// asked is the viewer, as a user where the operation is about their own account.
+func asked(v api.Viewer, i api.Info) api.Viewer {
+	if i.Own {
+		v.User = "aiko"
+	}
+	return v
+}
+
+// twoAccounts are users of the console.
+func twoAccounts(t *testing.T) *account.Service {
+	t.Helper()
+	store := accounttest.New()
+	for _, name := range []string{"aiko", "carl"} {
+		if err := store.AddUser(t.Context(), account.User{Name: name, Role: account.RoleViewer, Hash: passwordHash}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return account.New(store, func() time.Time { return noon })
+}
+
+// passwordHash is that of "", which no user can choose.
+const passwordHash = "$argon2id$v=19$m=64,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$8k3biCZjcs22ndB47oVD9ke6dJx62UwO1NwzhMZ+Wgs"
 
 // twoTenants is a service that has something to tell of both.
 func twoTenants() *api.Service {
@@ -187,6 +215,7 @@ func twoTenants() *api.Service {
 		Received: tenantReceived(),
 		Intake:   tenantIntake{},
 		DNS:      ttlZone{dnstest.MustZone("")},
+		Accounts: account.New(accounttest.New(), time.Now),
 		Now:      func() time.Time { return noon },
 	}
 }

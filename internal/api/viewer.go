@@ -21,6 +21,8 @@ const (
 // Viewer is who asks. The zero Viewer may ask nothing.
 type Viewer struct {
 	User    string // a user of the console; "" for a command on this host
+	Session string // the session or token that they ask by; "" for a command
+	Address string // that they ask from; "" for a command
 	Role    Role
 	Domains []dns.Name // the domains that they may see; empty: all
 }

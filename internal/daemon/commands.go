@@ -40,6 +40,7 @@ func (d *Daemon) service() *api.Service {
 		Received: d.recorder.store,
 		Intake:   d.receiving.service,
 		DNS:      d.lookups,
+		Accounts: d.accounts,
 		Now:      time.Now,
 	}
 }

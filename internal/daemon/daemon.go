@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"dmarcd/internal/account"
 	"dmarcd/internal/errkind"
 	"dmarcd/internal/filter"
 	"dmarcd/internal/inbound"
@@ -60,6 +61,7 @@ type Daemon struct {
 	sources   *identifier
 	records   *recordPoll
 	policies  *policyNotes
+	accounts  *account.Service
 	commands  *commands
 	notifier  *notify.Notifier
 	filter    *filter.Filter
@@ -129,6 +131,7 @@ func (d *Daemon) open(config *settings.Settings, registry *prometheus.Registry) 
 	}
 	d.sources = &identifier{settings: d.settings.Load, store: d.recorder.store, names: d.lookups, log: d.log, now: time.Now}
 	d.records = &recordPoll{settings: d.settings.Load, store: d.recorder.store, resolver: d.lookups, log: d.log, now: time.Now}
+	d.accounts = account.New(d.recorder.store, time.Now)
 	d.policies = newPolicyNotes(d.recorder.store, HostName(), d.log)
 	d.policies.inForce(&config.Policy, time.Now())
 	d.commands, err = newCommands(d)

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"dmarcd/internal/account"
 	"dmarcd/internal/admin"
 	"dmarcd/internal/api"
 	"dmarcd/internal/errkind"
@@ -66,6 +67,7 @@ func OpenOffline(ctx context.Context, config *settings.Settings) (*Offline, erro
 		Policies: s,
 		Host:     HostName(),
 		Received: s,
+		Accounts: account.New(s, time.Now),
 		Now:      time.Now,
 	}}
 	return o, nil

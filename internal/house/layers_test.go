@@ -35,6 +35,7 @@ var ranks = map[string]int{
 
 	"report/destination": 3,
 	"report/source":      3,
+	"account":            4,
 	"memory":             4,
 
 	"settings": 4,
@@ -69,6 +70,7 @@ var alongside = map[string]string{"auth/arc": "auth/dkim"}
 
 // helpers are imported by tests only.
 var helpers = map[string]bool{
+	"account/accounttest":          true,
 	"auth/arc/arctest":             true,
 	"auth/spf/spftest":             true,
 	"dns/dnstest":                  true,

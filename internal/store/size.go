@@ -16,6 +16,7 @@ func otherTables() []string {
 		"texts", "tallies", "reports", "report_files", "deliveries", "policies",
 		"received_items", "received_reports", "received_raws", "received_faults", "received_sets", "received_set_names",
 		"received_identities", "received_rows", "received_rollups", "received_snapshots",
+		"console_users", "console_credentials", "console_audit",
 	}
 }
 
