@@ -23,7 +23,9 @@ func serveCommand(s streams) *cobra.Command {
 to systemd, and on /readyz.
 
 SIGHUP reads both files again; a fault keeps the running configuration, and the log
-says which line. SIGTERM and SIGINT end the daemon once mail in flight is answered.
+says which line. SIGTERM and SIGINT end the daemon once mail in flight is answered:
+sessions of the MTA that are open are kept for one more message, 30 seconds at most.
+A second SIGTERM or SIGINT ends it at once.
 
 Without -c, and where /etc/dmarcd has neither file, it runs on loopback with the
 built-in settings.`,
@@ -56,6 +58,7 @@ func serve(ctx context.Context, source daemon.Source, s streams) error {
 	defer signal.Stop(hangup)
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	defer context.AfterFunc(ctx, stop)() // a second signal has its default effect
 
 	d, err := daemon.New(daemon.Options{Source: source, Settings: config, Version: version, Log: log, Level: level})
 	if err != nil {

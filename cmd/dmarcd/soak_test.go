@@ -22,6 +22,7 @@ import (
 // are short.
 var (
 	soakKills  = flag.Int("soak.kills", 8, "how often TestKilledUnderLoad kills the daemon")
+	soakSwaps  = flag.Int("soak.swaps", 5, "how often TestSwappedUnderLoad restarts the daemon")
 	soakOutage = flag.Duration("soak.outage", 3*time.Second, "how long TestStoreAway keeps the store away")
 	soakRate   = flag.Int("soak.rate", 200, "messages/s of TestStoreAway")
 	soakTimes  = flag.Bool("soak.times", false, "hold TestStoreAway to its times: wants a machine with nothing else to do")

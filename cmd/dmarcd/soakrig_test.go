@@ -40,7 +40,8 @@ type soakSite struct {
 	socket string
 	store  string // as the key has it
 	daemon *exec.Cmd
-	output *bytes.Buffer
+	passed *os.File // the listening socket, where systemd would open it; nil for a daemon that does
+	output *lockedOutput
 	next   atomic.Int64 // number of the last message
 
 	mu       sync.Mutex
@@ -69,9 +70,14 @@ func (s *soakSite) start() {
 		s.t.Fatal(err)
 	}
 	defer notify.Close()
-	s.output = &bytes.Buffer{}
+	s.output = &lockedOutput{}
 	s.daemon = exec.Command("dmarcd", "serve", "-c", s.config)
 	s.daemon.Env = append(os.Environ(), "NOTIFY_SOCKET="+path)
+	if s.passed != nil {
+		s.daemon = exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=milter exec dmarcd serve -c "$0"`, s.config)
+		s.daemon.Env = append(os.Environ(), "NOTIFY_SOCKET="+path)
+		s.daemon.ExtraFiles = []*os.File{s.passed}
+	}
 	s.daemon.Stdout, s.daemon.Stderr = s.output, s.output
 	s.daemon.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.daemon.Start(); err != nil {
@@ -158,6 +164,16 @@ func (s *soakSite) send(ctx context.Context, pace <-chan time.Time, took func(ti
 	}
 }
 
+// awaitLog waits until the log has such a line.
+func (s *soakSite) awaitLog(line string) {
+	s.t.Helper()
+	for limit := time.Now().Add(time.Minute); !strings.Contains(s.output.String(), line); <-time.After(time.Millisecond) {
+		if time.Now().After(limit) {
+			s.t.Fatalf("the log has no %q:\n%s", line, s.output)
+		}
+	}
+}
+
 // openStore opens what the daemon, which is stopped, has left.
 func (s *soakSite) openStore() *store.Store {
 	s.t.Helper()
@@ -216,4 +232,22 @@ func (s *soakSite) tallied(db *store.Store, seen map[string]int) {
 	if messages != int64(len(seen)) {
 		s.t.Errorf("reports would tell of %d messages, %d are remembered", messages, len(seen))
 	}
+}
+
+// lockedOutput is what a process has written.
+type lockedOutput struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *lockedOutput) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *lockedOutput) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
 }

@@ -30,10 +30,13 @@ import (
 	"dmarcd/internal/settings"
 )
 
-// drainTime is how long mail in flight may take to its end when the daemon
-// stops: longer than the DNS budget of any sane configuration, shorter than
-// TimeoutStopSec of the systemd unit.
-const drainTime = 30 * time.Second
+const (
+	// drainTime is how long the end of the daemon waits for mail: longer than the DNS
+	// budget of any sane configuration, shorter than TimeoutStopSec of the systemd unit.
+	drainTime = 30 * time.Second
+	// settleTime is what is left of it for the journal and the store.
+	settleTime = time.Second
+)
 
 // Options are what a Daemon is made of.
 type Options struct {
@@ -301,18 +304,18 @@ func (d *Daemon) wait(ctx context.Context, hangup <-chan os.Signal, failed <-cha
 func (d *Daemon) stop() {
 	d.stopping.Store(true)
 	d.tellSystemd(daemon.SdNotifyStopping)
-	d.log.Info("stopping: mail in flight is answered first")
+	d.log.Info("stopping: mail in flight is answered first", "at_most", drainTime.String())
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
-	if err := d.milter.Shutdown(ctx); err != nil {
-		d.log.Warn("some mail in flight was cut off", "error", err.Error())
-	}
+	var draining sync.WaitGroup
+	draining.Go(func() { d.drainMail(ctx) })
+	draining.Go(func() { d.receiving.shutdown(ctx) })
+	draining.Wait()
 	for _, w := range d.web {
 		if err := w.Shutdown(ctx); err != nil {
 			d.log.Warn("http shutdown", "error", err.Error())
 		}
 	}
-	d.receiving.shutdown(ctx)
 	d.closeNotifier(ctx)
 	d.cancel()
 	d.recorder.load(ctx)
@@ -322,6 +325,16 @@ func (d *Daemon) stop() {
 	d.resolver.Close()
 	d.lookups.Close()
 	d.log.Info("stopped")
+}
+
+// drainMail lets messages under way come to their end, and cuts off those that would
+// take longer than drainTime.
+func (d *Daemon) drainMail(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, drainTime-milter.ForceGrace-settleTime)
+	defer cancel()
+	if err := d.milter.Shutdown(ctx); err != nil {
+		d.log.Warn("some mail in flight was cut off", "error", err.Error())
+	}
 }
 
 // tellSystemd reports a state; without systemd it does nothing.

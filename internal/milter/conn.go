@@ -31,25 +31,25 @@ type conn struct {
 
 	transaction // what has been told, and what is left to tell
 
-	mu      sync.Mutex
-	idle    bool      // waiting for a packet, no message under way
-	drainBy time.Time // when to end if idle; zero while the server runs
-	forced  bool      // end now
+	mu       sync.Mutex
+	idle     bool      // waiting for a packet, no message under way
+	since    time.Time // when it came or its last message was answered; with one under way when that began
+	deadline time.Time // of the read under way
+	drainBy  time.Time // when to end if idle; zero while the server runs
+	quiet    bool      // has had its one more message
+	forced   bool      // end now
+	crowded  bool      // end now: another connection has its place
 }
 
 func (c *conn) log() *slog.Logger { return c.srv.log.With("mta", c.nc.RemoteAddr().String()) }
-
-// Why a connection ends without a fault of either side.
-var (
-	errQuit    = errors.New("milter: quit")
-	errDrained = errors.New("milter: shut down")
-)
 
 func (s *Server) newConn(nc net.Conn) *conn {
 	c := &conn{
 		srv:   s,
 		nc:    nc,
 		small: make([]byte, smallBuffer),
+		idle:  true,
+		since: time.Now(),
 	}
 	c.in = c.small
 	c.names.common = s.names
@@ -83,7 +83,7 @@ func (c *conn) loop() error {
 func (c *conn) report(err error) {
 	var timeout net.Error
 	switch {
-	case errors.Is(err, errQuit), errors.Is(err, io.EOF):
+	case errors.Is(err, errQuit), errors.Is(err, errCrowded), errors.Is(err, io.EOF):
 	case errors.Is(err, errDrained):
 		if c.underWay() {
 			c.log().Warn("milter: connection closed within a message: shutting down")
@@ -150,8 +150,8 @@ func (c *conn) fill(need int) error {
 	case errors.Is(err, io.EOF) && c.w > c.r:
 		return protocolError("connection closed within a packet: %.64q", cut(c.in[c.r:c.w]))
 	}
-	if c.drained() {
-		return errDrained
+	if why := c.ended(); why != nil {
+		return why
 	}
 	return err
 }
@@ -212,33 +212,68 @@ func (c *conn) await() error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.forced {
+	switch {
+	case c.forced:
 		return errDrained
+	case c.crowded:
+		return errCrowded
 	}
-	c.idle = !c.underWay()
-	if c.idle && !c.drainBy.IsZero() && c.drainBy.Before(deadline) {
-		deadline = c.drainBy
+	if idle := !c.underWay(); idle != c.idle {
+		c.idle = idle
+		if !idle {
+			c.since = now
+		}
 	}
+	if by := c.drainsBy(now); c.idle && !by.IsZero() && by.Before(deadline) {
+		deadline = by
+	}
+	c.deadline = deadline
 	return c.nc.SetReadDeadline(deadline)
 }
 
-// drained reports whether a failed read was to fail: the server shuts down
-// and has either nothing to wait for or no time left.
-func (c *conn) drained() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.forced || c.idle && !c.drainBy.IsZero()
+// drainsBy is when the connection is to end if it stays idle; zero while the server
+// runs. The caller holds mu.
+func (c *conn) drainsBy(now time.Time) time.Time {
+	if quiet := now.Add(c.srv.cfg.Drain.Quiet); c.quiet && quiet.Before(c.drainBy) {
+		return quiet
+	}
+	return c.drainBy
 }
 
-// drain asks the connection to end once no message is under way. One without
-// gets a moment for a message that is already coming in.
-func (c *conn) drain() {
+// answered notes that a message has come to its end.
+func (c *conn) answered() {
+	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.drainBy = time.Now().Add(drainGrace)
-	if c.idle {
+	c.since = now
+	c.quiet = !c.drainBy.IsZero()
+}
+
+// ended says why a failed read was to fail: the connection has lost its place, or the
+// server shuts down and has either nothing to wait for or no time left. Otherwise it is nil.
+func (c *conn) ended() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.crowded:
+		return errCrowded
+	case c.forced, c.idle && !c.drainBy.IsZero():
+		return errDrained
+	}
+	return nil
+}
+
+// drain asks the connection to end when no message is under way by then.
+func (c *conn) drain(by time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.drainBy.IsZero() && c.drainBy.Before(by) {
+		return
+	}
+	c.drainBy = by
+	if c.idle && by.Before(c.deadline) {
 		// Fails only on a connection that is closed already.
-		_ = c.nc.SetReadDeadline(c.drainBy)
+		_ = c.nc.SetReadDeadline(by)
 	}
 }
 

@@ -245,7 +245,9 @@ func TestDefect05SeveralListeners(t *testing.T) {
 
 func TestDefect06Drain(t *testing.T) {
 	working, release := make(chan struct{}), make(chan struct{})
-	r := start(t, nil, func(s *recorder) {
+	r := start(t, func(c *milter.Config) {
+		c.Drain = milter.Drain{Idle: 50 * time.Millisecond, Quiet: 50 * time.Millisecond}
+	}, func(s *recorder) {
 		s.onEnd = func(_ context.Context, id string) milter.Response {
 			if id == "SLOW" {
 				close(working)

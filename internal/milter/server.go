@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,9 +31,16 @@ type Config struct {
 	PacketTimeout time.Duration // longest wait for the rest of a packet, and for the first one. 0 means 10 s
 	WriteTimeout  time.Duration // 0 means 10 s
 
-	// MaxConnections is the cap on open connections; 0 means none. A connection above it is
-	// closed at once, which lets the MTA take its default action without waiting.
+	// MaxConnections is the cap on open connections; 0 means none. One above it takes the
+	// place of those that have no message under way, or is closed at once where all have:
+	// the MTA then takes its default action without waiting.
 	MaxConnections int
+	// StallTime is how long a message may take before its connection, too, makes room for
+	// one above MaxConnections. 0 means 5 min, for which Postfix lets a client be silent.
+	StallTime time.Duration
+
+	// Drain is how patient Shutdown is; a zero value of it stands for the default.
+	Drain Drain
 
 	Log *slog.Logger // nil discards
 }
@@ -42,14 +50,10 @@ const (
 	defaultIdleTimeout   = 2*time.Hour + 10*time.Second
 	defaultPacketTimeout = 10 * time.Second
 	defaultWriteTimeout  = 10 * time.Second
+	defaultStallTime     = 5 * time.Minute
 )
 
 const (
-	// drainGrace is how long an idle connection is kept in a shutdown, for
-	// a message that was on its way.
-	drainGrace = 100 * time.Millisecond
-	// forceGrace is how long Shutdown waits for Sessions whose context it ended.
-	forceGrace = 2 * time.Second
 	// logInterval is the least time between two log lines on the same matter
 	// where each connection could bring one.
 	logInterval = 10 * time.Second
@@ -71,11 +75,12 @@ type Server struct {
 	poorMTA   atomic.Bool // one that keeps no leading space was logged
 
 	mu        sync.Mutex
-	closing   bool
-	quit      chan struct{} // closed with closing
+	closing   bool          // Shutdown was called
+	resume    chan struct{} // closed when inherited sockets are served again in a shutdown
+	quit      chan struct{} // closed when nothing more is accepted
 	listeners map[net.Listener]bool
 	conns     map[*conn]net.Listener // that took it
-	running   sync.WaitGroup         // connections
+	running   sync.WaitGroup         // connections, and what accepts them
 }
 
 // NewServer makes a Server.
@@ -89,6 +94,10 @@ func NewServer(cfg Config) *Server {
 	if cfg.WriteTimeout <= 0 {
 		cfg.WriteTimeout = defaultWriteTimeout
 	}
+	if cfg.StallTime <= 0 {
+		cfg.StallTime = defaultStallTime
+	}
+	cfg.Drain.setDefaults()
 	log := cfg.Log
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -97,6 +106,7 @@ func NewServer(cfg Config) *Server {
 		cfg:       cfg,
 		log:       log,
 		names:     commonNames(),
+		resume:    make(chan struct{}),
 		quit:      make(chan struct{}),
 		listeners: map[net.Listener]bool{},
 		conns:     map[*conn]net.Listener{},
@@ -120,7 +130,13 @@ func (s *Server) Serve(ln net.Listener) error {
 			s.start(nc, ln)
 			continue
 		}
-		if s.stopping() {
+		if in, ok := ln.(*inheritedListener); ok && errors.Is(err, os.ErrDeadlineExceeded) {
+			if !s.waitPaused(in) {
+				return nil
+			}
+			continue
+		}
+		if s.stopped() {
 			return nil
 		}
 		if errors.Is(err, net.ErrClosed) {
@@ -146,6 +162,7 @@ func (s *Server) addListener(ln net.Listener) bool {
 		return false
 	}
 	s.listeners[ln] = true
+	s.running.Add(1)
 	return true
 }
 
@@ -153,39 +170,36 @@ func (s *Server) removeListener(ln net.Listener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.listeners, ln)
+	s.running.Done()
 }
 
-func (s *Server) stopping() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.closing
-}
-
-// start serves nc in a goroutine of its own, or closes it where it is too many.
+// start serves nc in a goroutine of its own, or closes it where it is too many. A
+// connection that was accepted is served in a shutdown too: its MTA has spoken already,
+// and would take its default action for want of an answer.
 func (s *Server) start(nc net.Conn, ln net.Listener) {
 	s.mu.Lock()
-	closing := s.closing
-	full := s.cfg.MaxConnections > 0 && len(s.conns) >= s.cfg.MaxConnections
+	limit := s.cfg.MaxConnections
+	full := limit > 0 && len(s.conns) >= limit && !s.makeRoom()
 	var c *conn
-	if !closing && !full {
+	if !full {
 		c = s.newConn(nc)
 		s.conns[c] = ln
-		s.running.Add(1)
+		s.running.Add(1) // Serve runs, so that the count is not zero
+		if s.stopped() {
+			c.drain(time.Now().Add(s.cfg.Drain.Quiet))
+		}
 	}
 	s.mu.Unlock()
-	switch {
-	case closing:
-		nc.Close()
-	case full:
+	if full {
 		s.stats.refused.Add(1)
 		if n, ok := s.fullLog.allow(); ok {
-			s.log.Warn("milter: too many connections", "mta", nc.RemoteAddr().String(), "limit", s.cfg.MaxConnections, "left_out", n)
+			s.log.Warn("milter: too many connections", "mta", nc.RemoteAddr().String(), "limit", limit, "left_out", n)
 		}
 		nc.Close()
-	default:
-		s.stats.connections.Add(1)
-		go s.run(c)
+		return
 	}
+	s.stats.connections.Add(1)
+	go s.run(c)
 }
 
 func (s *Server) run(c *conn) {
@@ -196,57 +210,6 @@ func (s *Server) run(c *conn) {
 		delete(s.conns, c)
 	}()
 	c.serve()
-}
-
-// Shutdown stops accepting, ends idle connections, and waits for those with a
-// message under way to be answered. When ctx ends first, Sessions at work have their
-// contexts ended and their messages get the answer of Config.Trouble; where the MTA
-// does not wait for an answer its connection is closed, and it takes its default
-// action. All goroutines have ended when Shutdown returns, unless a Session
-// ignored the end of its context: the error then says how many did.
-func (s *Server) Shutdown(ctx context.Context) error {
-	s.stop()
-	done := make(chan struct{})
-	go func() {
-		s.running.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-	}
-	for _, c := range s.open() {
-		c.force()
-	}
-	grace := time.NewTimer(forceGrace)
-	defer grace.Stop()
-	select {
-	case <-done:
-		return fmt.Errorf("milter: messages were cut off: %w", ctx.Err())
-	case <-grace.C:
-	}
-	left := s.open()
-	for _, c := range left {
-		c.nc.Close()
-	}
-	return fmt.Errorf("milter: %d sessions did not end: %w", len(left), ctx.Err())
-}
-
-// stop stops accepting and asks every connection to end.
-func (s *Server) stop() {
-	s.mu.Lock()
-	if !s.closing {
-		s.closing = true
-		close(s.quit)
-	}
-	for ln := range s.listeners {
-		ln.Close()
-	}
-	s.mu.Unlock()
-	for _, c := range s.open() {
-		c.drain()
-	}
 }
 
 func (s *Server) open() []*conn {

@@ -182,7 +182,7 @@ func start(t *testing.T, adjust func(*milter.Config), each func(*recorder)) *rig
 
 func startOn(t *testing.T, ln net.Listener, adjust func(*milter.Config), each func(*recorder)) *rig {
 	t.Helper()
-	r := &rig{t: t, addr: ln.Addr().String(), logs: &logBuffer{}, served: make(chan error, 1), opened: make(chan *recorder, 1000)}
+	r := &rig{t: t, addr: ln.Addr().String(), logs: &logBuffer{}, served: make(chan error, 1), opened: make(chan *recorder, 10_000)}
 	cfg := milter.Config{
 		NewSession: func(ctx context.Context) milter.Session {
 			s := &recorder{ctx: ctx, closed: make(chan struct{})}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // firstFD is SD_LISTEN_FDS_START of sd_listen_fds(3).
@@ -44,5 +45,26 @@ func inherited(name string, getenv func(string) string, pid int) (net.Listener, 
 	if err != nil {
 		return nil, plain(err)
 	}
-	return ln, nil
+	stream, ok := ln.(pausable)
+	if !ok {
+		ln.Close()
+		return nil, fmt.Errorf("cannot be used: it is no stream socket")
+	}
+	return &inheritedListener{pausable: stream}, nil
 }
+
+// pausable is a listener of package net that can be made to stop waiting.
+type pausable interface {
+	net.Listener
+	SetDeadline(time.Time) error
+}
+
+// inheritedListener is one that outlives this process: connections that it does not
+// take wait for the next.
+type inheritedListener struct{ pausable }
+
+// pause makes Accept return os.ErrDeadlineExceeded, until resume.
+func (l *inheritedListener) pause() { _ = l.SetDeadline(time.Unix(1, 0)) } // fails on a closed one
+
+// resume reports whether Accept can be called again.
+func (l *inheritedListener) resume() bool { return l.SetDeadline(time.Time{}) == nil }

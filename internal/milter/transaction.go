@@ -311,6 +311,7 @@ func (c *conn) endTransaction() error {
 	c.srv.stats.messages.Add(1)
 	c.stage, c.failed = stageConnected, false
 	c.macros.endTransaction()
+	c.answered()
 	return c.flush()
 }
 

@@ -1,0 +1,67 @@
+package milter
+
+import (
+	"slices"
+	"time"
+)
+
+// crowdShare is the share of the connections that make room at once, so that a crowd
+// is not looked through for each that comes.
+const crowdShare = 256
+
+// makeRoom ends some of the connections that have no message under way, first those
+// that have had none for longest, and returns whether there is a place. Opening
+// connections costs a local user nothing, so that those alone must not keep the MTA out.
+// Where all have a message under way, those go whose message has taken longer than
+// Config.StallTime. The caller holds mu.
+func (s *Server) makeRoom() bool {
+	type candidate struct {
+		*conn
+		idle  bool
+		since time.Time
+	}
+	stalled := time.Now().Add(-s.cfg.StallTime)
+	candidates := make([]candidate, 0, len(s.conns))
+	for c := range s.conns {
+		if idle, since := c.standing(); idle || since.Before(stalled) {
+			candidates = append(candidates, candidate{conn: c, idle: idle, since: since})
+		}
+	}
+	slices.SortFunc(candidates, func(a, b candidate) int {
+		if a.idle != b.idle {
+			if a.idle {
+				return -1
+			}
+			return 1
+		}
+		return a.since.Compare(b.since)
+	})
+	for _, c := range candidates[:min(len(candidates), 1+s.cfg.MaxConnections/crowdShare)] {
+		c.leave()
+		delete(s.conns, c.conn)
+		s.stats.refused.Add(1)
+	}
+	if len(candidates) > 0 {
+		if n, ok := s.fullLog.allow(); ok {
+			s.log.Warn("milter: too many connections: some on which no message had begun were closed",
+				"limit", s.cfg.MaxConnections, "left_out", n)
+		}
+	}
+	return len(s.conns) < s.cfg.MaxConnections
+}
+
+// standing is whether the connection waits for a message, and since when it does, or
+// has one under way.
+func (c *conn) standing() (idle bool, since time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.idle, c.since
+}
+
+// leave ends the connection, which is idle or stalled.
+func (c *conn) leave() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.crowded = true
+	_ = c.nc.SetReadDeadline(time.Unix(1, 0)) // fails on one that is closed already
+}
