@@ -166,3 +166,13 @@ func isInterrupted(err error) bool {
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && pg.Code == "57014" || pgconn.Timeout(err)
 }
+
+// isBusy tells that another connection holds SQLite's file.
+func isBusy(err error) bool {
+	var lite *sqlite.Error
+	if !errors.As(err, &lite) {
+		return false
+	}
+	code := lite.Code() & 0xff
+	return code == sqlite3.SQLITE_BUSY || code == sqlite3.SQLITE_LOCKED
+}

@@ -18,11 +18,12 @@ import (
 // Settings of an SQLite file.
 const (
 	sqliteReaders  = 4
-	sqliteBusy     = 5 * time.Second // waiting for another process, such as a backup
-	sqliteMaxRows  = 64              // of one INSERT: more gain nothing
-	vacuumPages    = 500             // given back at once; 2 MB
-	vacuumSpare    = 8               // one page in so many may stay free for what comes next
-	vacuumMinSpare = 4096            // pages, 16 MB, that always may
+	sqliteBusy     = 5 * time.Second       // waiting for another process, such as a backup
+	sqliteAgain    = 20 * time.Millisecond // between two attempts where SQLite itself does not wait
+	sqliteMaxRows  = 64                    // of one INSERT: more gain nothing
+	vacuumPages    = 500                   // given back at once; 2 MB
+	vacuumSpare    = 8                     // one page in so many may stay free for what comes next
+	vacuumMinSpare = 4096                  // pages, 16 MB, that always may
 )
 
 // newSQLite describes the file at path.
@@ -94,10 +95,25 @@ func openSQLite(ctx context.Context, path string) (writer, reader *sql.DB, err e
 	}
 	reader.SetMaxOpenConns(sqliteReaders)
 	reader.SetConnMaxIdleTime(5 * time.Minute)
-	if err := writer.PingContext(ctx); err != nil {
+	if err := firstPing(ctx, writer); err != nil {
 		return nil, nil, errors.Join(fileError(path, err), writer.Close(), reader.Close())
 	}
 	return writer, reader, nil
+}
+
+// firstPing makes the connection that writes. SQLite does not wait for others, whatever
+// its busy time-out, while it changes the file to a log of changes: several daemons that
+// start at once do that at once.
+func firstPing(ctx context.Context, writer *sql.DB) error {
+	for start := time.Now(); ; {
+		err := writer.PingContext(ctx)
+		if !isBusy(err) || time.Since(start) > sqliteBusy {
+			return err
+		}
+		if err := pause(ctx, sqliteAgain); err != nil {
+			return err
+		}
+	}
 }
 
 func sqliteHandle(path string, pragmas []string, lock string) (*sql.DB, error) {

@@ -127,7 +127,7 @@ func TestLongMigration(t *testing.T) {
 		eventually(t, 30*time.Second, func() error {
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			defer cancel()
-			err := s.Ping(ctx)
+			err := s.Ready(ctx)
 			if err != nil && !errors.Is(err, ErrUnavailable) {
 				t.Error(err)
 			}
@@ -136,6 +136,9 @@ func TestLongMigration(t *testing.T) {
 		})
 		if waits < 2 {
 			t.Errorf("it took %d waits only", waits)
+		}
+		if err := s.Ping(t.Context()); err != nil {
+			t.Error(err)
 		}
 	})
 }
