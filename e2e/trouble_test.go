@@ -41,18 +41,18 @@ func newTroubled(t *testing.T, number int, answer script, domains ...string) tro
 		}
 	}
 	_, begin, _ := yesterday()
-	var tallies []memory.Tally
+	var aggregates []memory.Aggregate
 	for _, domain := range domains {
 		row := report.Row{
 			SourceIP: netip.MustParseAddr(stranger), HeaderFrom: domain, EnvelopeFrom: domain,
 			Disposition: report.DispositionNone, DKIM: report.VerdictFail, SPF: report.VerdictFail,
 		}
-		tallies = append(tallies, memory.Tally{
+		aggregates = append(aggregates, memory.Aggregate{
 			Day: memory.DayOf(time.Unix(begin, 0)), PolicyDomain: dns.MustParse(domain), Record: "v=DMARC1; p=none; rua=mailto:" + reportsTo(domain),
 			Row: string(row.AppendKey(nil)), Failed: true, Count: 3, Last: begin + 1,
 		})
 	}
-	seed(t, d, memory.Batch{Tallies: tallies})
+	seed(t, d, memory.Batch{Aggregates: aggregates})
 	t.Cleanup(func() {
 		if err := d.stop(); err != nil {
 			t.Error(err)

@@ -102,7 +102,7 @@ reports: {enabled: true, org_name: Receiver, email: dmarc@receiver.example, smtp
 			SourceIP: netip.MustParseAddr("192.0.2.1"), Disposition: dmarcreport.DispositionReject,
 			DKIM: dmarcreport.VerdictFail, SPF: dmarcreport.VerdictFail, HeaderFrom: domain,
 		}
-		batch.Tallies = append(batch.Tallies, memory.Tally{
+		batch.Aggregates = append(batch.Aggregates, memory.Aggregate{
 			Day: day, PolicyDomain: dns.MustParse(domain), Record: "v=DMARC1; p=reject; rua=mailto:" + to,
 			Row: string(row.AppendKey(nil)), Failed: true, Count: 3, Last: day.Begin().Unix(),
 		})

@@ -210,12 +210,12 @@ func (s *soakSite) counted() {
 	if lost > 0 || twice > 0 {
 		s.t.Errorf("%d messages answered; %d of them are not in the store, %d are in it twice", len(s.answered), lost, twice)
 	}
-	s.tallied(db, seen)
+	s.checkAggregates(db, seen)
 	s.t.Logf("%d messages answered, %d remembered", len(s.answered), len(seen))
 }
 
-// tallied holds the counts for reports to the messages remembered.
-func (s *soakSite) tallied(db *store.Store, seen map[string]int) {
+// checkAggregates holds the counts for reports to the messages remembered.
+func (s *soakSite) checkAggregates(db *store.Store, seen map[string]int) {
 	s.t.Helper()
 	const most = 1000 // policy domains of a day
 	var messages int64

@@ -151,7 +151,7 @@ func (r *recorder) retention() store.Retention {
 func (r *recorder) notePruned(ctx context.Context, p store.Pruned, err error) {
 	r.pruned.messages.Add(p.Messages + p.Oversize)
 	r.pruned.traces.Add(p.Traces + p.OversizeTraces)
-	r.pruned.aggregates.Add(p.Tallies)
+	r.pruned.aggregates.Add(p.Aggregates)
 	r.pruned.received.Add(p.Received)
 	if p.Oversize+p.OversizeTraces > 0 {
 		r.log.Warn("the store is larger than retention.max_bytes: the oldest detail was removed before its time",

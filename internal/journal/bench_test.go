@@ -40,13 +40,13 @@ func kibibyte(b *testing.B) []byte {
 // BenchmarkAppend is what a message pays, with this many sessions at once. Reported
 // are also the slowest of a thousand and the slowest of all.
 func BenchmarkAppend(b *testing.B) {
-	for place, dir := range places(b) {
+	for startAt, dir := range places(b) {
 		for _, c := range []struct {
 			name     string
 			sessions int
 			sink     Sink
 		}{{"1", 1, nil}, {"100", 100, nil}, {"100+load", 100, &nowhere{}}} {
-			b.Run(place+"/"+c.name, func(b *testing.B) {
+			b.Run(startAt+"/"+c.name, func(b *testing.B) {
 				j, err := Open(Config{Dir: dir + "/" + c.name, Sink: c.sink, MaxBytes: 64 << 30})
 				if err != nil {
 					b.Fatal(err)
@@ -96,8 +96,8 @@ func appendFrom(b *testing.B, j *Journal, payload []byte, sessions int) []time.D
 // BenchmarkAppendPaced is what a message pays where 2,000 come each second, in 100
 // sessions, while they are loaded and synced.
 func BenchmarkAppendPaced(b *testing.B) {
-	for place, dir := range places(b) {
-		b.Run(place, func(b *testing.B) {
+	for startAt, dir := range places(b) {
+		b.Run(startAt, func(b *testing.B) {
 			j, err := Open(Config{Dir: dir + "/paced", Sink: &nowhere{}})
 			if err != nil {
 				b.Fatal(err)
@@ -156,8 +156,8 @@ func BenchmarkLoad(b *testing.B) {
 	j.Close(b.Context())
 }
 
-// BenchmarkDigest turns a full segment into counts.
-func BenchmarkDigest(b *testing.B) {
+// BenchmarkCompaction turns a full segment into counts.
+func BenchmarkCompaction(b *testing.B) {
 	dir := b.TempDir()
 	j, err := Open(Config{Dir: dir, Patience: time.Minute})
 	if err != nil {
@@ -172,7 +172,7 @@ func BenchmarkDigest(b *testing.B) {
 		}
 		records++
 	}
-	list, _ := j.shelf.snapshot()
+	list, _ := j.index.snapshot()
 	b.SetBytes(list[0].size)
 	b.ReportAllocs()
 	b.ResetTimer()
@@ -182,7 +182,7 @@ func BenchmarkDigest(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, err := writeDigest(dir, 1, d, rows, &failed); err != nil {
+		if _, err := writeCompacted(dir, 1, d, rows, &failed); err != nil {
 			b.Fatal(err)
 		}
 	}

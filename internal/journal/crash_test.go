@@ -204,7 +204,7 @@ func (s *diskStore) Load(ctx context.Context, b memory.Batch) error {
 	for i := range b.Records {
 		l.IDs = append(l.IDs, b.Records[i].QueueID)
 	}
-	for _, t := range b.Tallies {
+	for _, t := range b.Aggregates {
 		l.Rows[strconv.Quote(t.Row)] += t.Count
 	}
 	line, err := json.Marshal(l)
@@ -356,7 +356,7 @@ func TestKilledWithTroubledStore(t *testing.T) {
 
 // The bound is small, so that records are being turned into counts while the
 // process is killed and the store comes and goes.
-func TestKilledWhileDigesting(t *testing.T) {
+func TestKilledWhileCompacting(t *testing.T) {
 	crash(t, plan{Trouble: true, MaxBytes: int64(*crashes) * 200 << 10}, func(p *plan, r *rand.Rand) { p.Down = r.IntN(10) > 0 })
 }
 

@@ -70,19 +70,19 @@ func TestTornTail(t *testing.T) {
 	if testing.Short() {
 		step = 29
 	}
-	for cut := ends[n-2] - 1; cut <= len(b); cut += step {
-		s := reopen(t, dir, path, b[:cut], n)
+	for salvage := ends[n-2] - 1; salvage <= len(b); salvage += step {
+		s := reopen(t, dir, path, b[:salvage], n)
 		for i := range n {
 			want := 0
-			if ends[i+1] <= cut {
+			if ends[i+1] <= salvage {
 				want = 1
 			}
 			if got := s.times(i); got != want {
-				t.Errorf("cut at %d: record %d loaded %d times, want %d", cut, i, got, want)
+				t.Errorf("cut at %d: record %d loaded %d times, want %d", salvage, i, got, want)
 			}
 		}
 		if s.lost != 0 {
-			t.Errorf("cut at %d: %d lost", cut, s.lost)
+			t.Errorf("cut at %d: %d lost", salvage, s.lost)
 		}
 	}
 }
@@ -146,8 +146,8 @@ func TestSegmentRemovedWhileOpen(t *testing.T) {
 	const n = 4
 	dir, path := journalOf(t, n)
 	s := newStore()
-	gate := make(chan struct{})
-	s.asked = func(context.Context) error { <-gate; return nil }
+	hold := make(chan struct{})
+	s.asked = func(context.Context) error { <-hold; return nil }
 	j := open(t, dir, s, nil)
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
@@ -156,7 +156,7 @@ func TestSegmentRemovedWhileOpen(t *testing.T) {
 		t.Error(err)
 	}
 	fill(t, j, newRecord, 0, 3)
-	close(gate)
+	close(hold)
 	syncNow(t, j)
 	s.check(t, 3)
 	if s.lost != n {
@@ -172,7 +172,7 @@ func TestSegmentCutWhileOpen(t *testing.T) {
 	s.mu.Lock()
 	j := open(t, dir, s, nil)
 	fill(t, j, newRecord, 0, 10)
-	_, _, end := j.shelf.bounds()
+	_, _, end := j.index.bounds()
 	path := filepath.Join(dir, segmentName(end.Segment, recordExt))
 	truncate(t, path, (segmentHead+end.Offset)/2)
 	s.mu.Unlock()

@@ -20,7 +20,7 @@ type disk struct {
 	write func(b []byte, off int64) (n int, err error) // nil for none; n octets are written before the error
 	trunc error
 	sync  error
-	gate  chan struct{} // not nil: writes of frames wait for it to be closed
+	hold  chan struct{} // not nil: writes of frames wait for it to be closed
 }
 
 type diskFile struct {
@@ -38,10 +38,10 @@ func (d *disk) set(change func(*disk)) {
 
 func (f diskFile) WriteAt(b []byte, off int64) (int, error) {
 	f.d.mu.Lock()
-	write, gate := f.d.write, f.d.gate
+	write, hold := f.d.write, f.d.hold
 	f.d.mu.Unlock()
-	if gate != nil && off > 0 {
-		<-gate
+	if hold != nil && off > 0 {
+		<-hold
 	}
 	if write == nil || off == 0 {
 		return f.file.WriteAt(b, off)
@@ -127,7 +127,7 @@ func TestFullDisk(t *testing.T) {
 
 // Of a group that is written by half the whole records stay.
 func TestFullDiskKeepsWhole(t *testing.T) {
-	d, c, s := &disk{gate: make(chan struct{})}, newClock(), newStore()
+	d, c, s := &disk{hold: make(chan struct{})}, newClock(), newStore()
 	j := open(t, t.TempDir(), s, func(cfg *Config) { cfg.wrap, cfg.Now, cfg.Patience = d.wrap, c.now, time.Nanosecond })
 	payload := encode(t, newRecord(0))
 	if err := j.Append(payload); err != ErrLate { // holds the writer up
@@ -147,7 +147,7 @@ func TestFullDiskKeepsWhole(t *testing.T) {
 			}
 			return frameHead + len(payload) + 1, syscall.ENOSPC
 		}
-		close(d.gate)
+		close(d.hold)
 	})
 	syncNow(t, j)
 	st := j.Stats()
@@ -203,7 +203,7 @@ func TestBrokenSegment(t *testing.T) {
 // A disk that hangs holds nobody up for longer than Patience, and loses nothing
 // that the queue has room for.
 func TestSlowDisk(t *testing.T) {
-	d, s := &disk{gate: make(chan struct{})}, newStore()
+	d, s := &disk{hold: make(chan struct{})}, newStore()
 	payload := encode(t, newRecord(0))
 	j := open(t, t.TempDir(), s, func(cfg *Config) {
 		cfg.wrap, cfg.Patience, cfg.QueueBytes = d.wrap, time.Millisecond, 10*(frameHead+len(payload))
@@ -220,14 +220,14 @@ func TestSlowDisk(t *testing.T) {
 	if st.Late != 10 || st.Lost != (Lost{Queue: 1}) || st.Appended != 11 || st.Queued == 0 {
 		t.Errorf("Stats: %+v", st)
 	}
-	close(d.gate)
+	close(d.hold)
 	syncNow(t, j)
 	s.check(t, 10)
 }
 
 // A write that takes long, and Close that does not wait for it for ever.
 func TestCloseHangingDisk(t *testing.T) {
-	dir, d := t.TempDir(), &disk{gate: make(chan struct{})}
+	dir, d := t.TempDir(), &disk{hold: make(chan struct{})}
 	j := open(t, dir, nil, func(cfg *Config) { cfg.wrap, cfg.Patience = d.wrap, time.Millisecond })
 	if err := j.Append(encode(t, newRecord(0))); err != ErrLate {
 		t.Fatal(err)
@@ -237,7 +237,7 @@ func TestCloseHangingDisk(t *testing.T) {
 	if err := j.Close(ctx); err == nil || !strings.Contains(err.Error(), "did not return") {
 		t.Errorf("Close: %v", err)
 	}
-	close(d.gate)
+	close(d.hold)
 	j.workers.Wait()
 	s := newStore()
 	j = open(t, dir, s, nil)

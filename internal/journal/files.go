@@ -102,7 +102,7 @@ func writeID(dir, id string) error {
 }
 
 // checkVersion refuses a journal that holds records of a newer dmarcd, which this
-// one could only throw away, and notes that it holds ours from now on.
+// one could only throw away, and records that it holds ours from now on.
 func checkVersion(dir string) error {
 	path := filepath.Join(dir, versionName)
 	b, err := os.ReadFile(path)

@@ -28,8 +28,8 @@ const maxFrame = frameHead + MaxPayload
 // What a frame holds.
 const (
 	kindRecord = 1 + iota
-	kindTally
-	kindDigest // the first of a digest: what it stands for
+	kindAggregate
+	kindCompacted // the first frame of a compacted segment: what it replaces
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -93,16 +93,16 @@ func parseHead(b []byte) head {
 
 // plausible reports whether the head may be one of a frame.
 func (h head) plausible() bool {
-	return h.kind >= kindRecord && h.kind <= kindDigest && h.length <= MaxPayload
+	return h.kind >= kindRecord && h.kind <= kindCompacted && h.length <= MaxPayload
 }
 
-// scanner reads the frames of a stretch of a segment. What it cannot read it
+// scanner reads the frames of a range of a segment. What it cannot read it
 // leaves out, looks for the next whole frame, and counts what is missing.
 type scanner struct {
 	r    *bufio.Reader // holds maxFrame
 	seed uint32
 	off  int64  // of the next octet of r
-	size int64  // where the stretch ends
+	size int64  // where the range ends
 	next uint32 // number of the next frame
 	// total is how many frames the segment has up to size; negative if that is
 	// not known, as of a segment of an earlier process, which may end in the middle

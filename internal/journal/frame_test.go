@@ -150,14 +150,14 @@ func FuzzScan(f *testing.F) {
 	f.Add(uint8(3), uint16(10), uint16(0), []byte("x"))
 	f.Add(uint8(5), uint16(25), uint16(30), []byte{})
 	f.Add(uint8(9), uint16(60), uint16(4), appendFrame(nil, kindRecord, 0, []byte("a")))
-	f.Fuzz(func(t *testing.T, count uint8, at, cut uint16, put []byte) {
+	f.Fuzz(func(t *testing.T, count uint8, at, salvage uint16, put []byte) {
 		var payloads []string
 		for n := range int(count) {
 			payloads = append(payloads, fmt.Sprint(n, strings.Repeat("x", n%7)))
 		}
 		b := frames(payloads...)
 		from := min(len(b), int(at))
-		to := min(len(b), from+int(cut))
+		to := min(len(b), from+int(salvage))
 		bad := append(append(bytes.Clone(b[:from]), put...), b[to:]...)
 		got, lost := scanAll(bad, int64(count))
 		next := 0

@@ -4,8 +4,8 @@
 //
 // A journal is a directory of numbered segments. A segment is written by one
 // process only: what a crash left is read, never continued. Segments that the
-// store has are deleted. Where they exceed Config.MaxBytes, the oldest are turned
-// into digests: the counts for reports stay, the detail of each message is gone.
+// store has are deleted. Where they exceed Config.MaxBytes, the oldest are
+// compacted: the counts for reports stay, the detail of each message is gone.
 package journal
 
 import (
@@ -113,18 +113,18 @@ func setDefault[T int | int64 | time.Duration](p *T, v T) {
 
 // Journal is an open journal. Its methods may be called from any goroutine.
 type Journal struct {
-	cfg    Config
-	lock   *os.File
-	counts counts
-	note   *note
-	shelf  *shelf
-	queue  *queue
-	writer *writer
-	syncer *syncer
-	keeper *keeper
-	loader *loader // nil without a sink
+	cfg        Config
+	lock       *os.File
+	counts     counts
+	checkpoint *checkpoint
+	index      *segmentIndex
+	queue      *queue
+	writer     *writer
+	syncer     *syncer
+	maintainer *maintainer
+	loader     *loader // nil without a sink
 
-	stop    context.CancelFunc // of the keeper and the loader
+	stop    context.CancelFunc // of the maintainer and the loader
 	workers sync.WaitGroup     // all goroutines
 
 	closing sync.Once
@@ -160,20 +160,20 @@ func (j *Journal) open() error {
 	if err != nil {
 		return err
 	}
-	j.note, err = openNote(j.cfg.Dir)
+	j.checkpoint, err = openCheckpoint(j.cfg.Dir)
 	if err != nil {
 		return err
 	}
-	j.shelf, err = openShelf(&j.cfg, j.note)
+	j.index, err = openIndex(&j.cfg, j.checkpoint)
 	if err != nil {
-		return errors.Join(err, j.note.close())
+		return errors.Join(err, j.checkpoint.close())
 	}
 	j.queue = newQueue(j.cfg.QueueBytes)
 	j.syncer = newSyncer(&j.cfg, &j.counts)
-	j.keeper = newKeeper(&j.cfg, j.shelf, &j.counts)
+	j.maintainer = newMaintainer(&j.cfg, j.index, &j.counts)
 	j.writer = newWriter(&j.cfg, j)
 	if j.cfg.Sink != nil {
-		j.loader = newLoader(&j.cfg, j.shelf, &j.counts, j.note, id)
+		j.loader = newLoader(&j.cfg, j.index, &j.counts, j.checkpoint, id)
 	}
 	return nil
 }
@@ -182,15 +182,15 @@ func (j *Journal) open() error {
 func (j *Journal) start() {
 	ctx, stop := context.WithCancel(context.Background())
 	j.stop = stop
-	j.keeper.supply()
+	j.maintainer.supply()
 	j.writer.roll()
-	j.keeper.supply()
+	j.maintainer.supply()
 	j.workers.Go(func() {
 		j.writer.run()
 		j.syncer.stop()
 	})
 	j.workers.Go(j.syncer.run)
-	j.workers.Go(func() { j.keeper.run(ctx) })
+	j.workers.Go(func() { j.maintainer.run(ctx) })
 	if j.loader != nil {
 		j.workers.Go(func() { j.loader.run(ctx) })
 	}
@@ -205,7 +205,7 @@ func (j *Journal) Sync(ctx context.Context) error {
 	if err := j.queue.flush(ctx); err != nil {
 		return err
 	}
-	return j.loader.sync(ctx, j.shelf.end())
+	return j.loader.sync(ctx, j.index.end())
 }
 
 // Close takes no more records, writes and syncs those it has, loads what it can
@@ -224,7 +224,7 @@ func (j *Journal) close(ctx context.Context) error {
 	j.queue.close()
 	errs := []error{j.queue.flush(ctx)}
 	if j.loader != nil && errs[0] == nil {
-		if err := j.loader.sync(ctx, j.shelf.end()); err != nil {
+		if err := j.loader.sync(ctx, j.index.end()); err != nil {
 			errs = append(errs, fmt.Errorf("journal: not all is loaded: %w", err))
 		}
 	}
@@ -236,7 +236,7 @@ func (j *Journal) close(ctx context.Context) error {
 	defer cancel()
 	select {
 	case <-done:
-		errs = append(errs, j.keeper.close(), j.note.close())
+		errs = append(errs, j.maintainer.close(), j.checkpoint.close())
 	case <-grace.Done():
 		errs = append(errs, errors.New("journal: the disk or the store did not return"))
 	}

@@ -171,8 +171,8 @@ func TestPending(t *testing.T) {
 	if len(all) != 200 || all[0] != "0" || all[199] != "199" {
 		t.Errorf("%d pending: %v", len(all), all)
 	}
-	if some := pending(10); len(some) != 10 {
-		t.Errorf("%d pending, want 10", len(some))
+	if writeSome := pending(10); len(writeSome) != 10 {
+		t.Errorf("%d pending, want 10", len(writeSome))
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -221,15 +221,15 @@ func TestLag(t *testing.T) {
 	closeNow(t, j)
 
 	s := newStore()
-	gate := make(chan struct{})
+	hold := make(chan struct{})
 	s.before = func(context.Context, memory.Batch) error {
-		<-gate
+		<-hold
 		return nil
 	}
 	j = open(t, dir, s, func(c *Config) { clock(c); c.BatchRecords = 1 })
-	gate <- struct{}{}
+	hold <- struct{}{}
 	until(t, j, "one loaded", func(st Stats) bool { return st.Lag == time.Hour && st.Unloaded == 1 })
-	close(gate)
+	close(hold)
 	syncNow(t, j)
 	if lag := j.Stats().Lag; lag != 0 {
 		t.Errorf("lag of nothing left: %v", lag)

@@ -16,7 +16,7 @@ import (
 	"dmarcd/internal/memory/memorytest"
 )
 
-// TestJournalsOfEarlierBuilds loads journals that an earlier build left behind: one
+// TestJournalsOfEarlierBuilds loads journals that an earlier build left: one
 // whose oldest part it had compacted, and one that it had loaded in part when it was
 // killed. The files never change.
 func TestJournalsOfEarlierBuilds(t *testing.T) {
@@ -28,11 +28,11 @@ func TestJournalsOfEarlierBuilds(t *testing.T) {
 				if name == "part" {
 					var id string
 					var at memory.Position
-					first, rest, _ := strings.Cut(want, "\n")
+					first, backOff, _ := strings.Cut(want, "\n")
 					if _, err := fmt.Sscanf(first, "position %s %d %d", &id, &at.Segment, &at.Offset); err != nil {
 						t.Fatal(err)
 					}
-					want, s.position[id] = rest, at
+					want, s.position[id] = backOff, at
 				}
 				dir := t.TempDir()
 				unpack(t, build, name, dir)
@@ -58,8 +58,8 @@ func told(s *store) string {
 		}
 	}
 	var lines []string
-	for _, tally := range s.tallies {
-		lines = append(lines, "tally "+strings.Join(memorytest.DumpTally(&tally), ", ")+"\n")
+	for _, aggregate := range s.aggregates {
+		lines = append(lines, "tally "+strings.Join(memorytest.DumpAggregate(&aggregate), ", ")+"\n")
 	}
 	slices.Sort(lines)
 	fmt.Fprintf(&b, "%slost %d\n", strings.Join(lines, ""), s.lost)

@@ -16,23 +16,23 @@ import (
 // loader moves the journal into the store, segment by segment. What a store has is
 // known by the position that it remembers, and by nothing else.
 type loader struct {
-	cfg    *Config
-	shelf  *shelf
-	counts *counts
-	note   *note
-	wake   chan struct{}
-	ended  chan struct{}
-	urgent atomic.Int32 // how many wait for Sync
+	cfg        *Config
+	index      *segmentIndex
+	counts     *counts
+	checkpoint *checkpoint
+	wake       chan struct{}
+	ended      chan struct{}
+	urgent     atomic.Int32 // how many wait for Sync
 
 	// The rest is the goroutine's own.
 	id      string
 	known   bool            // store is what the store says
 	store   memory.Position // that the store has
-	pending *stretch        // given to the store, which failed: it may have it
+	pending *segmentRange   // given to the store, which failed: it may have it
 	start   memory.Position // where to begin, after the store was asked
 	after   uint64          // the last segment that is done with
 
-	seg    *segment // in hand; nil between two
+	seg    *segment // being loaded; nil between two
 	file   *os.File // of seg
 	seed   uint32
 	off    int64  // of the next frame in seg
@@ -41,9 +41,9 @@ type loader struct {
 
 	paced struct{ appended, loaded uint64 } // the counts at the last rest
 
-	limit   int // records of the next batch
-	strikes int // failures in a row while the store could be reached
-	refused struct {
+	limit    int // records of the next batch
+	failures int // failures in a row while the store could be reached
+	refused  struct {
 		segment uint64
 		number  uint32
 	} // the frame that the store will never take
@@ -52,9 +52,9 @@ type loader struct {
 	since    time.Time     // of the trouble
 }
 
-func newLoader(cfg *Config, s *shelf, c *counts, n *note, id string) *loader {
+func newLoader(cfg *Config, s *segmentIndex, c *counts, n *checkpoint, id string) *loader {
 	l := &loader{
-		cfg: cfg, shelf: s, counts: c, note: n, id: id, limit: cfg.BatchRecords,
+		cfg: cfg, index: s, counts: c, checkpoint: n, id: id, limit: cfg.BatchRecords,
 		wake: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	s.alarm = l.ring
@@ -74,7 +74,7 @@ func (l *loader) sync(ctx context.Context, target memory.Position) error {
 	defer l.urgent.Add(-1)
 	l.ring()
 	for {
-		there, moved := l.shelf.reached(target)
+		there, moved := l.index.reached(target)
 		if there {
 			return nil
 		}
@@ -94,7 +94,7 @@ func (l *loader) run(ctx context.Context) {
 	defer l.leave()
 	for ctx.Err() == nil {
 		if err := l.step(ctx); err != nil && ctx.Err() == nil {
-			l.rest(ctx, err)
+			l.backOff(ctx, err)
 		}
 	}
 }
@@ -130,19 +130,20 @@ func (l *loader) step(ctx context.Context) error {
 		l.finish()
 	}
 	if s.entries() >= l.cfg.BatchRecords/2 {
-		l.breathe(ctx, time.Since(began))
+		l.pace(ctx, time.Since(began))
 	}
 	return nil
 }
 
-// breathe rests for half as long again as the last batch took, so that a backlog,
-// which may keep processor and database busy for minutes, does not slow the mail of
-// the day. There is no rest for one who falls behind, nor while somebody waits.
-func (l *loader) breathe(ctx context.Context, took time.Duration) {
+// pace pauses for one and a half times as long as the last batch took, so that a
+// backlog, which may keep processor and database busy for minutes, does not slow
+// current mail. It does not pause while the loader falls behind, nor while somebody
+// waits in Sync.
+func (l *loader) pace(ctx context.Context, took time.Duration) {
 	appended, loaded := l.counts.appended.Load(), l.counts.loaded.Load()
-	behind := appended-l.paced.appended >= loaded-l.paced.loaded
+	fallingBehind := appended-l.paced.appended >= loaded-l.paced.loaded
 	l.paced.appended, l.paced.loaded = appended, loaded
-	if behind {
+	if fallingBehind {
 		return
 	}
 	t := time.NewTimer(min(took+took/2, time.Second))
@@ -162,11 +163,11 @@ func (l *loader) breathe(ctx context.Context, took time.Duration) {
 // that looks wrong, and not they: then each waits, so that there is time to look.
 const maxRefusals = 10
 
-// rest waits after an error, longer each time. A refused record needs no wait: it
+// backOff waits after an error, longer each time. A refused record needs no wait: it
 // is left out next.
-func (l *loader) rest(ctx context.Context, err error) {
+func (l *loader) backOff(ctx context.Context, err error) {
 	if l.delay == 0 {
-		if errors.Is(err, ErrRecord) && l.strikes == 0 && l.refusals <= maxRefusals {
+		if errors.Is(err, ErrRecord) && l.failures == 0 && l.refusals <= maxRefusals {
 			return
 		}
 		l.delay, l.since = l.cfg.RetryMin, l.cfg.Now()
@@ -182,9 +183,9 @@ func (l *loader) rest(ctx context.Context, err error) {
 	}
 }
 
-// well notes that the store took something.
-func (l *loader) well() {
-	l.strikes = 0
+// recovered resets the back-off once the store has taken something.
+func (l *loader) recovered() {
+	l.failures = 0
 	l.limit = min(2*l.limit, l.cfg.BatchRecords)
 	if l.delay != 0 {
 		l.cfg.Log.Info("journal is loaded again", "after", l.cfg.Now().Sub(l.since).Round(time.Millisecond))
@@ -192,9 +193,9 @@ func (l *loader) well() {
 	}
 }
 
-// enter takes the next segment in hand. It returns false if there is none.
+// enter begins the next segment. It returns false if there is none.
 func (l *loader) enter() (bool, error) {
-	seg := l.shelf.claim(l.after)
+	seg := l.index.claim(l.after)
 	if seg == nil {
 		return false, nil
 	}
@@ -203,23 +204,23 @@ func (l *loader) enter() (bool, error) {
 		l.finish()
 		return true, nil
 	}
-	if l.note.last.segment != seg.number {
-		if err := l.note.set(loading{segment: seg.number, from: l.store}); err != nil {
+	if l.checkpoint.last.segment != seg.number {
+		if err := l.checkpoint.set(loadStart{segment: seg.number, from: l.store}); err != nil {
 			// Not to load would be worse: only if the process also ended, came back
 			// without the store, and ran out of room, could records count twice.
-			l.cfg.Log.Error("journal: what is being loaded cannot be noted", "error", err)
+			l.cfg.Log.Error("journal: the checkpoint cannot be written", "error", err)
 		}
 	}
 	if err := l.openSegment(seg); err != nil {
 		return false, err
 	}
-	l.advance(stretch{to: memory.Position{Segment: seg.number, Offset: l.off}, next: l.number})
+	l.advance(segmentRange{to: memory.Position{Segment: seg.number, Offset: l.off}, next: l.number})
 	return true, nil
 }
 
 // openSegment opens seg where loading begins in it.
 func (l *loader) openSegment(seg *segment) error {
-	now, _ := l.shelf.look(seg)
+	now, _ := l.index.look(seg)
 	f, err := os.Open(filepath.Join(l.cfg.Dir, now.name()))
 	missing := errors.Is(err, fs.ErrNotExist)
 	if err == nil {
@@ -245,7 +246,7 @@ func (l *loader) openSegment(seg *segment) error {
 	return nil
 }
 
-// seek moves to the first frame at off or behind it. The frames are counted on the
+// seek moves to the first frame at off or after it. The frames are counted on the
 // way, so that those missing later are known.
 func (l *loader) seek(now segment, off int64) {
 	if l.file == nil {
@@ -269,11 +270,11 @@ func (l *loader) seek(now segment, off int64) {
 	}
 }
 
-// finish deletes the segment in hand, all of which the store has.
+// finish deletes the current segment, all of which the store has.
 func (l *loader) finish() {
-	now, _ := l.shelf.look(l.seg)
-	l.shelf.remove(l.seg)
-	l.shelf.unlink(now.name())
+	now, _ := l.index.look(l.seg)
+	l.index.remove(l.seg)
+	l.index.unlink(now.name())
 	l.after = now.number
 	l.leave()
 }
@@ -291,7 +292,7 @@ func (l *loader) leave() {
 func (l *loader) await(ctx context.Context) (segment, bool) {
 	var due <-chan time.Time
 	for {
-		part, oldest := l.shelf.look(l.seg)
+		part, oldest := l.index.look(l.seg)
 		octets, frames := part.size-l.off, part.frames-int64(l.number)
 		switch {
 		case !part.open,
@@ -308,7 +309,7 @@ func (l *loader) await(ctx context.Context) (segment, bool) {
 		select {
 		case <-l.wake:
 		case <-due:
-			part, _ = l.shelf.look(l.seg)
+			part, _ = l.index.look(l.seg)
 			return part, true
 		case <-ctx.Done():
 			return segment{}, false

@@ -390,8 +390,8 @@ func mustID(t *testing.T, dir string) string {
 }
 
 // A power cut may take from the journal what the store has already: the position
-// is then behind the segment's end.
-func TestPositionBehindEnd(t *testing.T) {
+// is then beyond the segment's end.
+func TestPositionAfterEnd(t *testing.T) {
 	dir := t.TempDir()
 	s := newStore()
 	j := open(t, dir, s, nil)
@@ -419,7 +419,7 @@ func TestPositionInFrame(t *testing.T) {
 	s := newStore()
 	j := open(t, dir, nil, nil)
 	fill(t, j, newRecord, 0, 5)
-	_, _, end := j.shelf.bounds()
+	_, _, end := j.index.bounds()
 	closeNow(t, j)
 	s.position[mustID(t, dir)] = memory.Position{Segment: end.Segment, Offset: segmentHead + 10}
 	j = open(t, dir, s, nil)
@@ -444,7 +444,7 @@ func TestSeekToDamagedEnd(t *testing.T) {
 	syncNow(t, j)
 	s.mu.Lock()
 	fill(t, j, newRecord, 3, 6)
-	_, _, end := j.shelf.bounds()
+	_, _, end := j.index.bounds()
 	truncate(t, filepath.Join(dir, segmentName(end.Segment, recordExt)), end.Offset-5)
 	s.mu.Unlock()
 	syncNow(t, j)

@@ -14,7 +14,7 @@ func (l *loader) ask(ctx context.Context) error {
 	pos, err := l.cfg.Sink.Position(ctx, l.id)
 	if err != nil {
 		l.counts.loadErrors.Add(1)
-		l.strikes = 0 // it is not the batch
+		l.failures = 0 // it is not the batch
 		return fmt.Errorf("journal: the store's position: %w", err)
 	}
 	if l.pending != nil {
@@ -23,7 +23,7 @@ func (l *loader) ask(ctx context.Context) error {
 	return l.begin(ctx, pos)
 }
 
-// resume goes on after a batch whose fate was not known.
+// resume goes on after a batch whose outcome was not known.
 func (l *loader) resume(ctx context.Context, pos memory.Position) error {
 	s := l.pending
 	switch {
@@ -46,24 +46,24 @@ func (l *loader) resume(ctx context.Context, pos memory.Position) error {
 
 // begin goes to where the store is.
 func (l *loader) begin(ctx context.Context, pos memory.Position) error {
-	born, last, end := l.shelf.bounds()
+	firstOwn, last, end := l.index.bounds()
 	if pos.Segment > last || pos.Segment == end.Segment && end.Before(pos) {
-		return l.rename(ctx, pos, memory.Position{Segment: born})
+		return l.rename(ctx, pos, memory.Position{Segment: firstOwn})
 	}
-	if noted := l.note.last; pos.Before(noted.from) {
+	if recorded := l.checkpoint.last; pos.Before(recorded.from) {
 		l.cfg.Log.Warn("journal: the store has less than it was given, as from a backup; what is gone here stays gone",
-			"store", pos, "given", noted.from)
+			"store", pos, "given", recorded.from)
 	}
-	l.place(pos, pos)
+	l.startAt(pos, pos)
 	return nil
 }
 
-// place makes from the next that is read, in a store which has store.
-func (l *loader) place(store, from memory.Position) {
+// startAt makes from the next position that is read; the store has store.
+func (l *loader) startAt(store, from memory.Position) {
 	l.known, l.pending = true, nil
 	l.store, l.start = store, from
 	l.after = 0
-	l.shelf.advance(from, 0)
+	l.index.advance(from, 0)
 }
 
 // rename goes on under a new id, from the position from: the store has a position
@@ -82,6 +82,6 @@ func (l *loader) rename(ctx context.Context, pos, from memory.Position) error {
 	}
 	l.id = id
 	l.leave()
-	l.place(from, from)
+	l.startAt(from, from)
 	return nil
 }

@@ -19,7 +19,7 @@ func (j *Journal) Pending(ctx context.Context, f func(*memory.Record) bool) erro
 	if err := j.queue.flush(ctx); err != nil && !errors.Is(err, ErrClosed) {
 		return err
 	}
-	list, cursor := j.shelf.snapshot()
+	list, cursor := j.index.snapshot()
 	var s scanner
 	for _, seg := range list {
 		if seg.ext != recordExt || seg.number < cursor.Segment {

@@ -19,9 +19,9 @@ type queue struct {
 	mu      sync.Mutex
 	group   group
 	next    group // empty, its memory is used again
-	writing int   // octets that the writer has in hand
+	writing int   // octets that the writer has taken
 	closed  bool  // takes no more
-	dead    bool  // the writer has gone
+	dead    bool  // the writer has stopped
 }
 
 // group is what goes to the disk at once.
@@ -42,7 +42,7 @@ type waiter struct {
 const (
 	waiting = iota
 	answered
-	gone // it has lost its patience
+	abandoned // its patience is over
 )
 
 func newQueue(limit int) *queue {
@@ -103,7 +103,7 @@ func (q *queue) wait(w *waiter, patience time.Duration) error {
 	select {
 	case err = <-w.done:
 	case <-w.timer.C:
-		if w.state.CompareAndSwap(waiting, gone) {
+		if w.state.CompareAndSwap(waiting, abandoned) {
 			return ErrLate // answer gives w back
 		}
 		err = <-w.done
@@ -136,7 +136,7 @@ func (q *queue) flush(ctx context.Context) error {
 	select {
 	case <-w.done:
 	case <-ctx.Done():
-		if w.state.CompareAndSwap(waiting, gone) {
+		if w.state.CompareAndSwap(waiting, abandoned) {
 			return ctx.Err()
 		}
 		<-w.done
@@ -174,8 +174,8 @@ func (q *queue) close() {
 	q.closed = true
 }
 
-// bury ends the queue: nobody is going to take from it.
-func (q *queue) bury() {
+// shutDown ends the queue: nothing will be taken from it again.
+func (q *queue) shutDown() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed, q.dead = true, true

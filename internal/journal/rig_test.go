@@ -61,22 +61,22 @@ func encode(t testing.TB, r *memory.Record) []byte {
 
 // rowOf is the key by which record n counts.
 func rowOf(n int) string {
-	tally, ok := newRecord(n).Tally()
+	aggregate, ok := newRecord(n).Aggregate()
 	if !ok {
-		panic("no tally")
+		panic("no aggregate")
 	}
-	return tally.Row
+	return aggregate.Row
 }
 
 // store is a sink in memory.
 type store struct {
-	mu       sync.Mutex
-	position map[string]memory.Position
-	records  map[string]int // times loaded, by queue id
-	tallies  map[memory.Tally]memory.Tally
-	lost     uint64
-	batches  []memory.Batch
-	problems []string // broken promises
+	mu         sync.Mutex
+	position   map[string]memory.Position
+	records    map[string]int // times loaded, by queue id
+	aggregates map[memory.Aggregate]memory.Aggregate
+	lost       uint64
+	batches    []memory.Batch
+	problems   []string // broken promises
 
 	// Hooks, nil for none; called without the lock.
 	asked  func(ctx context.Context) error
@@ -85,7 +85,7 @@ type store struct {
 }
 
 func newStore() *store {
-	return &store{position: map[string]memory.Position{}, records: map[string]int{}, tallies: map[memory.Tally]memory.Tally{}}
+	return &store{position: map[string]memory.Position{}, records: map[string]int{}, aggregates: map[memory.Aggregate]memory.Aggregate{}}
 }
 
 func (s *store) Position(ctx context.Context, journal string) (memory.Position, error) {
@@ -128,14 +128,14 @@ func (s *store) take(b memory.Batch) error {
 	for i := range b.Records {
 		s.records[b.Records[i].QueueID]++
 	}
-	for _, t := range b.Tallies {
+	for _, t := range b.Aggregates {
 		key := t
 		key.Count, key.Last = 0, 0
-		sum := s.tallies[key]
+		sum := s.aggregates[key]
 		key.Count, key.Last = sum.Count+t.Count, max(sum.Last, t.Last)
 		sum = key
 		key.Count, key.Last = 0, 0
-		s.tallies[key] = sum
+		s.aggregates[key] = sum
 	}
 	s.lost += b.Lost
 	s.batches = append(s.batches, b)
@@ -147,9 +147,9 @@ func (s *store) times(n int) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	times := s.records[strconv.Itoa(n)]
-	tally, _ := newRecord(n).Tally()
-	tally.Count, tally.Last = 0, 0
-	return times + int(s.tallies[tally].Count)
+	aggregate, _ := newRecord(n).Aggregate()
+	aggregate.Count, aggregate.Last = 0, 0
+	return times + int(s.aggregates[aggregate].Count)
 }
 
 // check fails the test unless records 0 to n-1 were loaded once each, and nothing
@@ -229,12 +229,12 @@ func closeNow(t testing.TB, j *Journal) {
 	}
 }
 
-// paced is fill at the keeper's pace, so that segments have the size they should
+// paced is fill at the maintainer's pace, so that segments have the size they should
 // have and nothing is lost for want of room.
 func paced(t testing.TB, j *Journal, make func(int) *memory.Record, from, to int) {
 	t.Helper()
 	for n := from; n < to; n++ {
-		until(t, j, "room", func(st Stats) bool { return st.Bytes <= j.cfg.MaxBytes+j.cfg.MaxBytes/8 && j.keeper.ready() })
+		until(t, j, "room", func(st Stats) bool { return st.Bytes <= j.cfg.MaxBytes+j.cfg.MaxBytes/8 && j.maintainer.ready() })
 		fill(t, j, make, n, n+1)
 	}
 }
@@ -244,13 +244,13 @@ func until(t testing.TB, j *Journal, what string, ok func(Stats) bool) {
 	t.Helper()
 	limit := time.After(30 * time.Second)
 	for {
-		_, moved := j.shelf.reached(memory.Position{})
+		_, moved := j.index.reached(memory.Position{})
 		if ok(j.Stats()) {
 			return
 		}
 		select {
 		case <-moved:
-		case <-time.After(time.Millisecond): // not all that may change stirs the shelf
+		case <-time.After(time.Millisecond): // not every change wakes a waiter
 		case <-limit:
 			t.Fatalf("never: %s; %+v", what, j.Stats())
 		}

@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// openShelf reads what segments the directory holds, and finishes what a crash
+// openIndex reads what segments the directory holds, and finishes what a crash
 // interrupted.
-func openShelf(cfg *Config, n *note) (*shelf, error) {
-	s := &shelf{cfg: cfg, alarm: func() {}, hand: n.last.segment, moved: make(chan struct{})}
+func openIndex(cfg *Config, n *checkpoint) (*segmentIndex, error) {
+	s := &segmentIndex{cfg: cfg, alarm: func() {}, loading: n.last.segment, moved: make(chan struct{})}
 	entries, err := os.ReadDir(cfg.Dir)
 	if err != nil {
 		return nil, err
@@ -28,24 +28,24 @@ func openShelf(cfg *Config, n *note) (*shelf, error) {
 			s.last = max(s.last, number)
 		case strings.HasSuffix(e.Name(), tmpExt):
 			s.unlink(e.Name())
-		case e.Name() != lockName && e.Name() != idName && e.Name() != versionName && e.Name() != noteName:
+		case e.Name() != lockName && e.Name() != idName && e.Name() != versionName && e.Name() != checkpointName:
 			cfg.Log.Warn("journal: a file that is none of ours is left alone", "file", filepath.Join(cfg.Dir, e.Name()))
 		}
 	}
-	s.last = max(s.last, s.hand)
+	s.last = max(s.last, s.loading)
 	slices.SortFunc(s.list, func(a, b *segment) int {
-		return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(b.ext, a.ext)) // a digest first
+		return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(b.ext, a.ext)) // a compacted segment first
 	})
 	s.sweep()
 	if n.unsure && len(s.list) > 0 {
-		s.hand = s.list[0].number
+		s.loading = s.list[0].number
 	}
 	s.lookAhead()
 	return s, nil
 }
 
 // inspect makes the entry of a file that an earlier process left.
-func (s *shelf) inspect(number uint64, ext string) (*segment, error) {
+func (s *segmentIndex) inspect(number uint64, ext string) (*segment, error) {
 	f, err := os.Open(filepath.Join(s.cfg.Dir, segmentName(number, ext)))
 	if err != nil {
 		return nil, err
@@ -57,23 +57,23 @@ func (s *shelf) inspect(number uint64, ext string) (*segment, error) {
 	}
 	seg := &segment{number: number, ext: ext, first: number, size: info.Size()}
 	seg.frames = estimateFrames(f, seg.size)
-	if ext == digestExt {
-		if d, err := readDigestHead(f, number, seg.size); err == nil {
+	if ext == compactedExt {
+		if d, err := readCompactedHead(f, number, seg.size); err == nil {
 			seg.first = d.first
 		} else {
-			seg.first = number + 1 // it stands for nothing, not even for its own records
+			seg.first = number + 1 // it replaces nothing, not even its own records
 		}
 	}
 	return seg, nil
 }
 
-// sweep removes segments that hold nothing, and those that a digest stands for:
-// the digest was complete before it got its name.
-func (s *shelf) sweep() {
+// sweep removes segments that hold nothing, and those that a compacted segment
+// replaces: it was complete before it got its name.
+func (s *segmentIndex) sweep() {
 	covered := func(seg *segment) bool {
 		return slices.ContainsFunc(s.list, func(d *segment) bool {
-			if d.ext == recordExt { // an unreadable digest beside its records
-				return seg.ext == digestExt && d.number == seg.number && seg.first > seg.number
+			if d.ext == recordExt { // an unreadable compacted segment beside its records
+				return seg.ext == compactedExt && d.number == seg.number && seg.first > seg.number
 			}
 			return d != seg && d.first <= seg.number && seg.number <= d.number
 		})
@@ -92,14 +92,14 @@ func (s *shelf) sweep() {
 
 // unlink removes a file. One that comes back after a power cut is seen for what it
 // is, so the directory is not synced.
-func (s *shelf) unlink(name string) {
+func (s *segmentIndex) unlink(name string) {
 	if err := os.Remove(filepath.Join(s.cfg.Dir, name)); err != nil && !os.IsNotExist(err) {
 		s.cfg.Log.Error("journal: a file cannot be removed", "error", err)
 	}
 }
 
 // lookAhead finds out when the oldest record came.
-func (s *shelf) lookAhead() {
+func (s *segmentIndex) lookAhead() {
 	if len(s.list) == 0 {
 		return
 	}

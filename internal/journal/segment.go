@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// A segment is a file of frames behind a head of segmentHead octets:
+// A segment is a file of frames after a head of segmentHead octets:
 //
 //	0   magic
 //	8   number of the segment
@@ -27,9 +27,9 @@ const (
 
 // Extensions of the files.
 const (
-	recordExt = ".rec" // a segment of records
-	digestExt = ".sum" // what is left of some where there was no room for them
-	tmpExt    = ".tmp"
+	recordExt    = ".rec" // a segment of records
+	compactedExt = ".sum" // a compacted segment
+	tmpExt       = ".tmp"
 )
 
 // errHead says that a segment does not begin as one does.
@@ -45,7 +45,7 @@ func parseName(name string) (number uint64, ext string, ok bool) {
 	ext = filepath.Ext(name)
 	digits := strings.TrimSuffix(name, ext)
 	number, err := strconv.ParseUint(digits, 10, 63)
-	if err != nil || number == 0 || ext != recordExt && ext != digestExt || segmentName(number, ext) != name {
+	if err != nil || number == 0 || ext != recordExt && ext != compactedExt || segmentName(number, ext) != name {
 		return 0, "", false
 	}
 	return number, ext, true

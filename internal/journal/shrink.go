@@ -18,23 +18,23 @@ type job struct {
 type jobKind int
 
 const (
-	toDigest jobKind = iota // records become counts
-	toMerge                 // two digests become one
-	toDrop                  // a digest's counts become a number of lost messages
+	toCompact jobKind = iota // records become counts
+	toMerge                  // two compacted segments become one
+	toDrop                   // the counts of a compacted segment become a number of lost messages
 )
 
 // shrink brings the journal within its bound. It returns false if something
 // failed and should be tried again.
-func (k *keeper) shrink(ctx context.Context) bool {
+func (k *maintainer) shrink(ctx context.Context) bool {
 	for ctx.Err() == nil {
-		j, ok := k.shelf.pick()
+		j, ok := k.index.pick()
 		if !ok {
 			break
 		}
 		err := k.do(j)
-		k.shelf.release(j)
+		k.index.release(j)
 		if err != nil {
-			k.counts.digestErrors.Add(1)
+			k.counts.compactionErrors.Add(1)
 			if !k.noRoom {
 				k.cfg.Log.Error("journal: room cannot be made", "segment", j.segs[0].number, "error", err)
 			}
@@ -49,7 +49,7 @@ func (k *keeper) shrink(ctx context.Context) bool {
 // pick chooses the next step, if one is needed and possible, and marks its
 // segments as busy. The detail of records goes first, the oldest foremost; counts
 // are lost last of all.
-func (s *shelf) pick() (job, bool) {
+func (s *segmentIndex) pick() (job, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.bytes() <= s.cfg.MaxBytes {
@@ -63,10 +63,10 @@ func (s *shelf) pick() (job, bool) {
 }
 
 // choose is pick without the lock and the marks.
-func (s *shelf) choose() (job, bool) {
-	free := func(seg *segment) bool { return !seg.open && !seg.busy && seg.number > s.hand }
+func (s *segmentIndex) choose() (job, bool) {
+	free := func(seg *segment) bool { return !seg.open && !seg.busy && seg.number > s.loading }
 	var records, counts, first, second *segment
-	var digests int64
+	var compactedBytes int64
 	for i, seg := range s.list {
 		if !free(seg) {
 			continue
@@ -77,7 +77,7 @@ func (s *shelf) choose() (job, bool) {
 			}
 			continue
 		}
-		digests += seg.size
+		compactedBytes += seg.size
 		if counts == nil && seg.frames > 1 {
 			counts = seg
 		}
@@ -90,10 +90,10 @@ func (s *shelf) choose() (job, bool) {
 		}
 	}
 	switch {
-	case first != nil && (records == nil || digests > s.cfg.MaxBytes/4):
+	case first != nil && (records == nil || compactedBytes > s.cfg.MaxBytes/4):
 		return job{toMerge, []*segment{first, second}}, true
 	case records != nil:
-		return job{toDigest, []*segment{records}}, true
+		return job{toCompact, []*segment{records}}, true
 	case counts != nil:
 		return job{toDrop, []*segment{counts}}, true
 	}
@@ -101,17 +101,17 @@ func (s *shelf) choose() (job, bool) {
 }
 
 // release gives a job's segments back.
-func (s *shelf) release(j job) {
+func (s *segmentIndex) release(j job) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, seg := range j.segs {
 		seg.busy = false
 	}
-	s.stir()
+	s.changed()
 }
 
-// replace puts a digest in the place of the segments of a job.
-func (s *shelf) replace(j job, by segment) {
+// replace puts a compacted segment in the place of the segments of a job.
+func (s *segmentIndex) replace(j job, by segment) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	last := j.segs[len(j.segs)-1]
@@ -121,58 +121,58 @@ func (s *shelf) replace(j job, by segment) {
 }
 
 // do does a job.
-func (k *keeper) do(j job) error {
+func (k *maintainer) do(j job) error {
 	var before []segment
 	for _, seg := range j.segs {
 		before = append(before, *seg) // nobody else changes a busy segment
 	}
-	seg, settle, err := k.rewrite(j.what, before)
+	seg, report, err := k.rewrite(j.what, before)
 	unsynced := errors.Is(err, errUnsynced)
 	if err != nil && !unsynced {
 		return err
 	}
-	settle()
-	k.shelf.replace(j, seg)
+	report()
+	k.index.replace(j, seg)
 	if unsynced {
-		return err // the next Open removes what the digest stands for
+		return err // the next Open removes what the compacted segment replaces
 	}
 	for _, old := range before {
 		if old.name() != seg.name() {
-			k.shelf.unlink(old.name())
+			k.index.unlink(old.name())
 		}
 	}
 	return nil
 }
 
-// rewrite writes the digest of a job, and returns what is to be counted once it is
-// in place.
-func (k *keeper) rewrite(what jobKind, segs []segment) (seg segment, settle func(), err error) {
-	dir, settle := k.cfg.Dir, func() {}
-	var d digest
-	var list iter.Seq[memory.Tally]
+// rewrite writes the compacted segment of a job. It returns a function that counts
+// and logs the loss, for when the segment is in place.
+func (k *maintainer) rewrite(what jobKind, segs []segment) (seg segment, report func(), err error) {
+	dir, report := k.cfg.Dir, func() {}
+	var d compacted
+	var list iter.Seq[memory.Aggregate]
 	var failed error
 	switch what {
-	case toDigest:
+	case toCompact:
 		d, list, err = countRecords(dir, segs[0])
-		settle = func() {
+		report = func() {
 			k.counts.detailDropped.Add(d.records)
 			k.cfg.Log.Warn("journal: no room; the detail of old records is dropped, their counts are kept",
 				"segment", segs[0].number, "records", d.records)
 		}
 	case toMerge:
-		var e digest
-		d, _, err = readDigest(dir, segs[0])
+		var e compacted
+		d, _, err = readCompacted(dir, segs[0])
 		if err == nil {
-			e, _, err = readDigest(dir, segs[1])
+			e, _, err = readCompacted(dir, segs[1])
 			d.add(e)
 		}
-		list = merge(tallies(dir, segs[0], &failed), tallies(dir, segs[1], &failed))
+		list = merge(aggregates(dir, segs[0], &failed), aggregates(dir, segs[1], &failed))
 	case toDrop:
 		var messages uint64
-		d, messages, err = readDigest(dir, segs[0])
+		d, messages, err = readCompacted(dir, segs[0])
 		d.lost += messages
-		list = func(func(memory.Tally) bool) {}
-		settle = func() {
+		list = func(func(memory.Aggregate) bool) {}
+		report = func() {
 			k.counts.lostDropped.Add(messages)
 			k.cfg.Log.Error("journal: no room even for counts; the oldest are dropped", "segment", segs[0].number, "messages", messages)
 		}
@@ -180,6 +180,6 @@ func (k *keeper) rewrite(what jobKind, segs []segment) (seg segment, settle func
 	if err != nil {
 		return segment{}, nil, err
 	}
-	seg, err = writeDigest(dir, segs[len(segs)-1].number, d, list, &failed)
-	return seg, settle, err
+	seg, err = writeCompacted(dir, segs[len(segs)-1].number, d, list, &failed)
+	return seg, report, err
 }

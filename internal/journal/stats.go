@@ -18,18 +18,18 @@ type Stats struct {
 	LoadErrors   uint64        // calls of the store that failed
 	LastLoad     time.Duration // of the last batch that it took; 0 before the first
 
-	WriteErrors  uint64
-	SyncErrors   uint64
-	DigestErrors uint64
-	Syncs        uint64
-	LastSync     time.Duration // 0 before the first
+	WriteErrors      uint64
+	SyncErrors       uint64
+	CompactionErrors uint64
+	Syncs            uint64
+	LastSync         time.Duration // 0 before the first
 
-	Bytes    int64         // on disk
-	Segments int           // files, digests included
-	Digests  int           // of Segments
-	Unloaded int64         // records and counts that the store does not have; guessed until they are read
-	Lag      time.Duration // age of the oldest of them; 0 if there is none
-	Queued   int           // octets that wait for the disk
+	Bytes     int64         // on disk
+	Segments  int           // files, compacted segments included
+	Compacted int           // of Segments, compacted ones
+	Unloaded  int64         // records and counts that the store does not have; guessed until they are read
+	Lag       time.Duration // age of the oldest of them; 0 if there is none
+	Queued    int           // octets that wait for the disk
 }
 
 // Lost counts messages of which nothing is left, by cause.
@@ -44,12 +44,12 @@ type Lost struct {
 
 // counts are the counters behind Stats.
 type counts struct {
-	appended, late                                 atomic.Uint64
-	lostDisk, lostQueue, lostLarge, lostUnreadable atomic.Uint64
-	lostRefused, lostDropped, detailDropped        atomic.Uint64
-	loaded, loadedCounts, loadErrors               atomic.Uint64
-	writeErrors, syncErrors, digestErrors, syncs   atomic.Uint64
-	lastSync, lastLoad                             atomic.Int64 // nanoseconds
+	appended, late                                   atomic.Uint64
+	lostDisk, lostQueue, lostLarge, lostUnreadable   atomic.Uint64
+	lostRefused, lostDropped, detailDropped          atomic.Uint64
+	loaded, loadedCounts, loadErrors                 atomic.Uint64
+	writeErrors, syncErrors, compactionErrors, syncs atomic.Uint64
+	lastSync, lastLoad                               atomic.Int64 // nanoseconds
 }
 
 // Stats tells how the journal is. It costs two short locks.
@@ -62,18 +62,18 @@ func (j *Journal) Stats() Stats {
 			Disk: c.lostDisk.Load(), Queue: c.lostQueue.Load(), Large: c.lostLarge.Load(),
 			Unreadable: c.lostUnreadable.Load(), Refused: c.lostRefused.Load(), Dropped: c.lostDropped.Load(),
 		},
-		DetailDropped: c.detailDropped.Load(),
-		Loaded:        c.loaded.Load(),
-		LoadedCounts:  c.loadedCounts.Load(),
-		LoadErrors:    c.loadErrors.Load(),
-		LastLoad:      time.Duration(c.lastLoad.Load()),
-		WriteErrors:   c.writeErrors.Load(),
-		SyncErrors:    c.syncErrors.Load(),
-		DigestErrors:  c.digestErrors.Load(),
-		Syncs:         c.syncs.Load(),
-		LastSync:      time.Duration(c.lastSync.Load()),
-		Queued:        j.queue.size(),
+		DetailDropped:    c.detailDropped.Load(),
+		Loaded:           c.loaded.Load(),
+		LoadedCounts:     c.loadedCounts.Load(),
+		LoadErrors:       c.loadErrors.Load(),
+		LastLoad:         time.Duration(c.lastLoad.Load()),
+		WriteErrors:      c.writeErrors.Load(),
+		SyncErrors:       c.syncErrors.Load(),
+		CompactionErrors: c.compactionErrors.Load(),
+		Syncs:            c.syncs.Load(),
+		LastSync:         time.Duration(c.lastSync.Load()),
+		Queued:           j.queue.size(),
 	}
-	j.shelf.describe(&s, j.cfg.Now())
+	j.index.describe(&s, j.cfg.Now())
 	return s
 }

@@ -21,18 +21,18 @@ var (
 
 // writer is the one that writes records. Only its goroutine uses it, once it runs.
 type writer struct {
-	cfg    *Config
-	queue  *queue
-	shelf  *shelf
-	keeper *keeper
-	syncer *syncer
-	counts *counts
-	quit   chan struct{}
+	cfg        *Config
+	queue      *queue
+	index      *segmentIndex
+	maintainer *maintainer
+	syncer     *syncer
+	counts     *counts
+	quit       chan struct{}
 
-	current *made    // nil if there is none to write to
-	segment *segment // of current
-	number  uint32   // of the next frame
-	broken  bool     // current takes no more
+	current *freshSegment // nil if there is none to write to
+	segment *segment      // of current
+	number  uint32        // of the next frame
+	broken  bool          // current takes no more
 
 	failing bool      // the last write failed
 	retry   time.Time // not before, if failing
@@ -41,20 +41,20 @@ type writer struct {
 
 func newWriter(cfg *Config, j *Journal) *writer {
 	return &writer{
-		cfg: cfg, queue: j.queue, shelf: j.shelf, keeper: j.keeper, syncer: j.syncer, counts: &j.counts,
+		cfg: cfg, queue: j.queue, index: j.index, maintainer: j.maintainer, syncer: j.syncer, counts: &j.counts,
 		quit: make(chan struct{}),
 	}
 }
 
 // run writes until stop is called, and then what is left.
 func (w *writer) run() {
-	defer w.queue.bury()
+	defer w.queue.shutDown()
 	for {
 		select {
 		case <-w.queue.kick:
-			w.turn()
+			w.writeQueued()
 		case <-w.quit:
-			w.turn()
+			w.writeQueued()
 			return
 		}
 	}
@@ -62,7 +62,7 @@ func (w *writer) run() {
 
 func (w *writer) stop() { close(w.quit) }
 
-func (w *writer) turn() {
+func (w *writer) writeQueued() {
 	g := w.queue.take()
 	w.write(&g)
 	w.queue.done(g)
@@ -78,7 +78,7 @@ func (w *writer) write(g *group) {
 	}
 	answer(nil) // of a flush with nothing before it
 	for pos < len(g.buf) {
-		n, err := w.some(g.buf[pos:])
+		n, err := w.writeSome(g.buf[pos:])
 		pos += n
 		answer(nil)
 		if err == nil {
@@ -90,16 +90,16 @@ func (w *writer) write(g *group) {
 	}
 }
 
-// some writes whole frames of b, and returns how much of it is written. After an
+// writeSome writes whole frames of b, and returns how much of it is written. After an
 // error it may not be called again for the same frames.
-func (w *writer) some(b []byte) (int, error) {
+func (w *writer) writeSome(b []byte) (int, error) {
 	if w.failing && w.cfg.Now().Before(w.retry) {
 		return 0, ErrLost
 	}
 	w.roll()
-	over, full := w.shelf.room()
+	over, full := w.index.room()
 	if over {
-		w.keeper.ring()
+		w.maintainer.ring()
 	}
 	switch {
 	case w.current == nil:
@@ -119,13 +119,13 @@ func (w *writer) some(b []byte) (int, error) {
 		w.commit(b, n, frames)
 		return n, nil
 	}
-	return w.cut(b[:n], wrote, err)
+	return w.salvage(b[:n], wrote, err)
 }
 
 // commit makes n octets of frames known to who reads.
 func (w *writer) commit(b []byte, n int, frames uint32) {
 	w.number += frames
-	w.shelf.commit(w.segment, int64(n), int64(frames), parseHead(b).at)
+	w.index.commit(w.segment, int64(n), int64(frames), parseHead(b).at)
 	w.syncer.wrote()
 	if w.failing {
 		w.failing = false
@@ -134,9 +134,9 @@ func (w *writer) commit(b []byte, n int, frames uint32) {
 	}
 }
 
-// cut keeps the whole frames of a write that failed after wrote octets, and takes
+// salvage keeps the whole frames of a write that failed after wrote octets, and takes
 // the rest off the segment.
-func (w *writer) cut(b []byte, wrote int, err error) (int, error) {
+func (w *writer) salvage(b []byte, wrote int, err error) (int, error) {
 	w.counts.writeErrors.Add(1)
 	n, frames := 0, uint32(0)
 	for n < wrote && n+frameLen(b[n:]) <= wrote {
@@ -151,7 +151,7 @@ func (w *writer) cut(b []byte, wrote int, err error) (int, error) {
 	if terr := w.current.f.Truncate(w.segment.size); terr != nil || !full {
 		w.broken = true // who knows what it holds; what it should hold is known
 	}
-	if first && !full && w.keeper.ready() {
+	if first && !full && w.maintainer.ready() {
 		w.cfg.Log.Error("journal: a segment cannot be written; a new one is begun", "segment", w.segment.number, "error", err)
 		w.failing, w.retry = true, time.Time{}
 		return n, nil
@@ -183,7 +183,7 @@ func (w *writer) roll() {
 	if w.current != nil && !w.broken && w.segment.size < w.cfg.SegmentBytes {
 		return
 	}
-	fresh := w.keeper.take()
+	fresh := w.maintainer.take()
 	if fresh == nil {
 		if w.broken {
 			w.release()
@@ -192,7 +192,7 @@ func (w *writer) roll() {
 	}
 	w.release()
 	w.current, w.number = fresh, 0
-	w.segment = w.shelf.add(fresh.number)
+	w.segment = w.index.add(fresh.number)
 	w.syncer.adopt(fresh.f)
 }
 
@@ -201,7 +201,7 @@ func (w *writer) release() {
 	if w.current == nil {
 		return
 	}
-	w.shelf.seal(w.segment)
+	w.index.seal(w.segment)
 	w.syncer.retire()
 	w.current, w.segment, w.broken = nil, nil, false
 }

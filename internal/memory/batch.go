@@ -16,9 +16,9 @@ func (p Position) Before(q Position) bool {
 // or nothing, and remembers To for Journal in the same transaction: so each record
 // is counted once, whatever fails when.
 type Batch struct {
-	Journal  string   // the id of the journal, the same for all its life
-	From, To Position // From is the position that the store has for Journal
-	Records  []Record
-	Tallies  []Tally // of records whose detail was dropped for want of room
-	Lost     uint64  // records of the stretch that cannot be read
+	Journal    string   // the id of the journal, the same for all its life
+	From, To   Position // From is the position that the store has for Journal
+	Records    []Record
+	Aggregates []Aggregate // of records whose detail was dropped for want of room
+	Lost       uint64      // records of the stretch that cannot be read
 }

@@ -23,9 +23,9 @@ const Version = 2
 
 // Versions of the encodings. 2 has Host, Policy, LeftOut and ExistenceHidden.
 const (
-	recordVersion = 2
-	tallyVersion  = 1
-	traceVersion  = 1
+	recordVersion    = 2
+	aggregateVersion = 1
+	traceVersion     = 1
 )
 
 // AppendBinary appends the record's encoding to b. Its error is always nil: the

@@ -110,7 +110,7 @@ func FuzzDecodeRecord(f *testing.F) {
 		if err != nil {
 			return
 		}
-		r.Tally()
+		r.Aggregate()
 		again, err := DecodeRecord(encode(t, r))
 		if err != nil {
 			t.Fatalf("what was read and encoded anew: %v", err)

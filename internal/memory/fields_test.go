@@ -56,19 +56,19 @@ func TestNoFieldIsForgotten(t *testing.T) {
 	}
 }
 
-// TestNoTallyFieldIsForgotten is the same of what a record counts as, and of traces.
-func TestNoTallyFieldIsForgotten(t *testing.T) {
+// TestNoAggregateFieldIsForgotten is the same test for aggregates and traces.
+func TestNoAggregateFieldIsForgotten(t *testing.T) {
 	for seed := range uint64(20) {
-		var tally memory.Tally
+		var aggregate memory.Aggregate
 		var trace memory.Trace
-		for _, p := range []any{&tally, &trace} {
+		for _, p := range []any{&aggregate, &trace} {
 			if err := memorytest.NewFiller(seed).Fill(p); err != nil {
 				t.Fatal(err)
 			}
 		}
-		got, err := memory.DecodeTally(tally.AppendBinary(nil))
-		if err != nil || got != tally {
-			t.Errorf("seed %d: tally %+v, want %+v (%v)", seed, got, tally, err)
+		got, err := memory.DecodeAggregate(aggregate.AppendBinary(nil))
+		if err != nil || got != aggregate {
+			t.Errorf("seed %d: aggregate %+v, want %+v (%v)", seed, got, aggregate, err)
 		}
 		b, err := trace.AppendBinary(nil)
 		if err != nil {

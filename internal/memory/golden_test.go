@@ -76,8 +76,8 @@ func storedTrace() *Trace {
 	}}
 }
 
-func storedTally() Tally {
-	return Tally{Day: 20782, PolicyDomain: dns.MustParse("example.com"), Record: "v=DMARC1; p=none", PSL: true, Row: "key", Failed: true, Count: 7, Last: 1795600000}
+func storedAggregate() Aggregate {
+	return Aggregate{Day: 20782, PolicyDomain: dns.MustParse("example.com"), Record: "v=DMARC1; p=none", PSL: true, Row: "key", Failed: true, Count: 7, Last: 1795600000}
 }
 
 // stored reads the octets of a file.
@@ -113,7 +113,7 @@ func TestStoredIsRead(t *testing.T) {
 	if trace, err := DecodeTrace(stored(t, "trace-1")); err != nil || !reflect.DeepEqual(trace, storedTrace()) {
 		t.Errorf("trace: %+v, %v", trace, err)
 	}
-	if tally, err := DecodeTally(stored(t, "tally-1")); err != nil || tally != storedTally() {
-		t.Errorf("tally: %+v, %v", tally, err)
+	if aggregate, err := DecodeAggregate(stored(t, "aggregate-1")); err != nil || aggregate != storedAggregate() {
+		t.Errorf("aggregate: %+v, %v", aggregate, err)
 	}
 }

@@ -46,9 +46,9 @@ func told(r *memory.Record) string {
 	for _, line := range memorytest.Dump(r) {
 		b.WriteString("  " + line + "\n")
 	}
-	if tally, due := r.Tally(); due {
-		b.WriteString("tally\n")
-		for _, line := range memorytest.DumpTally(&tally) {
+	if aggregate, due := r.Aggregate(); due {
+		b.WriteString("tally\n") // as the build of the file called it
+		for _, line := range memorytest.DumpAggregate(&aggregate) {
 			b.WriteString("  " + line + "\n")
 		}
 	}

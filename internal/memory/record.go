@@ -1,5 +1,5 @@
 // Package memory is what dmarcd remembers of mail: one Record for each message
-// that was judged, its encoding, the DNS answers it rests on, and the Tally by
+// that was judged, its encoding, the DNS answers it rests on, and the Aggregate by
 // which it is counted into a report to the sender's domain. It knows no database.
 //
 // Nothing here holds a body. Local parts of addresses are kept only where the

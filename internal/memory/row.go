@@ -10,25 +10,25 @@ import (
 	"dmarcd/internal/report"
 )
 
-// Tally is the record's count for a report to the sender's domain. It is false
+// Aggregate is the record's count for a report to the sender's domain. It is false
 // where none is due: DMARC did not run for a domain whose mail is counted, no
 // policy was found or nobody wants reports (RFC 9990 section 3.1: no "rua", no
 // report), the mail was sent away for now and comes again, or it carries a report
 // itself.
-func (r *Record) Tally() (Tally, bool) {
+func (r *Record) Aggregate() (Aggregate, bool) {
 	v := &r.Verdict.DMARC
 	if r.CarriesReport || r.Decision.Action == policy.Defer || !r.ClientIP.IsValid() {
-		return Tally{}, false
+		return Aggregate{}, false
 	}
 	if v.Record == nil || v.Record.Unusable || len(v.Record.RUA) == 0 || v.PolicyDomain.IsZero() {
-		return Tally{}, false
+		return Aggregate{}, false
 	}
 	o := r.counted()
 	if o == nil {
-		return Tally{}, false
+		return Aggregate{}, false
 	}
 	row := r.row(o)
-	return Tally{
+	return Aggregate{
 		Day: DayOf(r.At), PolicyDomain: v.PolicyDomain, Record: v.Record.Text, PSL: r.PSL,
 		Row: string(row.AppendKey(nil)), Failed: !v.SPFAligned && !v.DKIMAligned, Count: 1, Last: r.At.Unix(),
 	}, true

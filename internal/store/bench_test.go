@@ -167,8 +167,8 @@ func BenchmarkRead(b *testing.B) {
 	})
 }
 
-// BenchmarkTallyDay writes and reads a day of 100,000 rows over 2,000 domains.
-func BenchmarkTallyDay(b *testing.B) {
+// BenchmarkAggregateDay writes and reads a day of 100,000 rows over 2,000 domains.
+func BenchmarkAggregateDay(b *testing.B) {
 	eachBench(b, func(b *testing.B, db database) {
 		s := db.open(b)
 		ctx := context.Background()
@@ -180,7 +180,7 @@ func BenchmarkTallyDay(b *testing.B) {
 				for row := range 1000 {
 					n := part*1000 + row
 					domain := fmt.Sprintf("sender%d.example", n%2000)
-					batch.Tallies = append(batch.Tallies, memory.Tally{
+					batch.Aggregates = append(batch.Aggregates, memory.Aggregate{
 						Day: day, PolicyDomain: dns.MustParse(domain), Record: "v=DMARC1; p=reject; rua=mailto:d@" + domain,
 						Row: fmt.Sprintf("192.0.2.%d|%s|pass|pass|some more of a key, as long as they usually are|%d", n%250, domain, n/2000), Count: 1, Last: day.Begin().Unix(),
 					})

@@ -137,7 +137,7 @@ func tellSearches(t *testing.T, s *Store, b *strings.Builder) {
 func tellReports(t *testing.T, s *Store, b *strings.Builder) {
 	t.Helper()
 	r, ctx := s.Reports(), t.Context()
-	for _, day := range tallyDays(t, s) {
+	for _, day := range aggregateDays(t, s) {
 		for _, d := range must(r.Domains(ctx, day, dns.Name{}, 100)) {
 			fmt.Fprintf(b, "tallies %s %s messages %d failed %d reported %v\n", day, d.Domain, d.Messages, d.Failed, d.Reported)
 			for _, row := range must(r.Rows(ctx, day, d.Domain, false, 0, 1000)) {

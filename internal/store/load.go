@@ -74,7 +74,7 @@ func (s *Store) Load(ctx context.Context, batch memory.Batch) error {
 			return err
 		}
 		var err error
-		if texts, err = l.storeTallies(ctx, t); err != nil {
+		if texts, err = l.storeAggregates(ctx, t); err != nil {
 			return err
 		}
 		if err := l.storeDays(ctx, t); err != nil {
@@ -106,10 +106,10 @@ func (t *tx) checkPosition(ctx context.Context, batch memory.Batch) error {
 // loading is a batch made ready to be written; it is not changed by writing but
 // for ids.
 type loading struct {
-	messages []message
-	tallies  []tallyRow
-	texts    map[textHash]textUse
-	days     map[int64]*dayCount
+	messages   []message
+	aggregates []aggregateRow
+	texts      map[textHash]textUse
+	days       map[int64]*dayCount
 }
 
 // message is a record in the form of its rows.
@@ -126,21 +126,21 @@ type message struct {
 // dayCount is what a batch adds to a row of days.
 type dayCount struct{ messages, messageBytes, traceBytes, detailLost, lost int64 }
 
-type tallyKey struct {
+type aggregateKey struct {
 	day         int64
 	domain      string
 	record, row textHash
 	psl, failed int64
 }
 
-type tallyRow struct {
-	tallyKey
+type aggregateRow struct {
+	aggregateKey
 	count, last int64
 }
 
 func newLoading(batch memory.Batch, today int64) (*loading, error) {
 	l := &loading{texts: make(map[textHash]textUse), days: make(map[int64]*dayCount)}
-	sums := make(map[tallyKey]*tallyRow)
+	sums := make(map[aggregateKey]*aggregateRow)
 	for i := range batch.Records {
 		r := &batch.Records[i]
 		m, err := newMessage(r)
@@ -148,30 +148,30 @@ func newLoading(batch memory.Batch, today int64) (*loading, error) {
 			return nil, fmt.Errorf("%w: record of %s, queue id %q: %w", ErrRecord, r.At, r.QueueID, err)
 		}
 		l.messages = append(l.messages, m)
-		if tally, due := r.Tally(); due {
-			l.add(sums, &tally)
+		if aggregate, due := r.Aggregate(); due {
+			l.add(sums, &aggregate)
 		}
 	}
-	for i := range batch.Tallies {
-		tally := &batch.Tallies[i]
-		l.add(sums, tally)
-		l.day(int64(tally.Day)).detailLost += tally.Count
+	for i := range batch.Aggregates {
+		aggregate := &batch.Aggregates[i]
+		l.add(sums, aggregate)
+		l.day(int64(aggregate.Day)).detailLost += aggregate.Count
 	}
 	if batch.Lost > 0 {
 		l.day(today).lost += int64(batch.Lost)
 	}
 	slices.SortStableFunc(l.messages, func(a, b message) int { return cmp.Compare(a.first, b.first) })
 	for _, sum := range sums {
-		l.tallies = append(l.tallies, *sum)
+		l.aggregates = append(l.aggregates, *sum)
 	}
-	sortTallies(l.tallies)
+	sortAggregates(l.aggregates)
 	return l, nil
 }
 
-// sortTallies puts tallies in one order, so that two loaders cannot wait for each
-// other.
-func sortTallies(tallies []tallyRow) {
-	slices.SortFunc(tallies, func(a, b tallyRow) int {
+// sortAggregates puts aggregates in one order, so that two loaders cannot wait for
+// each other.
+func sortAggregates(aggregates []aggregateRow) {
+	slices.SortFunc(aggregates, func(a, b aggregateRow) int {
 		return cmp.Or(cmp.Compare(a.day, b.day), cmp.Compare(a.domain, b.domain),
 			slices.Compare(a.record[:], b.record[:]), slices.Compare(a.row[:], b.row[:]),
 			cmp.Compare(a.psl, b.psl), cmp.Compare(a.failed, b.failed))
@@ -197,7 +197,7 @@ func newMessage(r *memory.Record) (message, error) {
 		}
 	}
 	m.columns = []any{textKey(queueKind, r.QueueID), textKey(messageKind, r.MessageID), nullable(clientKey(r.ClientIP)),
-		m.action, m.result, truth(r.Hold != ""), truth(m.action != commonAction || m.result != commonResult), heldHost(r), blob}
+		m.action, m.result, boolInt(r.Hold != ""), boolInt(m.action != commonAction || m.result != commonResult), heldHost(r), blob}
 	return m, nil
 }
 
@@ -238,7 +238,7 @@ func nullable(b []byte) any {
 	return b
 }
 
-func truth(b bool) int64 {
+func boolInt(b bool) int64 {
 	if b {
 		return 1
 	}
@@ -254,15 +254,15 @@ func (l *loading) day(day int64) *dayCount {
 	return d
 }
 
-// add adds a tally up.
-func (l *loading) add(sums map[tallyKey]*tallyRow, t *memory.Tally) {
-	key := tallyKey{day: int64(t.Day), domain: t.PolicyDomain.String(), record: hashText(t.Record), row: hashText(t.Row),
-		psl: truth(t.PSL), failed: truth(t.Failed)}
+// add adds an aggregate to sums.
+func (l *loading) add(sums map[aggregateKey]*aggregateRow, t *memory.Aggregate) {
+	key := aggregateKey{day: int64(t.Day), domain: t.PolicyDomain.String(), record: hashText(t.Record), row: hashText(t.Row),
+		psl: boolInt(t.PSL), failed: boolInt(t.Failed)}
 	l.use(key.record, t.Record, int64(t.Day))
 	l.use(key.row, t.Row, int64(t.Day))
 	sum := sums[key]
 	if sum == nil {
-		sum = &tallyRow{tallyKey: key}
+		sum = &aggregateRow{aggregateKey: key}
 		sums[key] = sum
 	}
 	sum.count += t.Count
@@ -358,14 +358,14 @@ func (t *tx) insertMessages(ctx context.Context, rows [][]any, drawn map[int64]*
 	})
 }
 
-// storeTallies adds up the tallies, those of closed days in the next that is open,
-// and tells which texts the database now has.
-func (l *loading) storeTallies(ctx context.Context, t *tx) (map[textHash]textRef, error) {
-	fence, err := t.openDays(ctx, l.tallies)
+// storeAggregates adds up the aggregates, those of closed days in the next open one,
+// and returns which texts the database now has.
+func (l *loading) storeAggregates(ctx context.Context, t *tx) (map[textHash]textRef, error) {
+	days, err := t.findOpenDays(ctx, l.aggregates)
 	if err != nil {
 		return nil, err
 	}
-	tallies, texts := l.within(&fence)
+	aggregates, texts := l.within(&days)
 	found, err := t.storeTexts(ctx, texts)
 	if err != nil {
 		return nil, err
@@ -377,14 +377,14 @@ func (l *loading) storeTallies(ctx context.Context, t *tx) (map[textHash]textRef
 		id, _ := t.s.texts.get(h, texts[h].day)
 		return id
 	}
-	rows := make([][]any, len(tallies))
-	for i, y := range tallies {
+	rows := make([][]any, len(aggregates))
+	for i, y := range aggregates {
 		rows[i] = []any{y.day, y.domain, id(y.record), id(y.row), y.psl, y.failed, y.count, y.last}
 	}
-	return found, t.insertMany(ctx, `INSERT INTO tallies (day, policy_domain, record_id, row_id, psl, failed, messages, last)`, rows,
+	return found, t.insertMany(ctx, `INSERT INTO aggregates (day, policy_domain, record_id, row_id, psl, failed, messages, last)`, rows,
 		`ON CONFLICT (day, policy_domain, record_id, row_id, psl, failed) DO UPDATE SET
-			messages = tallies.messages + excluded.messages,
-			last = CASE WHEN excluded.last > tallies.last THEN excluded.last ELSE tallies.last END`, nil)
+			messages = aggregates.messages + excluded.messages,
+			last = CASE WHEN excluded.last > aggregates.last THEN excluded.last ELSE aggregates.last END`, nil)
 }
 
 // storeDays adds to what each day holds and lacks. All loaders write these few

@@ -54,12 +54,12 @@ func (s sums) messages() (n int64) {
 	return n
 }
 
-// tallyDays are the days that have tallies.
-func tallyDays(t testing.TB, s *Store) (days []memory.Day) {
+// aggregateDays are the days that have aggregates.
+func aggregateDays(t testing.TB, s *Store) (days []memory.Day) {
 	t.Helper()
 	var keys []int64
 	err := s.read(t.Context(), "test", func(ctx context.Context, t *tx) (err error) {
-		keys, err = t.keys(ctx, `SELECT DISTINCT day FROM tallies ORDER BY day`)
+		keys, err = t.keys(ctx, `SELECT DISTINCT day FROM aggregates ORDER BY day`)
 		return err
 	})
 	if err != nil {
@@ -75,7 +75,7 @@ func tallyDays(t testing.TB, s *Store) (days []memory.Day) {
 func counted(t testing.TB, s *Store) sums {
 	t.Helper()
 	out := sums{}
-	for _, day := range tallyDays(t, s) {
+	for _, day := range aggregateDays(t, s) {
 		var after dns.Name
 		count := 0
 		for {
@@ -136,19 +136,19 @@ func (s sums) add(key sum, n int64) {
 
 // expected is what counted should give for records.
 func expected(records []memory.Record) sums {
-	var tallies []memory.Tally
+	var aggregates []memory.Aggregate
 	for i := range records {
-		if y, ok := records[i].Tally(); ok {
-			tallies = append(tallies, y)
+		if y, ok := records[i].Aggregate(); ok {
+			aggregates = append(aggregates, y)
 		}
 	}
-	return summed(tallies...)
+	return summed(aggregates...)
 }
 
-// summed is what counted should give for tallies.
-func summed(tallies ...memory.Tally) sums {
+// summed is what counted should give for aggregates.
+func summed(aggregates ...memory.Aggregate) sums {
 	out := sums{}
-	for _, y := range tallies {
+	for _, y := range aggregates {
 		for _, failed := range []bool{false, true} {
 			if failed && !y.Failed {
 				continue
@@ -191,7 +191,7 @@ func TestLoadAndReadBack(t *testing.T) {
 			}
 		}
 		if got, want := counted(t, s), expected(want); !maps.Equal(got, want) {
-			t.Errorf("tallies: %d, want %d", len(got), len(want))
+			t.Errorf("aggregates: %d, want %d", len(got), len(want))
 		}
 		if n, err := s.Count(t.Context(), epoch0, epoch0.Add(24*time.Hour)); err != nil || n != 1134 {
 			t.Errorf("count of a day %d, %v", n, err)
@@ -230,25 +230,25 @@ func TestLoadIsExactlyOnce(t *testing.T) {
 			t.Errorf("position of an unknown journal %v, %v", p, err)
 		}
 		if n := len(all(t, s)); n != 100 || !maps.Equal(before, counted(t, s)) {
-			t.Errorf("%d records, or other tallies", n)
+			t.Errorf("%d records, or other aggregates", n)
 		}
 	})
 }
 
-func TestLoadTalliesAndLosses(t *testing.T) {
+func TestLoadAggregatesAndLosses(t *testing.T) {
 	eachDialect(t, func(t *testing.T, db database) {
 		s := db.open(t)
 		s.now = func() time.Time { return epoch0.Add(48 * time.Hour) }
 		day := memory.DayOf(epoch0)
-		tally := memory.Tally{Day: day, PolicyDomain: dns.MustParse("sender.example"), Record: "v=DMARC1; p=none\x00\xff", Row: "\x00key\xfe", PSL: true, Count: 3, Last: 77}
-		failed := tally
+		aggregate := memory.Aggregate{Day: day, PolicyDomain: dns.MustParse("sender.example"), Record: "v=DMARC1; p=none\x00\xff", Row: "\x00key\xfe", PSL: true, Count: 3, Last: 77}
+		failed := aggregate
 		failed.Failed, failed.Count = true, 4
 		batch := next("a", memory.Position{}, nil)
-		batch.Tallies, batch.Lost = []memory.Tally{tally, failed, tally}, 5
+		batch.Aggregates, batch.Lost = []memory.Aggregate{aggregate, failed, aggregate}, 5
 		if err := s.Load(t.Context(), batch); err != nil {
 			t.Fatal(err)
 		}
-		if got := counted(t, s); !maps.Equal(got, summed(batch.Tallies...)) || got.messages() != 10 {
+		if got := counted(t, s); !maps.Equal(got, summed(batch.Aggregates...)) || got.messages() != 10 {
 			t.Errorf("%+v", got)
 		}
 		if got, want := losses(t, s), [][3]int64{{int64(day), 10, 0}, {int64(day) + 2, 0, 5}}; !slices.Equal(got, want) {
@@ -257,7 +257,7 @@ func TestLoadTalliesAndLosses(t *testing.T) {
 	})
 }
 
-// losses is what the books say, by day: messages that were only tallied, and records
+// losses is what the books say, by day: messages that were only counted, and records
 // that could not be read.
 func losses(t *testing.T, s *Store) (out [][3]int64) {
 	t.Helper()
@@ -368,7 +368,7 @@ func TestSeveralJournalsAtOnce(t *testing.T) {
 			t.Errorf("%d records", got)
 		}
 		if got, want := counted(t, stores[0]), expected(records); !reflect.DeepEqual(got, want) {
-			t.Errorf("tallies differ: %d and %d rows", len(got), len(want))
+			t.Errorf("aggregates differ: %d and %d rows", len(got), len(want))
 		}
 		for j := range journals {
 			if p, err := stores[0].Position(t.Context(), fmt.Sprintf("journal%d", j)); err != nil || p.Offset != batches*1000 {

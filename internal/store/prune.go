@@ -11,18 +11,18 @@ import (
 
 // Slices of Prune: what one transaction removes at most.
 const (
-	pruneTraces   = 500
-	pruneMessages = 500
-	pruneTallies  = 2000
-	pruneTexts    = 20_000 // looked at
-	pruneDomains  = 2000
+	pruneTraces        = 500
+	pruneMessages      = 500
+	pruneAggregateRows = 2000
+	pruneTexts         = 20_000 // looked at
+	pruneDomains       = 2000
 )
 
 // Retention is how long things are kept, and how much. Zero is no limit.
 type Retention struct {
 	Messages   time.Duration // those that are held as long as Aggregates
 	Traces     time.Duration
-	Aggregates time.Duration // tallies, in whole days; the reports made of them, policies
+	Aggregates time.Duration // aggregates, in whole days; the reports made of them, policies
 	RawReports time.Duration // the files of reports that were sent, and those that were received
 	Received   time.Duration // records of received reports
 	Rollups    time.Duration // their sums, and the history of DNS records
@@ -33,7 +33,7 @@ type Retention struct {
 type Pruned struct {
 	Messages       int64 // by age
 	Traces         int64 // by age, or with their message
-	Tallies        int64
+	Aggregates     int64
 	Reports        int64
 	Received       int64 // rows of received reports, and what hangs on them
 	OversizeTraces int64 // removed although they were young enough
@@ -234,19 +234,19 @@ func (s *Store) dropStrays(ctx context.Context) error {
 	})
 }
 
-// pruneAggregates removes tallies before a day, then texts that nobody uses.
+// pruneAggregates removes aggregates before a day, then texts that nobody uses.
 func (s *Store) pruneAggregates(ctx context.Context, day int64, p *Pruned) error {
 	var dropped int64
 	err := s.untilNone(ctx, &dropped, func(ctx context.Context) (n int64, err error) {
-		err = s.write(ctx, "prune tallies", func(ctx context.Context, t *tx) error {
-			n, err = t.exec(ctx, `DELETE FROM tallies WHERE (day, policy_domain, record_id, row_id, psl, failed) IN (
-				SELECT day, policy_domain, record_id, row_id, psl, failed FROM tallies WHERE day < $1
-				ORDER BY day, policy_domain, record_id, row_id, psl, failed LIMIT $2)`, bounded(day), pruneTallies)
+		err = s.write(ctx, "prune aggregates", func(ctx context.Context, t *tx) error {
+			n, err = t.exec(ctx, `DELETE FROM aggregates WHERE (day, policy_domain, record_id, row_id, psl, failed) IN (
+				SELECT day, policy_domain, record_id, row_id, psl, failed FROM aggregates WHERE day < $1
+				ORDER BY day, policy_domain, record_id, row_id, psl, failed LIMIT $2)`, bounded(day), pruneAggregateRows)
 			return err
 		})
 		return n, err
 	})
-	p.Tallies += dropped
+	p.Aggregates += dropped
 	if err != nil {
 		return err
 	}
@@ -259,8 +259,8 @@ func (s *Store) pruneAggregates(ctx context.Context, day int64, p *Pruned) error
 	return s.dropTexts(ctx, day)
 }
 
-// dropTexts removes texts that no tally since day uses. It looks at all texts, so
-// it is done only when tallies were removed, once a day.
+// dropTexts removes texts that no aggregate since day uses. It looks at all texts, so
+// it is done only when aggregates were removed, once a day.
 func (s *Store) dropTexts(ctx context.Context, day int64) error {
 	defer s.texts.forget()
 	var next, end int64

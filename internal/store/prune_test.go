@@ -44,10 +44,10 @@ func TestPruneByAge(t *testing.T) {
 	eachDialect(t, func(t *testing.T, db database) {
 		s := db.open(t)
 		d := fewDays(t, s, 6)
-		before, tallied := rowCount(t, s, "traces"), counted(t, s)
+		before, counts := rowCount(t, s, "traces"), counted(t, s)
 		now := epoch0.Add(6 * 24 * time.Hour)
 		p, err := s.Prune(t.Context(), Retention{Messages: 60 * time.Hour, Traces: 24 * time.Hour, Aggregates: 400 * 24 * time.Hour}, now)
-		if err != nil || p.Messages != 1400 || p.Tallies != 0 || p.Oversize != 0 {
+		if err != nil || p.Messages != 1400 || p.Aggregates != 0 || p.Oversize != 0 {
 			t.Fatalf("%+v, %v", p, err)
 		}
 		left := all(t, s)
@@ -60,18 +60,18 @@ func TestPruneByAge(t *testing.T) {
 		if n := rowCount(t, s, "message_domains"); n != 2000 {
 			t.Errorf("%d domains", n)
 		}
-		if !maps.Equal(tallied, counted(t, s)) {
-			t.Error("tallies changed")
+		if !maps.Equal(counts, counted(t, s)) {
+			t.Error("aggregates changed")
 		}
 		checkBooks(t, s)
 
 		texts := rowCount(t, s, "texts")
 		p, err = s.Prune(t.Context(), Retention{Messages: 60 * time.Hour, Aggregates: 48 * time.Hour}, now)
-		if err != nil || p.Tallies == 0 || p.Messages != 0 {
+		if err != nil || p.Aggregates == 0 || p.Messages != 0 {
 			t.Fatalf("%+v, %v", p, err)
 		}
-		if days, first := tallyDays(t, s), memory.DayOf(now)-2; len(days) != 2 || days[0] != first {
-			t.Errorf("tallies of %v", days)
+		if days, first := aggregateDays(t, s), memory.DayOf(now)-2; len(days) != 2 || days[0] != first {
+			t.Errorf("aggregates of %v", days)
 		}
 		if n := rowCount(t, s, "texts"); n == 0 || n >= texts {
 			t.Errorf("%d texts of %d left", n, texts)
@@ -96,7 +96,7 @@ func TestPruneBySize(t *testing.T) {
 		for range 3 {
 			fewDays(t, s, 8)
 		}
-		tallied := counted(t, s)
+		counts := counted(t, s)
 		size, err := s.Size(t.Context())
 		if err != nil || size < 1<<20 {
 			t.Fatal(size, err)
@@ -109,15 +109,15 @@ func TestPruneBySize(t *testing.T) {
 		if int64(len(left)) != 3*8*400-p.Oversize || !left[0].At.After(epoch0.Add(12*time.Hour)) {
 			t.Errorf("%d left, from %v", len(left), left[0].At)
 		}
-		if !maps.Equal(tallied, counted(t, s)) {
-			t.Error("tallies changed")
+		if !maps.Equal(counts, counted(t, s)) {
+			t.Error("aggregates changed")
 		}
 		checkBooks(t, s)
 		if p, err := s.Prune(t.Context(), Retention{MaxBytes: 1}, epoch0); err != nil || len(all(t, s)) != 0 || rowCount(t, s, "message_domains") != 0 {
 			t.Errorf("%+v, %v", p, err)
 		}
-		if !maps.Equal(tallied, counted(t, s)) {
-			t.Error("tallies changed")
+		if !maps.Equal(counts, counted(t, s)) {
+			t.Error("aggregates changed")
 		}
 		checkBooks(t, s)
 	})

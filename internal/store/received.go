@@ -285,7 +285,7 @@ type reportDetail struct {
 }
 
 func (in *ingest) addReport(id int64, r *analysis.Report, status analysis.Status, of, item int64, place int, it *analysis.Item) {
-	in.reports = append(in.reports, append([]any{id, item, place, it.TakenAt.UnixMicro(), int64(of), string(status), truth(status == analysis.StatusStored && r.Trust.Counts())},
+	in.reports = append(in.reports, append([]any{id, item, place, it.TakenAt.UnixMicro(), int64(of), string(status), boolInt(status == analysis.StatusStored && r.Trust.Counts())},
 		in.reportColumns(r)...))
 	day := int64(memory.DayOf(it.TakenAt))
 	if r.Raw != nil {
@@ -318,9 +318,9 @@ func (in *ingest) reportColumns(r *analysis.Report) []any {
 	_, emailDomain, _ := strings.Cut(r.Metadata.Email, "@")
 	return []any{
 		in.nameID(r.Domain.String()), in.reporters[reporterHash(r)], r.Policy.Domain, string(r.Policy.P), r.Metadata.ReportID,
-		r.Metadata.Begin.Unix(), r.Metadata.End.Unix(), bounded(int64(r.Day())), truth(spread), strings.ToLower(emailDomain), string(r.Trust), r.Why,
+		r.Metadata.Begin.Unix(), r.Metadata.End.Unix(), bounded(int64(r.Day())), boolInt(spread), strings.ToLower(emailDomain), string(r.Trust), r.Why,
 		int64(r.Flags), key[:], r.Digest[:], string(r.Dialect), r.FileName, r.RawBytes, len(r.Rows), messages, compliant, len(r.Quarantine),
-		truth(len(r.Notes) > 0), jsonText(reportDetail{
+		boolInt(len(r.Notes) > 0), jsonText(reportDetail{
 			Policy: r.Policy, PCT: r.PCT, Contact: r.Metadata.ExtraContact, Error: r.Metadata.Error, Generator: r.Metadata.Generator,
 			Version: r.Version, Recipient: r.Recipient, Nothing: r.Nothing, Sent: r.Sent, Notes: r.Notes,
 		}),
@@ -349,7 +349,7 @@ func (in *ingest) addRows(id int64, r *analysis.Report) {
 			}
 			in.rows = append(in.rows, []any{
 				id, row.Number, k.day, next, domain, span.id, in.sets[setHash(row)], part.Count, row.Count, k.disposition, k.spf, k.dkim,
-				int64(row.Flags), truth(r.Trust.Counts()),
+				int64(row.Flags), boolInt(r.Trust.Counts()),
 			})
 			if r.Trust.Counts() {
 				in.rollups.add(k, part.Count, 1)

@@ -20,7 +20,7 @@ func (s *Store) SetPair(ctx context.Context, p analysis.Pair) error {
 		}
 		_, err := t.exec(ctx, `INSERT INTO received_pairs (auth, email, accepted, decided_by, decided_at) VALUES ($1, $2, $3, $4, $5)
 			ON CONFLICT (auth, email) DO UPDATE SET accepted = excluded.accepted, decided_by = excluded.decided_by, decided_at = excluded.decided_at`,
-			p.Auth.String(), p.Email.String(), truth(p.Accepted), p.By, unixOf(p.At))
+			p.Auth.String(), p.Email.String(), boolInt(p.Accepted), p.By, unixOf(p.At))
 		if err != nil || p.Auth == p.Email {
 			return err
 		}
@@ -47,7 +47,7 @@ func (t *tx) trust(ctx context.Context, p *analysis.Pair, from, to analysis.Trus
 		return err
 	}
 	d := rollupDeltas{}
-	counts := truth(to.Counts())
+	counts := boolInt(to.Counts())
 	for _, id := range reports {
 		if !to.Counts() {
 			if err := d.gather(ctx, t, -1, `r.report = $1`, id); err != nil {

@@ -234,7 +234,7 @@ func (in *ingest) reread(ctx context.Context, id int64, version int, status anal
 		return err
 	}
 	r := &in.batch.Items[0].Reports[0]
-	counts := truth(status == analysis.StatusStored && r.Trust.Counts())
+	counts := boolInt(status == analysis.StatusStored && r.Trust.Counts())
 	values := in.reportColumns(r)
 	args := append([]any{id, version, string(status), counts}, values...)
 	_, err := in.t.exec(ctx, `UPDATE received_reports SET reader = $2, status = $3, counts = $4, (`+reportNames+`) = (`+argList(5, len(values))+`) WHERE id = $1`, args...)

@@ -346,7 +346,7 @@ func dispositionCode(d report.Disposition) int64 {
 
 var dispositions = [...]report.Disposition{"", report.DispositionNone, report.DispositionPass, report.DispositionQuarantine, report.DispositionReject}
 
-func verdictCode(v report.Verdict) int64 { return truth(v == report.VerdictPass) }
+func verdictCode(v report.Verdict) int64 { return boolInt(v == report.VerdictPass) }
 
 func verdictOf(code int64) report.Verdict {
 	if code == 1 {

@@ -39,15 +39,15 @@ func (t *tx) fenceLeader(ctx context.Context, epoch int64) error {
 	return t.fence(ctx, epoch)
 }
 
-// fence says which day a tally is counted into.
-type fence struct {
+// openDays tells into which day an aggregate is counted.
+type openDays struct {
 	open     int64              // the first day that is counted into
 	reported map[string][]int64 // days from open on that have a report, by policy domain
 }
 
 // first is the day that what belongs to day is counted into: that one, unless it is
 // closed or reported.
-func (f *fence) first(domain string, day int64) int64 {
+func (f *openDays) first(domain string, day int64) int64 {
 	day = max(day, f.open)
 	for slices.Contains(f.reported[domain], day) {
 		day++
@@ -55,21 +55,21 @@ func (f *fence) first(domain string, day int64) int64 {
 	return day
 }
 
-// openDays keeps what is open now so until the end of the transaction. Open days have
-// reports only where a clock was ahead; then it looks the tallies up.
-func (t *tx) openDays(ctx context.Context, tallies []tallyRow) (fence, error) {
+// findOpenDays keeps the open days open until the end of the transaction. Open days
+// have reports only where a clock was ahead; then it looks the aggregates up.
+func (t *tx) findOpenDays(ctx context.Context, aggregates []aggregateRow) (openDays, error) {
 	var closed, reopened sql.NullInt64
 	err := t.row(ctx, `SELECT closed, reopened FROM report_progress WHERE id = 1`+t.s.dialect.forShare).Scan(&closed, &reopened)
 	if err != nil || !closed.Valid {
-		return fence{open: bounded(-1 << 62)}, err
+		return openDays{open: bounded(-1 << 62)}, err
 	}
-	f := fence{open: closed.Int64 + 1, reported: map[string][]int64{}}
+	f := openDays{open: closed.Int64 + 1, reported: map[string][]int64{}}
 	if reopened.Int64 < f.open {
 		return f, nil
 	}
-	for i := range tallies {
-		domain := tallies[i].domain
-		if _, known := f.reported[domain]; known || tallies[i].day > reopened.Int64 {
+	for i := range aggregates {
+		domain := aggregates[i].domain
+		if _, known := f.reported[domain]; known || aggregates[i].day > reopened.Int64 {
 			continue
 		}
 		f.reported[domain], err = t.keys(ctx, `SELECT day FROM reports WHERE kind = 'aggregate' AND policy_domain = $1 AND day >= $2`, domain, f.open)
@@ -80,34 +80,34 @@ func (t *tx) openDays(ctx context.Context, tallies []tallyRow) (fence, error) {
 	return f, nil
 }
 
-// within moves tallies of days that are closed or reported to the next one that is
+// within moves aggregates of days that are closed or reported to the next one that is
 // not, and wants their texts for it.
-func (l *loading) within(f *fence) ([]tallyRow, map[textHash]textUse) {
+func (l *loading) within(f *openDays) ([]aggregateRow, map[textHash]textUse) {
 	late := false
-	for i := range l.tallies {
-		y := &l.tallies[i]
+	for i := range l.aggregates {
+		y := &l.aggregates[i]
 		late = late || y.day != f.first(y.domain, y.day)
 	}
 	if !late {
-		return l.tallies, l.texts
+		return l.aggregates, l.texts
 	}
 	texts := maps.Clone(l.texts)
-	place := make(map[tallyKey]int, len(l.tallies))
-	moved := make([]tallyRow, 0, len(l.tallies))
-	for _, y := range l.tallies { // in order, so that what is moved comes first
+	place := make(map[aggregateKey]int, len(l.aggregates))
+	moved := make([]aggregateRow, 0, len(l.aggregates))
+	for _, y := range l.aggregates { // in order, so that what is moved comes first
 		y.day = f.first(y.domain, y.day)
 		for _, h := range []textHash{y.record, y.row} {
 			texts[h] = textUse{body: texts[h].body, day: max(texts[h].day, y.day)}
 		}
-		if i, ok := place[y.tallyKey]; ok {
+		if i, ok := place[y.aggregateKey]; ok {
 			moved[i].count += y.count
 			moved[i].last = max(moved[i].last, y.last)
 			continue
 		}
-		place[y.tallyKey] = len(moved)
+		place[y.aggregateKey] = len(moved)
 		moved = append(moved, y)
 	}
-	sortTallies(moved)
+	sortAggregates(moved)
 	return moved, texts
 }
 
@@ -187,7 +187,7 @@ func (r Reports) Built(ctx context.Context, epoch int64, day memory.Day) error {
 // CountDomains is outgoing.Source's.
 func (r Reports) CountDomains(ctx context.Context, day memory.Day) (n int, err error) {
 	err = r.s.read(ctx, "count policy domains", func(ctx context.Context, t *tx) error {
-		return t.row(ctx, `SELECT count(DISTINCT policy_domain) FROM tallies WHERE day = $1`, bounded(int64(day))).Scan(&n)
+		return t.row(ctx, `SELECT count(DISTINCT policy_domain) FROM aggregates WHERE day = $1`, bounded(int64(day))).Scan(&n)
 	})
 	return n, err
 }
@@ -195,7 +195,7 @@ func (r Reports) CountDomains(ctx context.Context, day memory.Day) (n int, err e
 // CountUnreported is outgoing.Source's.
 func (r Reports) CountUnreported(ctx context.Context, first, last memory.Day) (n int64, err error) {
 	err = r.s.read(ctx, "count messages without a report", func(ctx context.Context, t *tx) error {
-		return t.row(ctx, `SELECT coalesce(sum(y.messages), 0) FROM tallies y WHERE y.day >= $1 AND y.day <= $2 AND NOT EXISTS
+		return t.row(ctx, `SELECT coalesce(sum(y.messages), 0) FROM aggregates y WHERE y.day >= $1 AND y.day <= $2 AND NOT EXISTS
 			(SELECT 1 FROM reports r WHERE r.kind = 'aggregate' AND r.policy_domain = y.policy_domain AND r.day = y.day)`,
 			bounded(int64(first)), bounded(int64(last))).Scan(&n)
 	})
@@ -249,7 +249,7 @@ func (r Reports) domainPage(ctx context.Context, day memory.Day, after string, l
 			return err
 		}, `SELECT y.policy_domain, CAST(sum(y.messages) AS BIGINT), CAST(sum(CASE y.failed WHEN 1 THEN y.messages ELSE 0 END) AS BIGINT),
 				CASE WHEN EXISTS (SELECT 1 FROM reports r WHERE r.kind = 'aggregate' AND r.policy_domain = y.policy_domain AND r.day = $1) THEN 1 ELSE 0 END
-			FROM tallies y WHERE y.day = $1 AND y.policy_domain > $2
+			FROM aggregates y WHERE y.day = $1 AND y.policy_domain > $2
 			GROUP BY y.policy_domain ORDER BY y.policy_domain LIMIT $3`,
 			bounded(int64(day)), after, limit)
 	})
@@ -273,7 +273,7 @@ func (r Reports) Policies(ctx context.Context, day memory.Day, domain dns.Name, 
 				uses = append(uses, u)
 			}
 			return nil
-		}, `SELECT record_id, psl, max(last) FROM tallies WHERE day = $1 AND policy_domain = $2
+		}, `SELECT record_id, psl, max(last) FROM aggregates WHERE day = $1 AND policy_domain = $2
 			GROUP BY record_id, psl ORDER BY 3 DESC, 1 DESC, 2`, bounded(int64(day)), domain.String())
 		if err != nil {
 			return err
@@ -297,13 +297,13 @@ func (r Reports) Rows(ctx context.Context, day memory.Day, domain dns.Name, fail
 	err := r.s.read(ctx, "rows of a report", func(ctx context.Context, t *tx) error {
 		out = nil
 		var first, last sql.NullInt64
-		err := t.row(ctx, `SELECT (SELECT record_id FROM tallies WHERE day = $1 AND policy_domain = $2 ORDER BY record_id LIMIT 1),
-			(SELECT record_id FROM tallies WHERE day = $1 AND policy_domain = $2 ORDER BY record_id DESC LIMIT 1)`,
+		err := t.row(ctx, `SELECT (SELECT record_id FROM aggregates WHERE day = $1 AND policy_domain = $2 ORDER BY record_id LIMIT 1),
+			(SELECT record_id FROM aggregates WHERE day = $1 AND policy_domain = $2 ORDER BY record_id DESC LIMIT 1)`,
 			bounded(int64(day)), domain.String()).Scan(&first, &last)
 		if err != nil {
 			return err
 		}
-		one, args := ``, []any{bounded(int64(day)), domain.String(), after, truth(failed), limit}
+		one, args := ``, []any{bounded(int64(day)), domain.String(), after, boolInt(failed), limit}
 		if first == last {
 			one, args = ` AND record_id = $6`, append(args, first.Int64)
 		}
@@ -315,7 +315,7 @@ func (r Reports) Rows(ctx context.Context, day memory.Day, domain dns.Name, fail
 			out = append(out, c)
 			return nil
 		}, `SELECT g.row_id, g.messages, b.body FROM
-			(SELECT row_id, CAST(sum(messages) AS BIGINT) AS messages FROM tallies
+			(SELECT row_id, CAST(sum(messages) AS BIGINT) AS messages FROM aggregates
 				WHERE day = $1 AND policy_domain = $2`+one+` AND row_id > $3 AND failed >= $4
 				GROUP BY row_id ORDER BY row_id LIMIT $5) g
 			LEFT JOIN texts b ON b.id = g.row_id ORDER BY g.row_id`, args...)

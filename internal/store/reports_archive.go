@@ -278,15 +278,15 @@ func (t *tx) requeue(ctx context.Context, id int64, own bool, q *outgoing.Requeu
 		state = outgoing.StateQueued
 	}
 	return t.exec(ctx, `UPDATE deliveries SET state = $2, due = $3, expires = $4, attempts = 0, claimed = 0, cause = '', error = '', verified = $5
-		WHERE id = $1 AND (claimed = 0 OR due <= $3)`, id, string(state), q.Now.UnixMilli(), q.Expires.UnixMilli(), truth(own))
+		WHERE id = $1 AND (claimed = 0 OR due <= $3)`, id, string(state), q.Now.UnixMilli(), q.Expires.UnixMilli(), boolInt(own))
 }
 
 // Suppress is outgoing.Archive's.
 func (r Reports) Suppress(ctx context.Context, s outgoing.Suppression) error {
 	return r.s.write(ctx, "suppress", func(ctx context.Context, t *tx) error {
-		_, err := t.exec(ctx, `INSERT INTO suppressions (target, reason, by_hand, since, until, strikes) VALUES ($1, $2, $3, $4, $5, $6)
+		_, err := t.exec(ctx, `INSERT INTO suppressions (target, reason, by_hand, since, until, automatic_count) VALUES ($1, $2, $3, $4, $5, $6)
 			ON CONFLICT (target) DO UPDATE SET reason = excluded.reason, by_hand = excluded.by_hand, since = excluded.since, until = excluded.until`,
-			s.Target, s.Reason, truth(s.ByHand), s.Since.UnixMilli(), millis(s.Until), s.Strikes)
+			s.Target, s.Reason, boolInt(s.ByHand), s.Since.UnixMilli(), millis(s.Until), s.AutomaticCount)
 		return err
 	})
 }
@@ -315,14 +315,14 @@ func (r Reports) Suppressions(ctx context.Context, now time.Time, q outgoing.Sup
 			var s outgoing.Suppression
 			var since, byHand int64
 			var until sql.NullInt64
-			err := scan(&s.Target, &s.Reason, &byHand, &since, &until, &s.Strikes)
+			err := scan(&s.Target, &s.Reason, &byHand, &since, &until, &s.AutomaticCount)
 			s.ByHand, s.Since, s.Until = byHand == 1, time.UnixMilli(since).UTC(), fromMillis(until)
 			s.Active = s.Until.IsZero() || s.Until.After(now)
 			out = append(out, s)
 			return err
-		}, `SELECT target, reason, by_hand, since, until, strikes FROM suppressions
+		}, `SELECT target, reason, by_hand, since, until, automatic_count FROM suppressions
 			WHERE ($1 = 1 OR until IS NULL OR until > $2) AND (since < $3 OR since = $3 AND target > $4)
-			ORDER BY since DESC, target LIMIT $5`, truth(q.All), now.UnixMilli(), since, target, q.Limit)
+			ORDER BY since DESC, target LIMIT $5`, boolInt(q.All), now.UnixMilli(), since, target, q.Limit)
 	})
 	return out, err
 }

@@ -14,8 +14,8 @@ import (
 
 // How long a destination is suppressed by itself: doubled each time.
 const (
-	silenceFirst = 7 * 24 * time.Hour
-	silenceMost  = 60 * 24 * time.Hour
+	firstSuppression = 7 * 24 * time.Hour
+	maxSuppression   = 60 * 24 * time.Hour
 )
 
 // Add is outgoing.Queue's.
@@ -50,7 +50,7 @@ func (t *tx) addReport(ctx context.Context, n *outgoing.NewReport) (bool, error)
 			messages, row_count, octets, stored, note, problem)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING RETURNING id`,
 		string(n.Kind), n.Domain, bounded(int64(n.Day)), n.ReportID, n.FileName, n.Subject, n.OrgName, n.Email, n.Made.UnixMilli(),
-		n.Messages, n.Rows, n.Octets, truth(n.Stored), n.Note, n.Problem).Scan(&id)
+		n.Messages, n.Rows, n.Octets, boolInt(n.Stored), n.Note, n.Problem).Scan(&id)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return false, nil
@@ -75,7 +75,7 @@ func (t *tx) addDelivery(ctx context.Context, report int64, d *outgoing.Delivery
 	_, err := t.exec(ctx, `INSERT INTO deliveries (report, address, address_key, host, state, due, claim, claimed, attempts, expires, cause, error, message_id, verified, record)
 		VALUES ($1, $2, $3, $4, $5, $6, 0, 0, 0, $7, $8, $9, $10, $11, $12) ON CONFLICT (report, address_key) DO NOTHING`,
 		report, d.To, strings.ToLower(d.To), hostOf(d.To), string(d.State), millis(d.Due), d.Expires.UnixMilli(),
-		string(d.Cause), d.Error, d.MessageID, truth(d.Verified), d.Record)
+		string(d.Cause), d.Error, d.MessageID, boolInt(d.Verified), d.Record)
 	return err
 }
 
@@ -223,8 +223,8 @@ func (r Reports) Settle(ctx context.Context, task *outgoing.Task, o *outgoing.Ou
 		n, err := t.exec(ctx, `UPDATE deliveries SET state = $3, due = $4, claimed = 0, attempts = attempts - $5, cause = $6, error = $7,
 				sent = CASE WHEN $8 = 1 THEN $9 ELSE sent END, verified = $10, record = $11
 			WHERE id = $1 AND claim = $2 AND claimed = 1`,
-			task.Delivery.ID, task.Claim, string(o.State), due, truth(o.Uncounted), string(o.Cause), o.Error,
-			truth(sent != nil), sent, truth(o.Verified), o.Record)
+			task.Delivery.ID, task.Claim, string(o.State), due, boolInt(o.Uncounted), string(o.Cause), o.Error,
+			boolInt(sent != nil), sent, boolInt(o.Verified), o.Record)
 		ours = n > 0
 		if err != nil || !ours {
 			return err
@@ -237,32 +237,32 @@ func (r Reports) Settle(ctx context.Context, task *outgoing.Task, o *outgoing.Ou
 		if o.Suppress == "" {
 			return nil
 		}
-		return t.strike(ctx, o.Suppress, o.Error, o.At)
+		return t.suppress(ctx, o.Suppress, o.Error, o.At)
 	})
 	return ours && err == nil, err
 }
 
-// strike suppresses an address for a while: for longer each time that it had been
-// free again. What a person said stands.
-func (t *tx) strike(ctx context.Context, address, reason string, now time.Time) error {
+// suppress suppresses an address for a while, longer each time that an earlier
+// suppression had expired. A suppression set by a person stays as it is.
+func (t *tx) suppress(ctx context.Context, address, reason string, now time.Time) error {
 	var until sql.NullInt64
-	var strikes, byHand int64
+	var times, byHand int64
 	target := strings.ToLower(address)
-	err := t.row(ctx, `SELECT until, strikes, by_hand FROM suppressions WHERE target = $1`+t.s.dialect.forUpdate, target).Scan(&until, &strikes, &byHand)
+	err := t.row(ctx, `SELECT until, automatic_count, by_hand FROM suppressions WHERE target = $1`+t.s.dialect.forUpdate, target).Scan(&until, &times, &byHand)
 	switch {
 	case errors.Is(err, ErrNotFound):
 	case err != nil:
 		return err
 	case !until.Valid, until.Int64 > now.UnixMilli():
-		return nil // in force: all that ends meanwhile is one strike
+		return nil // in force: failures during it do not prolong it
 	}
-	silence := silenceMost
-	if strikes < 8 {
-		silence = min(silenceFirst<<strikes, silenceMost)
+	period := maxSuppression
+	if times < 8 {
+		period = min(firstSuppression<<times, maxSuppression)
 	}
-	_, err = t.exec(ctx, `INSERT INTO suppressions (target, reason, by_hand, since, until, strikes) VALUES ($1, $2, 0, $3, $4, $5)
-		ON CONFLICT (target) DO UPDATE SET reason = excluded.reason, by_hand = 0, since = excluded.since, until = excluded.until, strikes = excluded.strikes`,
-		target, reason, now.UnixMilli(), now.Add(silence).UnixMilli(), strikes+1)
+	_, err = t.exec(ctx, `INSERT INTO suppressions (target, reason, by_hand, since, until, automatic_count) VALUES ($1, $2, 0, $3, $4, $5)
+		ON CONFLICT (target) DO UPDATE SET reason = excluded.reason, by_hand = 0, since = excluded.since, until = excluded.until, automatic_count = excluded.automatic_count`,
+		target, reason, now.UnixMilli(), now.Add(period).UnixMilli(), times+1)
 	return err
 }
 
@@ -295,7 +295,7 @@ func (r Reports) Bounced(ctx context.Context, n outgoing.BounceNote) (bool, erro
 		if !n.Suppress {
 			return nil
 		}
-		return t.strike(ctx, address, fmt.Sprintf("bounced: %s", n.Error), n.At)
+		return t.suppress(ctx, address, fmt.Sprintf("bounced: %s", n.Error), n.At)
 	})
 	return found && err == nil, err
 }

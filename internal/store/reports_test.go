@@ -72,15 +72,15 @@ func TestUnreadableDomainHidesNoOther(t *testing.T) {
 		day := memory.DayOf(epoch0)
 		batch := next("a", memory.Position{}, nil)
 		for i := range 6 {
-			batch.Tallies = append(batch.Tallies, memory.Tally{
+			batch.Aggregates = append(batch.Aggregates, memory.Aggregate{
 				Day: day, PolicyDomain: dns.MustParse(fmt.Sprintf("d%d.example", i)), Record: "v=DMARC1", Row: "row", Count: 1,
 			})
 		}
 		if err := s.Load(t.Context(), batch); err != nil {
 			t.Fatal(err)
 		}
-		rawChange(t, s, `UPDATE tallies SET policy_domain = 'd1..example' WHERE policy_domain = 'd1.example'`)
-		rawChange(t, s, `UPDATE tallies SET policy_domain = 'd5..example' WHERE policy_domain = 'd5.example'`)
+		rawChange(t, s, `UPDATE aggregates SET policy_domain = 'd1..example' WHERE policy_domain = 'd1.example'`)
+		rawChange(t, s, `UPDATE aggregates SET policy_domain = 'd5..example' WHERE policy_domain = 'd5.example'`)
 		var got []string
 		var after dns.Name
 		for {

@@ -104,7 +104,7 @@ func TestRetainActsSoonOnSize(t *testing.T) {
 		if p.Oversize+p.OversizeTraces == 0 || p.Bytes > most.Load() {
 			t.Errorf("%+v, at most %d", p, most.Load())
 		}
-		if tallies := rowCount(t, s, "tallies"); tallies == 0 {
+		if aggregates := rowCount(t, s, "aggregates"); aggregates == 0 {
 			t.Error("aggregates are gone")
 		}
 		stop()

@@ -13,7 +13,7 @@ func detailTables() []string { return []string{"messages", "message_domains", "t
 // otherTables are the tables of which only age makes less.
 func otherTables() []string {
 	return []string{
-		"texts", "tallies", "reports", "report_files", "deliveries", "policies",
+		"texts", "aggregates", "reports", "report_files", "deliveries", "policies",
 		"received_items", "received_reports", "received_raws", "received_faults", "received_sets", "received_set_names",
 		"received_identities", "received_rows", "received_rollups", "received_snapshots",
 		"console_users", "console_credentials", "console_audit",

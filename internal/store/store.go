@@ -1,6 +1,6 @@
 // Package store keeps what dmarcd remembers in a database: SQLite, or a PostgreSQL
 // that several daemons share. It takes batches of a journal exactly once, finds
-// messages again, adds up tallies for reports, forgets what has grown old, and
+// messages again, adds up aggregates for reports, forgets what has grown old, and
 // says which of several daemons leads.
 //
 // # Adding a table and a query
@@ -244,7 +244,7 @@ func (s *Store) Ping(ctx context.Context) error {
 }
 
 // Undecodable counts what was read so far, could not be decoded and was left out of
-// what was asked for: records, traces, policy domains of tallies.
+// what was asked for: records, traces, policy domains of aggregates.
 func (s *Store) Undecodable() uint64 { return s.undecodable.Load() }
 
 // Close waits for what is under way and lets the database go. No other method may

@@ -27,7 +27,7 @@ type textCache struct {
 	known map[textHash]textRef
 }
 
-// textRef is where a text is. It serves for tallies up to lastDay: for later ones
+// textRef is where a text is. It serves for aggregates up to lastDay: for later ones
 // the row must be told that it is still in use.
 type textRef struct{ id, lastDay int64 }
 

@@ -389,7 +389,7 @@ func TestCrash(t *testing.T) {
 			}
 			records, sum := all(t, s), counted(t, s).messages()
 			if want := p.Offset / 1000 * 200; want == 0 || int64(len(records)) != want || sum != want {
-				t.Errorf("position %v, %d records, %d tallied", p, len(records), sum)
+				t.Errorf("position %v, %d records, %d counted", p, len(records), sum)
 			}
 			checkBooks(t, s)
 			if err := s.Close(); err != nil {

@@ -22,8 +22,8 @@ func Dump(r *memory.Record) []string {
 	return lines
 }
 
-// DumpTally is Dump of a tally.
-func DumpTally(t *memory.Tally) []string {
+// DumpAggregate is Dump of an aggregate.
+func DumpAggregate(t *memory.Aggregate) []string {
 	var lines []string
 	dump(&lines, "", reflect.ValueOf(t).Elem())
 	slices.Sort(lines)

@@ -34,9 +34,9 @@ func TestNight(t *testing.T) {
 			AuthDKIM: []report.DKIMResult{{Domain: "sender.example", Selector: "s1", Result: report.ResultPass}},
 			AuthSPF:  &report.SPFResult{Domain: "bounce.sender.example", Scope: report.ScopeMFrom, Result: report.ResultSoftfail},
 		}
-		r.load(tally(yesterday, "sender.example", reject, full), tally(yesterday, "sender.example", reject, failed(3)),
-			tally("2026-11-25", "sender.example", reject, failed(100)), tally("2026-11-23", "sender.example", reject, failed(50)))
-		r.load(tally(yesterday, "sender.example", reject, failed(2)))
+		r.load(aggregate(yesterday, "sender.example", reject, full), aggregate(yesterday, "sender.example", reject, failed(3)),
+			aggregate("2026-11-25", "sender.example", reject, failed(100)), aggregate("2026-11-23", "sender.example", reject, failed(50)))
+		r.load(aggregate(yesterday, "sender.example", reject, failed(2)))
 		r.night()
 		mails := r.server.got("")
 		if len(mails) != 1 {
@@ -102,9 +102,9 @@ func TestScopes(t *testing.T) {
 			each(t, func(t *testing.T, r *rig) {
 				record := func(d string) string { return "v=DMARC1; p=reject; rua=mailto:rua@" + d }
 				r.load(
-					tally(yesterday, "good.example", record("good.example"), passed(5)),
-					tally(yesterday, "mixed.example", record("mixed.example"), passed(8)), tally(yesterday, "mixed.example", record("mixed.example"), failed(1)),
-					tally(yesterday, "bad.example", record("bad.example"), failed(2)),
+					aggregate(yesterday, "good.example", record("good.example"), passed(5)),
+					aggregate(yesterday, "mixed.example", record("mixed.example"), passed(8)), aggregate(yesterday, "mixed.example", record("mixed.example"), failed(1)),
+					aggregate(yesterday, "bad.example", record("bad.example"), failed(2)),
 				)
 				r.change(c.change)
 				r.night()
@@ -126,8 +126,8 @@ func TestScopes(t *testing.T) {
 // TestPolicyChange reports on the record seen last, and joins rows that are the same.
 func TestPolicyChange(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
-		old := tally(yesterday, "sender.example", "v=DMARC1; p=none; rua=mailto:old@sender.example", failed(3))
-		late := tally(yesterday, "sender.example", "v=DMARC1; p=quarantine; sp=reject; t=y; adkim=s; fo=1; ruf=mailto:f@sender.example; rua=mailto:new@sender.example", failed(4))
+		old := aggregate(yesterday, "sender.example", "v=DMARC1; p=none; rua=mailto:old@sender.example", failed(3))
+		late := aggregate(yesterday, "sender.example", "v=DMARC1; p=quarantine; sp=reject; t=y; adkim=s; fo=1; ruf=mailto:f@sender.example; rua=mailto:new@sender.example", failed(4))
 		late.Last += 3600
 		r.load(old, late)
 		r.night()
@@ -153,7 +153,7 @@ func TestPolicyChange(t *testing.T) {
 // TestVoidedRecord is reported as p=none.
 func TestVoidedRecord(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
-		r.load(tally(yesterday, "sender.example", "v=DMARC1; p=rejct; rua=mailto:rua@sender.example", failed(1)))
+		r.load(aggregate(yesterday, "sender.example", "v=DMARC1; p=rejct; rua=mailto:rua@sender.example", failed(1)))
 		r.night()
 		mails := r.server.got("")
 		if len(mails) != 1 {
@@ -169,10 +169,10 @@ func TestVoidedRecord(t *testing.T) {
 // TestLate counts what comes after the closing into the next report.
 func TestLate(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
-		r.load(tally(yesterday, "sender.example", reject, failed(1)))
+		r.load(aggregate(yesterday, "sender.example", reject, failed(1)))
 		r.night()
-		r.loadFrom("other", tally(yesterday, "sender.example", reject, failed(10)), tally("2026-11-20", "sender.example", reject, failed(200)),
-			tally("2026-11-25", "sender.example", reject, failed(3000)), tally("2026-11-26", "sender.example", reject, failed(1)))
+		r.loadFrom("other", aggregate(yesterday, "sender.example", reject, failed(10)), aggregate("2026-11-20", "sender.example", reject, failed(200)),
+			aggregate("2026-11-25", "sender.example", reject, failed(3000)), aggregate("2026-11-26", "sender.example", reject, failed(1)))
 		r.night()
 		if n := len(r.server.got("")); n != 1 {
 			t.Fatalf("%d mails before the next day", n)
@@ -212,7 +212,7 @@ func TestClosingWhileLoading(t *testing.T) {
 					from := memory.Position{Segment: uint64(min(n, 1)), Offset: n}
 					err := s.Load(t.Context(), memory.Batch{
 						Journal: fmt.Sprint(i), From: from, To: memory.Position{Segment: 1, Offset: n + 1},
-						Tallies: []memory.Tally{tally(yesterday, "sender.example", reject, failed(1)), tally(yesterday, "sender.example", reject, passed(1))},
+						Aggregates: []memory.Aggregate{aggregate(yesterday, "sender.example", reject, failed(1)), aggregate(yesterday, "sender.example", reject, passed(1))},
 					})
 					if err != nil {
 						t.Error(err)
@@ -243,7 +243,7 @@ func TestClosingWhileLoading(t *testing.T) {
 func TestHour(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
 		r.clock.add(-40 * time.Minute) // 00:20
-		r.load(tally(yesterday, "sender.example", reject, failed(1)))
+		r.load(aggregate(yesterday, "sender.example", reject, failed(1)))
 		r.plan()
 		if n := len(r.reports(outgoing.Filter{})); n != 0 {
 			t.Errorf("%d reports before their time", n)
@@ -259,13 +259,13 @@ func TestHour(t *testing.T) {
 // TestCatchUp makes up for days on which nothing ran.
 func TestCatchUp(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
-		r.load(tally(yesterday, "sender.example", reject, failed(1)))
+		r.load(aggregate(yesterday, "sender.example", reject, failed(1)))
 		r.plan()
 		r.clock.add(10 * 24 * time.Hour) // to the 5th of December
 		for day := 25; day <= 30; day++ {
-			r.load(tally(fmt.Sprintf("2026-11-%d", day), "sender.example", reject, failed(int64(day))))
+			r.load(aggregate(fmt.Sprintf("2026-11-%d", day), "sender.example", reject, failed(int64(day))))
 		}
-		r.load(tally("2026-12-04", "sender.example", reject, failed(4)))
+		r.load(aggregate("2026-12-04", "sender.example", reject, failed(4)))
 		r.plan()
 		var days []string
 		for _, report := range r.reports(outgoing.Filter{}) {
@@ -282,9 +282,9 @@ func TestCatchUp(t *testing.T) {
 // TestClock sets the clock about: no day is reported twice, and none is lost.
 func TestClock(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
-		r.load(tally(yesterday, "sender.example", reject, failed(1)))
+		r.load(aggregate(yesterday, "sender.example", reject, failed(1)))
 		r.night()
-		r.load(tally("2026-11-25", "sender.example", reject, failed(5)))
+		r.load(aggregate("2026-11-25", "sender.example", reject, failed(5)))
 		r.clock.add(-72 * time.Hour)
 		r.night()
 		if n := len(r.server.got("")); n != 1 {
@@ -295,7 +295,7 @@ func TestClock(t *testing.T) {
 		r.plan() // closes days of ten years on
 		r.clock.add(-3650 * 24 * time.Hour)
 		r.plan()
-		r.load(tally("2026-11-25", "sender.example", reject, failed(7)))
+		r.load(aggregate("2026-11-25", "sender.example", reject, failed(7)))
 		r.clock.add(24 * time.Hour)
 		r.night()
 		mails := r.server.got("")
@@ -313,7 +313,7 @@ func TestCrashWhileMaking(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
 		for i := range 200 {
 			domain := fmt.Sprintf("d%03d.example", i)
-			r.load(tally(yesterday, domain, "v=DMARC1; p=reject; rua=mailto:rua@"+domain, failed(1)))
+			r.load(aggregate(yesterday, domain, "v=DMARC1; p=reject; rua=mailto:rua@"+domain, failed(1)))
 		}
 		ctx, cancel := context.WithCancel(r.Context())
 		go func() {
@@ -351,7 +351,7 @@ func TestDestinations(t *testing.T) {
 			uris = append(uris, fmt.Sprintf("mailto:rua%d@sender.example!10m", i))
 		}
 		record := "v=DMARC1; p=none; rua=https://sender.example/x,mailto:Rua0@SENDER.example," + strings.Join(uris, ",")
-		r.load(tally(yesterday, "sender.example", record, failed(1)))
+		r.load(aggregate(yesterday, "sender.example", record, failed(1)))
 		r.plan()
 		var got []string
 		for _, d := range r.reports(outgoing.Filter{})[0].Delivered {
@@ -370,12 +370,12 @@ func TestDestinations(t *testing.T) {
 // TestBadRow leaves out what no report can hold.
 func TestBadRow(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
-		bad := tally(yesterday, "sender.example", reject, failed(1))
+		bad := aggregate(yesterday, "sender.example", reject, failed(1))
 		bad.Row = "nonsense"
 		helo := failed(2)
 		helo.AuthSPF = &report.SPFResult{Domain: "x.example", Scope: report.ScopeHelo, Result: report.ResultPass}
-		r.load(bad, tally(yesterday, "sender.example", reject, helo), tally(yesterday, "sender.example", reject, passed(4)))
-		only := tally(yesterday, "other.example", "v=DMARC1; p=none; rua=mailto:x@other.example", failed(1))
+		r.load(bad, aggregate(yesterday, "sender.example", reject, helo), aggregate(yesterday, "sender.example", reject, passed(4)))
+		only := aggregate(yesterday, "other.example", "v=DMARC1; p=none; rua=mailto:x@other.example", failed(1))
 		only.Row = "nonsense"
 		r.load(only)
 		r.night()
@@ -396,7 +396,7 @@ func TestBadRow(t *testing.T) {
 func TestService(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
 		r.change(func(c *outgoing.Config) { c.Enabled, c.MinMessages = false, 100 })
-		r.load(tally(yesterday, "sender.example", reject, failed(3)), tally("2026-11-25", "sender.example", reject, failed(1)))
+		r.load(aggregate(yesterday, "sender.example", reject, failed(3)), aggregate("2026-11-25", "sender.example", reject, failed(1)))
 		service, ctx := r.p.Service(), r.Context()
 		now := memory.DayOf(r.clock.now())
 		if _, err := service.Send(ctx, outgoing.SendRequest{Domain: "sender.example", Day: &now}); !errors.Is(err, outgoing.ErrRequest) {
@@ -477,7 +477,7 @@ func TestSendTellsTroubleFromMistakes(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t, "sqlite:test.db")
-			r.load(tally(yesterday, "sender.example", reject, failed(1)))
+			r.load(aggregate(yesterday, "sender.example", reject, failed(1)))
 			if c.change != nil {
 				c.change(&r.config)
 			}

@@ -18,7 +18,7 @@ func TestWildcardZone(t *testing.T) {
 			rua = append(rua, fmt.Sprintf("mailto:a%d@m%d.amp.example", i, i))
 		}
 		for i := range 60 {
-			r.load(tally(yesterday, fmt.Sprintf("r%02d.amp.example", i), "v=DMARC1; p=none; rua="+strings.Join(rua, ","), failed(1)))
+			r.load(aggregate(yesterday, fmt.Sprintf("r%02d.amp.example", i), "v=DMARC1; p=none; rua="+strings.Join(rua, ","), failed(1)))
 		}
 		r.to("x@good.example")
 		r.plan()

@@ -24,7 +24,7 @@ func (r *rig) to(addresses ...string) {
 	r.Helper()
 	for _, a := range addresses {
 		domain := a[strings.IndexByte(a, '@')+1:]
-		r.load(tally(yesterday, domain, "v=DMARC1; p=reject; rua=mailto:"+a, failed(1)))
+		r.load(aggregate(yesterday, domain, "v=DMARC1; p=reject; rua=mailto:"+a, failed(1)))
 	}
 }
 
@@ -336,7 +336,7 @@ func TestSuppression(t *testing.T) {
 		day := 24 * time.Hour
 		for i, want := range []time.Duration{7 * day, 14 * day, 28 * day, 56 * day, 60 * day, 60 * day} {
 			date := memory.DayOf(r.clock.now()) - 1
-			r.load(tally(date.String(), "a.example", "v=DMARC1; p=none; rua=mailto:X@a.example", failed(1)))
+			r.load(aggregate(date.String(), "a.example", "v=DMARC1; p=none; rua=mailto:X@a.example", failed(1)))
 			r.server.refuse("X@a.example", reply(550, smtp.EnhancedCode{5, 1, 1}, "no such user"))
 			r.night()
 			s := r.suppressed()["x@a.example"]
@@ -346,7 +346,7 @@ func TestSuppression(t *testing.T) {
 			// The next day's report is not sent.
 			r.clock.add(day)
 			date = memory.DayOf(r.clock.now()) - 1
-			r.load(tally(date.String(), "a.example", "v=DMARC1; p=none; rua=mailto:X@a.example", failed(1)))
+			r.load(aggregate(date.String(), "a.example", "v=DMARC1; p=none; rua=mailto:X@a.example", failed(1)))
 			r.night()
 			if n := len(r.reports(outgoing.Filter{State: outgoing.StateSuppressed})); n != i+1 {
 				t.Errorf("%d suppressed deliveries after strike %d", n, i+1)
@@ -359,7 +359,7 @@ func TestSuppression(t *testing.T) {
 		}
 		r.server.refuse("X@a.example", nil)
 		date := memory.DayOf(r.clock.now()) - 1
-		r.load(tally(date.String(), "a.example", "v=DMARC1; p=none; rua=mailto:X@a.example", failed(1)))
+		r.load(aggregate(date.String(), "a.example", "v=DMARC1; p=none; rua=mailto:X@a.example", failed(1)))
 		r.night()
 		if n := len(r.server.got("")); n != 0 {
 			t.Error("sent to a suppressed host")

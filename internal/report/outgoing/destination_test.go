@@ -18,7 +18,7 @@ sender.example._report._dmarc.never.example.com FAULT servfail TXT
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.load(tally(yesterday, "sender.example", "v=DMARC1; p=none; rua=mailto:a@sender.example,mailto:b@yes.example.net,mailto:old@other.example.net,"+
+		r.load(aggregate(yesterday, "sender.example", "v=DMARC1; p=none; rua=mailto:a@sender.example,mailto:b@yes.example.net,mailto:old@other.example.net,"+
 			"mailto:too@other.example.net,mailto:c@away.example.net,mailto:d@no.example.org,mailto:e@later.example.com,mailto:f@never.example.com", failed(1)))
 		r.night()
 		want := map[string]string{
@@ -65,7 +65,7 @@ sender.example._report._dmarc.never.example.com FAULT servfail TXT
 // run something, and to those beside it.
 func TestUnsafeAddresses(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
-		r.load(tally(yesterday, "sender.example", "v=DMARC1; p=none; rua=mailto:-oQ@sender.example,mailto:victim%25example.net@sender.example,"+
+		r.load(aggregate(yesterday, "sender.example", "v=DMARC1; p=none; rua=mailto:-oQ@sender.example,mailto:victim%25example.net@sender.example,"+
 			"mailto:host%21user@sender.example,mailto:%7Csh@sender.example,mailto:good@sender.example", failed(1)))
 		r.night()
 		for to, want := range map[string]string{

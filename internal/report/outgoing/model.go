@@ -99,13 +99,13 @@ type Delivery struct {
 
 // Suppression is an address or a host that gets no reports.
 type Suppression struct {
-	Target  string    `json:"target"` // an address, or a host name for all its addresses
-	Reason  string    `json:"reason"`
-	ByHand  bool      `json:"by_hand"`
-	Since   time.Time `json:"since"`
-	Until   time.Time `json:"until,omitzero"` // zero for ever
-	Strikes int       `json:"strikes"`        // how often it was suppressed by itself
-	Active  bool      `json:"active"`
+	Target         string    `json:"target"` // an address, or a host name for all its addresses
+	Reason         string    `json:"reason"`
+	ByHand         bool      `json:"by_hand"`
+	Since          time.Time `json:"since"`
+	Until          time.Time `json:"until,omitzero"`  // zero for ever
+	AutomaticCount int       `json:"automatic_count"` // how often dmarcd itself suppressed it
+	Active         bool      `json:"active"`
 }
 
 // Filter chooses reports. Zero fields choose nothing out.

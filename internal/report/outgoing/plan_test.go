@@ -49,10 +49,10 @@ func TestClockAhead(t *testing.T) {
 		t.Run(fmt.Sprintf("%d days", ahead), func(t *testing.T) {
 			each(t, func(t *testing.T, r *rig) {
 				log := r.logged()
-				a := func(day string, n int64) { r.load(tally(day, "sender.example", reject, failed(n))) }
+				a := func(day string, n int64) { r.load(aggregate(day, "sender.example", reject, failed(n))) }
 				on := func(days int) string { return today.AddDate(0, 0, days).Format(time.DateOnly) }
 				other := func(day string, n int64) {
-					r.load(tally(day, "other.example", "v=DMARC1; p=none; rua=mailto:x@other.example", failed(n)))
+					r.load(aggregate(day, "other.example", "v=DMARC1; p=none; rua=mailto:x@other.example", failed(n)))
 				}
 				a(yesterday, 1)
 				r.plan()
@@ -89,15 +89,15 @@ func TestClockAhead(t *testing.T) {
 func TestClockYearsBack(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
 		log := r.logged()
-		r.load(tally(yesterday, "sender.example", reject, failed(1)))
+		r.load(aggregate(yesterday, "sender.example", reject, failed(1)))
 		r.plan()
 		const back = 10 * 365 * 24 * time.Hour
 		r.clock.add(-back)
 		r.plan()
 		old := r.clock.now().UTC()
-		r.load(tally(old.Format(time.DateOnly), "sender.example", reject, failed(70)), tally(old.AddDate(0, 0, 1).Format(time.DateOnly), "other.example", reject, failed(7)))
+		r.load(aggregate(old.Format(time.DateOnly), "sender.example", reject, failed(70)), aggregate(old.AddDate(0, 0, 1).Format(time.DateOnly), "other.example", reject, failed(7)))
 		r.clock.add(back)
-		r.load(tally(today.Format(time.DateOnly), "sender.example", reject, failed(2)))
+		r.load(aggregate(today.Format(time.DateOnly), "sender.example", reject, failed(2)))
 		r.clock.add(24 * time.Hour)
 		r.plan()
 		r.plan()
@@ -113,13 +113,13 @@ func TestClockYearsBack(t *testing.T) {
 // TestReportsOff has days go by while reports are off.
 func TestReportsOff(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
-		r.load(tally(yesterday, "sender.example", reject, failed(1)))
+		r.load(aggregate(yesterday, "sender.example", reject, failed(1)))
 		r.plan()
 		for day := range 12 {
 			if day == 1 {
 				r.change(func(c *outgoing.Config) { c.Enabled = false })
 			}
-			r.load(tally(today.AddDate(0, 0, day).Format(time.DateOnly), "sender.example", reject, failed(1)))
+			r.load(aggregate(today.AddDate(0, 0, day).Format(time.DateOnly), "sender.example", reject, failed(1)))
 			r.clock.add(24 * time.Hour)
 			r.plan()
 		}
@@ -135,7 +135,7 @@ func TestReportsOff(t *testing.T) {
 func TestOffAtFirst(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
 		r.change(func(c *outgoing.Config) { c.Enabled = false })
-		r.load(tally("2026-11-23", "sender.example", reject, failed(1)), tally(yesterday, "sender.example", reject, failed(1)))
+		r.load(aggregate("2026-11-23", "sender.example", reject, failed(1)), aggregate(yesterday, "sender.example", reject, failed(1)))
 		r.plan()
 		r.change(func(c *outgoing.Config) { c.Enabled = true })
 		r.plan()
@@ -149,12 +149,12 @@ func TestOffAtFirst(t *testing.T) {
 // stretch of time.
 func TestCatchUpSpread(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
-		r.load(tally(yesterday, "sender.example", reject, failed(1)))
+		r.load(aggregate(yesterday, "sender.example", reject, failed(1)))
 		r.plan()
 		for day := range 6 {
 			for i := range 20 {
 				domain := fmt.Sprintf("d%d.example", i)
-				r.load(tally(today.AddDate(0, 0, day).Format(time.DateOnly), domain, "v=DMARC1; p=none; rua=mailto:x@"+domain, failed(1)))
+				r.load(aggregate(today.AddDate(0, 0, day).Format(time.DateOnly), domain, "v=DMARC1; p=none; rua=mailto:x@"+domain, failed(1)))
 			}
 		}
 		r.clock.add(6 * 24 * time.Hour)

@@ -27,10 +27,10 @@ func TestPolicyChanged(t *testing.T) {
 				none := report.Row{Count: 5}
 				sub := report.Row{Count: 7, HeaderFrom: "sub.sender.example"}
 				told := report.Row{Count: 3, Disposition: report.DispositionQuarantine, Reasons: []report.Reason{{Type: report.ReasonLocalPolicy, Comment: "local criteria"}}}
-				later := tally(yesterday, "sender.example", c.now, failed(2))
+				later := aggregate(yesterday, "sender.example", c.now, failed(2))
 				later.Last += 3600
-				r.load(tally(yesterday, "sender.example", old, none), tally(yesterday, "sender.example", old, sub),
-					tally(yesterday, "sender.example", old, told), tally(yesterday, "sender.example", old, passed(4)), later)
+				r.load(aggregate(yesterday, "sender.example", old, none), aggregate(yesterday, "sender.example", old, sub),
+					aggregate(yesterday, "sender.example", old, told), aggregate(yesterday, "sender.example", old, passed(4)), later)
 				r.night()
 				got := map[string]int64{}
 				all := int64(0)
@@ -61,7 +61,7 @@ func TestPublishedFO(t *testing.T) {
 	} {
 		t.Run(record, func(t *testing.T) {
 			each(t, func(t *testing.T, r *rig) {
-				r.load(tally(yesterday, "sender.example", record, failed(1)))
+				r.load(aggregate(yesterday, "sender.example", record, failed(1)))
 				r.night()
 				if got := r.server.got("")[0].report(t).Policy.FO; got != want {
 					t.Errorf("fo %q, want %q", got, want)
@@ -82,7 +82,7 @@ func TestErrorNamesEachFaultOnce(t *testing.T) {
 	} {
 		t.Run(record, func(t *testing.T) {
 			each(t, func(t *testing.T, r *rig) {
-				r.load(tally(yesterday, "sender.example", record, failed(1)))
+				r.load(aggregate(yesterday, "sender.example", record, failed(1)))
 				r.night()
 				if got := r.server.got("")[0].report(t).Metadata.Error; got != want {
 					t.Errorf("error %q, want %q", got, want)

@@ -26,7 +26,7 @@ func TestRelayDenied(t *testing.T) {
 				}
 				r.wantState("x@bad.example", "expired policy")
 				s, silent := r.suppressed()["x@bad.example"]
-				if silent != others || silent && (s.ByHand || s.Strikes != 1 || s.Until.IsZero()) || !others && len(r.suppressed()) > 0 {
+				if silent != others || silent && (s.ByHand || s.AutomaticCount != 1 || s.Until.IsZero()) || !others && len(r.suppressed()) > 0 {
 					t.Errorf("suppressed: %v", r.suppressed())
 				}
 			})

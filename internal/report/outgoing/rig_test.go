@@ -195,10 +195,10 @@ func (r *rig) night() {
 // spread is longer than first attempts are spread over.
 func (r *rig) spread() time.Duration { return time.Hour + time.Minute }
 
-// load counts tallies.
-func (r *rig) load(tallies ...memory.Tally) { r.loadFrom("journal", tallies...) }
+// load counts aggregates.
+func (r *rig) load(aggregates ...memory.Aggregate) { r.loadFrom("journal", aggregates...) }
 
-func (r *rig) loadFrom(journal string, tallies ...memory.Tally) {
+func (r *rig) loadFrom(journal string, aggregates ...memory.Aggregate) {
 	r.Helper()
 	from := memory.Position{Segment: 1, Offset: r.offset[journal]}
 	if r.offset[journal] == 0 {
@@ -206,15 +206,15 @@ func (r *rig) loadFrom(journal string, tallies ...memory.Tally) {
 	}
 	r.offset[journal]++
 	err := r.store.Load(r.Context(), memory.Batch{
-		Journal: journal, From: from, To: memory.Position{Segment: 1, Offset: r.offset[journal]}, Tallies: tallies,
+		Journal: journal, From: from, To: memory.Position{Segment: 1, Offset: r.offset[journal]}, Aggregates: aggregates,
 	})
 	if err != nil {
 		r.Fatal(err)
 	}
 }
 
-// tally is mail of a domain on a day.
-func tally(day, domain, record string, row report.Row) memory.Tally {
+// aggregate is mail of a domain on a day.
+func aggregate(day, domain, record string, row report.Row) memory.Aggregate {
 	d, err := memory.ParseDay(day)
 	if err != nil {
 		panic(err)
@@ -235,7 +235,7 @@ func tally(day, domain, record string, row report.Row) memory.Tally {
 			*v = report.VerdictFail
 		}
 	}
-	return memory.Tally{
+	return memory.Aggregate{
 		Day: d, PolicyDomain: dns.MustParse(domain), Record: record, Row: string(row.AppendKey(nil)),
 		Failed: row.DKIM == report.VerdictFail && row.SPF == report.VerdictFail, Count: count, Last: d.Begin().Unix() + 1,
 	}

@@ -80,7 +80,7 @@ func TestScale(t *testing.T) {
 // loadMany counts mail of many sources.
 func loadMany(r *rig, day string, domains, rows, records int) {
 	r.Helper()
-	var batch []memory.Tally
+	var batch []memory.Aggregate
 	for d := range domains {
 		domain := fmt.Sprintf("sender%04d.example", d)
 		for i := range rows {
@@ -92,7 +92,7 @@ func loadMany(r *rig, day string, domains, rows, records int) {
 				AuthSPF:  &report.SPFResult{Domain: "bounce." + domain, Scope: report.ScopeMFrom, Result: report.ResultFail},
 			}
 			record := fmt.Sprintf("v=DMARC1; p=reject; rua=mailto:rua@%s; x=%d", domain, i%records)
-			y := tally(day, domain, record, row)
+			y := aggregate(day, domain, record, row)
 			y.Last += int64(i % records)
 			if batch = append(batch, y); len(batch) == 5000 {
 				r.load(batch...)

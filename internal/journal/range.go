@@ -9,29 +9,29 @@ import (
 	"dmarcd/internal/memory"
 )
 
-// stretch is a part of a segment on its way into the store.
-type stretch struct {
-	to      memory.Position
-	next    uint32 // number of the frame at to
-	records []memory.Record
-	tallies []memory.Tally
-	refused uint64 // messages left out because the store refuses them
-	damaged uint64 // messages that cannot be read
-	earlier uint64 // lost before: a digest says so
+// segmentRange is a part of a segment that is being loaded into the store.
+type segmentRange struct {
+	to         memory.Position
+	next       uint32 // number of the frame at to
+	records    []memory.Record
+	aggregates []memory.Aggregate
+	refused    uint64 // messages left out because the store refuses them
+	damaged    uint64 // messages that cannot be read
+	earlier    uint64 // lost before, by the count in a compacted segment
 	// sole is the number of the one frame, if it is one only.
 	sole uint32
 }
 
-func (s *stretch) entries() int { return len(s.records) + len(s.tallies) }
+func (s *segmentRange) entries() int { return len(s.records) + len(s.aggregates) }
 
-// empty reports whether the store need not hear of it.
-func (s *stretch) empty() bool { return s.entries() == 0 && s.lost() == 0 }
+// empty reports whether there is nothing to load.
+func (s *segmentRange) empty() bool { return s.entries() == 0 && s.lost() == 0 }
 
-func (s *stretch) lost() uint64 { return s.refused + s.damaged + s.earlier }
+func (s *segmentRange) lost() uint64 { return s.refused + s.damaged + s.earlier }
 
-// read reads what is next: part of the segment in hand, as large as a batch may be.
-func (l *loader) read(part segment) stretch {
-	s := stretch{to: memory.Position{Segment: part.number, Offset: part.size}, next: l.number}
+// read reads the next range of the current segment, as large as a batch may be.
+func (l *loader) read(part segment) segmentRange {
+	s := segmentRange{to: memory.Position{Segment: part.number, Offset: part.size}, next: l.number}
 	if l.off >= part.size {
 		return s
 	}
@@ -66,7 +66,7 @@ func (l *loader) read(part segment) stretch {
 }
 
 // take puts a frame into s. It returns true if s should end there.
-func (l *loader) take(s *stretch, f frame) bool {
+func (l *loader) take(s *segmentRange, f frame) bool {
 	s.damaged += f.lost
 	s.sole = f.number
 	refused := l.refused.segment == s.to.Segment && l.refused.number == f.number
@@ -81,18 +81,18 @@ func (l *loader) take(s *stretch, f frame) bool {
 		default:
 			s.records = append(s.records, *r)
 		}
-	case kindTally:
-		t, err := memory.DecodeTally(f.payload)
+	case kindAggregate:
+		t, err := memory.DecodeAggregate(f.payload)
 		switch {
 		case err != nil:
 			s.damaged++
 		case refused:
 			s.refused += uint64(t.Count)
 		default:
-			s.tallies = append(s.tallies, t)
+			s.aggregates = append(s.aggregates, t)
 		}
-	case kindDigest:
-		d, ok := decodeDigest(f)
+	case kindCompacted:
+		d, ok := decodeCompacted(f)
 		if !ok {
 			s.damaged++
 		}
@@ -101,13 +101,13 @@ func (l *loader) take(s *stretch, f frame) bool {
 	return refused
 }
 
-// load gives a stretch to the store.
-func (l *loader) load(ctx context.Context, s stretch) error {
+// load gives a range to the store.
+func (l *loader) load(ctx context.Context, s segmentRange) error {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.LoadTimeout)
 	defer cancel()
 	start := time.Now()
 	err := l.cfg.Sink.Load(ctx, memory.Batch{
-		Journal: l.id, From: l.store, To: s.to, Records: s.records, Tallies: s.tallies, Lost: s.lost(),
+		Journal: l.id, From: l.store, To: s.to, Records: s.records, Aggregates: s.aggregates, Lost: s.lost(),
 	})
 	if err == nil {
 		l.counts.lastLoad.Store(int64(time.Since(start)))
@@ -119,8 +119,8 @@ func (l *loader) load(ctx context.Context, s stretch) error {
 	if errors.Is(err, ErrRecord) && s.entries() > 0 {
 		l.narrow(&s, err)
 	} else {
-		l.strikes++
-		if l.strikes%2 == 0 { // perhaps it is too much at once
+		l.failures++
+		if l.failures%2 == 0 { // perhaps it is too much at once
 			l.limit = max(1, min(l.limit, s.entries())/2)
 		}
 	}
@@ -129,7 +129,7 @@ func (l *loader) load(ctx context.Context, s stretch) error {
 
 // narrow looks for the record that the store refuses: in half of the batch next
 // time, until there is one.
-func (l *loader) narrow(s *stretch, err error) {
+func (l *loader) narrow(s *segmentRange, err error) {
 	if n := s.entries(); n > 1 {
 		l.limit = n / 2
 		return
@@ -140,12 +140,12 @@ func (l *loader) narrow(s *stretch, err error) {
 	l.cfg.Log.Error("journal: the store refuses a record, which is left out", "segment", s.to.Segment, "number", s.sole, "error", err)
 }
 
-// loaded notes that the store has a stretch.
-func (l *loader) loaded(s stretch) {
+// loaded records that the store has a range.
+func (l *loader) loaded(s segmentRange) {
 	l.store = s.to
 	l.counts.loaded.Add(uint64(len(s.records)))
-	for i := range s.tallies {
-		l.counts.loadedCounts.Add(uint64(s.tallies[i].Count))
+	for i := range s.aggregates {
+		l.counts.loadedCounts.Add(uint64(s.aggregates[i].Count))
 	}
 	l.counts.lostRefused.Add(s.refused)
 	l.counts.lostUnreadable.Add(s.damaged)
@@ -155,14 +155,14 @@ func (l *loader) loaded(s stretch) {
 	l.advance(s)
 	if s.refused == 0 {
 		l.refusals = 0
-		l.well()
+		l.recovered()
 	}
 }
 
 // advance moves on to the end of s.
-func (l *loader) advance(s stretch) {
+func (l *loader) advance(s segmentRange) {
 	l.off, l.number = s.to.Offset, s.next
-	if l.shelf.advance(s.to, int64(s.next)) && l.file != nil {
-		l.shelf.came(frameTime(l.file, l.off))
+	if l.index.advance(s.to, int64(s.next)) && l.file != nil {
+		l.index.setOldest(frameTime(l.file, l.off))
 	}
 }

@@ -23,35 +23,35 @@ func bulky(n int) *memory.Record {
 }
 
 // sums is what records 0 to n-1 of make count, and how many there are of them.
-func sums(n int, make func(int) *memory.Record) (rows map[memory.Tally]memory.Tally, due uint64) {
-	rows = map[memory.Tally]memory.Tally{}
+func sums(n int, make func(int) *memory.Record) (rows map[memory.Aggregate]memory.Aggregate, due uint64) {
+	rows = map[memory.Aggregate]memory.Aggregate{}
 	for i := range n {
-		if tally, ok := make(i).Tally(); ok {
+		if aggregate, ok := make(i).Aggregate(); ok {
 			due++
-			addRow(rows, tally)
+			addRow(rows, aggregate)
 		}
 	}
 	return rows, due
 }
 
-func addRow(rows map[memory.Tally]memory.Tally, t memory.Tally) {
+func addRow(rows map[memory.Aggregate]memory.Aggregate, t memory.Aggregate) {
 	key := t
 	key.Count, key.Last = 0, 0
 	if sum, ok := rows[key]; ok {
-		addTally(&t, sum)
+		addAggregate(&t, sum)
 	}
 	rows[key] = t
 }
 
 // total joins what the store has, as records and as counts.
-func (s *store) total() map[memory.Tally]memory.Tally {
+func (s *store) total() map[memory.Aggregate]memory.Aggregate {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	rows := maps.Clone(s.tallies)
+	rows := maps.Clone(s.aggregates)
 	for _, b := range s.batches {
 		for i := range b.Records {
-			if tally, ok := b.Records[i].Tally(); ok {
-				addRow(rows, tally)
+			if aggregate, ok := b.Records[i].Aggregate(); ok {
+				addRow(rows, aggregate)
 			}
 		}
 	}
@@ -63,7 +63,7 @@ func small(c *Config) { c.SegmentBytes, c.MaxBytes, c.BatchRecords = minSegment,
 
 // The counts of what was dropped and the records that are left make the same rows
 // as all records would have.
-func TestDigestsCountTheSame(t *testing.T) {
+func TestCompactedSegmentsCountTheSame(t *testing.T) {
 	const n = 1000
 	dir := t.TempDir()
 	j := open(t, dir, nil, small)
@@ -82,8 +82,8 @@ func TestDigestsCountTheSame(t *testing.T) {
 		t.Errorf("rows:\n got %v\nwant %v", got, want)
 	}
 	st := j.Stats()
-	if len(s.tallies) == 0 || len(s.records) == 0 || st.Lost != (Lost{}) || s.lost != 0 || len(s.problems) > 0 {
-		t.Errorf("%d rows, %d records, %d lost; Stats: %+v", len(s.tallies), len(s.records), s.lost, st)
+	if len(s.aggregates) == 0 || len(s.records) == 0 || st.Lost != (Lost{}) || s.lost != 0 || len(s.problems) > 0 {
+		t.Errorf("%d rows, %d records, %d lost; Stats: %+v", len(s.aggregates), len(s.records), s.lost, st)
 	}
 	newest := fmt.Sprint(n - 1)
 	if s.records[newest] != 1 || s.records["0"] != 0 {
@@ -91,9 +91,9 @@ func TestDigestsCountTheSame(t *testing.T) {
 	}
 }
 
-// Digests and loading at the same time, the store coming and going: every record
+// Compaction and loading at the same time, the store coming and going: every record
 // once, as itself or as a count.
-func TestDigestsWhileLoading(t *testing.T) {
+func TestCompactionWhileLoading(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -158,7 +158,7 @@ func TestCountsAreDropped(t *testing.T) {
 			t.Errorf("record %d: %d times", i, times)
 		}
 	}
-	full := dropped.Lost.Disk // while the keeper could not keep up
+	full := dropped.Lost.Disk // while the maintainer could not keep up
 	if kept+lost != n || lost == 0 || dropped.Lost.Dropped > lost || full > 0 {
 		t.Errorf("%d kept and %d lost of %d; Stats: %+v", kept, lost, n, dropped)
 	}
@@ -177,12 +177,12 @@ func TestSweep(t *testing.T) {
 		n, _, _ := parseName(filepath.Base(path))
 		return n
 	}
-	digestOf := func(t *testing.T, dir string, number uint64, ext string) segment {
+	compactedOf := func(t *testing.T, dir string, number uint64, ext string) segment {
 		t.Helper()
 		seg := segment{number: number, ext: ext, size: size(t, filepath.Join(dir, segmentName(number, ext)))}
 		var failed error
-		if ext == digestExt {
-			d, _, err := readDigest(dir, seg)
+		if ext == compactedExt {
+			d, _, err := readCompacted(dir, seg)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -193,7 +193,7 @@ func TestSweep(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out, err := writeDigest(dir, number, d, list, &failed)
+		out, err := writeCompacted(dir, number, d, list, &failed)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -201,18 +201,18 @@ func TestSweep(t *testing.T) {
 	}
 	for name, prepare := range map[string]func(t *testing.T, dir string, names []string){
 		"half a digest": func(t *testing.T, dir string, names []string) {
-			write(t, strings.TrimSuffix(names[0], recordExt)+digestExt+tmpExt, "half")
+			write(t, strings.TrimSuffix(names[0], recordExt)+compactedExt+tmpExt, "half")
 		},
 		"a digest beside its records": func(t *testing.T, dir string, names []string) {
-			digestOf(t, dir, number(names[1]), recordExt)
+			compactedOf(t, dir, number(names[1]), recordExt)
 		},
 		"a broken digest beside its records": func(t *testing.T, dir string, names []string) {
-			digestOf(t, dir, number(names[1]), recordExt)
-			truncate(t, strings.TrimSuffix(names[1], recordExt)+digestExt, segmentHead+5)
+			compactedOf(t, dir, number(names[1]), recordExt)
+			truncate(t, strings.TrimSuffix(names[1], recordExt)+compactedExt, segmentHead+5)
 		},
 		"merged digests beside what they were merged from": func(t *testing.T, dir string, names []string) {
-			a, b := digestOf(t, dir, number(names[0]), recordExt), digestOf(t, dir, number(names[1]), recordExt)
-			k := keeper{cfg: &Config{Dir: dir}}
+			a, b := compactedOf(t, dir, number(names[0]), recordExt), compactedOf(t, dir, number(names[1]), recordExt)
+			k := maintainer{cfg: &Config{Dir: dir}}
 			if _, _, err := k.rewrite(toMerge, []segment{a, b}); err != nil {
 				t.Fatal(err)
 			}
@@ -233,15 +233,15 @@ func TestSweep(t *testing.T) {
 				t.Errorf("%d lost", s.lost)
 			}
 			closeNow(t, j)
-			if left := append(glob(t, dir, digestExt), glob(t, dir, tmpExt)...); len(left) > 0 {
+			if left := append(glob(t, dir, compactedExt), glob(t, dir, tmpExt)...); len(left) > 0 {
 				t.Errorf("left: %v", left)
 			}
 		})
 	}
 }
 
-// A digest that is damaged costs the rows that are damaged, counted.
-func TestDamagedDigest(t *testing.T) {
+// A compacted segment that is damaged costs the rows that are damaged, counted.
+func TestDamagedCompactedSegment(t *testing.T) {
 	for name, damage := range map[string]func(b []byte) []byte{
 		"a row":          func(b []byte) []byte { b[len(b)/2] ^= 1; return b },
 		"its head":       func(b []byte) []byte { b[segmentHead+frameHead] ^= 1; return b },
@@ -250,16 +250,16 @@ func TestDamagedDigest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			var rows []memory.Tally
+			var rows []memory.Aggregate
 			for n := range 10 {
-				tally, _ := newRecord(n).Tally()
-				rows = append(rows, tally)
+				aggregate, _ := newRecord(n).Aggregate()
+				rows = append(rows, aggregate)
 			}
 			var failed error
-			if _, err := writeDigest(dir, 5, digest{first: 3, records: 10}, slices.Values(rows), &failed); err != nil {
+			if _, err := writeCompacted(dir, 5, compacted{first: 3, records: 10}, slices.Values(rows), &failed); err != nil {
 				t.Fatal(err)
 			}
-			path := filepath.Join(dir, segmentName(5, digestExt))
+			path := filepath.Join(dir, segmentName(5, compactedExt))
 			b, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
@@ -272,7 +272,7 @@ func TestDamagedDigest(t *testing.T) {
 			if s.times(10) != 1 || len(s.problems) > 0 {
 				t.Error("what comes behind is not loaded")
 			}
-			kept := len(s.tallies)
+			kept := len(s.aggregates)
 			if name != "all but a part" && kept+int(s.lost) < 10 || kept+int(s.lost) > 11 {
 				t.Errorf("%d rows, %d lost", kept, s.lost)
 			}
@@ -283,32 +283,32 @@ func TestDamagedDigest(t *testing.T) {
 func TestMerge(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 200 {
-		want := map[memory.Tally]memory.Tally{}
-		var lists [2][]memory.Tally
+		want := map[memory.Aggregate]memory.Aggregate{}
+		var lists [2][]memory.Aggregate
 		for i := range lists {
-			rows := map[memory.Tally]memory.Tally{}
+			rows := map[memory.Aggregate]memory.Aggregate{}
 			for range random.IntN(8) {
-				tally := memory.Tally{
+				aggregate := memory.Aggregate{
 					Day: memory.Day(random.Int64N(2)), Record: fmt.Sprint(random.IntN(2)), Row: fmt.Sprint(random.IntN(2)),
 					PSL: random.IntN(2) == 0, Failed: random.IntN(2) == 0, Count: 1 + random.Int64N(5), Last: random.Int64N(100),
 				}
-				addRow(rows, tally)
-				addRow(want, tally)
+				addRow(rows, aggregate)
+				addRow(want, aggregate)
 			}
-			lists[i] = slices.SortedFunc(maps.Values(rows), compareTallies)
+			lists[i] = slices.SortedFunc(maps.Values(rows), compareAggregates)
 		}
 		got := slices.Collect(merge(slices.Values(lists[0]), slices.Values(lists[1])))
-		if !slices.Equal(got, slices.SortedFunc(maps.Values(want), compareTallies)) {
+		if !slices.Equal(got, slices.SortedFunc(maps.Values(want), compareAggregates)) {
 			t.Fatalf("%v and %v: %v", lists[0], lists[1], got)
 		}
 	}
 }
 
 // What the store may have a part of is never turned into counts, even if the store
-// cannot be asked: also not if the note of it is gone.
+// cannot be asked: also not if the checkpoint of it is gone.
 func TestHandIsLeftAlone(t *testing.T) {
-	for _, note := range []string{"kept", "gone", "broken"} {
-		t.Run(note, func(t *testing.T) {
+	for _, checkpoint := range []string{"kept", "gone", "broken"} {
+		t.Run(checkpoint, func(t *testing.T) {
 			dir := t.TempDir()
 			j := open(t, dir, nil, func(c *Config) { c.SegmentBytes = 8 << 10 })
 			paced(t, j, bulky, 0, 100)
@@ -328,11 +328,11 @@ func TestHandIsLeftAlone(t *testing.T) {
 			j = open(t, dir, s, func(c *Config) { c.BatchRecords = 3 })
 			<-loaded
 			closeDone(t, j)
-			switch note {
+			switch checkpoint {
 			case "gone":
-				os.Remove(filepath.Join(dir, noteName))
+				os.Remove(filepath.Join(dir, checkpointName))
 			case "broken":
-				write(t, filepath.Join(dir, noteName), strings.Repeat("x", noteSize))
+				write(t, filepath.Join(dir, checkpointName), strings.Repeat("x", checkpointSize))
 			}
 			j = open(t, dir, nil, small)
 			paced(t, j, bulky, 100, 500)
@@ -349,10 +349,10 @@ func TestHandIsLeftAlone(t *testing.T) {
 	}
 }
 
-// The loader on its way past segments that the store has lets the keeper take none
+// The loader on its way past segments that the store has lets the maintainer take none
 // that comes before the noted one.
 func TestClaimKeepsHand(t *testing.T) {
-	s := &shelf{cfg: &Config{MaxBytes: 1}, alarm: func() {}, moved: make(chan struct{}), hand: 5}
+	s := &segmentIndex{cfg: &Config{MaxBytes: 1}, alarm: func() {}, moved: make(chan struct{}), loading: 5}
 	for n := uint64(3); n < 8; n++ {
 		s.list = append(s.list, &segment{number: n, ext: recordExt, size: 100})
 	}
@@ -367,32 +367,32 @@ func TestClaimKeepsHand(t *testing.T) {
 	}
 }
 
-func TestNote(t *testing.T) {
+func TestCheckpoint(t *testing.T) {
 	dir := t.TempDir()
-	n, err := openNote(dir)
-	if err != nil || n.last != (loading{}) || !n.unsure {
+	n, err := openCheckpoint(dir)
+	if err != nil || n.last != (loadStart{}) || !n.unsure {
 		t.Fatalf("%+v %v", n, err)
 	}
 	for i := range uint64(5) {
-		want := loading{segment: i, from: memory.Position{Segment: i + 1, Offset: int64(i) + 2}}
+		want := loadStart{segment: i, from: memory.Position{Segment: i + 1, Offset: int64(i) + 2}}
 		if err := n.set(want); err != nil {
 			t.Fatal(err)
 		}
 		n.close()
-		if n, err = openNote(dir); err != nil || n.last != want || n.unsure {
+		if n, err = openCheckpoint(dir); err != nil || n.last != want || n.unsure {
 			t.Fatalf("%+v %v, want %v", n, err, want)
 		}
 	}
 	n.close()
 	// A slot torn by a power cut leaves the one before.
-	path := filepath.Join(dir, noteName)
+	path := filepath.Join(dir, checkpointName)
 	b, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b[int(n.seq%2)*(noteSize/2)+20] ^= 1
+	b[int(n.seq%2)*(checkpointSize/2)+20] ^= 1
 	write(t, path, string(b))
-	if n, err = openNote(dir); err != nil || n.last.segment != 3 || n.unsure {
+	if n, err = openCheckpoint(dir); err != nil || n.last.segment != 3 || n.unsure {
 		t.Errorf("%+v %v", n, err)
 	}
 	n.close()
@@ -423,32 +423,32 @@ func size(t testing.TB, path string) int64 {
 	return info.Size()
 }
 
-// FuzzDigest: what is read as the head of a digest is written back as it was, but
+// FuzzCompacted: what is read as the head of a compacted segment is written back as it was, but
 // for numbers that are longer than they need be.
-func FuzzDigest(f *testing.F) {
-	d := digest{first: 3, records: 1 << 40, lost: 7}
+func FuzzCompacted(f *testing.F) {
+	d := compacted{first: 3, records: 1 << 40, lost: 7}
 	f.Add(d.encode())
 	f.Add([]byte{0x80})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		d, ok := decodeDigest(frame{kind: kindDigest, payload: b})
+		d, ok := decodeCompacted(frame{kind: kindCompacted, payload: b})
 		if !ok {
 			return
 		}
-		again, ok := decodeDigest(frame{kind: kindDigest, payload: d.encode()})
+		again, ok := decodeCompacted(frame{kind: kindCompacted, payload: d.encode()})
 		if !ok || again != d || len(d.encode()) > len(b) {
 			t.Errorf("%v, then %v", d, again)
 		}
 	})
 }
 
-// Where no digest can be written, new records are lost in the end, and nothing that
+// Where no compacted segment can be written, new records are lost in the end, and nothing that
 // is there; and it is not tried at every write.
 func TestRoomCannotBeMade(t *testing.T) {
 	dir, s := t.TempDir(), newStore()
 	j := open(t, dir, nil, small)
 	paced(t, j, bulky, 0, 50)
 	oldest := strings.TrimSuffix(glob(t, dir, recordExt)[0], recordExt)
-	obstacle := oldest + digestExt + tmpExt
+	obstacle := oldest + compactedExt + tmpExt
 	if err := os.Mkdir(obstacle, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -456,7 +456,7 @@ func TestRoomCannotBeMade(t *testing.T) {
 	for j.Append(encode(t, bulky(n))) == nil {
 		n++
 	}
-	if st := j.Stats(); st.Bytes > 2*64<<10 || st.Lost.Disk != 1 || st.DigestErrors > 5 {
+	if st := j.Stats(); st.Bytes > 2*64<<10 || st.Lost.Disk != 1 || st.CompactionErrors > 5 {
 		t.Errorf("Stats: %+v", st)
 	}
 	if err := os.Remove(obstacle); err != nil {

@@ -8,16 +8,16 @@ import (
 	"dmarcd/internal/memory"
 )
 
-// segment is a file of the journal. The shelf's lock guards it.
+// segment is a file of the journal. The lock of the segment index guards it.
 type segment struct {
 	number uint64
 	ext    string
-	first  uint64 // the lowest segment that a digest stands for; number for records
+	first  uint64 // the lowest segment that a compacted segment replaces; number for records
 	size   int64  // octets that may be read
 	frames int64  // in them; a guess unless exact
 	exact  bool
 	open   bool // it is being written
-	busy   bool // the keeper has it in hand
+	busy   bool // the maintainer is rewriting it
 }
 
 func (s *segment) name() string { return segmentName(s.number, s.ext) }
@@ -30,51 +30,51 @@ func (s *segment) total() int64 {
 	return -1
 }
 
-// shelf knows the segments, and how far they are loaded. Writer, keeper and loader
-// meet here.
-type shelf struct {
+// segmentIndex lists the segments and how far they are loaded. The writer, the
+// maintainer and the loader share it.
+type segmentIndex struct {
 	cfg *Config
 	// alarm wakes the loader when there is something to do. Never nil.
 	alarm func()
 
-	mu   sync.Mutex
-	list []*segment // by number
-	last uint64     // the highest number that was ever used
-	born uint64     // the lowest that this process made; 0 for none yet
-	// hand is the segment being loaded: the store may have a part of it. What is
-	// before it is loaded, what is behind it is not.
-	hand   uint64
-	cursor memory.Position // what is before it is loaded; zero while that is not known
-	read   int64           // frames of the cursor's segment before the cursor
-	oldest int64           // when the first record behind the cursor came, Unix milliseconds; 0 for none
-	moved  chan struct{}   // closed, and made anew, when cursor or list change
+	mu       sync.Mutex
+	list     []*segment // by number
+	last     uint64     // the highest number that was ever used
+	firstOwn uint64     // the lowest that this process made; 0 for none yet
+	// loading is the segment being loaded: the store may have a part of it. Segments
+	// before it are loaded, segments after it are not.
+	loading uint64
+	cursor  memory.Position // what is before it is loaded; zero while that is not known
+	read    int64           // frames of the cursor's segment before the cursor
+	oldest  int64           // when the first record after the cursor came, Unix milliseconds; 0 for none
+	moved   chan struct{}   // closed, and made anew, when cursor or list change
 }
 
 // number gives the number of a new segment. Numbers follow the clock, so that they
 // rise even where the directory was emptied or put back from a copy.
-func (s *shelf) number(now time.Time) uint64 {
+func (s *segmentIndex) number(now time.Time) uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.last = max(s.last+1, uint64(max(0, now.UnixMilli())))
-	if s.born == 0 {
-		s.born = s.last
+	if s.firstOwn == 0 {
+		s.firstOwn = s.last
 	}
 	return s.last
 }
 
 // add begins a segment, which is written from now on.
-func (s *shelf) add(number uint64) *segment {
+func (s *segmentIndex) add(number uint64) *segment {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	seg := &segment{number: number, ext: recordExt, first: number, size: segmentHead, exact: true, open: true}
 	s.list = append(s.list, seg)
-	s.stir()
+	s.changed()
 	return seg
 }
 
 // commit makes octets and frames of the segment being written readable. at is when
 // the first of them came.
-func (s *shelf) commit(seg *segment, octets, frames, at int64) {
+func (s *segmentIndex) commit(seg *segment, octets, frames, at int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	seg.size += octets
@@ -95,22 +95,22 @@ func (s *shelf) commit(seg *segment, octets, frames, at int64) {
 func crossed(before, now int64, mark int) bool { return before < int64(mark) && now >= int64(mark) }
 
 // seal ends a segment: it is written no more.
-func (s *shelf) seal(seg *segment) {
+func (s *segmentIndex) seal(seg *segment) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	seg.open = false
-	s.stir()
+	s.changed()
 }
 
-// stir tells all who wait that something changed. s.mu is held.
-func (s *shelf) stir() {
+// changed wakes all waiters. s.mu is held.
+func (s *segmentIndex) changed() {
 	close(s.moved)
 	s.moved = make(chan struct{})
 	s.alarm()
 }
 
 // end is where the next record will be written, or zero if nothing is there.
-func (s *shelf) end() memory.Position {
+func (s *segmentIndex) end() memory.Position {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.list) == 0 {
@@ -121,7 +121,7 @@ func (s *shelf) end() memory.Position {
 }
 
 // bytes is the size of all segments. s.mu is held.
-func (s *shelf) bytes() int64 {
+func (s *segmentIndex) bytes() int64 {
 	var n int64
 	for _, seg := range s.list {
 		n += seg.size
@@ -130,9 +130,9 @@ func (s *shelf) bytes() int64 {
 }
 
 // room reports whether the journal has outgrown its bound, and whether it has by
-// so much that nothing more may be written: the keeper cannot keep up, or cannot
+// so much that nothing more may be written: the maintainer cannot keep up, or cannot
 // write either.
-func (s *shelf) room() (over, full bool) {
+func (s *segmentIndex) room() (over, full bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.bytes()
@@ -140,15 +140,15 @@ func (s *shelf) room() (over, full bool) {
 }
 
 // remove takes a segment off the list; its file is the caller's business.
-func (s *shelf) remove(seg *segment) {
+func (s *segmentIndex) remove(seg *segment) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.list = slices.DeleteFunc(s.list, func(x *segment) bool { return x == seg })
-	s.stir()
+	s.changed()
 }
 
 // snapshot copies the segments, and where the loader is.
-func (s *shelf) snapshot() (list []segment, cursor memory.Position) {
+func (s *segmentIndex) snapshot() (list []segment, cursor memory.Position) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, seg := range s.list {
@@ -158,8 +158,8 @@ func (s *shelf) snapshot() (list []segment, cursor memory.Position) {
 }
 
 // advance moves the cursor: what is before it is loaded. It returns whether
-// anything is left behind it.
-func (s *shelf) advance(cursor memory.Position, read int64) (left bool) {
+// anything is left after it.
+func (s *segmentIndex) advance(cursor memory.Position, read int64) (left bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.cursor, s.read = cursor, read
@@ -174,13 +174,12 @@ func (s *shelf) advance(cursor memory.Position, read int64) (left bool) {
 	if !left {
 		s.oldest = 0
 	}
-	s.stir()
+	s.changed()
 	return left
 }
 
-// came tells when the first record behind the cursor came, where there is one; 0
-// leaves it as it is.
-func (s *shelf) came(at int64) {
+// setOldest sets when the first record after the cursor arrived; 0 changes nothing.
+func (s *segmentIndex) setOldest(at int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if at != 0 {
@@ -188,9 +187,9 @@ func (s *shelf) came(at int64) {
 	}
 }
 
-// claim puts the first segment behind number into the loader's hand. It returns
-// nil where there is none, or the keeper has it; then moved tells when to look again.
-func (s *shelf) claim(number uint64) *segment {
+// claim gives the loader the first segment after number. It returns nil where there
+// is none, or where the maintainer has it; moved then tells when to look again.
+func (s *segmentIndex) claim(number uint64) *segment {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, seg := range s.list {
@@ -200,15 +199,15 @@ func (s *shelf) claim(number uint64) *segment {
 		if seg.busy {
 			return nil
 		}
-		s.hand = max(s.hand, seg.number) // what it was is no less loaded than before
+		s.loading = max(s.loading, seg.number) // what it was is no less loaded than before
 		return seg
 	}
 	return nil
 }
 
-// look copies a segment's entry, and tells when the first record behind the cursor
-// came.
-func (s *shelf) look(seg *segment) (now segment, oldest int64) {
+// look copies a segment's entry, and returns when the first record after the cursor
+// arrived.
+func (s *segmentIndex) look(seg *segment) (now segment, oldest int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return *seg, s.oldest
@@ -216,7 +215,7 @@ func (s *shelf) look(seg *segment) (now segment, oldest int64) {
 
 // bounds are the lowest number of this process, the highest of all, and the end of
 // the segment that is written.
-func (s *shelf) bounds() (born, last uint64, end memory.Position) {
+func (s *segmentIndex) bounds() (firstOwn, last uint64, end memory.Position) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, seg := range s.list {
@@ -224,17 +223,17 @@ func (s *shelf) bounds() (born, last uint64, end memory.Position) {
 			end = memory.Position{Segment: seg.number, Offset: seg.size}
 		}
 	}
-	return s.born, s.last, end
+	return s.firstOwn, s.last, end
 }
 
 // describe fills in what Stats tells of the segments.
-func (s *shelf) describe(st *Stats, now time.Time) {
+func (s *segmentIndex) describe(st *Stats, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st.Bytes, st.Segments = s.bytes(), len(s.list)
 	for _, seg := range s.list {
-		if seg.ext == digestExt {
-			st.Digests++
+		if seg.ext == compactedExt {
+			st.Compacted++
 		}
 		switch {
 		case seg.number > s.cursor.Segment:
@@ -248,9 +247,9 @@ func (s *shelf) describe(st *Stats, now time.Time) {
 	}
 }
 
-// reached reports whether the cursor is at target or behind it; if not, moved is
+// reached reports whether the cursor is at target or after it; if not, moved is
 // closed when it is worth asking again.
-func (s *shelf) reached(target memory.Position) (there bool, moved <-chan struct{}) {
+func (s *segmentIndex) reached(target memory.Position) (there bool, moved <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return !s.cursor.Before(target), s.moved

@@ -2,10 +2,10 @@ package memory
 
 import "dmarcd/internal/dns"
 
-// Tally is a count for the report that one policy domain gets for one UTC day:
-// how many messages made the same row. Equal tallies but for Count and Last are
+// Aggregate is a count for the report that one policy domain gets for one UTC day:
+// how many messages made the same row. Equal aggregates but for Count and Last are
 // one row.
-type Tally struct {
+type Aggregate struct {
 	Day          Day
 	PolicyDomain dns.Name // whose report it is
 	Record       string   // the governing record as published
@@ -16,9 +16,9 @@ type Tally struct {
 	Last         int64    // Unix seconds of the latest of them
 }
 
-// AppendBinary appends the tally's encoding to b.
-func (t *Tally) AppendBinary(b []byte) []byte {
-	w := writer{b: append(b, tallyVersion)}
+// AppendBinary appends the aggregate's encoding to b.
+func (t *Aggregate) AppendBinary(b []byte) []byte {
+	w := writer{b: append(b, aggregateVersion)}
 	w.int(int64(t.Day))
 	w.name(t.PolicyDomain)
 	w.text(t.Record)
@@ -29,16 +29,16 @@ func (t *Tally) AppendBinary(b []byte) []byte {
 	return w.b
 }
 
-// DecodeTally reads what AppendBinary wrote, all of b. Its error wraps ErrEncoding.
-func DecodeTally(b []byte) (Tally, error) {
-	r := newReader(b, "tally", tallyVersion)
-	t := Tally{Day: Day(r.int()), PolicyDomain: r.name(), Record: r.text()}
+// DecodeAggregate reads what AppendBinary wrote, all of b. Its error wraps ErrEncoding.
+func DecodeAggregate(b []byte) (Aggregate, error) {
+	r := newReader(b, "aggregate", aggregateVersion)
+	t := Aggregate{Day: Day(r.int()), PolicyDomain: r.name(), Record: r.text()}
 	r.flags(&t.PSL, &t.Failed)
 	t.Row = r.text()
 	t.Count = r.int()
 	t.Last = r.int()
 	if err := r.end(); err != nil {
-		return Tally{}, err
+		return Aggregate{}, err
 	}
 	return t, nil
 }

@@ -8,39 +8,39 @@ import (
 	"time"
 )
 
-// keeper keeps a new segment at hand for the writer, and the journal within its
-// bound. What it does takes its time, and nobody waits for it but the loader,
-// where it comes to the segment that the keeper has.
-type keeper struct {
+// maintainer has a new segment ready for the writer, and keeps the journal within
+// its bound. Its work takes time. Nobody waits for it but the loader, when it
+// reaches a segment that is being rewritten.
+type maintainer struct {
 	cfg    *Config
-	shelf  *shelf
+	index  *segmentIndex
 	counts *counts
 	wake   chan struct{}
 
 	mu    sync.Mutex
-	spare *made // nil while there is none
+	spare *freshSegment // nil while there is none
 
 	// Of the goroutine.
 	noSegment bool // the last segment could not be made
 	noRoom    bool // the last try to make room failed
 }
 
-// made is a new segment that is ready to be written to.
-type made struct {
+// freshSegment is a new segment, ready to be written to.
+type freshSegment struct {
 	number uint64
 	seed   uint32
 	f      file
 }
 
-// retryKeeper is when the keeper tries again after an error.
-const retryKeeper = time.Second
+// retryMaintainer is when the maintainer tries again after an error.
+const retryMaintainer = time.Second
 
-func newKeeper(cfg *Config, s *shelf, c *counts) *keeper {
-	return &keeper{cfg: cfg, shelf: s, counts: c, wake: make(chan struct{}, 1)}
+func newMaintainer(cfg *Config, s *segmentIndex, c *counts) *maintainer {
+	return &maintainer{cfg: cfg, index: s, counts: c, wake: make(chan struct{}, 1)}
 }
 
 // take hands out the new segment; nil if there is none.
-func (k *keeper) take() *made {
+func (k *maintainer) take() *freshSegment {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	m := k.spare
@@ -49,8 +49,8 @@ func (k *keeper) take() *made {
 	return m
 }
 
-// ring wakes the keeper.
-func (k *keeper) ring() {
+// ring wakes the maintainer.
+func (k *maintainer) ring() {
 	select {
 	case k.wake <- struct{}{}:
 	default:
@@ -58,14 +58,14 @@ func (k *keeper) ring() {
 }
 
 // ready reports whether take would return a segment.
-func (k *keeper) ready() bool {
+func (k *maintainer) ready() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.spare != nil
 }
 
 // supply makes the new segment if there is none. It reports whether there is one.
-func (k *keeper) supply() bool {
+func (k *maintainer) supply() bool {
 	if k.ready() {
 		return true
 	}
@@ -81,15 +81,15 @@ func (k *keeper) supply() bool {
 }
 
 // create makes a segment that is there after a power cut.
-func (k *keeper) create() (*made, error) {
-	number := k.shelf.number(k.cfg.Now())
+func (k *maintainer) create() (*freshSegment, error) {
+	number := k.index.number(k.cfg.Now())
 	path := filepath.Join(k.cfg.Dir, segmentName(number, recordExt))
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	head, seed := newHead(number)
-	m := &made{number: number, seed: seed, f: k.cfg.wrap(f)}
+	m := &freshSegment{number: number, seed: seed, f: k.cfg.wrap(f)}
 	_, err = m.f.WriteAt(head, 0)
 	if err == nil {
 		err = m.f.Sync()
@@ -106,14 +106,13 @@ func (k *keeper) create() (*made, error) {
 }
 
 // run works until ctx is done: whenever a segment was taken or there is too little
-// room, and again a while
-// after something failed.
-func (k *keeper) run(ctx context.Context) {
+// room, and again some time after something failed.
+func (k *maintainer) run(ctx context.Context) {
 	for {
 		wake := k.wake
 		var retry <-chan time.Time
 		if supplied, shrunk := k.supply(), k.shrink(ctx); !supplied || !shrunk {
-			wake, retry = nil, time.After(retryKeeper)
+			wake, retry = nil, time.After(retryMaintainer)
 		}
 		select {
 		case <-ctx.Done():
@@ -125,12 +124,12 @@ func (k *keeper) run(ctx context.Context) {
 }
 
 // close removes the segment that nobody has written to.
-func (k *keeper) close() error {
+func (k *maintainer) close() error {
 	m := k.take()
 	if m == nil {
 		return nil
 	}
 	err := m.f.Close()
-	k.shelf.unlink(segmentName(m.number, recordExt))
+	k.index.unlink(segmentName(m.number, recordExt))
 	return err
 }

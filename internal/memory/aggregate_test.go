@@ -49,7 +49,7 @@ func passes(r *Record) {
 	r.Decision.Status, r.Outcomes[0].Decision.Status = dmarc.Pass, dmarc.Pass
 }
 
-func TestTallyRow(t *testing.T) {
+func TestAggregateRow(t *testing.T) {
 	type want struct {
 		disposition report.Disposition
 		reasons     []report.Reason
@@ -99,11 +99,11 @@ func TestTallyRow(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := failing(t)
 			c.change(r)
-			tally, ok := r.Tally()
+			aggregate, ok := r.Aggregate()
 			if !ok {
 				t.Fatal("not counted")
 			}
-			row, err := report.ParseKey([]byte(tally.Row))
+			row, err := report.ParseKey([]byte(aggregate.Row))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -117,7 +117,7 @@ func TestTallyRow(t *testing.T) {
 	}
 }
 
-func TestNotTallied(t *testing.T) {
+func TestNotCounted(t *testing.T) {
 	for name, change := range map[string]func(r *Record){
 		"deferred":         func(r *Record) { r.act(policy.Defer, policy.ReasonTemperror) },
 		"not evaluated":    func(r *Record) { r.Outcomes[0].Decision.Evaluated = false },
@@ -130,34 +130,34 @@ func TestNotTallied(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := failing(t)
 			change(r)
-			if tally, ok := r.Tally(); ok {
-				t.Errorf("counted as %+v", tally)
+			if aggregate, ok := r.Aggregate(); ok {
+				t.Errorf("counted as %+v", aggregate)
 			}
 		})
 	}
 }
 
-// TestTallyDay counts a message for the day on which it came, in UTC.
-func TestTallyDay(t *testing.T) {
+// TestAggregateDay counts a message for the day on which it came, in UTC.
+func TestAggregateDay(t *testing.T) {
 	r := failing(t)
-	tally, _ := r.Tally()
-	if got := tally.Day.Begin(); got != time.Date(2026, 11, 25, 0, 0, 0, 0, time.UTC) {
+	aggregate, _ := r.Aggregate()
+	if got := aggregate.Day.Begin(); got != time.Date(2026, 11, 25, 0, 0, 0, 0, time.UTC) {
 		t.Errorf("day begins %v", got)
 	}
 	r.At = r.At.Add(time.Second)
-	if next, _ := r.Tally(); next.Day != tally.Day+1 {
-		t.Errorf("a second later it is day %d, not %d", next.Day, tally.Day+1)
+	if next, _ := r.Aggregate(); next.Day != aggregate.Day+1 {
+		t.Errorf("a second later it is day %d, not %d", next.Day, aggregate.Day+1)
 	}
 }
 
-func TestTallySurvives(t *testing.T) {
-	tally, ok := failing(t).Tally()
+func TestAggregateSurvives(t *testing.T) {
+	aggregate, ok := failing(t).Aggregate()
 	if !ok {
 		t.Fatal("not counted")
 	}
-	got, err := DecodeTally(tally.AppendBinary(nil))
-	if err != nil || got != tally {
-		t.Errorf("got %+v, %v; want %+v", got, err, tally)
+	got, err := DecodeAggregate(aggregate.AppendBinary(nil))
+	if err != nil || got != aggregate {
+		t.Errorf("got %+v, %v; want %+v", got, err, aggregate)
 	}
 }
 
@@ -173,8 +173,8 @@ func TestSignatures(t *testing.T) {
 	sign("mail.example.com", dkim.Pass, nil, dmarc.Aligned)
 	sign("example.com", dkim.Pass, nil, dmarc.Aligned)
 	r.Verdict.DKIM = append(r.Verdict.DKIM, dkim.Result{Status: dkim.PermError, Err: dkim.ErrSyntax})
-	tally, _ := r.Tally()
-	row, err := report.ParseKey([]byte(tally.Row))
+	aggregate, _ := r.Aggregate()
+	row, err := report.ParseKey([]byte(aggregate.Row))
 	if err != nil {
 		t.Fatal(err)
 	}

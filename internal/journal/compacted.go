@@ -15,37 +15,37 @@ import (
 	"dmarcd/internal/memory"
 )
 
-// digest is what is left of one or more segments: how many messages made which
-// row. In its file a frame of kindDigest comes first, then the tallies in the order
-// of compareTallies, each once.
-type digest struct {
-	first   uint64 // segments first to the digest's own number are in it
+// compacted describes a compacted segment: what is left of one or more segments,
+// that is, how many messages made which row. Its file begins with a frame of
+// kindCompacted; the aggregates follow in the order of compareAggregates, each once.
+type compacted struct {
+	first   uint64 // segments first to its own number are in it
 	records uint64 // whose detail is gone
 	lost    uint64 // records that could not be read, or counts that were dropped
 	oldest  int64  // when the first record came, Unix milliseconds
 }
 
-func (d *digest) encode() []byte {
+func (d *compacted) encode() []byte {
 	b := binary.AppendUvarint(nil, d.first)
 	b = binary.AppendUvarint(b, d.records)
 	return binary.AppendUvarint(b, d.lost)
 }
 
-func decodeDigest(f frame) (d digest, ok bool) {
+func decodeCompacted(f frame) (d compacted, ok bool) {
 	b := f.payload
 	for _, p := range []*uint64{&d.first, &d.records, &d.lost} {
 		v, n := binary.Uvarint(b)
 		if n <= 0 {
-			return digest{}, false
+			return compacted{}, false
 		}
 		*p, b = v, b[n:]
 	}
 	d.oldest = f.at
-	return d, f.kind == kindDigest && len(b) == 0
+	return d, f.kind == kindCompacted && len(b) == 0
 }
 
-// add joins what e stands for.
-func (d *digest) add(e digest) {
+// add merges the segments that e replaces.
+func (d *compacted) add(e compacted) {
 	d.first = min(d.first, e.first)
 	d.records += e.records
 	d.lost += e.lost
@@ -54,23 +54,23 @@ func (d *digest) add(e digest) {
 	}
 }
 
-// readDigestHead reads what a digest stands for.
-func readDigestHead(r io.ReaderAt, number uint64, size int64) (digest, error) {
+// readCompactedHead reads which segments a compacted segment replaces.
+func readCompactedHead(r io.ReaderAt, number uint64, size int64) (compacted, error) {
 	seed, err := readHead(r, number)
 	if err != nil {
-		return digest{}, err
+		return compacted{}, err
 	}
 	var s scanner
 	s.reset(r, seed, segmentHead, size, 0, -1)
 	f, ok := s.scan()
-	if d, good := decodeDigest(f); ok && good && f.lost == 0 {
+	if d, good := decodeCompacted(f); ok && good && f.lost == 0 {
 		return d, nil
 	}
-	return digest{}, errHead
+	return compacted{}, errHead
 }
 
-// compareTallies orders tallies by the row that they count into: 0 for the same.
-func compareTallies(a, b memory.Tally) int {
+// compareAggregates orders aggregates by the row that they count into: 0 for the same.
+func compareAggregates(a, b memory.Aggregate) int {
 	return cmp.Or(
 		cmp.Compare(a.Day, b.Day),
 		cmp.Compare(a.PolicyDomain.String(), b.PolicyDomain.String()),
@@ -91,16 +91,16 @@ func compareBools(a, b bool) int {
 	return 1
 }
 
-// addTally adds what b counts to a.
-func addTally(a *memory.Tally, b memory.Tally) {
+// addAggregate adds what b counts to a.
+func addAggregate(a *memory.Aggregate, b memory.Aggregate) {
 	a.Count += b.Count
 	a.Last = max(a.Last, b.Last)
 }
 
-// countRecords makes the digest of a segment of records.
-func countRecords(dir string, seg segment) (digest, iter.Seq[memory.Tally], error) {
-	d := digest{first: seg.number}
-	sums := map[memory.Tally]memory.Tally{}
+// countRecords counts the records of a segment for its compacted segment.
+func countRecords(dir string, seg segment) (compacted, iter.Seq[memory.Aggregate], error) {
+	d := compacted{first: seg.number}
+	sums := map[memory.Aggregate]memory.Aggregate{}
 	lost, err := eachFrame(dir, seg, func(f frame) {
 		if d.oldest == 0 {
 			d.oldest = f.at
@@ -111,19 +111,19 @@ func countRecords(dir string, seg segment) (digest, iter.Seq[memory.Tally], erro
 			return
 		}
 		d.records++
-		t, due := r.Tally()
+		t, due := r.Aggregate()
 		if !due {
 			return
 		}
 		key := t
 		key.Count, key.Last = 0, 0
 		if sum, ok := sums[key]; ok {
-			addTally(&t, sum)
+			addAggregate(&t, sum)
 		}
 		sums[key] = t
 	})
 	d.lost += lost
-	return d, slices.Values(slices.SortedFunc(maps.Values(sums), compareTallies)), err
+	return d, slices.Values(slices.SortedFunc(maps.Values(sums), compareAggregates)), err
 }
 
 // eachFrame calls f for each frame of a segment and returns how many were missing.
@@ -155,16 +155,17 @@ func eachFrame(dir string, seg segment, f func(frame)) (lost uint64, err error) 
 	}
 }
 
-// readDigest reads the head of a digest, checks all of it, and counts its messages.
-func readDigest(dir string, seg segment) (d digest, messages uint64, err error) {
+// readCompacted reads the head of a compacted segment, checks the rest, and counts
+// its messages.
+func readCompacted(dir string, seg segment) (d compacted, messages uint64, err error) {
 	d.first = seg.number
 	lost, err := eachFrame(dir, seg, func(f frame) {
-		if e, ok := decodeDigest(f); ok {
+		if e, ok := decodeCompacted(f); ok {
 			d.add(e)
 			return
 		}
-		t, err := memory.DecodeTally(f.payload)
-		if f.kind != kindTally || err != nil {
+		t, err := memory.DecodeAggregate(f.payload)
+		if f.kind != kindAggregate || err != nil {
 			d.lost++
 			return
 		}
@@ -174,15 +175,15 @@ func readDigest(dir string, seg segment) (d digest, messages uint64, err error) 
 	return d, messages, err
 }
 
-// tallies yields the tallies of a digest. *failed is set if it cannot be opened.
-func tallies(dir string, seg segment, failed *error) iter.Seq[memory.Tally] {
-	return func(yield func(memory.Tally) bool) {
+// aggregates yields the aggregates of a compacted segment. *failed is set if it cannot be opened.
+func aggregates(dir string, seg segment, failed *error) iter.Seq[memory.Aggregate] {
+	return func(yield func(memory.Aggregate) bool) {
 		more := true
 		_, err := eachFrame(dir, seg, func(f frame) {
-			if !more || f.kind != kindTally {
+			if !more || f.kind != kindAggregate {
 				return
 			}
-			if t, err := memory.DecodeTally(f.payload); err == nil {
+			if t, err := memory.DecodeAggregate(f.payload); err == nil {
 				more = yield(t)
 			}
 		})
@@ -192,9 +193,9 @@ func tallies(dir string, seg segment, failed *error) iter.Seq[memory.Tally] {
 	}
 }
 
-// merge joins two sequences in order. It holds one tally of each.
-func merge(a, b iter.Seq[memory.Tally]) iter.Seq[memory.Tally] {
-	return func(yield func(memory.Tally) bool) {
+// merge joins two sequences in order. It holds one aggregate of each.
+func merge(a, b iter.Seq[memory.Aggregate]) iter.Seq[memory.Aggregate] {
+	return func(yield func(memory.Aggregate) bool) {
 		nextA, stopA := iter.Pull(a)
 		defer stopA()
 		nextB, stopB := iter.Pull(b)
@@ -209,13 +210,13 @@ func merge(a, b iter.Seq[memory.Tally]) iter.Seq[memory.Tally] {
 			case !okA:
 				order = 1
 			default:
-				order = compareTallies(x, y)
+				order = compareAggregates(x, y)
 			}
 			t := x
 			if order > 0 {
 				t = y
 			} else if order == 0 {
-				addTally(&t, y)
+				addAggregate(&t, y)
 			}
 			if !yield(t) {
 				return
@@ -230,10 +231,10 @@ func merge(a, b iter.Seq[memory.Tally]) iter.Seq[memory.Tally] {
 	}
 }
 
-// writeDigest writes a digest's file and returns its entry. *failed, if set once
-// list is read, keeps the file from coming to be.
-func writeDigest(dir string, number uint64, d digest, list iter.Seq[memory.Tally], failed *error) (segment, error) {
-	seg := segment{number: number, ext: digestExt, first: d.first, size: segmentHead, exact: true}
+// writeCompacted writes a compacted segment's file and returns its entry. If
+// *failed is set once list is read, no file is made.
+func writeCompacted(dir string, number uint64, d compacted, list iter.Seq[memory.Aggregate], failed *error) (segment, error) {
+	seg := segment{number: number, ext: compactedExt, first: d.first, size: segmentHead, exact: true}
 	err := writeFile(filepath.Join(dir, seg.name()), func(w io.Writer) error {
 		out := bufio.NewWriterSize(w, 64<<10)
 		head, seed := newHead(number)
@@ -246,11 +247,11 @@ func writeDigest(dir string, number uint64, d digest, list iter.Seq[memory.Tally
 			seg.size += int64(len(b))
 			seg.frames++
 		}
-		put(kindDigest, d.encode())
+		put(kindCompacted, d.encode())
 		var payload []byte
 		for t := range list {
 			payload = t.AppendBinary(payload[:0])
-			put(kindTally, payload)
+			put(kindAggregate, payload)
 		}
 		if *failed != nil {
 			return *failed
