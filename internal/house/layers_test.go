@@ -111,16 +111,17 @@ func TestLayers(t *testing.T) {
 // TestSingleImporters holds libraries to the packages that wrap them.
 func TestSingleImporters(t *testing.T) {
 	wrapped := map[string]string{
-		"github.com/emersion/go-milter":  "milter",
-		"github.com/emersion/go-imap/v2": "report/intake",
-		"gopkg.in/yaml.v3":               "settings yamldoc",
-		"github.com/miekg/dns":           "resolver",
-		"database/sql":                   "store",
-		"modernc.org/sqlite":             "store",
-		"modernc.org/sqlite/lib":         "store",
-		"github.com/jackc/pgx/v5":        "store",
-		"github.com/jackc/pgx/v5/pgconn": "store",
-		"github.com/jackc/pgx/v5/stdlib": "store",
+		"github.com/emersion/go-milter":           "milter",
+		"github.com/emersion/go-imap/v2":          "report/intake",
+		"gopkg.in/yaml.v3":                        "settings yamldoc",
+		"github.com/miekg/dns":                    "resolver",
+		"github.com/oschwald/maxminddb-golang/v2": "report/source",
+		"database/sql":                            "store",
+		"modernc.org/sqlite":                      "store",
+		"modernc.org/sqlite/lib":                  "store",
+		"github.com/jackc/pgx/v5":                 "store",
+		"github.com/jackc/pgx/v5/pgconn":          "store",
+		"github.com/jackc/pgx/v5/stdlib":          "store",
 	}
 	for path, imports := range sources(t, "..") {
 		pkg := filepath.ToSlash(filepath.Dir(path))
