@@ -48,6 +48,8 @@ func TestPoliciesAreKept(t *testing.T) {
 	for i := range maxPolicies + 5 {
 		n.inForce(&settings.Policy{Texts: []settings.Text{{Data: []byte{byte(i)}}}}, time.Unix(int64(100+i), 0))
 	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	if len(n.waiting) > maxPolicies {
 		t.Errorf("%d wait", len(n.waiting))
 	}
