@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -44,7 +45,7 @@ Exit code 0: no fault; 2: a fault.`,
 
 // checkFiles checks files of either kind and tells every fault and warning.
 func checkFiles(s streams, paths []string) error {
-	loaded, warnings, err := settings.Check(daemon.HostName(), paths...)
+	loaded, warnings, err := settings.Check(daemon.HostName(), time.Now(), paths...)
 	for _, w := range warnings {
 		fmt.Fprintf(s.out, "warning: %s\n", w)
 	}

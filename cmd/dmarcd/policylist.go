@@ -54,7 +54,7 @@ change by itself. If a line is wrong, nothing is written.
 
 senders are domains, "*.domain" for all below one, or "*". exceptions are addresses and
 CIDR blocks. peers are domains like senders; "bank.example either" asks for one aligned
-pass only.
+pass only. Exceptions and peers may end: "192.0.2.1 until 2027-01-31".
 
 --opendmarc reads the configuration of OpenDMARC and writes a policy file in its place.
 Standard error tells what became of every line, and at last what belongs in dmarcd.yaml.

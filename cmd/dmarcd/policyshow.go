@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -53,7 +54,7 @@ Exit code 0: the domain is ours; 1: it is not, and mail for it is not checked.`,
 
 // inForce asks about the settings alone, in this process.
 func inForce(config *settings.Settings) api.Local {
-	return api.Local{Viewer: api.Operator(), Service: &api.Service{Settings: func() *settings.Settings { return config }}}
+	return api.Local{Viewer: api.Operator(), Service: &api.Service{Settings: func() *settings.Settings { return config }, Now: time.Now}}
 }
 
 func policyShow(ctx context.Context, o *showOptions, domain string, s streams) error {

@@ -108,6 +108,7 @@ func showPolicy(_ context.Context, s *Service, v Viewer, in PolicyShowRequest) (
 			out.YAML = text.String()
 		}
 	default:
+		sender.On = today(s)
 		out.meet(config, t, sender)
 	}
 	return out, err

@@ -86,7 +86,7 @@ func (d *Daemon) loadPolicy() (*settings.Settings, settings.Faults, error) {
 	if next.PolicyFile == "" {
 		next.PolicyFile = path
 	}
-	return &next, warnings, nil
+	return &next, append(warnings, policy.Ended(time.Now())...), nil
 }
 
 // textFiles are the files that the policy was read from.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"dmarcd/internal/admin"
 	"dmarcd/internal/settings"
@@ -77,6 +78,9 @@ func (s Source) read(both func(path, host string) (*settings.Settings, []setting
 ) (*settings.Settings, settings.Faults, error) {
 	if file := s.DaemonFile(); file != "" {
 		loaded, warnings, err := both(file, HostName())
+		if err == nil {
+			warnings = append(warnings, loaded.Policy.Ended(time.Now())...)
+		}
 		return loaded, warnings, err
 	}
 	loaded, err := settings.Builtin(HostName(), userStateDir())
@@ -92,7 +96,7 @@ func (s Source) read(both func(path, host string) (*settings.Settings, []setting
 		return nil, nil, err
 	}
 	loaded.PolicyFile, loaded.Policy = file, *p
-	return loaded, warnings, nil
+	return loaded, append(warnings, p.Ended(time.Now())...), nil
 }
 
 // policyPath is where the policy of these settings is, or would be.

@@ -75,6 +75,7 @@ func (d *Daemon) Status(ctx context.Context) api.Status {
 		UnmanagedRecipients: d.filter.Unmanaged(),
 	}
 	epoch, tasks := d.recorder.store.Leading()
+	out.Notes = notes(config, time.Now())
 	out.Leader, out.LeaderTasks = epoch != 0, tasks
 	if n, oldest, err := d.recorder.store.CountHeld(ctx, HostName()); err == nil {
 		out.Held, out.HeldSince = n, oldest
@@ -88,6 +89,17 @@ func (d *Daemon) Status(ctx context.Context) api.Status {
 	if state, err := d.reporting.pipeline.Service().State(ctx, outgoing.StateRequest{}); err == nil {
 		out.Reports.Queued = state.Deliveries[outgoing.StateQueued] + state.Deliveries[outgoing.StateUnconfirmed]
 		out.Reports.Failed = state.Deliveries[outgoing.StateFailed] + state.Deliveries[outgoing.StateExpired]
+	}
+	return out
+}
+
+// notes are what an operator ought to know of the configuration in force.
+func notes(config *settings.Settings, now time.Time) (out []string) {
+	if off := config.DailyReportsOff(); off != "" {
+		out = append(out, off)
+	}
+	for _, e := range config.Policy.Ended(now) {
+		out = append(out, e.String())
 	}
 	return out
 }

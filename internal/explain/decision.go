@@ -44,6 +44,9 @@ func (x *explainer) decisions() []Decision {
 			Result: string(d.Status), Reason: string(d.Reason), Rule: d.Rule, File: o.File, Line: o.Line, LineText: lineOf(x.o.Policy, o.File, o.Line),
 			Enforced: d.Enforced, Override: d.Comment, Carried: i == x.r.Chosen, Text: x.because(o),
 		})
+		if d.Ended != (policy.Ended{}) {
+			out[i].Ended = &Ended{Rule: d.Ended.Rule, Until: d.Ended.Day}
+		}
 	}
 	return out
 }

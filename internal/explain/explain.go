@@ -185,7 +185,14 @@ type Decision struct {
 	Enforced bool     `json:"enforced_peer,omitempty"`
 	Override string   `json:"override,omitempty"` // by whom a failure was let through, as reports tell it
 	Carried  bool     `json:"carried_out"`        // this is the decision that the message met
+	Ended    *Ended   `json:"ended,omitempty"`
 	Text     string   `json:"text"`
+}
+
+// Ended is an entry of a list that was made for such a message, but held no more.
+type Ended struct {
+	Rule  string     `json:"rule"`  // the list
+	Until policy.Day `json:"until"` // the last day on which it held
 }
 
 // Held is how to deal with held mail on one MTA.

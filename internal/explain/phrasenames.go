@@ -247,6 +247,7 @@ const (
 	labelBecause
 	labelRule
 	labelMode
+	labelEnded
 	labelOverride
 	labelMixed
 	labelDone
@@ -289,6 +290,7 @@ const (
 	textDefaults
 	textByCriteria
 	textNotApplied
+	textEnded
 	textOther
 	textAcceptedBy
 	textTagged

@@ -163,6 +163,9 @@ func (e *Explanation) writeDecisions(p *page) {
 			result = p.say(textByCriteria, d.Result, d.Criteria)
 		}
 		p.row("DMARC", result)
+		if d.Ended != nil {
+			p.labelled(labelEnded, p.say(textEnded, d.Ended.Rule, d.Ended.Until))
+		}
 		p.labelled(labelMode, d.Mode)
 		p.labelled(labelOverride, d.Override)
 		if !d.Carried && len(e.Decisions) > 1 {

@@ -123,7 +123,7 @@ func (o *Outcome) outcome(d *DomainDecision, v *policy.Verdict, s *settings.Sett
 // facts are those by which the message was judged.
 func (o *Outcome) facts() policy.Facts {
 	env := &o.Envelope
-	return policy.Facts{ClientIP: env.ClientIP, NullSender: env.NullSender(), QueueID: env.QueueID, DeferExpired: o.DeferLapsed}
+	return policy.Facts{ClientIP: env.ClientIP, NullSender: env.NullSender(), QueueID: env.QueueID, Received: env.Received, DeferExpired: o.DeferLapsed}
 }
 
 // carriedOut reports whether the message goes on, with our changes.

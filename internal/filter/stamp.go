@@ -121,12 +121,12 @@ func quarantineWord(r policy.Reason) string {
 // standalone stamps what the standalone checks found, in the vendor's forms.
 func (t *Transaction) standalone(out *Outcome) {
 	dkimField := func(d DomainDecision) bool { return d.Decision.Ran.DKIM && d.Rules.DKIM.XHeader }
-	d, ok := find(out, func(d DomainDecision) bool { return dkimField(d) && d.Rules.DKIM.Enforces(&out.Verdict) })
+	d, ok := find(out, func(d DomainDecision) bool { return dkimField(d) && d.Rules.DKIM.Enforces(&out.Verdict, out.facts()) })
 	if !ok {
 		d, ok = find(out, dkimField)
 	}
 	if ok {
-		found := tmDKIM(&out.Verdict, &d.Rules.DKIM)
+		found := tmDKIM(&out.Verdict, out.facts(), &d.Rules.DKIM)
 		field := NewField{Name: fieldTM, Value: found.Value()}
 		if plain := withoutLocal(found.HeaderI); plain != found.HeaderI {
 			found.HeaderI = plain
@@ -164,8 +164,8 @@ func find(out *Outcome, is func(DomainDecision) bool) (DomainDecision, bool) {
 }
 
 // tmDKIM is the standalone DKIM form of X-TM-Authentication-Results.
-func tmDKIM(v *policy.Verdict, r *policy.DKIMRules) authres.TMDKIM {
-	out := authres.TMDKIM{Enforced: r.Enforces(v)}
+func tmDKIM(v *policy.Verdict, f policy.Facts, r *policy.DKIMRules) authres.TMDKIM {
+	out := authres.TMDKIM{Enforced: r.Enforces(v, f)}
 	switch v.SummarizeDKIM() {
 	case policy.DKIMVerified:
 		s := &v.DKIM[v.Shown()]

@@ -314,7 +314,7 @@ func dkimState(s dkim.Status) dmarc.State {
 
 // decide applies the rules of each recipient domain and makes one answer.
 func (t *Transaction) decide(out *Outcome) {
-	facts := policy.Facts{ClientIP: t.env.ClientIP, NullSender: t.env.NullSender(), QueueID: t.env.QueueID}
+	facts := policy.Facts{ClientIP: t.env.ClientIP, NullSender: t.env.NullSender(), QueueID: t.env.QueueID, Received: t.env.Received}
 	rules := t.rules()
 	facts.Sealed = t.sealed(rules)
 	decisions := t.decideAll(&out.Verdict, facts, rules)

@@ -19,11 +19,12 @@ var (
 // begins with the octet of its own version, and all older ones are read too. Whoever
 // adds a field, a word or a cause raises the version of what holds it and Version with
 // it, and has the reader ask since(version) before it reads the field.
-const Version = 2
+const Version = 3
 
-// Versions of the encodings. 2 has Host, Policy, LeftOut and ExistenceHidden.
+// Versions of the encodings. 2 has Host, Policy, LeftOut and ExistenceHidden; 3 has
+// Decision.Ended.
 const (
-	recordVersion    = 2
+	recordVersion    = 3
 	aggregateVersion = 1
 	traceVersion     = 1
 )
@@ -113,7 +114,12 @@ func (w *writer) decision(d *policy.Decision) {
 		w.text(d.Reply.Text)
 	}
 	w.text(d.Comment)
-	w.flags(d.Evaluated, d.Ran.SPF, d.Ran.DKIM, d.Enforced)
+	ended := d.Ended != (policy.Ended{})
+	w.flags(d.Evaluated, d.Ran.SPF, d.Ran.DKIM, d.Enforced, ended)
+	if ended {
+		writeWord(w, d.Ended.Rule)
+		w.int(int64(d.Ended.Day))
+	}
 }
 
 func (r *reader) decision() policy.Decision {
@@ -127,7 +133,11 @@ func (r *reader) decision() policy.Decision {
 		d.Reply.Text = r.text()
 	}
 	d.Comment = r.text()
-	r.flags(&d.Evaluated, &d.Ran.SPF, &d.Ran.DKIM, &d.Enforced)
+	ended := false
+	r.flags(&d.Evaluated, &d.Ran.SPF, &d.Ran.DKIM, &d.Enforced, &ended)
+	if ended && r.since(3) {
+		d.Ended = policy.Ended{Rule: readWord[string](r), Day: policy.Day(r.int())}
+	}
 	return d
 }
 

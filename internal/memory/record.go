@@ -87,5 +87,5 @@ type Outcome struct {
 
 // Facts is what rules look at beside the verdict, for a replay.
 func (r *Record) Facts() policy.Facts {
-	return policy.Facts{ClientIP: r.ClientIP, NullSender: r.NullSender, QueueID: r.QueueID, DeferExpired: r.DeferLapsed}
+	return policy.Facts{ClientIP: r.ClientIP, NullSender: r.NullSender, QueueID: r.QueueID, Received: r.At, DeferExpired: r.DeferLapsed}
 }

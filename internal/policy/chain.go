@@ -7,6 +7,7 @@ package policy
 func Decide(v *Verdict, f Facts, r *Rules) Decision {
 	d := decideChain(v, f, r)
 	d.Would = d.Action
+	d.Ended = r.ended(v, f)
 	if r.Mode == Monitor {
 		d.Action, d.Reply = Bypass, Reply{}
 	}

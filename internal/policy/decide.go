@@ -15,13 +15,14 @@ func decideDMARC(v *Verdict, f Facts, r *DMARCRules, sourcePassed bool) Decision
 	if !r.Enabled {
 		return skip(ReasonDisabled, RuleEnabled)
 	}
-	if r.Exceptions.Match(f.ClientIP) {
+	on := f.day()
+	if ok, _ := r.Exceptions.MatchOn(f.ClientIP, on); ok {
 		return skip(ReasonException, RuleExceptions)
 	}
 	if !v.singleAuthor() {
 		return decideNoAuthor(v, f, r)
 	}
-	if require, ok := r.EnforcedPeers.Match(v.DMARC.Author); ok {
+	if require, ok := r.EnforcedPeers.MatchOn(v.DMARC.Author, on); ok {
 		return decidePeer(v, f, r, require)
 	}
 	if !r.Senders.Match(v.DMARC.Author) {
@@ -50,7 +51,7 @@ func skip(why Reason, rule string) Decision {
 // which none is to be verified goes by; what cannot be read may be anybody's.
 func decideNoAuthor(v *Verdict, f Facts, r *DMARCRules) Decision {
 	peer := slices.ContainsFunc(v.Authors, func(n dns.Name) bool {
-		_, ok := r.EnforcedPeers.Match(n)
+		_, ok := r.EnforcedPeers.MatchOn(n, f.day())
 		return ok
 	})
 	if !peer {

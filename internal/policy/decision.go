@@ -52,6 +52,7 @@ type Decision struct {
 	// Evaluated tells that DMARC ran: the message is stamped, remembered with its
 	// result and counted in reports.
 	Evaluated bool
+	Ended     Ended        // an entry that would have counted, had it not ended
 	Ran       Checks       // the standalone checks that ran
 	Enforced  bool         // judged as an enforced peer
 	Status    dmarc.Status // by the criteria in force; "" unless Evaluated

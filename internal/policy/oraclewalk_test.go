@@ -57,8 +57,9 @@ func (w *wish) rules() *policy.Rules {
 		match.Domain.Add(dns.MustParse(authorDomain), false)
 		r.SenderIPMatch = []policy.IPMatch{match}
 	}
-	r.SPF = policy.SPFRules{Enabled: w.spfOn, Actions: w.spfActions, IgnoredNets: net(w.spfIgnored == "ip")}
-	r.SPF.IgnoredDomains.All = w.spfIgnored == "domain"
+	r.SPF = policy.SPFRules{Enabled: w.spfOn, Actions: w.spfActions}
+	r.SPF.Ignored.Nets = net(w.spfIgnored == "ip")
+	r.SPF.Ignored.Domains.All = w.spfIgnored == "domain"
 	r.DKIM = policy.DKIMRules{Enabled: w.dkimOn, SkipNullSender: w.dkimSkip, Actions: w.dkimActions}
 	if w.dkimPeer {
 		r.DKIM.EnforcedPeers.Add(dns.MustParse(authorDomain), false)

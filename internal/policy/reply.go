@@ -41,7 +41,7 @@ func rejectText(v *Verdict, f Facts, r *DMARCRules, d Decision) string {
 	case d.Reason == ReasonEnforcedPeer && v.DMARC.Record == nil:
 		return fmt.Sprintf("5.7.1 %s must pass DMARC here, but publishes no DMARC record", author)
 	case d.Reason == ReasonEnforcedPeer:
-		return fmt.Sprintf("5.7.1 %s %s: %s", author, r.demand(v), found)
+		return fmt.Sprintf("5.7.1 %s %s: %s", author, r.demand(v, f), found)
 	case d.Reason == ReasonNoRecord && r.NoRecordWhen == NoRecordUnauthenticated:
 		return fmt.Sprintf("5.7.1 %s publishes no DMARC record, and neither SPF nor DKIM passes for it: %s", author, found)
 	case d.Reason == ReasonNoRecord:
@@ -60,8 +60,8 @@ func rejectText(v *Verdict, f Facts, r *DMARCRules, d Decision) string {
 const DefaultRejectText = "5.7.1 {domain} asks to reject mail that fails DMARC: SPF {spf}, DKIM {dkim}"
 
 // demand is what an enforced peer has to give.
-func (r *DMARCRules) demand(v *Verdict) string {
-	if require, _ := r.EnforcedPeers.Match(v.DMARC.Author); require == RequireEither {
+func (r *DMARCRules) demand(v *Verdict, f Facts) string {
+	if require, _ := r.EnforcedPeers.MatchOn(v.DMARC.Author, f.day()); require == RequireEither {
 		return "must pass SPF or DKIM here, aligned"
 	}
 	return "must pass both SPF and DKIM here, one of them aligned"

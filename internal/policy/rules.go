@@ -4,6 +4,8 @@
 package policy
 
 import (
+	"net/netip"
+
 	"dmarcd/internal/dns"
 )
 
@@ -159,11 +161,28 @@ type IPMatch struct {
 
 // SPFRules are the keys of the standalone SPF check.
 type SPFRules struct {
-	Enabled        bool
-	IgnoredDomains DomainList // MAIL FROM domains
-	IgnoredNets    NetList
-	XHeader        bool
-	Actions        SPFActions
+	Enabled bool
+	Ignored IgnoredPeers
+	XHeader bool
+	Actions SPFActions
+}
+
+// IgnoredPeers are those whose mail the standalone SPF check leaves alone.
+type IgnoredPeers struct {
+	Domains DomainList // of MAIL FROM
+	Nets    NetList    // of clients
+}
+
+// Match reports whether the check leaves a sender's mail alone on a day; on day 0
+// whatever has ended. If it does not, ended is the latest end of an entry by which it
+// did, 0 for none.
+func (p *IgnoredPeers) Match(domain dns.Name, client netip.Addr, on Day) (ok bool, ended Day) {
+	byDomain, first := p.Domains.MatchOn(domain, on)
+	byNet, second := p.Nets.MatchOn(client, on)
+	if byDomain || byNet {
+		return true, 0
+	}
+	return false, max(first, second)
 }
 
 // SPFActions has one action for each SPF result but pass.

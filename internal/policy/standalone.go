@@ -46,7 +46,11 @@ func (s source) decision(v *Verdict, f Facts) Decision {
 
 // applies reports whether the standalone SPF check looks at the message at all.
 func (r *SPFRules) applies(v *Verdict, f Facts) bool {
-	return r.Enabled && !r.IgnoredDomains.Match(v.SPF.Domain) && !r.IgnoredNets.Match(f.ClientIP)
+	if !r.Enabled {
+		return false
+	}
+	ignored, _ := r.Ignored.Match(v.SPF.Domain, f.ClientIP, f.day())
+	return !ignored
 }
 
 // decideSPF is the standalone SPF check.
@@ -158,8 +162,12 @@ func (v *Verdict) SummarizeDKIM() DKIMSummary {
 
 // Enforces reports whether the standalone DKIM check demands a signature of the
 // message's author.
-func (r *DKIMRules) Enforces(v *Verdict) bool {
-	return v.singleAuthor() && r.EnforcedPeers.Match(v.DMARC.Author)
+func (r *DKIMRules) Enforces(v *Verdict, f Facts) bool {
+	if !v.singleAuthor() {
+		return false
+	}
+	ok, _ := r.EnforcedPeers.MatchOn(v.DMARC.Author, f.day())
+	return ok
 }
 
 // decideDKIM is the standalone DKIM check: an enforced peer without a verified
@@ -173,7 +181,7 @@ func decideDKIM(v *Verdict, f Facts, r *DKIMRules) Decision {
 		d.Action, d.Rule = r.Actions.Temperror, RuleDKIMActionTemp
 	case DKIMUnsigned, DKIMUnprocessed:
 		d.Action, d.Rule = r.Actions.None, RuleDKIMActionNone
-		if r.Enforces(v) {
+		if r.Enforces(v, f) {
 			d.Action, d.Rule = stricter(r.Actions.Fail, r.Actions.None), RuleDKIMEnforcedPeers
 		}
 	}

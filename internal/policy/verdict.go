@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"net/netip"
+	"time"
 
 	"dmarcd/internal/auth/arc"
 	"dmarcd/internal/auth/dkim"
@@ -37,9 +38,20 @@ type Facts struct {
 	NullSender bool
 	QueueID    string // the MTA's name for the mail; "" if not told
 	Sealed     bool   // signed for its reader, with S/MIME or PGP
+	// Received is when the message began. Entries of lists whose end has come by then do
+	// not hold; the zero Time asks for no end.
+	Received time.Time
 	// DeferExpired says that the same envelope was deferred for as long as
 	// defer_limit allows: DNS trouble defers it no more.
 	DeferExpired bool
+}
+
+// day is the UTC day by which entries of lists hold or have ended.
+func (f *Facts) day() Day {
+	if f.Received.IsZero() {
+		return 0
+	}
+	return DayOf(f.Received)
 }
 
 // singleAuthor reports whether DMARC had one author domain to work with.

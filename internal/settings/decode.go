@@ -22,6 +22,7 @@ type decoder struct {
 	sources  *sources
 	text     []byte      // scratch space for schemaKey
 	origins  *provenance // of a policy; nil for other files
+	endings  []ending    // the entries that end
 }
 
 // step is one part of the path to the value being read: as the operator knows

@@ -14,10 +14,10 @@ import (
 // filePrefix marks an entry of a list that names a file with more entries, one a line.
 const filePrefix = "file:"
 
-// entries calls take for each word of a list and, where files is set, for each
+// words calls take for each word of a list and, where files is set, for each
 // line of the files that it names; long, if not nil, gets the entries that are
 // sections. Take gets the place to blame.
-func (d *decoder) entries(n *yaml.Node, expected string, files bool, long func(item *yaml.Node), take func(at *yaml.Node, s string)) {
+func (d *decoder) words(n *yaml.Node, expected string, files bool, long func(item *yaml.Node), take func(at *yaml.Node, s string)) {
 	entry := kind[struct{}]{read: func(d *decoder, item *yaml.Node, _ *struct{}) {
 		if item.Kind == yaml.MappingNode && long != nil {
 			long(item)
@@ -89,10 +89,10 @@ func (d *decoder) lines(data []byte, n *yaml.Node, take func(at *yaml.Node, s st
 }
 
 // pattern reads one domain pattern and warns of a public suffix.
-func (d *decoder) pattern(n *yaml.Node, s string) (pattern, bool) {
+func (d *decoder) pattern(n *yaml.Node, expected, s string) (pattern, bool) {
 	p, err := parsePattern(s)
 	if err != nil {
-		d.wrong(n, expectedPattern, s, err)
+		d.wrong(n, expected, s, err)
 		return p, false
 	}
 	if !p.all && publicSuffix(p.name) {
@@ -101,28 +101,12 @@ func (d *decoder) pattern(n *yaml.Node, s string) (pattern, bool) {
 	return p, true
 }
 
-func addPattern(l *policy.DomainList, p pattern) {
+func addPattern(l *policy.DomainList, p pattern, until policy.Day) {
 	if p.all {
-		l.All = true
+		l.AddAll(until)
 		return
 	}
-	l.Add(p.name, p.wildcard)
-}
-
-// patterns is a list of domain patterns.
-func patterns(files bool) kind[policy.DomainList] {
-	return kind[policy.DomainList]{
-		read: func(d *decoder, n *yaml.Node, v *policy.DomainList) {
-			var out policy.DomainList
-			d.entries(n, expectedPattern, files, nil, func(at *yaml.Node, s string) {
-				if p, ok := d.pattern(at, s); ok {
-					addPattern(&out, p)
-				}
-			})
-			*v = out
-		},
-		show: func(v policy.DomainList) *yaml.Node { return wordList(v.Patterns()) },
-	}
+	l.AddUntil(p.name, p.wildcard, until)
 }
 
 // aPattern is a single domain pattern.
@@ -130,7 +114,7 @@ func aPattern() kind[pattern] {
 	return kind[pattern]{
 		read: func(d *decoder, n *yaml.Node, v *pattern) {
 			if s, ok := d.scalar(n, expectedPattern); ok {
-				if p, ok := d.pattern(n, s); ok {
+				if p, ok := d.pattern(n, expectedPattern, s); ok {
 					*v = p
 				}
 			}
@@ -145,7 +129,7 @@ func onePattern() kind[policy.DomainList] {
 		func(p pattern) policy.DomainList {
 			var l policy.DomainList
 			if p != (pattern{}) {
-				addPattern(&l, p)
+				addPattern(&l, p, 0)
 			}
 			return l
 		},
@@ -180,105 +164,75 @@ func senders() kind[policy.DomainList] {
 	}
 }
 
+// patterns is a list of domain patterns.
+func patterns(files bool) kind[policy.DomainList] {
+	return entryList(entryForm{domains: true, files: files}, addDomain, domainEntries)
+}
+
+// endingPatterns is patterns whose entries may end.
+func endingPatterns() kind[policy.DomainList] {
+	return entryList(entryForm{domains: true, files: true, ends: true}, addDomain, domainEntries)
+}
+
 // networks is a list of addresses and networks.
 func networks(files bool) kind[policy.NetList] {
-	return kind[policy.NetList]{
-		read: func(d *decoder, n *yaml.Node, v *policy.NetList) {
-			var out policy.NetList
-			d.entries(n, expectedNetwork, files, nil, func(at *yaml.Node, s string) {
-				if p, ok := d.network(at, s); ok {
-					out.Add(p)
-				}
-			})
-			*v = out
-		},
-		show: showNetworks,
-	}
+	return entryList(entryForm{networks: true, files: files}, addNetwork, networkEntries)
 }
 
-func showNetworks(v policy.NetList) *yaml.Node {
-	var words []string
-	for _, p := range v.Prefixes() {
-		words = append(words, showPrefix(p))
-	}
-	return wordList(words)
+// endingNetworks is networks whose entries may end.
+func endingNetworks() kind[policy.NetList] {
+	return entryList(exceptionForm, addNetwork, networkEntries)
 }
 
-// peer is one enforced peer.
-type peer struct {
-	pattern
-	require policy.Require
-}
-
-// String is the peer on one line: with RequireEither, "bank.example either".
-func (p peer) String() string {
-	if p.require == policy.RequireEither {
-		return p.pattern.String() + " " + string(p.require)
-	}
-	return p.pattern.String()
-}
-
-func (p peer) addTo(l *policy.PeerList) { l.Add(p.name, p.wildcard, p.all, p.require) }
-
-const expectedPeer = "a domain, *.domain or *, with either behind it if one aligned pass is enough"
-
-// peer reads one enforced peer from a line.
-func (d *decoder) peer(n *yaml.Node, s string) (peer, bool) {
-	word, p := s, peer{require: policy.RequireBoth}
-	if i := strings.IndexAny(s, " \t"); i >= 0 {
-		word, p.require = s[:i], policy.Require(strings.TrimSpace(s[i:]))
-		if p.require != policy.RequireBoth && p.require != policy.RequireEither {
-			words := []string{string(policy.RequireBoth), string(policy.RequireEither)}
-			d.wrong(n, expectedPeer, s, &meant{hint: withWord(word, nearest(string(p.require), words))})
-			return p, false
-		}
-	}
-	var ok bool
-	p.pattern, ok = d.pattern(n, word)
-	return p, ok
-}
-
-// withWord is the spelling to propose, "" where no word is near.
-func withWord(domain, word string) string {
-	if word == "" {
-		return ""
-	}
-	return clip(domain) + " " + word
-}
-
-// peers is a list of enforced peers: one each as a word or line, or {domain, require}.
+// peers is a list of enforced peers.
 func peers() kind[policy.PeerList] {
-	long := section(
-		func(s *scope, _ *peer) { s.missing("domain") },
-		key("domain", aPattern(), func(p *peer) *pattern { return &p.pattern }),
-		key("require", word(policy.RequireBoth, policy.RequireEither), func(p *peer) *policy.Require { return &p.require }))
-	return kind[policy.PeerList]{
-		keys: elementKeys(long.keys),
-		read: func(d *decoder, n *yaml.Node, v *policy.PeerList) {
-			var out policy.PeerList
-			d.entries(n, expectedPattern+", or {domain, require}", true,
-				func(item *yaml.Node) {
-					p := peer{require: policy.RequireBoth}
-					clean := d.watch()
-					if long.read(d, item, &p); clean() {
-						p.addTo(&out)
-					}
-				},
-				func(at *yaml.Node, s string) {
-					if p, ok := d.peer(at, s); ok {
-						p.addTo(&out)
-					}
-				})
-			*v = out
-		},
-		show: func(v policy.PeerList) *yaml.Node {
-			both, either := v.Patterns()
-			n := wordList(both)
-			for _, s := range either {
-				p, _ := parsePattern(s) // one that was read before
-				n.Content = append(n.Content, long.show(peer{p, policy.RequireEither}))
-			}
-			return layout(n)
-		},
+	return entryList(peerForm, addPeer, peerEntries)
+}
+
+// Forms of lists that can stand in a file of their own.
+var (
+	senderForm    = entryForm{domains: true, files: true}
+	exceptionForm = entryForm{networks: true, files: true, ends: true}
+	peerForm      = entryForm{domains: true, files: true, ends: true, requires: true}
+)
+
+func addDomain(l *policy.DomainList, e *entry) { addPattern(l, e.pattern, e.until) }
+
+func addNetwork(l *policy.NetList, e *entry) { l.AddUntil(e.network, e.until) }
+
+func addPeer(l *policy.PeerList, e *entry) { l.AddUntil(e.name, e.wildcard, e.all, e.require, e.until) }
+
+func domainEntries(l policy.DomainList) (out []entry) {
+	for _, e := range l.PatternsUntil() {
+		p, _ := parsePattern(e.Pattern) // one that was read before
+		out = append(out, entry{pattern: p, until: e.Until})
 	}
+	return out
+}
+
+func networkEntries(l policy.NetList) (out []entry) {
+	for _, p := range l.Prefixes() {
+		out = append(out, entry{network: p, until: l.Until(p)})
+	}
+	return out
+}
+
+// peerEntries leaves out a peer that the list has with the stricter requirement for as
+// long.
+func peerEntries(l policy.PeerList) (out []entry) {
+	both, either := l.Patterns()
+	ends := map[string]policy.Day{}
+	for _, e := range both {
+		ends[e.Pattern] = e.Until
+		p, _ := parsePattern(e.Pattern) // one that was read before
+		out = append(out, entry{pattern: p, require: policy.RequireBoth, until: e.Until})
+	}
+	for _, e := range either {
+		if end, stricter := ends[e.Pattern]; stricter && (end == 0 || e.Until != 0 && e.Until <= end) {
+			continue
+		}
+		p, _ := parsePattern(e.Pattern) // likewise
+		out = append(out, entry{pattern: p, require: policy.RequireEither, until: e.Until})
+	}
+	return out
 }

@@ -1,8 +1,6 @@
 package settings
 
 import (
-	"slices"
-
 	"gopkg.in/yaml.v3"
 
 	"dmarcd/internal/policy"
@@ -21,32 +19,18 @@ const (
 // List gives a list of the rules one entry a line, in the one form that ParseList
 // gives too: sorted, domains in A-labels, addresses without a length.
 func List(kind ListKind, r *policy.Rules) []string {
+	var entries []entry
 	switch kind {
 	case ListSenders:
-		return r.DMARC.Senders.Patterns()
+		entries = domainEntries(r.DMARC.Senders)
 	case ListExceptions:
-		var out []string
-		for _, p := range r.DMARC.Exceptions.Prefixes() {
-			out = append(out, showPrefix(p))
-		}
-		return out
+		entries = networkEntries(r.DMARC.Exceptions)
 	case ListPeers:
-		return peerLines(&r.DMARC.EnforcedPeers)
+		entries = peerEntries(r.DMARC.EnforcedPeers)
 	}
-	return nil
-}
-
-// peerLines leaves out a peer that the list has with the stricter requirement too.
-func peerLines(l *policy.PeerList) []string {
-	both, either := l.Patterns()
-	out := both
-	for _, s := range either {
-		if _, stricter := slices.BinarySearch(both, s); stricter {
-			continue
-		}
-		if p, err := parsePattern(s); err == nil { // it was read before
-			out = append(out, peer{p, policy.RequireEither}.String())
-		}
+	var out []string
+	for _, e := range entries {
+		out = append(out, e.String())
 	}
 	return out
 }
@@ -58,37 +42,29 @@ func peerLines(l *policy.PeerList) []string {
 func ParseList(kind ListKind, name string, data []byte) (lines []string, warnings []Fault, err error) {
 	d := newDecoder(name, "")
 	var r policy.Rules
-	first := map[string]int{}
-	again := func(at *yaml.Node, entry string) {
-		if line, twice := first[entry]; twice {
-			d.warn(at, "duplicate entry %s; the first is on line %d", entry, line)
-			return
-		}
-		first[entry] = at.Line
+	form, add := senderForm, func(e *entry) { addDomain(&r.DMARC.Senders, e) }
+	switch kind {
+	case ListExceptions:
+		form, add = exceptionForm, func(e *entry) { addNetwork(&r.DMARC.Exceptions, e) }
+	case ListPeers:
+		form, add = peerForm, func(e *entry) { addPeer(&r.DMARC.EnforcedPeers, e) }
 	}
+	first := map[string]int{}
 	d.lines(data, &yaml.Node{Line: 1, Column: 1}, func(at *yaml.Node, s string) {
 		if isHeading(at, s) {
 			d.warn(at, "taken for the heading of the columns: %s", clip(s))
 			return
 		}
-		s = firstColumn(s)
-		switch kind {
-		case ListSenders:
-			if p, ok := d.pattern(at, s); ok {
-				again(at, p.String())
-				addPattern(&r.DMARC.Senders, p)
-			}
-		case ListExceptions:
-			if p, ok := d.network(at, s); ok {
-				again(at, showPrefix(p))
-				r.DMARC.Exceptions.Add(p)
-			}
-		case ListPeers:
-			if p, ok := d.peer(at, s); ok {
-				again(at, p.pattern.String())
-				p.addTo(&r.DMARC.EnforcedPeers)
-			}
+		e, ok := form.line(d, at, firstColumn(s))
+		if !ok {
+			return
 		}
+		if line, twice := first[e.named()]; twice {
+			d.warn(at, "duplicate entry %s; the first is on line %d", e.named(), line)
+		} else {
+			first[e.named()] = at.Line
+		}
+		add(&e)
 	})
 	if faults := d.faults.all(); len(faults) > 0 {
 		return nil, d.warnings.all(), faults

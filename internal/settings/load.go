@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"gopkg.in/yaml.v3"
 
@@ -215,6 +216,7 @@ func (d *decoder) policy(data []byte, follow dns.Name) (p *Policy, warnings []Fa
 	p = draft.finish()
 	p.origins, p.Texts, p.folders = d.origins, d.sources.texts(d.file), sortedKeys(d.sources.folders)
 	p.ID = p.Source().ID()
+	p.endings = d.endings
 	return p, d.warnings.all(), nil
 }
 
@@ -243,18 +245,23 @@ func topKeys(keys []string) map[string]bool {
 
 // Check reads files of either kind: a dmarcd.yaml with the policy file that it
 // names, or a policy file alone. It gives the settings of each dmarcd.yaml without a
-// fault, and every warning and fault once; the error is Faults.
-func Check(hostname string, paths ...string) (loaded []*Settings, warnings []Fault, err error) {
+// fault, and every warning and fault once, entries of lists that ended before now among
+// them; the error is Faults.
+func Check(hostname string, now time.Time, paths ...string) (loaded []*Settings, warnings []Fault, err error) {
 	var faults Faults
 	for _, path := range paths {
 		var warned []Fault
 		var err error
 		if isPolicyFile(path) {
-			_, warned, err = LoadPolicy(path)
+			var p *Policy
+			if p, warned, err = LoadPolicy(path); err == nil {
+				warned = append(warned, p.Ended(now)...)
+			}
 		} else {
 			var s *Settings
 			if s, warned, err = Load(path, hostname); err == nil {
 				loaded = append(loaded, s)
+				warned = append(warned, s.Policy.Ended(now)...)
 			}
 		}
 		warnings = appendNew(warnings, warned)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"gopkg.in/yaml.v3"
 
@@ -382,7 +383,7 @@ func TestCheckTellsFilesApart(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			_, _, err := Check(testHost, c.paths...)
+			_, _, err := Check(testHost, time.Now(), c.paths...)
 			faults, _ := err.(Faults)
 			var got []string
 			for _, f := range faults {

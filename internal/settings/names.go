@@ -159,7 +159,7 @@ func prefix() kind[netip.Prefix] {
 				}
 			}
 		},
-		show: func(v netip.Prefix) *yaml.Node { return quoted(showPrefix(v)) },
+		show: func(v netip.Prefix) *yaml.Node { return plain(showPrefix(v)) },
 	}
 }
 

@@ -47,6 +47,22 @@ type Policy struct {
 	distinct bool
 	origins  *provenance // nil for a policy that was not read from a file
 	folders  []string    // that were looked into
+	endings  []ending
+}
+
+// Ended gives a warning for each entry whose end has come, by place.
+func (p *Policy) Ended(now time.Time) []Fault {
+	if len(p.endings) == 0 {
+		return nil
+	}
+	l := faultList{file: p.endings[0].File}
+	today := policy.DayOf(now)
+	for _, e := range p.endings {
+		if e.until < today {
+			l.add(e.Fault, "")
+		}
+	}
+	return l.all()
 }
 
 // Place is a line of a file; the zero Place stands for the built-in rules.

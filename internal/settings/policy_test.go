@@ -1,7 +1,11 @@
 package settings
 
 import (
+	"bytes"
 	"fmt"
+	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -212,5 +216,47 @@ func BenchmarkRulesFor(b *testing.B) {
 	for b.Loop() {
 		p.RulesFor(known)
 		p.RulesFor(other)
+	}
+}
+
+// TestEnded reads entries that end in every form, shows them, and warns of those that
+// are over.
+func TestEnded(t *testing.T) {
+	p, _, err := ReadPolicy(filepath.Join("testdata", "policy", "ends.good.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := List(ListExceptions, p.Default), []string{
+		"192.0.2.1 until 2027-01-31", "192.0.2.77 until 2026-12-31", "192.0.2.78", "198.51.100.0/24", "203.0.113.9 until 2027-02-28",
+	}; !slices.Equal(got, want) {
+		t.Errorf("exceptions %q, want %q", got, want)
+	}
+	if got, want := List(ListPeers, p.Default), []string{
+		"bank.example until 2027-01-31", "*.bank.example either until 2027-01-31", "pay.example either until 2027-01-31",
+	}; !slices.Equal(got, want) {
+		t.Errorf("peers %q, want %q", got, want)
+	}
+	var shown bytes.Buffer
+	if err := p.Show(&shown); err != nil {
+		t.Fatal(err)
+	}
+	again, _, err := ParsePolicy("shown", "", shown.Bytes())
+	if err != nil || !reflect.DeepEqual(p.Default, again.Default) {
+		t.Errorf("shown and read again: %v\n%s", err, shown.String())
+	}
+
+	for day, want := range map[string]int{"2026-12-31": 0, "2027-01-01": 1, "2027-02-01": 9, "2027-03-01": 10} {
+		at, err := policy.ParseDay(day)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := p.Ended(at.Begin()); len(got) != want {
+			t.Errorf("%s: %d entries are over, want %d: %v", day, len(got), want, got)
+		}
+	}
+	at, _ := policy.ParseDay("2027-01-01")
+	ended := p.Ended(at.Begin())[0]
+	if file := filepath.Base(ended.File); file != "ends.txt" || ended.Line != 1 || !strings.Contains(ended.Problem, "192.0.2.77 ended on 2026-12-31") {
+		t.Errorf("the entry of a list that is over: %v", ended)
 	}
 }

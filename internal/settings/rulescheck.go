@@ -117,17 +117,17 @@ func severity(a policy.Action) int {
 // checkSPF warns of a check that does nothing.
 func checkSPF(s *scope, r *policy.SPFRules) {
 	a, standard := r.Actions, defaultRules(policy.Enforce).SPF.Actions
-	ignores := !r.IgnoredDomains.Empty() || !r.IgnoredNets.Empty()
+	ignores := !r.Ignored.Domains.Empty() || !r.Ignored.Nets.Empty()
 	switch {
 	case !r.Enabled:
 		s.warnOff(s.has("actions") && a != standard || s.has("x_header") && r.XHeader || s.has("ignored_peers") && ignores)
 		return
 	case allBypass(a.Fail, a.Softfail, a.Neutral, a.None, a.Permerror, a.Temperror) && !r.XHeader:
 		s.warn("actions", "every action is bypass and x_header is off: the check does nothing")
-	case r.IgnoredDomains.All:
+	case r.Ignored.Domains.All:
 		s.warn("ignored_peers", "* is every domain: the check does nothing")
 	}
-	s.warnWide("ignored_peers", &r.IgnoredNets, "the check leaves their mail alone")
+	s.warnWide("ignored_peers", &r.Ignored.Nets, "the check leaves their mail alone")
 }
 
 // checkDKIM warns of a check that does nothing.

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"net/netip"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -27,7 +28,7 @@ func dmarcSchema() kind[policy.DMARCRules] {
 		key("enabled", boolean(), func(r *rules) *bool { return &r.Enabled }),
 		key("criteria", word(policy.CriteriaRFC, policy.CriteriaHES), func(r *rules) *policy.Criteria { return &r.Criteria }),
 		key("senders", senders(), func(r *rules) *policy.DomainList { return &r.Senders }),
-		key("exceptions", networks(true), func(r *rules) *policy.NetList { return &r.Exceptions }),
+		key("exceptions", endingNetworks(), func(r *rules) *policy.NetList { return &r.Exceptions }),
 		key("enforced_peers", peers(), func(r *rules) *policy.PeerList { return &r.EnforcedPeers }),
 		key("enforced_peer_action", word(policy.PeerBypass, policy.PeerQuarantine, policy.PeerReject, policy.PeerSlot),
 			func(r *rules) *policy.PeerAction { return &r.EnforcedPeerAction }),
@@ -113,23 +114,20 @@ func forwarder() kind[policy.Forwarder] {
 
 // oneNetwork is a single network.
 func oneNetwork() kind[policy.NetList] {
-	return kind[policy.NetList]{
-		read: func(d *decoder, n *yaml.Node, v *policy.NetList) {
-			var out policy.NetList
-			if s, ok := d.scalar(n, expectedNetwork); ok {
-				if p, ok := d.network(n, s); ok {
-					out.Add(p)
-				}
+	return convert(prefix(),
+		func(p netip.Prefix) policy.NetList {
+			var l policy.NetList
+			if p.IsValid() {
+				l.Add(p)
 			}
-			*v = out
+			return l
 		},
-		show: func(v policy.NetList) *yaml.Node {
-			if n := showNetworks(v); len(n.Content) > 0 {
-				return n.Content[0]
+		func(l policy.NetList) netip.Prefix {
+			for _, p := range l.Prefixes() {
+				return p
 			}
-			return quoted("")
-		},
-	}
+			return netip.Prefix{}
+		})
 }
 
 const maxRejectText = 400
@@ -204,7 +202,7 @@ func spfSchema() kind[policy.SPFRules] {
 	type actions = policy.SPFActions
 	return section(checkSPF,
 		key("enabled", boolean(), func(r *policy.SPFRules) *bool { return &r.Enabled }),
-		ignoredPeers(),
+		key("ignored_peers", ignoredPeers(), func(r *policy.SPFRules) *policy.IgnoredPeers { return &r.Ignored }),
 		key("x_header", boolean(), func(r *policy.SPFRules) *bool { return &r.XHeader }),
 		key("actions", section(nil,
 			key("fail", standalone(), func(a *actions) *policy.Action { return &a.Fail }),
@@ -218,45 +216,25 @@ func spfSchema() kind[policy.SPFRules] {
 }
 
 // ignoredPeers are MAIL FROM domains, addresses and networks in one list.
-func ignoredPeers() field[policy.SPFRules] {
-	const name, expected = "ignored_peers", "a domain, *.domain, an address or a network"
-	show := func(r *policy.SPFRules) *yaml.Node {
-		n := wordList(r.IgnoredDomains.Patterns())
-		n.Content = append(n.Content, showNetworks(r.IgnoredNets).Content...)
-		n.Style = 0
-		return layout(n)
-	}
-	return field[policy.SPFRules]{
-		name: name,
-		keys: []string{name},
-		read: func(d *decoder, n *yaml.Node, r *policy.SPFRules) {
-			if isNull(n) {
+func ignoredPeers() kind[policy.IgnoredPeers] {
+	return entryList(entryForm{domains: true, networks: true, files: true, ends: true},
+		func(l *policy.IgnoredPeers, e *entry) {
+			if e.network.IsValid() {
+				addNetwork(&l.Nets, e)
 				return
 			}
-			if n.Kind == yaml.AliasNode {
-				n = n.Alias
-			}
-			r.IgnoredDomains, r.IgnoredNets = policy.DomainList{}, policy.NetList{}
-			d.entries(n, expected, true, nil, func(at *yaml.Node, s string) {
-				if _, err := parsePrefix(s); err == nil {
-					if p, ok := d.network(at, s); ok {
-						r.IgnoredNets.Add(p)
-					}
-				} else if p, ok := d.pattern(at, s); ok {
-					addPattern(&r.IgnoredDomains, p)
-				}
-			})
+			addDomain(&l.Domains, e)
 		},
-		show:   show,
-		unlike: func(r, _ *policy.SPFRules) *yaml.Node { return show(r) },
-	}
+		func(l policy.IgnoredPeers) []entry {
+			return append(domainEntries(l.Domains), networkEntries(l.Nets)...)
+		})
 }
 
 func dkimSchema() kind[policy.DKIMRules] {
 	type actions = policy.DKIMActions
 	return section(checkDKIM,
 		key("enabled", boolean(), func(r *policy.DKIMRules) *bool { return &r.Enabled }),
-		key("enforced_peers", patterns(true), func(r *policy.DKIMRules) *policy.DomainList { return &r.EnforcedPeers }),
+		key("enforced_peers", endingPatterns(), func(r *policy.DKIMRules) *policy.DomainList { return &r.EnforcedPeers }),
 		key("x_header", boolean(), func(r *policy.DKIMRules) *bool { return &r.XHeader }),
 		key("skip_null_sender", boolean(), func(r *policy.DKIMRules) *bool { return &r.SkipNullSender }),
 		key("actions", section(nil,

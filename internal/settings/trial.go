@@ -48,14 +48,22 @@ func (p *Policy) Try() []Trial {
 }
 
 // Decide is what the rules of the recipient's domain make of a message such as
-// the test describes. A recipient that is not ours is let through.
-func (p *Policy) Decide(t *Test) policy.Decision {
+// the test describes. A recipient that is not ours is let through. Entries of lists count
+// whatever has ended, so that a test does not fail by time alone.
+func (p *Policy) Decide(t *Test) policy.Decision { return p.decideOn(t, 0) }
+
+// decideOn is Decide on a day; on day 0 whatever has ended.
+func (p *Policy) decideOn(t *Test, on policy.Day) policy.Decision {
 	rules, ours := p.RulesFor(t.Rcpt.Domain)
 	if !ours {
 		return policy.Decision{Action: policy.Bypass, Would: policy.Bypass, Reason: policy.ReasonNotOurs}
 	}
 	v := t.verdict()
-	return policy.Decide(&v, policy.Facts{ClientIP: t.IP, NullSender: t.nullSender()}, rules)
+	f := policy.Facts{ClientIP: t.IP, NullSender: t.nullSender()}
+	if on != 0 {
+		f.Received = on.Begin()
+	}
+	return policy.Decide(&v, f, rules)
 }
 
 // failures are the faults of the tests that fail.

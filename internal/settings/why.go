@@ -15,6 +15,7 @@ import (
 type Sender struct {
 	From dns.Name   // of the From field, and of MAIL FROM
 	IP   netip.Addr // of the client; zero if it is not named
+	On   policy.Day // by which entries of lists have ended; 0: whatever has ended
 }
 
 // Finding is what one part of the rules makes of a sender.
@@ -35,7 +36,7 @@ func (t *Trace) Findings(s Sender) []Finding {
 	}
 	if t.Rules.DKIM.Enabled && !t.Rules.DKIM.EnforcedPeers.Empty() {
 		out = append(out, t.finding(policy.RuleDKIMEnforcedPeers,
-			func(r *policy.Rules) bool { return r.DKIM.EnforcedPeers.Match(s.From) },
+			func(r *policy.Rules) (bool, policy.Day) { return r.DKIM.EnforcedPeers.MatchOn(s.From, s.On) },
 			"DKIM must verify a signature", s.From.String()))
 	}
 	return append(out, t.dmarcFindings(s)...)
@@ -49,9 +50,9 @@ func (t *Trace) dmarcFindings(s Sender) []Finding {
 	}
 	var out []Finding
 	if !r.Exceptions.Empty() {
-		out = append(out, t.client(policy.RuleExceptions, s, func(r *policy.Rules) bool { return r.DMARC.Exceptions.Match(s.IP) },
-			"the client is an exception: DMARC does not run"))
-		if r.Exceptions.Match(s.IP) {
+		except := func(r *policy.Rules) (bool, policy.Day) { return r.DMARC.Exceptions.MatchOn(s.IP, s.On) }
+		out = append(out, t.client(policy.RuleExceptions, s, except, "the client is an exception: DMARC does not run"))
+		if excepted, _ := except(t.Rules); excepted {
 			return out
 		}
 	}
@@ -68,7 +69,8 @@ func (t *Trace) dmarcFindings(s Sender) []Finding {
 	case r.Senders.Empty():
 		return append(out, Finding{Key: senders, Origin: t.Origin(senders), Says: "the list is empty: DMARC does not run"})
 	default:
-		f := t.finding(senders, func(r *policy.Rules) bool { return r.DMARC.Senders.Match(s.From) }, "DMARC is checked", s.From.String())
+		verified := func(r *policy.Rules) (bool, policy.Day) { return r.DMARC.Senders.MatchOn(s.From, s.On) }
+		f := t.finding(senders, verified, "DMARC is checked", s.From.String())
 		if out = append(out, f); f.Entry == "" {
 			out[len(out)-1].Says += ": DMARC does not run"
 			return out
@@ -80,14 +82,14 @@ func (t *Trace) dmarcFindings(s Sender) []Finding {
 // peer is the entry that makes the sender an enforced peer; the stricter decides.
 func (t *Trace) peer(s Sender) Finding {
 	const key = policy.RuleEnforcedPeers
-	require, _ := t.Rules.DMARC.EnforcedPeers.Match(s.From)
+	require, _ := t.Rules.DMARC.EnforcedPeers.MatchOn(s.From, s.On)
 	says := "an enforced peer: SPF and DKIM must both pass, and one of them align"
 	if require == policy.RequireEither {
 		says = "an enforced peer: SPF or DKIM must pass and align"
 	}
-	return t.finding(key, func(r *policy.Rules) bool {
-		found, ok := r.DMARC.EnforcedPeers.Match(s.From)
-		return ok && found == require
+	return t.finding(key, func(r *policy.Rules) (bool, policy.Day) {
+		found, ok := r.DMARC.EnforcedPeers.MatchOn(s.From, s.On)
+		return ok && found == require, r.DMARC.EnforcedPeers.Ended(s.From, s.On)
 	}, says, s.From.String())
 }
 
@@ -123,11 +125,11 @@ func (t *Trace) sourceFindings(s Sender) []Finding {
 
 // ignored tells whether the standalone SPF check leaves the sender alone.
 func (t *Trace) ignored(s Sender) []Finding {
-	if t.Rules.SPF.IgnoredDomains.Empty() && t.Rules.SPF.IgnoredNets.Empty() {
+	if t.Rules.SPF.Ignored.Domains.Empty() && t.Rules.SPF.Ignored.Nets.Empty() {
 		return nil
 	}
-	return []Finding{t.finding(policy.RuleIgnoredPeers, func(r *policy.Rules) bool {
-		return r.SPF.IgnoredDomains.Match(s.From) || r.SPF.IgnoredNets.Match(s.IP)
+	return []Finding{t.finding(policy.RuleIgnoredPeers, func(r *policy.Rules) (bool, policy.Day) {
+		return r.SPF.Ignored.Match(s.From, s.IP, s.On)
 	}, "the standalone SPF check leaves it alone", s.String())}
 }
 
@@ -138,34 +140,45 @@ func (t *Trace) forwarder(s Sender) []Finding {
 	if len(t.Rules.DMARC.TrustedForwarders) == 0 {
 		return nil
 	}
-	return []Finding{t.client(key, s, func(r *policy.Rules) bool {
+	return []Finding{t.client(key, s, func(r *policy.Rules) (bool, policy.Day) {
 		for _, f := range r.DMARC.TrustedForwarders {
 			if f.IP.Match(s.IP) {
-				return true
+				return true, 0
 			}
 		}
-		return false
+		return false, 0
 	}, "the client is a trusted forwarder: a failure is let through")}
 }
 
 // client is finding for a list that looks at the client's address.
-func (t *Trace) client(key string, s Sender, match func(r *policy.Rules) bool, says string) Finding {
+func (t *Trace) client(key string, s Sender, match matcher, says string) Finding {
 	if !s.IP.IsValid() {
 		return Finding{Key: key, Origin: t.Origin(key), Says: "hangs on the client; name it with --ip"}
 	}
 	return t.finding(key, match, says, s.IP.String())
 }
 
+// matcher tells whether a list of the rules matches a sender; if it does not, ended is
+// the latest end of an entry that did, 0 for none.
+type matcher func(r *policy.Rules) (ok bool, ended policy.Day)
+
 // finding looks for the first entry of a list that matches; match is asked with
 // rules that hold one entry alone. Whom says who is looked for.
-func (t *Trace) finding(key string, match func(r *policy.Rules) bool, says, whom string) Finding {
+func (t *Trace) finding(key string, match matcher, says, whom string) Finding {
 	one := t.newSolo(key)
+	none := Finding{Key: key, Origin: t.Origin(key), Says: "no entry for " + whom}
 	for _, e := range t.Entries(key) {
-		if rules := one.rules(e); match(&rules) {
+		rules := one.rules(e)
+		ok, ended := match(&rules)
+		if ok {
 			return Finding{Key: key, Entry: e.Text, Origin: t.originOf(key, e), Says: says}
 		}
+		if ended != 0 {
+			none.Origin = t.originOf(key, e)
+			none.Says = fmt.Sprintf("no entry for %s: that for it ended on %s", whom, ended)
+		}
 	}
-	return Finding{Key: key, Origin: t.Origin(key), Says: "no entry for " + whom}
+	return none
 }
 
 func (t *Trace) originOf(key string, e Entry) Origin {
@@ -207,10 +220,10 @@ func (t *Trace) Meetings(s Sender) []Meeting {
 	for _, published := range []Published{PublishedNone, PublishedQuarantine, PublishedReject, PublishedNoRecord} {
 		for _, r := range results {
 			from := message.Address{Local: "sender", Host: s.From.String(), Domain: s.From}
-			d := p.Decide(&Test{
+			d := p.decideOn(&Test{
 				From: from, MailFrom: from, IP: s.IP, Policy: published,
 				SPF: SPFCase{Result: r.spf}, DKIM: DKIMCase{Result: r.dkim},
-			})
+			}, s.On)
 			m := Meeting{Published: published, Result: r.name, Decision: d}
 			if d.Rule != "" {
 				m.Origin = t.Origin(d.Rule)

@@ -197,3 +197,18 @@ func TestForgedFields(t *testing.T) {
 		t.Errorf("got %+v", got.Domains)
 	}
 }
+
+// TestEndsByTheDayOfTheMessage replays against entries that end: the day that counts is
+// that of the message.
+func TestEndsByTheDayOfTheMessage(t *testing.T) {
+	fails := mail{published: dmarc.PolicyReject}
+	old := parse(t, "")
+	for until, want := range map[string]int64{"2026-11-25": 1, "2026-11-24": 0} {
+		next := parse(t, entry("dmarc: {exceptions: [{ip: 203.0.113.7, until: "+until+"}]}"))
+		replay := New(Options{New: next, Current: old})
+		replay.Add(fails.remember(t, old)) // of 2026-11-25
+		if got := replay.Result(); got.Changed != want {
+			t.Errorf("an exception until %s changes %d messages, want %d", until, got.Changed, want)
+		}
+	}
+}

@@ -1,0 +1,50 @@
+package policy
+
+import "dmarcd/internal/dns"
+
+// Ended is an entry of a list that was made for such a message and held until the end
+// of a day before it. The zero Ended is none.
+type Ended struct {
+	Rule string // the list
+	Day  Day    // the last on which it held
+}
+
+// ended is the first list, in the order of the rules, that would have looked at the
+// message with another eye while an entry of it held.
+func (r *Rules) ended(v *Verdict, f Facts) Ended {
+	on := f.day()
+	if on == 0 {
+		return Ended{}
+	}
+	if r.SPF.Enabled {
+		if _, day := r.SPF.Ignored.Match(v.SPF.Domain, f.ClientIP, on); day != 0 {
+			return Ended{RuleIgnoredPeers, day}
+		}
+	}
+	if r.DKIM.applies(f) && v.singleAuthor() {
+		if _, day := r.DKIM.EnforcedPeers.MatchOn(v.DMARC.Author, on); day != 0 {
+			return Ended{RuleDKIMEnforcedPeers, day}
+		}
+	}
+	if !r.DMARC.Enabled {
+		return Ended{}
+	}
+	excepted, day := r.DMARC.Exceptions.MatchOn(f.ClientIP, on)
+	switch {
+	case excepted:
+		return Ended{}
+	case day != 0:
+		return Ended{RuleExceptions, day}
+	}
+	authors := v.Authors
+	if v.singleAuthor() {
+		authors = []dns.Name{v.DMARC.Author}
+	}
+	for _, author := range authors {
+		day = max(day, r.DMARC.EnforcedPeers.Ended(author, on))
+	}
+	if day != 0 {
+		return Ended{RuleEnforcedPeers, day}
+	}
+	return Ended{}
+}
