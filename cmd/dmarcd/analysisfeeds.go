@@ -55,9 +55,13 @@ func analysisReprocessCommand(s streams) *cobra.Command {
 	asJSON := false
 	c := &cobra.Command{
 		Use:   "reprocess",
-		Short: "Read reports again that an older version has read",
-		Long: `Read those reports again that are kept as received and were read by an older version of
-dmarcd, and put what is read now in the place of what was read then. Figures follow.`,
+		Short: "Read reports again that an older version has read, or that are ours by now",
+		Long: `Read again what is kept as received and was read by an older version of dmarcd: reports, and
+mails and files in which a report could not be read. What is read now takes the place of
+what was read then, and figures follow. Reports that were set aside are taken in where
+their domain is managed by now.
+
+Exit code 0, also where some cannot be read any more: those stay as they were.`,
 		Example: `  dmarcd analysis reprocess`,
 		Args:    cobra.NoArgs,
 	}

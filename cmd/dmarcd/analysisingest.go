@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"syscall"
 	"time"
@@ -32,14 +33,15 @@ func analysisIngestCommand(s streams) *cobra.Command {
 is told by its content. The word of an admin counts: such reports are not authenticated.
 
 What was taken in before is told as a duplicate, so that the command may be run again after
-it was interrupted. With --json each file is one object, and where it holds several mails or
+it was interrupted. --dry-run tells what would become of each, compared with what is
+stored and with those before it. With --json each file is one object, and where it holds several mails or
 reports, one more for each, as PATH#1, PATH#2 and so on; counts are of what was stored.
 
   yes        at least one report was stored
   empty      a report on a period without mail
-  duplicate  the same report was stored before
+  duplicate  the same report is stored
   aside      no aggregate report, or not about a managed domain
-  differs    the same report with other records was stored before
+  differs    the same report with other records is stored
   no         it cannot be read
 
 Exit code 0; 1: one is "no" or "differs"; 3: the store is away.`,
@@ -48,7 +50,7 @@ Exit code 0; 1: one is "no" or "differs"; 3: the store is away.`,
 		Args: cobra.MinimumNArgs(1),
 	}
 	t := targetFlags(c)
-	c.Flags().BoolVar(&o.dry, "dry-run", false, "read everything, store nothing")
+	c.Flags().BoolVar(&o.dry, "dry-run", false, "tell what would become of each, and store nothing")
 	c.Flags().BoolVar(&o.asJSON, "json", false, "one JSON object a line")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		a, closing, err := ingestTarget(c.Context(), t, &o, s)
@@ -60,19 +62,22 @@ Exit code 0; 1: one is "no" or "differs"; 3: the store is away.`,
 	return c
 }
 
-// ingestTarget is whom to give reports to: the daemon or the store or, for a trial, this
-// process.
+// ingestTarget is whom to give reports to: the daemon or the store or, for a dry run
+// where there never was one, this process.
 func ingestTarget(ctx context.Context, t *target, o *ingestOptions, s streams) (api.Asker, func() error, error) {
-	if o.dry {
-		config, err := lookAtSettings(t.config, s.err)
-		if err != nil {
-			return nil, nil, err
-		}
-		return daemon.IntakeTrial(config), func() error { return nil }, nil
-	}
-	c, err := connect(ctx, t, s)
+	c, config, err := findDaemon(ctx, t, s)
 	if err != nil {
 		return nil, nil, err
+	}
+	if c == nil && o.dry {
+		if _, err := os.Stat(config.StateDir); errors.Is(err, fs.ErrNotExist) {
+			return daemon.IntakeTrial(config), func() error { return nil }, nil
+		}
+	}
+	if c == nil {
+		if c, err = openStore(ctx, config); err != nil {
+			return nil, nil, err
+		}
 	}
 	if c.offline != nil {
 		c.offline.UseIntake()
@@ -122,16 +127,16 @@ func ingest(ctx context.Context, a api.Asker, most int64, paths []string, o *ing
 	// Mail goes first, also where this reads and the daemon judges.
 	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, 10) // without it, it works too
 	go r.read(paths)
-	sum := &ingestSum{s: s, asJSON: o.asJSON, bar: newProgress(s.below().err, "files", time.Now()), total: total}
+	sum := &ingestSum{s: s, asJSON: o.asJSON, dry: o.dry, bar: newProgress(s.below().err, "files", time.Now()), total: total}
 	for b := range r.batches {
 		if err == nil {
-			err = sum.take(ctx, a, b, o.dry)
+			err = sum.take(ctx, a, b)
 		}
 		if err != nil {
 			cancel() // the reader ends, and its batches are passed over
 		}
 	}
-	return sum.end(err, o.dry)
+	return sum.end(err)
 }
 
 // countFiles counts what is to be read, and finds paths that are not there.
@@ -230,6 +235,8 @@ func (r *ingestReader) flush() error {
 type ingestSum struct {
 	s      streams
 	asJSON bool
+	dry    bool
+	seen   map[string]string // of a dry run: records by report
 	bar    *progress
 	total  int64
 	files  int64
@@ -239,13 +246,14 @@ type ingestSum struct {
 }
 
 // take gives a batch to a, and tells of the files that it ends.
-func (m *ingestSum) take(ctx context.Context, a api.Asker, b *ingestBatch, dry bool) error {
+func (m *ingestSum) take(ctx context.Context, a api.Asker, b *ingestBatch) error {
 	if len(b.units) > 0 {
-		got, err := api.AnalysisIngest().Ask(ctx, a, api.IngestRequest{Units: b.units, Dry: dry})
+		got, err := api.AnalysisIngest().Ask(ctx, a, api.IngestRequest{Units: b.units, Dry: m.dry})
 		if err != nil {
 			return err
 		}
 		for i := range got.Units {
+			m.compare(&got.Units[i])
 			b.files[i].outcomes = append(b.files[i].outcomes, got.Units[i].Outcomes...)
 		}
 	}
@@ -258,6 +266,28 @@ func (m *ingestSum) take(ctx context.Context, a api.Asker, b *ingestBatch, dry b
 		m.bar.show(m.files, m.total, time.Now())
 	}
 	return b.err
+}
+
+// compare finds reports of a dry run that were in an earlier request of it.
+func (m *ingestSum) compare(u *api.Ingested) {
+	if m.seen == nil {
+		m.seen = map[string]string{}
+	}
+	for i := range u.Keys {
+		o := &u.Outcomes[i]
+		if o.Accepted != api.AcceptedYes && o.Accepted != api.AcceptedEmpty {
+			continue
+		}
+		report, records := string(u.Keys[i].Report), string(u.Keys[i].Records)
+		switch before, known := m.seen[report]; {
+		case !known:
+			m.seen[report] = records
+		case before == records:
+			*o = api.IngestOutcome{Accepted: api.AcceptedDuplicate, Reason: "the same report came before in this run", Notes: o.Notes}
+		default:
+			*o = api.IngestOutcome{Accepted: api.AcceptedDiffers, Reason: "the same report with other records came before in this run", Notes: o.Notes}
+		}
+	}
 }
 
 // ingestLine is what --json prints.
@@ -337,13 +367,13 @@ func sumOutcomes(each []api.IngestOutcome) api.IngestOutcome {
 }
 
 // end prints the sums.
-func (m *ingestSum) end(err error, dry bool) error {
+func (m *ingestSum) end(err error) error {
 	if m.bar != nil {
 		m.bar.clear()
 	}
 	if !m.asJSON && m.files > 0 {
 		verb := "stored"
-		if dry {
+		if m.dry {
 			verb = "read, nothing stored"
 		}
 		m.s.line("%s: %s with %s on %s %s.", text.Count(m.files, "file"), text.Count(m.all.Reports, "report"), text.Count(m.all.Records, "record"),

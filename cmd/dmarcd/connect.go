@@ -129,6 +129,11 @@ func connect(ctx context.Context, t *target, s streams) (*connection, error) {
 	if c != nil || err != nil {
 		return c, err
 	}
+	return openStore(ctx, config)
+}
+
+// openStore opens the store in the place of a daemon. The caller closes the connection.
+func openStore(ctx context.Context, config *settings.Settings) (*connection, error) {
 	offline, err := daemon.OpenOffline(ctx, config)
 	if err != nil {
 		return nil, err

@@ -10,10 +10,11 @@ import (
 // Intake takes received reports in and reads those again that are kept.
 type Intake interface {
 	// Ingest takes in what an admin gives, and says of each unit what became of it: one
-	// outcome for each report in it, or one for a unit without any. dry stores nothing.
+	// outcome for each report in it, or one for a unit without any. dry stores nothing, and
+	// says what would become of it.
 	Ingest(ctx context.Context, units []IngestUnit, dry bool) ([]Ingested, error)
-	// Reprocess reads reports again that an older reader has read, the next some after
-	// a number.
+	// Reprocess reads again what an older reader has read, and what was set aside and is
+	// about a managed domain by now, the next some after a number.
 	Reprocess(ctx context.Context, after int64) (Reprocessed, error)
 	// Feeds are the states of this host's feeds, by name.
 	Feeds() []analysis.FeedState
@@ -22,7 +23,7 @@ type Intake interface {
 // IngestRequest gives mails and files to be taken in.
 type IngestRequest struct {
 	Units []IngestUnit `json:"units"`
-	Dry   bool         `json:"dry,omitempty"` // store nothing
+	Dry   bool         `json:"dry,omitempty"` // store nothing, and say what would become of it
 }
 
 // Audited is what the audit log has of it: no bodies.
@@ -72,6 +73,14 @@ type IngestOutcome struct {
 // Ingested is what became of a unit: one outcome for each report in it.
 type Ingested struct {
 	Outcomes []IngestOutcome `json:"outcomes"`
+	Keys     []IngestKey     `json:"keys,omitempty"` // of a dry run: of each report in it
+}
+
+// IngestKey is what a report is known by. The same key is the same report; with other
+// records, it differs.
+type IngestKey struct {
+	Report  []byte `json:"report"`
+	Records []byte `json:"records"`
 }
 
 // IngestAnswer has what became of each unit, in their order.

@@ -144,7 +144,12 @@ func (in *ingest) findKnown(ctx context.Context) error {
 		key := r.Key()
 		keys = append(keys, key[:])
 	})
-	return in.t.inChunks(ctx, keys, func(scan func(...any) error) error {
+	return in.t.knownReports(ctx, keys, in.known)
+}
+
+// knownReports adds the reports that occupy one of the keys.
+func (t *tx) knownReports(ctx context.Context, keys []any, known map[[32]byte][]analysis.Known) error {
+	return t.inChunks(ctx, keys, func(scan func(...any) error) error {
 		var key, digest []byte
 		var auth string
 		var k analysis.Known
@@ -152,8 +157,8 @@ func (in *ingest) findKnown(ctx context.Context) error {
 			return err
 		}
 		k.Digest, k.Auth = [32]byte(digest), nameOf(auth)
-		if list := in.known[[32]byte(key)]; len(list) == 0 || list[len(list)-1].ID != k.ID { // a key may stand in two chunks
-			in.known[[32]byte(key)] = append(list, k)
+		if list := known[[32]byte(key)]; len(list) == 0 || list[len(list)-1].ID != k.ID { // a key may stand in two chunks
+			known[[32]byte(key)] = append(list, k)
 		}
 		return nil
 	}, `SELECT r.id, r.report_key, r.digest, r.trust, r.status, p.auth FROM received_reports r JOIN received_reporters p ON p.id = r.reporter
@@ -222,7 +227,7 @@ func (in *ingest) addItem(id int64, it *analysis.Item) {
 	day := int64(memory.DayOf(it.TakenAt))
 	in.items = append(in.items, []any{
 		id, it.Feed, token, it.TakenAt.UnixMicro(), day, it.Name, it.From, it.Subject, string(it.Kind), it.Why, it.Bytes, it.Digest[:],
-		jsonText(it.Notes), len(it.Reports),
+		jsonText(it.Notes), len(it.Reports), in.batch.Reader, jsonText(it.Origin),
 	})
 	if it.Raw != nil {
 		in.raws = append(in.raws, []any{id, day, it.Raw})
@@ -364,7 +369,7 @@ func (in *ingest) insert(ctx context.Context) error {
 		head string
 		rows *[][]any
 	}{
-		{`INSERT INTO received_items (id, feed, token, taken_at, day, name, from_address, subject, kind, why, octets, digest, notes, reports)`, &in.items},
+		{`INSERT INTO received_items (id, feed, token, taken_at, day, name, from_address, subject, kind, why, octets, digest, notes, reports, reader, origin)`, &in.items},
 		{`INSERT INTO received_reports (id, item, place, received, of_report, status, counts, ` + reportNames + `, reader)`, &in.reports},
 		{`INSERT INTO received_raws (id, day, body)`, &in.raws},
 		{`INSERT INTO received_faults (report, record, line, why)`, &in.faults},
@@ -372,7 +377,7 @@ func (in *ingest) insert(ctx context.Context) error {
 	} {
 		if one.rows == &in.reports {
 			for i := range in.reports {
-				in.reports[i] = append(in.reports[i], 0)
+				in.reports[i] = append(in.reports[i], in.batch.Reader)
 			}
 		}
 		if err := in.t.insertMany(ctx, one.head, *one.rows, "", nil); err != nil {

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -118,16 +120,25 @@ func (s *Store) RawReport(ctx context.Context, id int64) (analysis.Raw, error) {
 		raw = analysis.Raw{ID: id}
 		var domain string
 		var received int64
-		err := t.row(ctx, `SELECT p.file_name, coalesce(d.value, ''), p.trust, p.received FROM received_reports p
-			LEFT JOIN received_names d ON d.id = p.domain WHERE p.id = $1`, id).Scan(&raw.Name, &domain, (*string)(&raw.Trust), &received)
+		var auth, detail, origin string
+		var digest []byte
+		err := t.row(ctx, `SELECT p.file_name, coalesce(d.value, ''), p.trust, p.received, p.status, p.digest, p.detail, o.auth FROM received_reports p
+			JOIN received_reporters o ON o.id = p.reporter LEFT JOIN received_names d ON d.id = p.domain WHERE p.id = $1`, id).
+			Scan(&raw.Name, &domain, (*string)(&raw.Trust), &received, (*string)(&raw.Status), &digest, &detail, &auth)
 		if errors.Is(err, ErrNotFound) {
 			raw.Mail = true
-			err = t.row(ctx, `SELECT name, taken_at FROM received_items WHERE id = $1`, id).Scan(&raw.Name, &received)
+			err = t.row(ctx, `SELECT name, taken_at, feed, digest, origin FROM received_items WHERE id = $1`, id).
+				Scan(&raw.Name, &received, &raw.Feed, &digest, &origin)
 		}
 		if err != nil {
 			return err
 		}
-		raw.Domain, raw.Received = nameOf(domain), microTime(received)
+		var told reportDetail
+		if json.Unmarshal([]byte(cmp.Or(detail, "{}")), &told) != nil || json.Unmarshal([]byte(cmp.Or(origin, "{}")), &raw.Origin) != nil {
+			t.s.undecodable.Add(1)
+		}
+		raw.Domain, raw.Received, raw.Auth, raw.Recipient = nameOf(domain), microTime(received), nameOf(auth), told.Recipient
+		copy(raw.Digest[:], digest)
 		err = t.row(ctx, `SELECT body FROM received_raws WHERE id = $1`, id).Scan(&raw.Gzip)
 		if errors.Is(err, ErrNotFound) {
 			return nil
@@ -179,73 +190,6 @@ func (s *Store) Reporters(ctx context.Context, q analysis.Query) (analysis.Page[
 		page.Next = cursor{last.Reports, []string{last.Reporter, last.Email, last.Auth.String(), string(last.Trust)}}.String()
 	}
 	return page, err
-}
-
-// StaleReports is analysis.Reports'.
-func (s *Store) StaleReports(ctx context.Context, version int, after int64, limit int) ([]analysis.Raw, error) {
-	var out []analysis.Raw
-	err := s.read(ctx, "stale reports", func(ctx context.Context, t *tx) error {
-		out = nil
-		return t.rows(ctx, func(scan func(...any) error) error {
-			var raw analysis.Raw
-			var domain string
-			var received int64
-			err := scan(&raw.ID, &raw.Name, &domain, (*string)(&raw.Trust), &received, &raw.Gzip)
-			raw.Domain, raw.Received = nameOf(domain), microTime(received)
-			out = append(out, raw)
-			return err
-		}, `SELECT p.id, p.file_name, coalesce(d.value, ''), p.trust, p.received, w.body FROM received_reports p JOIN received_raws w ON w.id = p.id
-			LEFT JOIN received_names d ON d.id = p.domain WHERE p.id > $1 AND p.reader < $2 ORDER BY p.id LIMIT $3`, after, version, limit)
-	})
-	return out, err
-}
-
-// Reread is analysis.Reports'. A report that does not count, such as a duplicate, stays so.
-func (s *Store) Reread(ctx context.Context, id int64, version int, r *analysis.Report) (analysis.Settled, error) {
-	settled := analysis.Settled{ID: id}
-	err := s.write(ctx, "read a report again", func(ctx context.Context, t *tx) error {
-		in := &ingest{t: t, batch: &analysis.Batch{Items: []analysis.Item{{Reports: []analysis.Report{*r}}}}, rollups: rollupDeltas{}}
-		if err := in.reserve(ctx); err != nil {
-			return err
-		}
-		err := t.row(ctx, `SELECT status, of_report FROM received_reports WHERE id = $1`, id).Scan((*string)(&settled.Status), &settled.Of)
-		if err != nil {
-			return err
-		}
-		if settled.Status == analysis.StatusStored || settled.Status == analysis.StatusEmpty || settled.Status == analysis.StatusRefused {
-			settled.Status = r.Status
-		}
-		for _, step := range []func(context.Context) error{in.shareNames, in.shareReporters, in.shareSets, in.shareSources} {
-			if err := step(ctx); err != nil {
-				return err
-			}
-		}
-		return in.reread(ctx, id, version, settled.Status)
-	})
-	if errors.Is(err, ErrNotFound) {
-		return analysis.Settled{}, analysis.ErrNotFound
-	}
-	return settled, err
-}
-
-// reread puts the one report of the batch in the place of what is stored.
-func (in *ingest) reread(ctx context.Context, id int64, version int, status analysis.Status) error {
-	if err := in.t.dropRows(ctx, id, in.rollups); err != nil {
-		return err
-	}
-	r := &in.batch.Items[0].Reports[0]
-	counts := boolInt(status == analysis.StatusStored && r.Trust.Counts())
-	values := in.reportColumns(r)
-	args := append([]any{id, version, string(status), counts}, values...)
-	_, err := in.t.exec(ctx, `UPDATE received_reports SET reader = $2, status = $3, counts = $4, (`+reportNames+`) = (`+argList(5, len(values))+`) WHERE id = $1`, args...)
-	if err != nil {
-		return err
-	}
-	in.addFaults(id, r)
-	if status == analysis.StatusStored {
-		in.addRows(id, r)
-	}
-	return in.insert(ctx)
 }
 
 // HasTokens is analysis.Ingester's.

@@ -55,7 +55,7 @@ func (t Trust) rank() int {
 // Batch is what is stored in one transaction.
 type Batch struct {
 	Items  []Item
-	Reader int // version of the reader that has read them, for StaleReports
+	Reader int // version of the reader that has read them, for Stale
 	// Feeds are the states of feeds that change together with the items, such as how
 	// far a mailbox was read.
 	Feeds []FeedState
@@ -79,6 +79,16 @@ type Item struct {
 	Raw     []byte // the item compressed by gzip, kept where a report in it could not be read; nil for none
 	Notes   []report.Note
 	Reports []Report
+	Origin  Origin // for reading Raw again; else zero
+}
+
+// Origin is what was known of the sender of an item when it was taken in.
+type Origin struct {
+	Mail      bool     `json:"mail,omitempty"`      // it is a mail, whatever it looks like
+	Admin     bool     `json:"admin,omitempty"`     // an admin gave it to us
+	Failed    bool     `json:"failed,omitempty"`    // its mail did not pass DMARC
+	Auth      dns.Name `json:"auth,omitzero"`       // domain that authenticated it; zero for none
+	Addresses []string `json:"addresses,omitempty"` // of ours that it came to
 }
 
 // Status is what became of a report.

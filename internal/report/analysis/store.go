@@ -27,6 +27,8 @@ type Ingester interface {
 	// rollups change together; a duplicate is found by a unique key of the database,
 	// within the batch too. A domain that occurs in no row before needs nothing first.
 	Ingest(ctx context.Context, b *Batch) ([]Settled, error)
+	// KnownReports gives the reports that are stored under keys, as Settle takes them.
+	KnownReports(ctx context.Context, keys [][32]byte) (map[[32]byte][]Known, error)
 	// HasTokens tells which of the tokens of a feed are stored, so that what was
 	// acknowledged late is not read again.
 	HasTokens(ctx context.Context, feed string, tokens []string) (map[string]bool, error)
@@ -75,11 +77,15 @@ type Reports interface {
 	RawReport(ctx context.Context, id int64) (Raw, error)
 	// Reporters gives a line for each reporter, by falling count of reports.
 	Reporters(ctx context.Context, q Query) (Page[ReporterRow], error)
-	// StaleReports gives raw reports that were read by a reader before version, in
-	// order of number, from after on, for reading them again.
-	StaleReports(ctx context.Context, version int, after int64, limit int) ([]Raw, error)
-	// Reread puts what a newer reader made of a report in its place.
+	// Stale gives what is kept as received and was read by a reader before version, and
+	// reports that were set aside, in order of number, from after on.
+	Stale(ctx context.Context, version int, after int64, limit int) ([]Stale, error)
+	// Reread puts what a newer reader made of a report in its place. One that is stored,
+	// empty, refused or aside is settled anew; any other stays what it is.
 	Reread(ctx context.Context, id int64, version int, r *Report) (Settled, error)
+	// RereadItem puts what a newer reader made of an item that is kept as a whole in its
+	// place, and says what became of the reports that it did not give before.
+	RereadItem(ctx context.Context, id int64, version int, item *Item) ([]Settled, error)
 }
 
 // Sources are addresses that mail came from, and what they are called.
@@ -221,8 +227,27 @@ type Raw struct {
 	Mail     bool   // a mail or file as taken in, which may hold several tenants' reports
 	Domain   dns.Name
 	Gzip     []byte // compressed; nil if it is not kept
-	Trust    Trust
 	Received time.Time
+	Digest   [32]byte // of the records of a report, see DigestRows; of an item as it came
+
+	// Of a report.
+	Trust     Trust
+	Status    Status
+	Auth      dns.Name // organizational domain that authenticated it; zero for none
+	Recipient string   // the address of ours that it came to; "" if not known
+
+	// Of an item.
+	Feed   string
+	Origin Origin
+}
+
+// Stale is a report, or an item that is kept as a whole, that may be read again.
+type Stale struct {
+	ID     int64
+	Item   bool
+	Reader int    // version of the reader that has read it
+	Status Status // of a report
+	Policy string // policy domain of a report as sent
 }
 
 // ErrNotFound: there is no report or item of that number.

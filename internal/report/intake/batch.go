@@ -133,6 +133,7 @@ func (p *Path) storeEach(ctx context.Context, batch []*passed) []*passed {
 		in.Body = one.body
 		item, err := asUnread(&in, "it cannot be stored as it was read")
 		if err == nil {
+			item.Origin = one.origin
 			one.item = item
 			err = p.storeOnce(ctx, []*passed{one})
 		}
@@ -159,7 +160,7 @@ func (p *Path) storeOnce(ctx context.Context, batch []*passed) error {
 			b.Feeds[at] = *s
 		}
 	}
-	settled, err := p.ingest(ctx, b)
+	settled, err := p.config.Store.Ingest(ctx, b)
 	if err != nil {
 		return err
 	}
@@ -177,20 +178,6 @@ func (p *Path) storeOnce(ctx context.Context, batch []*passed) error {
 		p.end(one, outcomes[i])
 	}
 	return nil
-}
-
-// ingest stores a batch, or makes as if for a trial.
-func (p *Path) ingest(ctx context.Context, b *analysis.Batch) ([]analysis.Settled, error) {
-	if p.config.Store != nil {
-		return p.config.Store.Ingest(ctx, b)
-	}
-	var out []analysis.Settled
-	for i := range b.Items {
-		for j := range b.Items[i].Reports {
-			out = append(out, analysis.Settled{Item: i, Report: j, Status: b.Items[i].Reports[j].Status})
-		}
-	}
-	return out, nil
 }
 
 func (p *Path) end(one *passed, o Outcome) {

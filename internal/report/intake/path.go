@@ -25,7 +25,7 @@ type Store interface {
 
 // Config is what a Path works with.
 type Config struct {
-	Store    Store // nil: nothing is stored, for a trial
+	Store    Store
 	Settings func() *settings.Settings
 	Keys     dkim.Resolver // nil: no signature is verified
 	// Bounced gets each mail that is a bounce; nil for nobody. After an error the mail
@@ -94,11 +94,12 @@ type Path struct {
 
 // passed is an entry that was read.
 type passed struct {
-	entry *Entry
-	item  *analysis.Item
-	body  []byte
-	large bool
-	ended chan struct{} // closed when it has an outcome
+	entry  *Entry
+	item   *analysis.Item
+	origin analysis.Origin
+	body   []byte
+	large  bool
+	ended  chan struct{} // closed when it has an outcome
 }
 
 // NewPath makes a path; Run has it work.
@@ -287,12 +288,16 @@ func (p *Path) finish(ctx context.Context, e *Entry, body []byte, from sender) {
 	}
 	c := p.complete(ctx)
 	c.complete(item, &e.Origin, from)
+	origin := analysis.Origin{Mail: e.Input.Mail, Admin: from.admin, Failed: from.failed, Auth: from.domain, Addresses: e.Origin.Addresses}
+	if item.Raw != nil {
+		item.Origin = origin
+	}
 	if item.Kind == analysis.KindBounce && p.config.Bounced != nil {
 		if err := p.config.Bounced(ctx, body); err != nil {
 			p.config.Log.Warn("a bounce could not be noted", "error", err.Error())
 		}
 	}
-	out := &passed{entry: e, item: item, body: body, large: len(body) > largeBytes || rows(item) > batchRows, ended: make(chan struct{})}
+	out := &passed{entry: e, item: item, origin: origin, body: body, large: len(body) > largeBytes || rows(item) > batchRows, ended: make(chan struct{})}
 	p.read <- out
 	if out.large {
 		<-out.ended
@@ -363,7 +368,7 @@ type pairs struct {
 
 func (p *pairs) get(ctx context.Context) map[[2]dns.Name]bool {
 	const good = 30 * time.Second
-	if p.store == nil || p.known != nil && p.now().Sub(p.at) < good {
+	if p.known != nil && p.now().Sub(p.at) < good {
 		return p.known
 	}
 	list, err := p.store.Pairs(ctx)

@@ -2,14 +2,12 @@ package intake
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
 	"dmarcd/internal/api"
-	"dmarcd/internal/dns"
 	"dmarcd/internal/errkind"
 	"dmarcd/internal/report"
 	"dmarcd/internal/report/analysis"
@@ -23,7 +21,8 @@ const ReaderVersion = 1
 // FeedFiles is the name of the feed of what admins give.
 const FeedFiles = "files"
 
-// Service takes in what admins give, and reads reports again.
+// Service takes in what admins give, and reads reports again. Without Path, FeedList and
+// Store, it tries things out as if nothing were stored.
 type Service struct {
 	Path     *Path
 	FeedList *Feeds
@@ -31,6 +30,8 @@ type Service struct {
 	Settings func() *settings.Settings
 	Now      func() time.Time
 	Log      *slog.Logger
+
+	trying sync.Mutex // one trial at a time
 }
 
 var _ api.Intake = (*Service)(nil)
@@ -42,7 +43,9 @@ func (s *Service) Feeds() []analysis.FeedState { return s.FeedList.States() }
 func (s *Service) Ingest(ctx context.Context, units []api.IngestUnit, dry bool) ([]api.Ingested, error) {
 	path := s.Path
 	if dry {
-		trial := NewPath(Config{Settings: s.Settings, Now: s.Now, Log: s.Log})
+		s.trying.Lock()
+		defer s.trying.Unlock()
+		trial := NewPath(Config{Store: &trialStore{of: s.Store}, Settings: s.Settings, Busy: s.busy, Now: s.Now, Log: s.Log})
 		running, cancel := context.WithCancel(ctx)
 		var ended sync.WaitGroup
 		ended.Go(func() { trial.Run(running) })
@@ -58,6 +61,9 @@ func (s *Service) Ingest(ctx context.Context, units []api.IngestUnit, dry bool) 
 	taken := int64(0)
 	for i := range outcomes {
 		out[i].Outcomes = outcomesOf(&outcomes[i])
+		if dry {
+			out[i].Keys = keysOf(outcomes[i].Item)
+		}
 		if !outcomes[i].Known {
 			taken++
 		}
@@ -109,25 +115,29 @@ func outcomesOf(o *Outcome) []api.IngestOutcome {
 		}
 		return []api.IngestOutcome{out}
 	}
-	status := map[int]analysis.Status{}
+	settled := map[int]analysis.Settled{}
 	for _, one := range o.Settled {
-		status[one.Report] = one.Status
+		settled[one.Report] = one
 	}
 	var out []api.IngestOutcome
 	for i := range o.Item.Reports {
 		r := &o.Item.Reports[i]
-		one := outcomeOf(r, status[i], o.Known)
+		one := outcomeOf(r, settled[i], o.Known)
 		one.Notes = append(append([]string{}, notes...), noteTextsOf(r.Notes)...)
 		out = append(out, one)
 	}
 	return out
 }
 
-func outcomeOf(r *analysis.Report, status analysis.Status, known bool) api.IngestOutcome {
+func outcomeOf(r *analysis.Report, settled analysis.Settled, known bool) api.IngestOutcome {
 	out := api.IngestOutcome{Accepted: api.AcceptedAside, Reason: r.Why}
-	switch {
+	where := "is stored"
+	if settled.Of == inThisRun {
+		where = "came before in this run"
+	}
+	switch status := settled.Status; {
 	case known && (status == analysis.StatusStored || status == analysis.StatusReplaced || status == analysis.StatusEmpty), status == analysis.StatusDuplicate:
-		out.Accepted, out.Reason = api.AcceptedDuplicate, "the same report is stored"
+		out.Accepted, out.Reason = api.AcceptedDuplicate, "the same report "+where
 	case status == analysis.StatusStored, status == analysis.StatusReplaced:
 		out.Accepted = api.AcceptedYes
 		out.Reports, out.Records, out.Quarantined = 1, int64(len(r.Rows)), int64(len(r.Quarantine))
@@ -135,70 +145,17 @@ func outcomeOf(r *analysis.Report, status analysis.Status, known bool) api.Inges
 	case status == analysis.StatusEmpty:
 		out.Accepted = api.AcceptedEmpty
 	case status == analysis.StatusDiffers:
-		out.Accepted, out.Reason = api.AcceptedDiffers, "the same report with other records is stored"
+		out.Accepted, out.Reason = api.AcceptedDiffers, "the same report with other records "+where
 	case status == analysis.StatusRefused:
 		out.Accepted = api.AcceptedNo
+	case known && r.Status != analysis.StatusAside:
+		out.Reason = "it was set aside before; \"dmarcd analysis reprocess\" takes it in"
 	}
 	return out
 }
 
-// Reprocess is api.Intake's.
-func (s *Service) Reprocess(ctx context.Context, after int64) (api.Reprocessed, error) {
-	const some = 50
-	list, err := s.Store.StaleReports(ctx, ReaderVersion, after, some)
-	if err != nil {
-		return api.Reprocessed{}, err
-	}
-	var out api.Reprocessed
-	own := pace{busy: s.Path.config.Busy}
-	l := s.Settings().Analysis.Limits
-	for i := range list {
-		raw := &list[i]
-		out.After = raw.ID
-		r, err := s.readAgain(ctx, raw, Options{Limits: limitsOf(&l), Rest: own.rest})
-		switch {
-		case ctx.Err() != nil:
-			return out, ctx.Err()
-		case err != nil:
-			out.Failed++
-			continue
-		}
-		settled, err := s.Store.Reread(ctx, raw.ID, ReaderVersion, r)
-		if err != nil {
-			return out, err
-		}
-		out.Read++
-		if settled.Status != analysis.StatusDuplicate {
-			out.Changed++
-		}
-	}
-	if len(list) < some {
-		out.After = 0
-	}
-	return out, nil
-}
-
-var errNoReport = errors.New("intake: it is one report no more")
-
-// readAgain reads what is kept of a report.
-func (s *Service) readAgain(ctx context.Context, raw *analysis.Raw, o Options) (*analysis.Report, error) {
-	if raw.Mail {
-		return nil, errNoReport
-	}
-	item, err := Read(ctx, Input{Name: raw.Name, At: raw.Received, Bytes: int64(len(raw.Gzip)), Body: raw.Gzip}, o)
-	if err != nil {
-		return nil, err
-	}
-	if len(item.Reports) != 1 {
-		return nil, errNoReport
-	}
-	c := newCompleter(s.Settings(), nil)
-	c.accepted = func(dns.Name, dns.Name) bool { return false }
-	c.complete(item, &Origin{}, sender{})
-	r := &item.Reports[0]
-	r.Trust, r.FileName = raw.Trust, raw.Name
-	return r, nil
-}
+// busy tells that mail is being judged.
+func (s *Service) busy() bool { return s.Path != nil && s.Path.busy() }
 
 func limitsOf(l *settings.AnalysisLimits) Limits {
 	return Limits{MailBytes: l.MailBytes, ExpandedBytes: l.ExpandedBytes, Ratio: l.Ratio, Entries: l.Entries, Records: l.Records}

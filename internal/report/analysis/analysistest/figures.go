@@ -340,14 +340,17 @@ func (s *Store) RawReport(_ context.Context, id int64) (analysis.Raw, error) {
 	}
 	for _, it := range s.items {
 		if it.id == id {
-			return analysis.Raw{ID: id, Name: it.Name, Mail: true, Gzip: it.Raw, Received: it.TakenAt}, nil
+			return analysis.Raw{ID: id, Name: it.Name, Mail: true, Gzip: it.Raw, Received: it.TakenAt, Digest: it.Digest, Feed: it.Feed, Origin: it.Origin}, nil
 		}
 	}
 	return analysis.Raw{}, analysis.ErrNotFound
 }
 
 func (r *stored) raw() analysis.Raw {
-	return analysis.Raw{ID: r.id, Name: r.FileName, Domain: r.Domain, Gzip: r.Raw, Trust: r.Trust, Received: r.received}
+	return analysis.Raw{
+		ID: r.id, Name: r.FileName, Domain: r.Domain, Gzip: r.Raw, Received: r.received, Digest: r.Digest, Trust: r.Trust, Status: r.Status,
+		Auth: r.AuthDomain, Recipient: r.Recipient,
+	}
 }
 
 // Reporters is analysis.Reports'.
@@ -399,30 +402,4 @@ func later(a, b time.Time) time.Time {
 		return b
 	}
 	return a
-}
-
-// StaleReports is analysis.Reports'.
-func (s *Store) StaleReports(_ context.Context, version int, after int64, limit int) ([]analysis.Raw, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var out []analysis.Raw
-	for i := range s.reports {
-		if r := &s.reports[i]; r.id > after && r.version < version && r.Raw != nil && len(out) < limit {
-			out = append(out, r.raw())
-		}
-	}
-	return out, nil
-}
-
-// Reread is analysis.Reports'.
-func (s *Store) Reread(_ context.Context, id int64, version int, report *analysis.Report) (analysis.Settled, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i := range s.reports {
-		if r := &s.reports[i]; r.id == id {
-			r.Report, r.version = *report, version
-			return analysis.Settled{ID: id, Status: r.Status}, nil
-		}
-	}
-	return analysis.Settled{}, analysis.ErrNotFound
 }

@@ -21,6 +21,7 @@ type Store struct {
 	Now func() time.Time // nil for time.Now
 
 	mu         sync.Mutex
+	last       int64 // id
 	items      []item
 	reports    []stored
 	identities map[netip.Addr][]analysis.Identity // by From
@@ -41,7 +42,8 @@ func New() *Store {
 // item is an Item without its reports.
 type item struct {
 	analysis.Item
-	id int64
+	id      int64
+	version int
 }
 
 // stored is a report with what became of it.
@@ -64,7 +66,7 @@ func (s *Store) Ingest(_ context.Context, b *analysis.Batch) ([]analysis.Settled
 			continue
 		}
 		id := s.next()
-		s.items = append(s.items, item{Item: it, id: id})
+		s.items = append(s.items, item{Item: it, id: id, version: b.Reader})
 		for j := range it.Reports {
 			settled := s.add(it.Reports[j], id, it.TakenAt, b.Reader)
 			settled.Item, settled.Report = i, j
@@ -77,7 +79,10 @@ func (s *Store) Ingest(_ context.Context, b *analysis.Batch) ([]analysis.Settled
 	return out, nil
 }
 
-func (s *Store) next() int64 { return int64(len(s.items) + len(s.reports) + 1) }
+func (s *Store) next() int64 {
+	s.last++
+	return s.last
+}
 
 // known is the item of that token; 0 for none.
 func (s *Store) known(feed, token string) int64 {
@@ -102,26 +107,26 @@ func (s *Store) again(place int, id int64) []analysis.Settled {
 
 // add stores a report.
 func (s *Store) add(r analysis.Report, item int64, received time.Time, reader int) analysis.Settled {
-	var known []analysis.Known
-	for i := range s.reports {
-		k := &s.reports[i]
-		if (k.Status == analysis.StatusStored || k.Status == analysis.StatusEmpty) && k.Key() == r.Key() {
-			known = append(known, analysis.Known{ID: k.id, Trust: k.Trust, Auth: k.AuthDomain, Digest: k.Digest, Status: k.Status})
-		}
+	status, of := s.settle(&r)
+	if status != analysis.StatusReplaced {
+		r.Status = status
 	}
-	status, of := analysis.Settle(&r, known)
+	one := stored{Report: r, id: s.next(), item: item, of: of, received: received, version: reader}
+	s.reports = append(s.reports, one)
+	return analysis.Settled{ID: one.id, Status: status, Of: of}
+}
+
+// settle decides on a report, and takes the one whose place it takes out of what counts.
+func (s *Store) settle(r *analysis.Report) (status analysis.Status, of int64) {
+	status, of = analysis.Settle(r, s.occupants(r.Key()))
 	if status == analysis.StatusReplaced {
 		for i := range s.reports {
 			if s.reports[i].id == of {
 				s.reports[i].Status = analysis.StatusReplaced
 			}
 		}
-	} else {
-		r.Status = status
 	}
-	one := stored{Report: r, id: s.next(), item: item, of: of, received: received, version: reader}
-	s.reports = append(s.reports, one)
-	return analysis.Settled{ID: one.id, Status: status, Of: of}
+	return status, of
 }
 
 // HasTokens is analysis.Ingester's.
