@@ -48,6 +48,8 @@ var ranks = map[string]int{
 	"report/analysis": 5,
 	"report/outgoing": 5,
 
+	"demo": 6,
+
 	"api":      6,
 	"journal":  6,
 	"resolver": 6,
