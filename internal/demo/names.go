@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"dmarcd/internal/dns"
 	"dmarcd/internal/report"
@@ -45,6 +46,18 @@ func (n Names) SPF(tenant string) string {
 		text += " include:_spf.google.com"
 	}
 	return text + " -all"
+}
+
+// Selectors are those that a tenant's mail is signed with, whether their keys are there
+// or not.
+func (n Names) Selectors(tenant string) []string {
+	var out []string
+	for _, s := range streams() {
+		if s.tenant == tenant && s.selector != "" && !slices.Contains(out, s.selector) {
+			out = append(out, s.selector)
+		}
+	}
+	return out
 }
 
 // texts are the TXT records of a name.

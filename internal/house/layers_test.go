@@ -64,7 +64,8 @@ var ranks = map[string]int{
 
 	"report/intake": 7,
 
-	"daemon": 8,
+	"daemon":    8,
+	"demo/fill": 8,
 }
 
 // alongside are the imports within one rank: arc verifies with the primitives of dkim.
