@@ -1,5 +1,11 @@
-// Package console serves dmarcd over HTTP: the probes for load balancers and
-// service managers, and the metrics.
+// Package console serves dmarcd over HTTP: the pages of the console, the same as JSON
+// under /api/v1/, the probes for load balancers and service managers, and the metrics.
+// It asks nothing but the operations of package api, each with the viewer whose session
+// or token came with the request.
+//
+// A page is a function of a visit that gathers what operations say and names a template.
+// Every text of ours stands in words.txt, in English and Japanese. What others wrote is
+// escaped by html/template alone.
 package console
 
 import (
@@ -15,19 +21,20 @@ import (
 type Config struct {
 	Ready   func() error // nil while mail is being filtered; else why not
 	Metrics http.Handler // serves /metrics; nil: not here
-	// Loopback tells that the server listens on loopback, without users: only those who
-	// address it by a loopback name are answered, so that no page of a browser's can read
-	// it under a name of its own.
+	// Pages are the console's; nil for a server of probes and metrics alone, which
+	// answers to any name.
+	Pages *PageConfig
+	// Loopback tells that the listener of the pages cannot be reached from outside.
 	Loopback bool
 }
 
 // New makes the HTTP server. The caller serves a listener with it and shuts it down.
 func New(c Config) *http.Server {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+	probes := http.NewServeMux()
+	probes.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		plain(w, http.StatusOK, "ok\n")
 	})
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+	probes.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if err := c.Ready(); err != nil {
 			plain(w, http.StatusServiceUnavailable, err.Error()+"\n")
 			return
@@ -35,11 +42,11 @@ func New(c Config) *http.Server {
 		plain(w, http.StatusOK, "ready\n")
 	})
 	if c.Metrics != nil {
-		mux.Handle("GET /metrics", c.Metrics)
+		probes.Handle("GET /metrics", c.Metrics)
 	}
-	handler := http.Handler(mux)
-	if c.Loopback {
-		handler = loopbackHosts(mux)
+	handler := http.Handler(probes)
+	if c.Pages != nil {
+		handler = newSite(*c.Pages, c.Loopback).gate(probes)
 	}
 	return &http.Server{
 		Handler:           handler,
@@ -49,17 +56,6 @@ func New(c Config) *http.Server {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
 	}
-}
-
-// loopbackHosts refuses requests to a host of another name. HTTP/1.0 may name none.
-func loopbackHosts(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Host != "" && !isLoopback(r.Host) {
-			plain(w, http.StatusMisdirectedRequest, "this server answers to localhost and loopback addresses only; http.metrics_listen answers to any name\n")
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
 }
 
 // isLoopback tells whether a Host field names this host by loopback.

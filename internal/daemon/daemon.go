@@ -71,6 +71,7 @@ type Daemon struct {
 	milter    *milter.Server
 	mail      []listener
 	web       []webServer
+	shut      *shutListener // of the console; nil where it is on loopback
 
 	started  time.Time
 	files    filesInForce
@@ -119,9 +120,6 @@ func (d *Daemon) open(config *settings.Settings, registry *prometheus.Registry) 
 	if err := d.openMail(config.Listen); err != nil {
 		return err
 	}
-	if err := d.openWeb(config, registry); err != nil {
-		return err
-	}
 	if d.recorder, err = newRecorder(d.settings.Load, d.log); err != nil {
 		return err
 	}
@@ -137,6 +135,9 @@ func (d *Daemon) open(config *settings.Settings, registry *prometheus.Registry) 
 	d.accounts = account.New(d.recorder.store, time.Now)
 	d.policies = newPolicyNotes(d.recorder.store, HostName(), d.log)
 	d.policies.inForce(&config.Policy, time.Now())
+	if err := d.openWeb(config, registry); err != nil {
+		return err
+	}
 	d.commands, err = newCommands(d)
 	return err
 }
@@ -240,7 +241,9 @@ func (d *Daemon) Run(ctx context.Context, hangup <-chan os.Signal) error {
 				failed <- fmt.Errorf("http %s: %w", w.name, err)
 			}
 		})
-		d.log.Info("serving http", "address", w.listener.Addr().String())
+		if d.shut == nil || w.name != d.shut.address {
+			d.log.Info("serving http", "address", w.listener.Addr().String())
+		}
 	}
 	serving.Go(func() {
 		if err := d.receiving.serve(); err != nil {
@@ -262,6 +265,9 @@ func (d *Daemon) work() {
 	ctx, cancel := context.WithCancel(context.Background())
 	d.cancel = cancel
 	d.working.Go(d.commands.serve)
+	if d.shut != nil {
+		d.working.Go(func() { d.shut.watch(ctx) })
+	}
 	d.working.Go(func() { d.reporting.run(ctx) })
 	d.working.Go(func() { d.receiving.run(ctx) })
 	d.working.Go(func() { d.recorder.asLeader(ctx, "source names", d.sources.run) })

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"net/http"
 	"syscall"
@@ -70,35 +71,53 @@ func (d *Daemon) openMail(sockets []settings.Listen) error {
 	return nil
 }
 
+// openWeb opens the listeners for HTTP. That of the console is shut while it can be
+// reached from outside and has no user.
 func (d *Daemon) openWeb(config *settings.Settings, registry *prometheus.Registry) error {
 	show := promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
-	type server struct {
-		address string
-		config  console.Config
-		tls     bool
-	}
 	h := config.HTTP
-	for _, s := range []server{
-		{address: h.Listen, config: console.Config{Ready: d.ready, Metrics: show, Loopback: true}, tls: h.TLSCert != ""},
-		{address: h.MetricsListen, config: console.Config{Ready: d.ready, Metrics: show}},
-	} {
-		if s.address == "" {
-			continue
-		}
-		l, err := net.Listen("tcp", s.address)
+	if h.MetricsListen != "" {
+		l, err := listenWeb(h.MetricsListen)
 		if err != nil {
-			return fmt.Errorf("http: %w; set http.listen to another address, or to \"\" for none", err)
+			return err
 		}
-		if s.tls {
-			cert, err := tls.LoadX509KeyPair(config.Path(h.TLSCert), config.Path(h.TLSKey))
-			if err != nil {
-				return errors.Join(errkind.Errorf(errkind.WrongUse, "http.tls_cert: %w", err), l.Close())
-			}
-			l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
-		}
-		d.web = append(d.web, webServer{Server: console.New(s.config), listener: listener{Listener: l, name: s.address}})
+		d.web = append(d.web, webServer{Server: console.New(console.Config{Ready: d.ready, Metrics: show}), listener: listener{Listener: l, name: h.MetricsListen}})
 	}
+	if h.Listen == "" {
+		return nil
+	}
+	pages := &console.PageConfig{
+		Service: d.service(), Version: d.version, Log: d.log, Secure: h.TLSCert != "", Proxy: console.Proxy{Header: h.Proxy.Header, Network: h.Proxy.Network},
+	}
+	var l net.Listener
+	var err error
+	if h.Loopback() {
+		if l, err = listenWeb(h.Listen); err != nil {
+			return err
+		}
+	} else {
+		d.shut = newShutListener(h.Listen, d.accounts.Any, d.log)
+		l = d.shut
+	}
+	if h.TLSCert != "" {
+		cert, err := tls.LoadX509KeyPair(config.Path(h.TLSCert), config.Path(h.TLSKey))
+		if err != nil {
+			return errors.Join(errkind.Errorf(errkind.WrongUse, "http.tls_cert: %w", err), l.Close())
+		}
+		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
+	}
+	server := console.New(console.Config{Ready: d.ready, Metrics: show, Pages: pages, Loopback: h.Loopback()})
+	server.ErrorLog = slog.NewLogLogger(d.log.Handler(), slog.LevelDebug)
+	d.web = append(d.web, webServer{Server: server, listener: listener{Listener: l, name: h.Listen}})
 	return nil
+}
+
+func listenWeb(address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("http: %w; set http.listen to another address, or to \"\" for none", err)
+	}
+	return l, nil
 }
 
 // closeListeners closes those that were never used.

@@ -80,6 +80,9 @@ func (d *Daemon) Status(ctx context.Context) api.Status {
 	if n, oldest, err := d.recorder.store.CountHeld(ctx, HostName()); err == nil {
 		out.Held, out.HeldSince = n, oldest
 	}
+	if why := d.shut.shutBecause(); why != "" {
+		out.Notes = append(out.Notes, "the console cannot be reached at "+d.shut.address+": "+why)
+	}
 	for _, r := range d.filter.Relays() {
 		out.Relays = append(out.Relays, api.RelayStatus{Network: r.Network.String(), Read: r.Read, Unread: r.Unread})
 	}

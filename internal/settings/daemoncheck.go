@@ -86,11 +86,11 @@ func socketKey(socket string) string {
 	return a.Addr
 }
 
-// checkHTTP holds the console to loopback: off it, it would need a user and TLS
-// or the trusted proxy.
+// checkHTTP holds the console to loopback, unless TLS or the trusted proxy protects it.
 func checkHTTP(s *scope, h *HTTP) {
-	if h.Listen != "" && !isLoopback(h.Listen) {
-		s.fault("listen", "%s can be reached from outside, which needs a console user and TLS or the trusted proxy; there is no user, so listen on 127.0.0.1 or [::1], and serve /metrics by metrics_listen", h.Listen)
+	protected := h.TLSCert != "" && h.TLSKey != "" || h.Proxy.Header != "" && h.Proxy.Network.IsValid()
+	if !h.Loopback() && !protected {
+		s.fault("listen", "%s can be reached from outside, which needs TLS (tls_cert and tls_key) or the trusted proxy; else listen on 127.0.0.1 or [::1], and serve /metrics by metrics_listen", h.Listen)
 	}
 	if s.sound("tls_cert", "tls_key") && (h.TLSCert == "") != (h.TLSKey == "") {
 		s.fault("tls_cert", "tls_cert and tls_key go together")

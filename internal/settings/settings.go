@@ -133,6 +133,9 @@ type HTTP struct {
 	MetricsListen string // host:port for /metrics, /healthz and /readyz alone; "" for none
 }
 
+// Loopback tells whether the console can be reached from this host alone.
+func (h *HTTP) Loopback() bool { return h.Listen == "" || isLoopback(h.Listen) }
+
 // Proxy is the reverse proxy that ends TLS and tells the client's address.
 type Proxy struct {
 	// Header is the field whose last value is the client's address; "" for no proxy.

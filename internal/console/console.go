@@ -1,0 +1,148 @@
+package console
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"path"
+	"sync"
+	"time"
+
+	"dmarcd/internal/account"
+	"dmarcd/internal/api"
+)
+
+// PageConfig is what the pages work with. Nothing is asked but the operations of Service.
+type PageConfig struct {
+	Service *api.Service
+	Version string // of the program
+	Log     *slog.Logger
+	// Secure tells that the listener speaks TLS.
+	Secure bool
+	// Proxy ends TLS before us; zero for none.
+	Proxy Proxy
+}
+
+// Proxy is a reverse proxy that is trusted.
+type Proxy struct {
+	Header  string       // whose last value is the client's address
+	Network netip.Prefix // that it speaks from
+}
+
+// atOnce bounds the pages that are made at a time: mail comes first.
+const atOnce = 4
+
+// Bounds of a request.
+const (
+	maxForm   = 256 << 10
+	maxUpload = 48 << 20
+)
+
+// site serves the pages.
+type site struct {
+	PageConfig
+	accounts *account.Service
+	loopback bool // the listener cannot be reached from outside
+	assets   map[string]asset
+	working  chan struct{}
+	pages    func() (*templates, error) // parsed at the first request
+	users    userMemory
+}
+
+//go:embed assets
+var assetFiles embed.FS
+
+// asset is a file of the pages, named by what is in it.
+type asset struct {
+	body []byte
+	kind string
+	tag  string
+}
+
+func newSite(c PageConfig, loopback bool) *site {
+	s := &site{PageConfig: c, accounts: c.Service.Accounts, loopback: loopback, assets: map[string]asset{}, working: make(chan struct{}, atOnce)}
+	for name, kind := range map[string]string{
+		"style.css": "text/css; charset=utf-8", "console.js": "text/javascript; charset=utf-8", "favicon.svg": "image/svg+xml",
+	} {
+		body, err := assetFiles.ReadFile("assets/" + name)
+		if err != nil {
+			panic(fmt.Sprintf("console: %s is not embedded: %v", name, err))
+		}
+		sum := sha256.Sum256(body)
+		s.assets[name] = asset{body: body, kind: kind, tag: hex.EncodeToString(sum[:6])}
+	}
+	s.pages = sync.OnceValues(func() (*templates, error) { return parseTemplates(s.assetURL) })
+	return s
+}
+
+func (s *site) assetURL(name string) string { return "/assets/" + name + "?" + s.assets[name].tag }
+
+func (s *site) serveAsset(w http.ResponseWriter, r *http.Request) {
+	a, ok := s.assets[path.Base(r.URL.Path)]
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", a.kind)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "public, max-age=31536000, immutable")
+	_, _ = w.Write(a.body) // a client that went away is no concern of ours
+}
+
+// policyOfPages lets a page load nothing from outside, and run and style nothing inline.
+const policyOfPages = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// secured sets the header fields of every answer.
+func secured(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policyOfPages)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "same-origin")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// handler serves assets and pages.
+func (s *site) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /assets/", s.serveAsset)
+	for pattern, do := range s.routes() {
+		mux.Handle(pattern, s.page(do))
+	}
+	mux.Handle("/", s.page(func(*visit) error { return errNoPage }))
+	return secured(http.NewCrossOriginProtection().Handler(mux))
+}
+
+// userMemory remembers that there are users, so that not every request asks.
+type userMemory struct {
+	mu   sync.Mutex
+	seen time.Time
+}
+
+const usersKnownFor = 2 * time.Second
+
+// anyUser tells whether there is a user. An error is trouble of the store.
+func (s *site) anyUser(r *http.Request) (bool, error) {
+	s.users.mu.Lock()
+	known := time.Since(s.users.seen) < usersKnownFor
+	s.users.mu.Unlock()
+	if known {
+		return true, nil
+	}
+	found, err := s.accounts.Any(r.Context())
+	if found && err == nil {
+		s.users.mu.Lock()
+		s.users.seen = time.Now()
+		s.users.mu.Unlock()
+	}
+	return found, err
+}

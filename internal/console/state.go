@@ -1,0 +1,77 @@
+package console
+
+// mark is a state as it is shown: by colour, shape and word.
+type mark struct {
+	Kind string // of colour: ok, bad, none, held, stop, wait
+	Icon string // shape
+	Word string
+}
+
+// stateOf is the mark of a word of the operations; one that is not known is shown as it
+// is.
+func stateOf(lang language, word string) mark {
+	kind, says := "none", word
+	switch word {
+	case "pass", "in_effect", "authenticated", "sent", "stored", "compliant", "ok", "yes", "published", "aligned", "authorised", "active":
+		kind = "ok"
+	case "fail", "softfail", "permerror", "broken", "failed", "missing", "refused", "expired", "unaligned", "fault", "no", "differs", "other_name", "non-compliant", "invalid":
+		kind = "bad"
+	case "quarantine", "held", "not_yet", "warning", "queued", "unconfirmed", "forwarder":
+		kind = "held"
+	case "reject", "discard", "suppressed":
+		kind = "stop"
+	case "temperror", "defer", "unknown":
+		kind = "wait"
+	}
+	if en, ok := stateWords[word]; ok {
+		says = say(lang, en)
+	}
+	return mark{Kind: kind, Icon: kind, Word: says}
+}
+
+// stateWords are the words of states, where they are not shown as they are.
+var stateWords = map[string]string{
+	"bypass":        "Accepted",
+	"quarantine":    "Quarantine",
+	"reject":        "Reject",
+	"defer":         "Defer",
+	"discard":       "Discard",
+	"held":          "Held",
+	"compliant":     "Compliant",
+	"non-compliant": "Non-compliant",
+	"in_effect":     "In effect",
+	"not_yet":       "Not yet",
+	"missing":       "Missing",
+	"broken":        "Broken",
+	"unknown":       "Could not check",
+	"stored":        "Stored",
+	"empty":         "Empty",
+	"duplicate":     "Duplicate",
+	"differs":       "Differs",
+	"replaced":      "Replaced",
+	"aside":         "Set aside",
+	"refused":       "Cannot be read",
+	"authenticated": "Authenticated",
+	"admin":         "Given by an admin",
+	"not_known":     "Not known",
+	"other_name":    "Under another name",
+	"failed":        "Failed",
+	"sent":          "Sent",
+	"queued":        "Queued",
+	"unconfirmed":   "Unconfirmed",
+	"expired":       "Expired",
+	"suppressed":    "Suppressed",
+	"unverified":    "Unverified",
+	"capped":        "Capped",
+	"authorised":    "Authorised",
+	"forwarder":     "Forwarder",
+	"ignore":        "Ignore",
+	"aligned":       "aligned",
+	"unaligned":     "not aligned",
+	"yes":           "Stored",
+	"no":            "Cannot be read",
+	"ok":            "OK",
+	"warning":       "Look",
+	"fault":         "Fault",
+	"published":     "Published",
+}
