@@ -130,7 +130,8 @@ type view[T any] struct {
 	rows    []T
 	after   string
 	notes   []analysis.Note
-	below   func() // prints what stands below the table
+	below   func()       // prints what stands below the table
+	more    func() error // of JSON; nil for nothing
 }
 
 // print prints the rows, and what to go on with.
@@ -165,6 +166,11 @@ func (v *view[T]) print(s streams, o *analysisOptions) error {
 func (v *view[T]) printJSON(s streams) error {
 	for i := range v.rows {
 		if err := writeJSONLine(s, &v.rows[i]); err != nil {
+			return err
+		}
+	}
+	if v.more != nil {
+		if err := v.more(); err != nil {
 			return err
 		}
 	}

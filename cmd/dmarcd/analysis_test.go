@@ -66,6 +66,15 @@ func receivedReports(t *testing.T) *analysistest.Store {
 	z := gzip.NewWriter(&xml)
 	_, _ = z.Write([]byte("<feedback/>\n"))
 	_ = z.Close()
+	for _, n := range []analysis.Snapshot{
+		{Domain: dns.MustParse("example.com"), Kind: analysis.SnapshotSPF, Word: analysis.WordMissing, Detail: "no SPF record"},
+		{Domain: dns.MustParse("example.com"), Kind: analysis.SnapshotKey, Name: "s1._domainkey.example.com", Word: analysis.WordInEffect},
+		{Domain: dns.MustParse("example.com"), Kind: analysis.SnapshotKey, Name: "s2._domainkey.example.com", Word: analysis.WordMissing},
+	} {
+		if err := store.SaveSnapshot(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+	}
 	var items []analysis.Item
 	for i, domain := range []string{"example.com", "other.example"} {
 		r := analysis.Report{
@@ -106,6 +115,11 @@ func TestAnalysisCommands(t *testing.T) {
 		{"analysis", exitUsage, []string{"which one?"}},
 		{"analysis overview", exitFine, []string{"example.com", "6,000", "50.0 %", "12,000 messages in 2 reports from 1 reporter.", "idle.example: not looked up yet"}},
 		{"analysis overview --domain example.com --json", exitFine, []string{`"domain":"example.com","messages":6000,"compliant":3000,"spf_aligned":0,"dkim_aligned":3000,"none":3000,"pass":0,"quarantine":0,"reject":3000,"reporters":1,"last_report":"`}},
+		{"analysis overview", exitFine, []string{"Records of   DMARC  SPF      Keys in use", "example.com  ?      Missing  missing: s2; in effect: s1"}},
+		{"analysis overview --json", exitFine, []string{
+			`{"not_reporting":{"domain":"idle.example","result":"unknown"}}` + "\n",
+			`{"records":{"domain":"example.com","dmarc":{"result":"unknown"},"spf":{"result":"missing","text":"no SPF record"},"keys":[{"name":"s1._domainkey.example.com","result":"in_effect"},{"name":"s2`,
+		}},
 		{"analysis overview --limit 1 --json", exitFine, []string{`{"after":"1"}`}},
 		{"analysis overview --limit 1 --after 1", exitFine, []string{"other.example"}},
 		{"analysis overview --period 2001-02", exitFine, []string{"Nothing in this period"}},

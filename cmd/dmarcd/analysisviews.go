@@ -61,7 +61,10 @@ func analysisOverviewCommand(s streams) *cobra.Command {
 		Use:   "overview",
 		Short: "Compliance of each managed domain",
 		Long: `Compliance of the mail from each managed domain: those that have reports in the period, or
-whose record sends reports to us. Below the table stand the others.
+whose record sends reports to us. Below the table stand the domains whose record does not,
+and what the DNS said of each when it was looked up last: DMARC record, SPF record and the
+keys of the DKIM selectors in use. With --json those are {"not_reporting": …} and
+{"records": …}, a line for each domain after the lines of the table.
 
 Exit code 0, an empty list too; 2: a criterion is wrong; 3: the store cannot be read.`,
 		Example: `  dmarcd analysis overview
@@ -83,6 +86,19 @@ Exit code 0, an empty list too; 2: a criterion is wrong; 3: the store cannot be 
 				return join([]string{r.Domain.String()}, countCSV(&r.Counts), []string{strconv.FormatInt(r.Reporters, 10), stampOf(r.LastReport)})
 			},
 			below: func() { printBelowOverview(s, &page) },
+			more: func() error {
+				for i := range page.NotReporting {
+					if err := writeJSONLine(s, map[string]any{"not_reporting": &page.NotReporting[i]}); err != nil {
+						return err
+					}
+				}
+				for i := range page.Records {
+					if err := writeJSONLine(s, map[string]any{"records": &page.Records[i]}); err != nil {
+						return err
+					}
+				}
+				return nil
+			},
 		}
 		return v.print(s, o)
 	})
@@ -105,11 +121,10 @@ func printBelowOverview(s streams, page *api.Overview) {
 	if t.Attention > 0 {
 		s.line("%s could not be read, or not wholly: dmarcd analysis reports.", text.Count(t.Attention, "report"))
 	}
-	if len(page.NotReporting) == 0 {
-		return
+	if len(page.NotReporting) > 0 {
+		s.line("")
+		s.line("Reports on these domains do not come to us (dmarcd record verify tells why):")
 	}
-	s.line("")
-	s.line("Reports on these domains do not come to us (dmarcd record verify tells why):")
 	for _, n := range page.NotReporting {
 		why := n.Why
 		if n.Result == analysis.WordUnknown {
@@ -117,6 +132,42 @@ func printBelowOverview(s streams, page *api.Overview) {
 		}
 		s.line("  %s: %s", n.Domain, why)
 	}
+	printRecords(s, page.Records)
+}
+
+// printRecords tells what the DNS said last.
+func printRecords(s streams, records []api.DomainRecords) {
+	var rows [][]string
+	for i := range records {
+		r := &records[i]
+		byWord := map[analysis.Word][]string{}
+		for _, k := range r.Keys {
+			selector, _, _ := strings.Cut(k.Name, "._domainkey.")
+			byWord[k.Result] = append(byWord[k.Result], selector)
+		}
+		var keys []string
+		for _, word := range []analysis.Word{analysis.WordMissing, analysis.WordBroken, analysis.WordInEffect} {
+			if len(byWord[word]) > 0 {
+				keys = append(keys, strings.ToLower(verifyWords[word])+": "+strings.Join(byWord[word], " "))
+			}
+		}
+		rows = append(rows, []string{r.Domain.String(), stateWord(r.DMARC.Result), stateWord(r.SPF.Result), strings.Join(keys, "; ")})
+	}
+	if len(rows) == 0 {
+		return
+	}
+	s.line("")
+	_ = text.WriteTable(s.out, text.Terminal, []text.Column{
+		{Name: "Records of", Least: 12}, {Name: "DMARC"}, {Name: "SPF"}, {Name: "Keys in use", Least: 16},
+	}, rows)
+}
+
+// stateWord is the state of a record in a table.
+func stateWord(w analysis.Word) string {
+	if w == analysis.WordUnknown {
+		return "?"
+	}
+	return verifyWords[w]
 }
 
 // dateOf is a time in a table; "" for none.

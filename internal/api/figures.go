@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"dmarcd/internal/dns"
@@ -40,106 +39,6 @@ func (s *Service) query(v Viewer, in *FiguresRequest) (analysis.Query, []analysi
 	}
 	q.Limit = pageLimit(q.Limit)
 	return q, notes, nil
-}
-
-// Overview is a page of compliance by managed domain.
-type Overview struct {
-	Rows         []analysis.OverviewRow `json:"rows"`
-	After        string                 `json:"after,omitempty"`
-	Totals       analysis.Totals        `json:"totals"`
-	NotReporting []NotReporting         `json:"not_reporting"` // with the last page
-	Notes        []analysis.Note        `json:"notes,omitempty"`
-}
-
-// NotReporting is a managed domain whose reports do not come to us.
-type NotReporting struct {
-	Domain dns.Name      `json:"domain"`
-	Result analysis.Word `json:"result"` // missing or broken; unknown where it was not looked up yet
-	Why    string        `json:"why,omitempty"`
-}
-
-// AnalysisOverview counts by managed domain.
-func AnalysisOverview() Op[FiguresRequest, Overview] {
-	return Op[FiguresRequest, Overview]{
-		Name: "analysis.overview", Summary: "Compliance of mail from each managed domain, by the reports received.",
-		Role: RoleViewer, Scope: ScopeDomains, Do: overview,
-	}
-}
-
-// idle marks the part of an overview that has domains without reports.
-const idle = "idle:"
-
-func overview(ctx context.Context, s *Service, v Viewer, in FiguresRequest) (Overview, error) {
-	q, notes, err := s.query(v, &in)
-	if err != nil {
-		return Overview{}, err
-	}
-	out := Overview{Rows: []analysis.OverviewRow{}, NotReporting: []NotReporting{}, Notes: notes}
-	if out.Totals, err = s.Received.Totals(ctx, q); err != nil {
-		return Overview{}, err
-	}
-	if !strings.HasPrefix(q.After, idle) {
-		page, err := s.Received.Overview(ctx, q)
-		if err != nil {
-			return Overview{}, err
-		}
-		out.Rows = append(out.Rows, page.Rows...)
-		if out.After = page.Next; out.After != "" {
-			return out, nil
-		}
-	}
-	return out, s.withoutReports(ctx, v, &q, &out)
-}
-
-// withoutReports adds the managed domains that have no reports in the period: with
-// figures of zero those whose record names us, the others in a list of their own.
-func (s *Service) withoutReports(ctx context.Context, v Viewer, q *analysis.Query, out *Overview) error {
-	everything := *q
-	everything.After, everything.Limit = "", 0
-	everything.Filter = analysis.Filter{From: q.Filter.From, To: q.Filter.To, All: q.Filter.All, Domain: q.Filter.Domain, Without: q.Filter.Without}
-	counted, err := s.Received.Overview(ctx, everything)
-	if err != nil {
-		return err
-	}
-	has := map[dns.Name]bool{}
-	for _, r := range counted.Rows {
-		has[r.Domain] = true
-	}
-	snapshots, err := s.Received.Snapshots(ctx, q.Managed)
-	if err != nil {
-		return err
-	}
-	state := map[dns.Name]analysis.Snapshot{}
-	for _, n := range snapshots {
-		if n.Kind == analysis.SnapshotDMARC {
-			state[n.Domain] = n
-		}
-	}
-	first := strings.TrimPrefix(q.After, idle)
-	for _, name := range analysis.ManagedBy(s.Settings()).Names() {
-		if has[name] || !v.Sees(name) || len(q.Filter.Domain) > 0 && !slices.Contains(q.Filter.Domain, name) || slices.Contains(q.Filter.Without, name) {
-			continue
-		}
-		now, known := state[name]
-		switch {
-		case known && now.Word == analysis.WordInEffect:
-			if name.String() <= first {
-				continue
-			}
-			if len(out.Rows) >= q.Limit {
-				out.After, out.NotReporting = idle+first, []NotReporting{}
-				return nil
-			}
-			first = name.String()
-			out.Rows = append(out.Rows, analysis.OverviewRow{Domain: name})
-		case len(out.NotReporting) >= maxPage:
-		case known:
-			out.NotReporting = append(out.NotReporting, NotReporting{Domain: name, Result: now.Word, Why: now.Detail})
-		default:
-			out.NotReporting = append(out.NotReporting, NotReporting{Domain: name, Result: analysis.WordUnknown})
-		}
-	}
-	return nil
 }
 
 // SourcesRequest is a FiguresRequest for sources.

@@ -27,7 +27,20 @@ func TestOverviewListsIdleDomains(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var rows, without []string
+	for _, n := range []analysis.Snapshot{
+		{Domain: dns.MustParse(mine), Kind: analysis.SnapshotDMARC, Word: analysis.WordMissing, Detail: "gone"},
+		{Domain: dns.MustParse(mine), Kind: analysis.SnapshotSPF, Name: mine, Word: analysis.WordBroken, Detail: "two"},
+		{Domain: dns.MustParse(mine), Kind: analysis.SnapshotKey, Name: "s1._domainkey." + mine, Word: analysis.WordInEffect},
+		{Domain: dns.MustParse(mine), Kind: analysis.SnapshotKey, Name: "old._domainkey." + mine, Word: analysis.WordInEffect, Last: noon.AddDate(0, 0, -9)},
+	} {
+		if n.Last.IsZero() {
+			n.Last = noon
+		}
+		if err := s.Received.SaveSnapshot(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var rows, without, records []string
 	request := api.FiguresRequest{Limit: 1}
 	for range 10 {
 		page, err := api.AnalysisOverview().Ask(t.Context(), api.Local{Service: s, Viewer: api.Operator()}, request)
@@ -36,6 +49,13 @@ func TestOverviewListsIdleDomains(t *testing.T) {
 		}
 		for _, r := range page.Rows {
 			rows = append(rows, fmt.Sprintf("%s=%d", r.Domain, r.Messages))
+		}
+		for _, r := range page.Records {
+			line := fmt.Sprintf("%s %s %s", r.Domain, r.DMARC.Result, r.SPF.Result)
+			for _, k := range r.Keys {
+				line += " " + k.Name + "=" + string(k.Result)
+			}
+			records = append(records, line)
 		}
 		if request.After = page.After; request.After != "" {
 			continue
@@ -48,8 +68,13 @@ func TestOverviewListsIdleDomains(t *testing.T) {
 	if got, want := strings.Join(rows, " "), foreign+"=2 "+mine+"=1 c.example=0 e.example=0"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if got, want := strings.Join(without, ", "), "d.example missing, f.example broken, g.example unknown"; got != want {
+	if got, want := strings.Join(without, ", "), "d.example missing, f.example broken, g.example unknown, "+mine+" missing"; got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+	want := mine + " missing broken s1._domainkey." + mine + "=in_effect, c.example in_effect unknown, e.example in_effect unknown, " +
+		"d.example missing unknown, f.example broken unknown, " + mine + " missing broken s1._domainkey." + mine + "=in_effect"
+	if got := strings.Join(records, ", "); got != want {
+		t.Errorf("records: got %s, want %s", got, want)
 	}
 }
 

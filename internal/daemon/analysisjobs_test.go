@@ -2,7 +2,9 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"testing"
 	"time"
@@ -85,7 +87,22 @@ func TestRecordPoll(t *testing.T) {
 _dmarc.a.example TXT "v=DMARC1; p=none; rua=mailto:dmarc@a.example"
 _dmarc.b.example TXT "v=DMARC1; p=none"
 _dmarc.c.example FAULT servfail
+a.example TXT "v=spf1 -all"
+c.example FAULT servfail
+s1._domainkey.a.example TXT "v=DKIM1; p=AAAA"
+s2._domainkey.a.example TXT "v=DKIM1; p="
+s4._domainkey.a.example FAULT servfail
 `)
+	keys := analysis.Report{
+		Domain: dns.MustParse("a.example"), Status: analysis.StatusStored, Trust: analysis.TrustAuthenticated,
+		Metadata: report.Metadata{Begin: time.Date(2026, 3, 3, 0, 0, 0, 0, time.UTC), End: time.Date(2026, 3, 3, 23, 59, 59, 0, time.UTC)},
+	}
+	for i := range 4 {
+		keys.Rows = append(keys.Rows, analysis.Row{Number: i, Count: 1, Auth: &analysis.AuthSet{DKIM: []analysis.DKIMResult{{Domain: "a.example", Selector: fmt.Sprint("s", i+1)}}}})
+	}
+	if _, err := store.Ingest(t.Context(), &analysis.Batch{Items: []analysis.Item{{Reports: []analysis.Report{keys}}}}); err != nil {
+		t.Fatal(err)
+	}
 	config := settings.Default("mx.example.org")
 	config.Analysis.Domains = []dns.Name{dns.MustParse("a.example"), dns.MustParse("b.example"), dns.MustParse("c.example")}
 	config.Analysis.Addresses = []settings.ReportAddress{{Address: "dmarc@a.example"}}
@@ -102,12 +119,20 @@ _dmarc.c.example FAULT servfail
 		}
 		out := map[string]analysis.Word{}
 		for _, n := range list {
-			out[n.Domain.String()] = n.Word
+			if n.Kind == analysis.SnapshotDMARC {
+				out[n.Domain.String()] = n.Word
+			} else {
+				out[string(n.Kind)+" "+n.Name] = n.Word
+			}
 		}
 		return out
 	}
-	if got := words(); len(got) != 2 || got["a.example"] != analysis.WordInEffect || got["b.example"] != analysis.WordMissing {
-		t.Errorf("got %v", got)
+	want := map[string]analysis.Word{
+		"a.example": analysis.WordInEffect, "b.example": analysis.WordMissing, "spf a.example": analysis.WordInEffect, "spf b.example": analysis.WordMissing,
+		"dkim s1._domainkey.a.example": analysis.WordInEffect, "dkim s2._domainkey.a.example": analysis.WordBroken, "dkim s3._domainkey.a.example": analysis.WordMissing,
+	}
+	if got := words(); !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 	zone.Remove(dns.MustParse("_dmarc.a.example"))
 	now = now.Add(6 * time.Hour)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"dmarcd/internal/dns"
+	"dmarcd/internal/memory"
 	"dmarcd/internal/report/analysis"
 	"dmarcd/internal/settings"
 	"dmarcd/internal/text"
@@ -19,10 +20,13 @@ const (
 	pollEach   = 30 * time.Second // for one domain
 	pollLook   = time.Minute      // between two looks at whether a round is due
 	pollFirst  = 15 * time.Second // after the start
+
+	pollKeys    = 50                  // DKIM keys of one domain
+	selectorsOf = 30 * 24 * time.Hour // reports of that long name the selectors in use
 )
 
-// recordPoll looks up the DMARC records of managed domains every analysis.poll, and
-// keeps what it finds.
+// recordPoll looks up the DMARC and SPF records of managed domains and the DKIM keys in
+// use every analysis.poll, and keeps what it finds.
 type recordPoll struct {
 	settings func() *settings.Settings
 	store    analysis.Records
@@ -83,18 +87,56 @@ func (p *recordPoll) poll(ctx context.Context, config *settings.Settings, domain
 	looking, cancel := context.WithTimeout(ctx, pollEach)
 	defer cancel()
 	verifier := analysis.Verifier{Resolver: p.resolver, PSL: config.Discovery == settings.DiscoveryPSL}
-	v := verifier.Verify(looking, &analysis.VerifyRequest{Domain: domain, Ours: analysis.OurAddresses(config, domain), RecordOnly: true})
-	if v.Result == analysis.WordUnknown || ctx.Err() != nil {
+	selectors, err := p.store.Selectors(looking, domain, memory.DayOf(p.now().Add(-selectorsOf)), pollKeys)
+	if err != nil { // the records can be looked up all the same
+		selectors = nil
+	}
+	v := verifier.Verify(looking, &analysis.VerifyRequest{Domain: domain, Ours: analysis.OurAddresses(config, domain), Selectors: selectors})
+	if ctx.Err() != nil {
 		return analysis.WordUnknown
 	}
+	found := append([]analysis.Snapshot{
+		{Kind: analysis.SnapshotDMARC, Name: v.Name.String(), Value: v.Record, Word: v.Result, Detail: v.Why},
+		snapshotOf(analysis.SnapshotSPF, &v.SPF),
+	}, snapshotsOf(v.Selectors)...)
 	now := p.now().UTC()
-	err := p.store.SaveSnapshot(ctx, analysis.Snapshot{
-		Domain: domain, Kind: analysis.SnapshotDMARC, Name: v.Name.String(), Value: v.Record, Word: v.Result, Detail: v.Why, First: now, Last: now,
-	})
-	if err != nil && ctx.Err() == nil {
-		p.log.Warn("the DMARC record of a managed domain was looked up and could not be kept", "domain", domain.String(), "error", text.Error(err))
+	for i := range found {
+		n := &found[i]
+		if n.Word == analysis.WordUnknown {
+			continue
+		}
+		n.Domain, n.First, n.Last = domain, now, now
+		if err := p.store.SaveSnapshot(ctx, *n); err != nil {
+			if ctx.Err() == nil {
+				p.log.Warn("the records of a managed domain were looked up and could not be kept", "domain", domain.String(), "error", text.Error(err))
+			}
+			break
+		}
 	}
 	return v.Result
+}
+
+// snapshotOf is a check of a record for keeping.
+func snapshotOf(kind analysis.SnapshotKind, c *analysis.Check) analysis.Snapshot {
+	n := analysis.Snapshot{Kind: kind, Name: c.Name, Value: c.Record, Word: analysis.WordInEffect, Detail: c.Text}
+	switch {
+	case c.Result == analysis.CheckUnknown:
+		n.Word = analysis.WordUnknown
+	case c.Result == analysis.CheckOK:
+	case c.Record == "":
+		n.Word = analysis.WordMissing
+	case c.Result == analysis.CheckFault:
+		n.Word = analysis.WordBroken
+	}
+	return n
+}
+
+func snapshotsOf(keys []analysis.Check) []analysis.Snapshot {
+	out := make([]analysis.Snapshot, len(keys))
+	for i := range keys {
+		out[i] = snapshotOf(analysis.SnapshotKey, &keys[i])
+	}
+	return out
 }
 
 // pollStates are the words that the last round gave.

@@ -36,8 +36,6 @@ type VerifyRequest struct {
 	Foreign   func(address string) bool
 	Expected  string     // the record that is expected; "" for any
 	Selectors []Selector // in use
-	// RecordOnly leaves SPF out.
-	RecordOnly bool
 }
 
 // CheckResult is what one check of a record found.
@@ -55,7 +53,8 @@ const (
 type Check struct {
 	Name   string      `json:"name"`
 	Result CheckResult `json:"result"`
-	Text   string      `json:"text"` // for people
+	Text   string      `json:"text"`             // for people
+	Record string      `json:"record,omitempty"` // as found, of SPF and keys
 }
 
 // Verification is what verifying a domain's record found.
@@ -86,9 +85,7 @@ type verification struct {
 func (v *Verifier) Verify(ctx context.Context, req *VerifyRequest) Verification {
 	m := verification{v: v, req: req, Verification: Verification{Domain: req.Domain, Expected: req.Expected}}
 	m.record(ctx)
-	if !req.RecordOnly {
-		m.SPF = v.checkSPF(ctx, req.Domain)
-	}
+	m.SPF = v.checkSPF(ctx, req.Domain)
 	for _, s := range req.Selectors {
 		m.Selectors = append(m.Selectors, v.checkKey(ctx, s))
 	}

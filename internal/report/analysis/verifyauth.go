@@ -16,8 +16,12 @@ var probe = netip.MustParseAddr("192.0.2.255")
 
 // checkSPF tells the state of the SPF record of a domain.
 func (v *Verifier) checkSPF(ctx context.Context, domain dns.Name) Check {
+	record := ""
+	if texts, err := v.Resolver.LookupTXT(ctx, domain); err == nil {
+		record = spfRecord(texts)
+	}
 	out := func(result CheckResult, format string, args ...any) Check {
-		return Check{Name: domain.String(), Result: result, Text: fmt.Sprintf(format, args...)}
+		return Check{Name: domain.String(), Result: result, Text: fmt.Sprintf(format, args...), Record: record}
 	}
 	checker := spf.Checker{Resolver: v.Resolver, Prefetch: true}
 	r := checker.Check(ctx, spf.Request{IP: probe, Helo: domain.String(), Local: "postmaster", Host: domain.String()})
@@ -38,6 +42,17 @@ func (v *Verifier) checkSPF(ctx context.Context, domain dns.Name) Check {
 		end = "nothing"
 	}
 	return out(CheckOK, "an SPF record that ends in %s, with %d of 10 look-ups", end, r.Lookups)
+}
+
+// spfRecord are the SPF records among texts, a line each.
+func spfRecord(texts []string) string {
+	var found []string
+	for _, s := range texts {
+		if version, _, _ := strings.Cut(s, " "); strings.EqualFold(version, "v=spf1") {
+			found = append(found, s)
+		}
+	}
+	return strings.Join(found, "\n")
 }
 
 // spfTrouble is an error of SPF without the name of our package.
@@ -66,9 +81,11 @@ func (v *Verifier) checkKey(ctx context.Context, s Selector) Check {
 	case err != nil:
 		return tell(CheckUnknown, "the key could not be looked up: %s", DNSTrouble(err))
 	case len(texts) > 1:
+		out.Record = strings.Join(texts, "\n")
 		return tell(CheckWarning, "%d records where one is allowed; which one counts is not defined", len(texts))
 	}
-	tags := canonical(strings.Join(texts, ""))
+	out.Record = strings.Join(texts, "")
+	tags := canonical(out.Record)
 	switch key, ok := tags["p"]; {
 	case !ok:
 		return tell(CheckFault, "no key in the record")
