@@ -466,7 +466,7 @@ _dmarc.both.example. TXT "v=DMARC1; p=reject"
 				{"key", "s1._domainkey.signed.example.", signed, "defer"},
 			}
 			for _, c := range cases {
-				r := newRig(t, records+c.fault+" FAULT "+kind+"\n", "{}")
+				r := newRig(t, records+c.fault+" FAULT "+kind+"\n", "{}", impatientDNS)
 				res := r.send(c.mail)
 				o := r.last()
 				if o.Verdict.DMARC.Status != dmarc.TempError || outcomeWord(res) != c.want {
@@ -476,19 +476,19 @@ _dmarc.both.example. TXT "v=DMARC1; p=reject"
 		})
 	}
 	t.Run("temperror deferred where asked", func(t *testing.T) {
-		r := newRig(t, records+"_dmarc.spf.example. FAULT servfail\n", "{default: {dmarc: {actions: {temperror: defer}}}}")
+		r := newRig(t, records+"_dmarc.spf.example. FAULT servfail\n", "{default: {dmarc: {actions: {temperror: defer}}}}", impatientDNS)
 		if res := r.send(from("spf.example")); res.Code != 451 {
 			t.Errorf("got %d %s, want 451", res.Code, res.Text)
 		}
 	})
 	t.Run("enforced peer defers", func(t *testing.T) {
-		r := newRig(t, records+"spf.example. FAULT timeout\n", "{default: {dmarc: {enforced_peers: [spf.example]}}}")
+		r := newRig(t, records+"spf.example. FAULT timeout\n", "{default: {dmarc: {enforced_peers: [spf.example]}}}", impatientDNS)
 		if res := r.send(from("spf.example")); res.Code != 451 {
 			t.Errorf("got %d %s, want 451", res.Code, res.Text)
 		}
 	})
 	t.Run("an aligned pass elsewhere wins", func(t *testing.T) {
-		r := newRig(t, records+own.record()+"elsewhere.example. FAULT servfail\n", "{}")
+		r := newRig(t, records+own.record()+"elsewhere.example. FAULT servfail\n", "{}", impatientDNS)
 		m := signed
 		if got := outcomeWord(r.send(m)); got != "accept" || r.last().Verdict.DMARC.Status != dmarc.Pass {
 			t.Errorf("%s, dmarc=%s; want accept and pass", got, r.last().Verdict.DMARC.Status)

@@ -155,15 +155,21 @@ func (r *rig) last() *filter.Outcome {
 }
 
 // daemonYAML is the rest of the daemon's file: no client is trusted, since the
-// tests' clients have any address, and DNS is impatient. Extra lines with
-// trusted_networks take the place of trustNobody.
+// tests' clients have any address. Extra lines with trusted_networks take the place of
+// trustNobody; the extra line impatientDNS is for tests that wait for answers of DNS
+// that do not come.
 const daemonYAML = `
 authserv_id: mx.example.org
 ` + trustNobody + `
-resolver: {servers: [%q], timeout: 250ms, budget: 1s}
+resolver: {servers: [%q], ` + patience + `}
 `
 
-const trustNobody = "trusted_networks: []"
+const (
+	trustNobody  = "trusted_networks: []"
+	patience     = "timeout: 1s, budget: 4s"
+	impatience   = "timeout: 250ms, budget: 1s"
+	impatientDNS = "# DNS is impatient"
+)
 
 // newRig starts the filter with zone text and a policy file. Extra lines go into
 // dmarcd.yaml.
@@ -228,6 +234,9 @@ func (r *rig) configure(policyYAML string, extra ...string) {
 	daemon := fmt.Sprintf(daemonYAML, r.dns.Addr) + more
 	if strings.Contains(more, trustNobody[:strings.IndexByte(trustNobody, ' ')]) {
 		daemon = strings.Replace(daemon, trustNobody, "", 1)
+	}
+	if strings.Contains(more, impatientDNS) {
+		daemon = strings.Replace(daemon, patience, impatience, 1)
 	}
 	for name, text := range map[string]string{"dmarcd.yaml": daemon, "policy.yaml": policyYAML} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {

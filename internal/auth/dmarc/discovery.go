@@ -298,12 +298,15 @@ func (d *Discovery) wait(a *answer) *answer {
 	return a
 }
 
-// Wait waits for the whole walk of the author domain. Results have it, and the
-// organizational domain, as far as they need it anyway; Wait is for who shows
-// them whole.
+// Wait waits for every look-up under way: the whole walk of the author domain, and
+// those of domains that may align. Results have them, and the organizational domain, as
+// far as they need them anyway; Wait is for who shows them whole.
 func (d *Discovery) Wait() {
 	for i := range d.answers {
 		d.wait(&d.answers[i])
+	}
+	for _, a := range d.others {
+		d.wait(a)
 	}
 }
 
