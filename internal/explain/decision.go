@@ -87,9 +87,9 @@ func (x *explainer) because(o *memory.Outcome) string {
 	why := x.reason(o)
 	d := &o.Decision
 	switch {
-	case d.Enforced && d.Reason != policy.ReasonEnforcedPeer:
+	case d.Enforced && !d.Standalone() && d.Reason != policy.ReasonEnforcedPeer:
 		return x.say(whyPeerMore, why, x.d.Author)
-	case d.Status != "" && d.Status != x.d.Status && !d.Enforced && d.Reason != policy.ReasonSenderIP && d.Reason != policy.ReasonPass:
+	case d.Status != "" && d.Status != x.d.Status && !d.Enforced && !d.Standalone() && d.Reason != policy.ReasonSenderIP && d.Reason != policy.ReasonPass:
 		return x.say(whyCriteria, why, d.Status, x.d.Status)
 	}
 	return why

@@ -95,7 +95,7 @@ func (o *Outcome) QuarantineReason() string {
 	if o.Decision.Action != policy.Quarantine || o.Rules != nil && o.Rules.Quarantine.Method != policy.QuarantineHold {
 		return ""
 	}
-	if !o.Decision.Evaluated {
+	if !o.Decision.Evaluated || o.Decision.Standalone() {
 		return "dmarcd: " + o.authorWord() + " (" + string(o.Decision.Reason) + ")"
 	}
 	return "dmarcd: DMARC " + string(o.Decision.Status) + " for " + o.authorWord() + " (" + string(o.Decision.Reason) + ")"

@@ -225,7 +225,7 @@ func overrideWords(d *policy.Decision) string {
 		return "trusted forwarder"
 	case d.Reason == policy.ReasonARC:
 		return "trusted sealer"
-	case d.Reason == policy.ReasonSenderIP && d.Status == dmarc.Pass:
+	case d.Reason == policy.ReasonSenderIP && d.Status == dmarc.Pass && d.Would == policy.Bypass:
 		return "sender IP match"
 	}
 	return ""

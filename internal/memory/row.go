@@ -95,6 +95,9 @@ func (r *Record) disposition() report.Disposition {
 // they differ (RFC 9990 section 3.1.5), none where they do not.
 func (r *Record) reasons(o *Outcome, done report.Disposition) []report.Reason {
 	d := &r.Verdict.DMARC
+	if o.Decision.Standalone() && o.Decision.Action != policy.Bypass {
+		return []report.Reason{r.override(o)}
+	}
 	if d.Status == dmarc.Pass {
 		if done == report.DispositionPass || done == report.DispositionNone {
 			return nil
@@ -131,7 +134,14 @@ func (r *Record) override(o *Outcome) report.Reason {
 		return local(d.Comment)
 	case policy.ReasonEnforcedPeer:
 		return local("stricter rules for this domain")
+	case policy.ReasonSPF:
+		return local("local check of SPF")
+	case policy.ReasonDKIM:
+		return local("local check of DKIM")
 	case policy.ReasonSenderIP:
+		if d.Action != policy.Bypass {
+			return local("not from a known sending network")
+		}
 		return local("known sending network")
 	case policy.ReasonTemperror:
 		return local("temporary DNS failure left the result open")

@@ -16,23 +16,37 @@ func Decide(v *Verdict, f Facts, r *Rules) Decision {
 
 func decideChain(v *Verdict, f Facts, r *Rules) Decision {
 	source := matchSource(v, f, r.SenderIPMatch)
-	if source.failed() {
-		return source.decision(v, f)
+	standalone, intercepts := decideStandalone(v, f, r, source)
+	d := decideDMARC(v, f, &r.DMARC, source.passed)
+	if !intercepts {
+		d.Ran = standalone.Ran
+		return d
 	}
+	// DMARC ran all the same: its reports count mail that other checks stop, too (RFC
+	// 9990 section 3.1.5).
+	standalone.Evaluated, standalone.Enforced, standalone.Status = d.Evaluated, d.Enforced, d.Status
+	return standalone
+}
+
+// decideStandalone applies what stands before DMARC, and tells whether that intercepts.
+func decideStandalone(v *Verdict, f Facts, r *Rules, source source) (d Decision, intercepts bool) {
 	var ran Checks
+	if source.failed() {
+		if d = source.decision(v, f); d.Action != Bypass {
+			return d, true
+		}
+	}
 	if ran.SPF = !source.passed && r.SPF.applies(v, f); ran.SPF {
-		if d := decideSPF(v, f, &r.SPF); d.Action != Bypass {
+		if d = decideSPF(v, f, &r.SPF); d.Action != Bypass {
 			d.Ran = ran
-			return d
+			return d, true
 		}
 	}
 	if ran.DKIM = r.DKIM.applies(f); ran.DKIM {
-		if d := decideDKIM(v, f, &r.DKIM); d.Action != Bypass {
+		if d = decideDKIM(v, f, &r.DKIM); d.Action != Bypass {
 			d.Ran = ran
-			return d
+			return d, true
 		}
 	}
-	d := decideDMARC(v, f, &r.DMARC, source.passed)
-	d.Ran = ran
-	return d
+	return Decision{Ran: ran}, false
 }

@@ -58,6 +58,11 @@ type Decision struct {
 	Status    dmarc.Status // by the criteria in force; "" unless Evaluated
 }
 
+// Standalone reports whether a check beside DMARC intercepts: sender IP match, SPF or DKIM.
+func (d *Decision) Standalone() bool {
+	return d.Would != Bypass && (d.Reason == ReasonSenderIP || d.Reason == ReasonSPF || d.Reason == ReasonDKIM)
+}
+
 // Checks says which standalone checks ran.
 type Checks struct{ SPF, DKIM bool }
 

@@ -116,24 +116,29 @@ func expect(m message, w *wish) fate {
 	return f
 }
 
-// firstToIntercept: sender IP match, standalone SPF, standalone DKIM, DMARC.
+// firstToIntercept: sender IP match, standalone SPF, standalone DKIM, DMARC. DMARC is
+// evaluated whichever it is.
 func firstToIntercept(m message, w *wish) fate {
 	single := len(m.from) == 1
 	mayMatch := w.source != "" && single
+	f := byDMARC(m, w, mayMatch && w.source == pass)
 	if mayMatch && w.source != pass {
-		return fate{action: w.source, reason: policy.ReasonSenderIP}
+		f.action, f.reason = w.source, policy.ReasonSenderIP
+		return f
 	}
 	if w.spfOn && w.spfIgnored == "" && !mayMatch {
 		if a := letGo(m, spfAction(m, w)); a != pass {
-			return fate{action: a, reason: policy.ReasonSPF}
+			f.action, f.reason = a, policy.ReasonSPF
+			return f
 		}
 	}
 	if w.dkimOn && !(m.null && w.dkimSkip) {
 		if a := letGo(m, dkimAction(m, w, single)); a != pass {
-			return fate{action: a, reason: policy.ReasonDKIM}
+			f.action, f.reason = a, policy.ReasonDKIM
+			return f
 		}
 	}
-	return byDMARC(m, w, mayMatch)
+	return f
 }
 
 // letGo ends a deferral that lasted for as long as it may.

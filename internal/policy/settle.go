@@ -58,9 +58,12 @@ func Effects(es []Effect, ds []Decision, v *Verdict, f Facts, rules []*Rules) []
 	return es
 }
 
-// Failed reports whether the message failed by this decision: what is tagged and
-// notified.
+// Failed reports whether the message failed DMARC by this decision: what is tagged and
+// notified. What another check intercepts is not.
 func (d *Decision) Failed() bool {
+	if d.Standalone() {
+		return false
+	}
 	switch d.Status {
 	case dmarc.Fail, dmarc.PermError:
 		return true
