@@ -48,6 +48,10 @@ build: ## build ./bin/dmarcd
 run: build ## build, and serve on 127.0.0.1 with the built-in defaults
 	./bin/dmarcd serve
 
+.PHONY: demo
+demo: build ## fill build/demo with a made-up quarter of reports and mail, and serve it on http://127.0.0.1:8894
+	$(GO) run ./cmd/demo -run bin/dmarcd build/demo
+
 ##@ Test
 
 .PHONY: test

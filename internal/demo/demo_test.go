@@ -21,15 +21,18 @@ import (
 
 var last = memory.DayOf(time.Date(2026, 6, 30, 0, 0, 0, 0, time.UTC))
 
+// end is when all reports have arrived.
+var end = last.Begin().Add(30 * 24 * time.Hour)
+
 func TestFilesAreDeterministicAndValid(t *testing.T) {
-	files := demo.New(1, last).Files()
+	files := demo.New(1, last).Files(end)
 	if len(files) < 2000 {
 		t.Errorf("%d reports", len(files))
 	}
-	if !reflect.DeepEqual(files, demo.New(1, last).Files()) {
+	if !reflect.DeepEqual(files, demo.New(1, last).Files(end)) {
 		t.Error("the same seed gives other reports")
 	}
-	if reflect.DeepEqual(demo.Sums(files), demo.Sums(demo.New(2, last).Files())) {
+	if reflect.DeepEqual(demo.Sums(files), demo.Sums(demo.New(2, last).Files(end))) {
 		t.Error("another seed gives the same reports")
 	}
 	for i, f := range files {
@@ -60,7 +63,7 @@ func TestFilesAreDeterministicAndValid(t *testing.T) {
 func TestHabits(t *testing.T) {
 	w := demo.New(1, last)
 	of := map[string][]demo.File{}
-	for _, f := range w.Files() {
+	for _, f := range w.Files(end) {
 		if f.Report.Policy.Domain == demo.Acme {
 			of[f.From] = append(of[f.From], f)
 		}
@@ -101,7 +104,7 @@ func TestHabits(t *testing.T) {
 func TestEvents(t *testing.T) {
 	w := demo.New(1, last)
 	broken, forged := map[memory.Day]int64{}, map[memory.Day]int64{}
-	for _, f := range w.Files() {
+	for _, f := range w.Files(end) {
 		day := memory.DayOf(f.Report.Metadata.Begin)
 		if f.From != "bigmail.example" || f.Again {
 			continue
@@ -143,7 +146,7 @@ func TestIdentified(t *testing.T) {
 	w := demo.New(1, last)
 	names := w.Names(1)
 	observed := map[netip.Addr]*analysis.Observed{}
-	for _, f := range w.Files() {
+	for _, f := range w.Files(end) {
 		for i := range f.Report.Rows {
 			r := &f.Report.Rows[i]
 			o := observed[r.SourceIP]

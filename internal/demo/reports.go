@@ -63,14 +63,16 @@ func (f *File) Gzip() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// Files are all reports, in the order of arrival.
-func (w *World) Files() []File {
+// Files are the reports that have arrived by a time, in the order of arrival. What
+// slow reporters tell of the last days comes after the quarter.
+func (w *World) Files(by time.Time) []File {
 	var out []File
 	for _, r := range Reporters() {
 		for _, t := range []string{Acme, Globex, Initech} {
 			out = append(out, w.files(&r, t)...)
 		}
 	}
+	out = slices.DeleteFunc(out, func(f File) bool { return f.At.After(by) })
 	slices.SortStableFunc(out, func(a, b File) int { return a.At.Compare(b.At) })
 	return out
 }

@@ -32,10 +32,11 @@ type Done struct{ Reports, Duplicates, Messages int }
 // loaded is how many messages are handed over at a time.
 const loaded = 500
 
-// Fill fills an empty store. The settings name the tenants as managed domains.
-func Fill(ctx context.Context, s Store, w *demo.World, config *settings.Settings) (Done, error) {
+// Fill fills an empty store with what has arrived by a time. The settings name the
+// tenants as managed domains.
+func Fill(ctx context.Context, s Store, w *demo.World, config *settings.Settings, by time.Time) (Done, error) {
 	var done Done
-	if err := reports(ctx, s, w, config, &done); err != nil {
+	if err := reports(ctx, s, w.Files(by), config, &done); err != nil {
 		return done, err
 	}
 	if err := messages(ctx, s, w, config.Policy.Default, &done); err != nil {
@@ -48,7 +49,7 @@ func Fill(ctx context.Context, s Store, w *demo.World, config *settings.Settings
 }
 
 // reports takes all reports in, in the order of arrival.
-func reports(ctx context.Context, s Store, w *demo.World, config *settings.Settings, done *Done) error {
+func reports(ctx context.Context, s Store, files []demo.File, config *settings.Settings, done *Done) error {
 	path := intake.NewPath(intake.Config{
 		Store: s, Settings: func() *settings.Settings { return config }, Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	})
@@ -71,7 +72,7 @@ func reports(ctx context.Context, s Store, w *demo.World, config *settings.Setti
 			}
 		}
 	}
-	err := put(ctx, path, w, take)
+	err := put(ctx, path, files, take)
 	path.Close()
 	running.Wait()
 	if err := errors.Join(err, failed); err != nil {
@@ -80,8 +81,8 @@ func reports(ctx context.Context, s Store, w *demo.World, config *settings.Setti
 	return nil
 }
 
-func put(ctx context.Context, path *intake.Path, w *demo.World, take func(intake.Outcome)) error {
-	for i, f := range w.Files() {
+func put(ctx context.Context, path *intake.Path, files []demo.File, take func(intake.Outcome)) error {
+	for i, f := range files {
 		body, err := f.Gzip()
 		if err != nil {
 			return err

@@ -25,13 +25,13 @@ func TestFill(t *testing.T) {
 	w := demo.New(1, last)
 	config := settings.Default("mx.reports.example")
 	config.Analysis.Domains = demo.Tenants()
-	began := time.Now()
-	done, err := fill.Fill(ctx, s, w, config)
+	began, by := time.Now(), time.Now()
+	done, err := fill.Fill(ctx, s, w, config, by)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("%+v in %v", done, time.Since(began).Round(time.Millisecond))
-	files := w.Files()
+	files := w.Files(by)
 	again := 0
 	for _, f := range files {
 		if f.Again {
