@@ -44,13 +44,14 @@ func policyImportCommand(s streams) *cobra.Command {
 	var to string
 	var from openDMARCFiles
 	c := &cobra.Command{
-		Use:   "import {--senders|--exceptions|--peers} FILE|- | --opendmarc FILE [--ignore-hosts FILE]",
+		Use:   "import {--senders|--exceptions|--peers} FILE|- | --opendmarc FILE [--ignore-hosts FILE] [--peer-list FILE]",
 		Short: "Check a list with one entry a line, or make a policy of an opendmarc.conf",
 		Long: `Read a list with one entry a line ("#" begins a comment), or the first column of CSV,
 report every line that is wrong with its number, and write the list in its one form:
 sorted, each entry once, U-labels as A-labels. It goes to standard output, or to the file
 that --to names, which the policy then uses as "file:NAME"; a running daemon sees the
-change by itself. If a line is wrong, nothing is written.
+change by itself. If a line is wrong, nothing is written; with --skip-invalid the other
+lines are, which suits lists of other products with entries that have no counterpart.
 
 senders are domains, "*.domain" for all below one, or "*". exceptions are addresses and
 CIDR blocks. peers are domains like senders; "bank.example either" asks for one aligned
@@ -59,26 +60,33 @@ pass only. Exceptions and peers may end: "192.0.2.1 until 2027-01-31".
 --opendmarc reads the configuration of OpenDMARC and writes a policy file in its place.
 Standard error tells what became of every line, and at last what belongs in dmarcd.yaml.
 The hosts of IgnoreHosts become exceptions; --ignore-hosts names their file if it is
-elsewhere.
+elsewhere. So do those of an OpenDKIM's PeerList, which --peer-list names.
 
-Exit code 0: the list is good, the policy was written; 2: a line is wrong.`,
+Exit code 0: the list or the policy was written; 2: a line is wrong, nothing was written.`,
 		Example: `  dmarcd policy import --exceptions relays.txt --to /etc/dmarcd/exceptions.txt
   dmarcd policy export --peers | dmarcd policy import --peers -
+  dmarcd policy import --senders --skip-invalid blocklist.csv --to partners.txt
   dmarcd policy import --opendmarc /etc/opendmarc.conf --to policy.yaml`,
 	}
 	kind := listFlags(c)
 	c.Flags().StringVar(&to, "to", "", "file to write: a list for the policy to name, or the policy")
 	c.Flags().StringVar(&from.conf, "opendmarc", "", "configuration of OpenDMARC to make a policy of")
 	c.Flags().StringVar(&from.hosts, "ignore-hosts", "", "the file of its IgnoreHosts, if it is elsewhere")
+	c.Flags().StringVar(&from.peers, "peer-list", "", "the PeerList of an OpenDKIM on the same host")
+	skip := c.Flags().Bool("skip-invalid", false, "write the list without the lines that are wrong")
 	c.MarkFlagsOneRequired("senders", "exceptions", "peers", "opendmarc")
 	c.MarkFlagsMutuallyExclusive("senders", "exceptions", "peers", "opendmarc")
 	list := arguments(1, 1, "name the list to import, or - for standard input")
 	c.Args = func(c *cobra.Command, args []string) error {
 		switch {
+		case from.conf != "" && *skip:
+			return errors.New("--skip-invalid is for lists; --opendmarc leaves out what has no counterpart by itself")
 		case from.conf != "":
 			return noArguments()(c, args)
 		case from.hosts != "":
 			return errors.New("--ignore-hosts goes with --opendmarc")
+		case from.peers != "":
+			return errors.New("--peer-list goes with --opendmarc; to import it alone, use --exceptions")
 		}
 		return list(c, args)
 	}
@@ -86,12 +94,12 @@ Exit code 0: the list is good, the policy was written; 2: a line is wrong.`,
 		if from.conf != "" {
 			return policyImportOpenDMARC(from, to, s)
 		}
-		return policyImport(kind(), args[0], to, s)
+		return policyImport(kind(), args[0], to, *skip, s)
 	}
 	return c
 }
 
-func policyImport(kind settings.ListKind, name, to string, s streams) error {
+func policyImport(kind settings.ListKind, name, to string, skip bool, s streams) error {
 	data, err := readInput(name, s.in, "list", maxList)
 	if err != nil {
 		return err
@@ -112,7 +120,11 @@ func policyImport(kind settings.ListKind, name, to string, s streams) error {
 		for _, f := range faults {
 			fmt.Fprintln(s.err, f)
 		}
-		return usageError(fmt.Errorf("%s has %s; nothing was written", shown, text.Count(int64(len(faults)), "invalid line")))
+		wrong := text.Count(int64(len(faults)), "invalid line")
+		if !skip {
+			return usageError(fmt.Errorf("%s has %s; nothing was written (--skip-invalid writes the others)", shown, wrong))
+		}
+		fmt.Fprintf(s.err, "%s: left out %s\n", shown, wrong)
 	}
 	if to == "" {
 		return writeLines(s.out, lines)

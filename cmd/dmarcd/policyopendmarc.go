@@ -12,6 +12,7 @@ import (
 type openDMARCFiles struct {
 	conf  string
 	hosts string // of its IgnoreHosts, "": where the configuration says
+	peers string // PeerList of an OpenDKIM; "" for none
 }
 
 // maxOpenDMARC bounds a configuration that is read into memory.
@@ -28,6 +29,14 @@ func policyImportOpenDMARC(from openDMARCFiles, to string, s streams) error {
 			return err
 		}
 	}
+	var lists []settings.Text
+	if from.peers != "" {
+		data, err := readInput(from.peers, s.in, "list", maxList)
+		if err != nil {
+			return err
+		}
+		lists = append(lists, settings.Text{Path: from.peers, Data: data})
+	}
 	shown := from.conf
 	if shown == "-" {
 		shown = "standard input"
@@ -41,7 +50,7 @@ func policyImportOpenDMARC(from openDMARCFiles, to string, s streams) error {
 		}
 		data, err := readInput(named, s.in, "list", maxList)
 		return named, data, err
-	})
+	}, lists...)
 	if err != nil {
 		return usageError(err)
 	}

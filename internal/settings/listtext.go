@@ -38,7 +38,8 @@ func List(kind ListKind, r *policy.Rules) []string {
 // ParseList reads the text of a list: one entry a line, or the first column of CSV,
 // with # before a comment. It gives the entries as List does. An entry that stands there again is a
 // warning, and of a peer with both requirements the stricter holds; the error is
-// Faults, with every line that is wrong. Name stands in both.
+// Faults, with every line that is wrong, beside the list of the others. Name stands in
+// all of them.
 func ParseList(kind ListKind, name string, data []byte) (lines []string, warnings []Fault, err error) {
 	d := newDecoder(name, "")
 	var r policy.Rules
@@ -67,7 +68,7 @@ func ParseList(kind ListKind, name string, data []byte) (lines []string, warning
 		add(&e)
 	})
 	if faults := d.faults.all(); len(faults) > 0 {
-		return nil, d.warnings.all(), faults
+		return List(kind, &r), d.warnings.all(), faults
 	}
 	return List(kind, &r), d.warnings.all(), nil
 }

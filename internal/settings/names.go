@@ -143,7 +143,7 @@ func networkMeant(s string) error {
 			return &meant{hint: fmt.Sprintf("%s/%d", a, 8*len(parts))}
 		}
 	}
-	if n, err := parseDomain(strings.TrimPrefix(s, "*.")); err == nil && !n.IsZero() {
+	if n, err := parseDomain(strings.TrimPrefix(strings.TrimPrefix(s, "*"), ".")); err == nil && !n.IsZero() {
 		return &meant{reason: "names are not taken here, since DNS would decide who is let through; write the addresses"}
 	}
 	return &meant{}

@@ -26,8 +26,9 @@ func (n Note) String() string { return fmt.Sprintf("%s: %s", n.At, n.Text) }
 
 // ImportOpenDMARC reads the text of an opendmarc.conf. Hosts gives the name and the
 // text of the IgnoreHosts file, whose name as it stands in the configuration it is
-// told, "" where it has none. What has no counterpart is only noted.
-func ImportOpenDMARC(name string, conf []byte, hosts func(named string) (shown string, data []byte, err error)) (*OpenDMARC, error) {
+// told, "" where it has none. Lists are further lists of hosts, such as the PeerList of
+// an OpenDKIM. What has no counterpart is only noted.
+func ImportOpenDMARC(name string, conf []byte, hosts func(named string) (shown string, data []byte, err error), lists ...Text) (*OpenDMARC, error) {
 	im := &opendmarc{out: &OpenDMARC{}}
 	keys := im.keys()
 	first := map[string]int{}
@@ -64,6 +65,9 @@ func ImportOpenDMARC(name string, conf []byte, hosts func(named string) (shown s
 	}
 	im.at.Line = first["ignorehosts"]
 	im.ignored(hosts)
+	for _, l := range lists {
+		im.exceptEach(l.Path, l.Data)
+	}
 	im.out.Policy = im.policy(name)
 	im.out.Daemon = im.daemon()
 	if _, _, err := ParsePolicy("imported policy", "", im.out.Policy); err != nil {
@@ -111,13 +115,22 @@ func (im *opendmarc) ignored(hosts func(named string) (string, []byte, error)) {
 		im.note("IgnoreHosts: the file cannot be read: %v; no exceptions are taken from it; name a copy with --ignore-hosts", err)
 		return
 	}
+	im.exceptEach(shown, data)
+}
+
+// exceptEach takes the hosts of a list: one a line, or the first column of CSV.
+func (im *opendmarc) exceptEach(name string, data []byte) {
 	n := 0
 	for l := range bytes.Lines(data) {
 		n++
-		im.at = Place{File: shown, Line: n}
+		im.at = Place{File: name, Line: n}
 		text, _, _ := strings.Cut(strings.TrimPrefix(string(l), "\ufeff"), "#")
-		if text = strings.TrimSpace(text); text != "" {
-			im.except(text)
+		switch text = strings.TrimSpace(text); {
+		case text == "":
+		case isHeading(&yaml.Node{Line: n}, text):
+			im.note("%s: not taken: the heading of the columns", clip(text))
+		default:
+			im.except(firstColumn(text))
 		}
 	}
 }
