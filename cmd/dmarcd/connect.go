@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -50,7 +49,7 @@ func orInForce(config *settings.Settings, faults error, path string, w io.Writer
 	if err != nil {
 		return nil, explainFaults(w, faults)
 	}
-	config, err = files.Settings(daemon.HostName(), filepath.Dir(client.Socket()))
+	config, err = files.Settings(daemon.HostName())
 	if err != nil {
 		return nil, explainFaults(w, faults)
 	}
@@ -88,7 +87,7 @@ func targetFlags(c *cobra.Command) *target {
 	t := &target{}
 	f := c.Flags()
 	f.StringVarP(&t.config, "config", "c", "", "dmarcd.yaml of the daemon (default "+daemon.DefaultFile()+", or the built-in settings where there is none)")
-	f.StringVar(&t.socket, "socket", "", "ask the daemon that listens on this admin socket (default admin.sock in its state_dir)")
+	f.StringVar(&t.socket, "socket", "", "ask the daemon that listens on this admin socket (default admin.sock in its state_dir, or in /run/dmarcd)")
 	return t
 }
 
@@ -143,9 +142,8 @@ func openStore(ctx context.Context, config *settings.Settings) (*connection, err
 
 // dial asks the running daemon, and no other.
 func dial(ctx context.Context, t *target) (*admin.Client, error) {
-	socket := t.socket
-	if socket == "" {
-		socket = daemon.FindSource(t.config).Socket()
+	if t.socket != "" {
+		return admin.Dial(ctx, t.socket, version)
 	}
-	return admin.Dial(ctx, socket, version)
+	return daemon.FindSource(t.config).Dial(ctx, version)
 }

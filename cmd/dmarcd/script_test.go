@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -47,6 +48,7 @@ func TestScripts(t *testing.T) {
 			env.Defer(server.Close)
 			env.Setenv("DNS", server.Addr)
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
+			env.Setenv("RUNTIME_DIRECTORY", filepath.Join(env.WorkDir, "run"))
 			for _, name := range []string{"PORT", "HTTP"} {
 				port, err := freePort()
 				if err != nil {
@@ -61,6 +63,7 @@ func TestScripts(t *testing.T) {
 			"get":      get,
 			"exitcode": exitCode,
 			"lines":    countLines,
+			"waitfor":  waitFor,
 		},
 	})
 }
@@ -120,6 +123,27 @@ func get(ts *testscript.TestScript, _ bool, args []string) {
 		select {
 		case <-ctx.Done():
 			ts.Fatalf("%v", err)
+		case <-again.C:
+		}
+	}
+}
+
+// waitFor runs a command until its output has a line that matches: waitfor PATTERN COMMAND ARG….
+func waitFor(ts *testscript.TestScript, _ bool, args []string) {
+	pattern, err := regexp.Compile("(?m)^" + args[0])
+	ts.Check(err)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for {
+		err := ts.Exec(args[1], args[2:]...)
+		if text := ts.ReadFile("stdout"); err == nil && pattern.MatchString(text) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			ts.Fatalf("%q does not come up: %v", args[0], err)
 		case <-again.C:
 		}
 	}

@@ -18,8 +18,8 @@ func statusCommand(s streams) *cobra.Command {
 		Use:   "status",
 		Short: "Show what the running daemon is doing",
 		Long: `Show what the running daemon is doing: its version and since when it runs, which files
-are in force and since when, the faults of the files on disk, its sockets, store, journal
-and reports, whether it leads, the mail that is held, the recipients that are not ours,
+are in force and since when, the faults of the files on disk, the keys that changed and
+wait for a restart, its sockets, store, journal and reports, whether it leads, the mail that is held, the recipients that are not ours,
 and the relays whose clients could or could not be read.
 
 Exit code 0: a daemon answers; 3: none does.`,
@@ -60,6 +60,9 @@ func printStatus(s streams, x *api.Status, now time.Time) {
 	}
 	for _, f := range x.Faults {
 		s.line("FAULT     %s:%d:%d: %s: %s", f.File, f.Line, f.Column, f.Key, f.Message)
+	}
+	for _, r := range x.Restart {
+		s.line("RESTART   %s is %s; it will be %s after a restart", r.Key, r.InForce, r.Waiting)
 	}
 	for _, l := range x.Sockets {
 		s.line("socket    %s, %s", l.Socket, count(int64(l.Connections), "connection", "connections"))

@@ -4,7 +4,8 @@
 //
 // Each request and answer names the protocol's version in the header field
 // Dmarcd-Protocol and the program's own in Dmarcd-Version; a server refuses another
-// protocol with a line that people understand, and so does a client.
+// protocol with a line that people understand, and so does a client. An answer has in
+// Dmarcd-Source where the daemon's configuration comes from.
 //
 //	GET  /hello
 //	POST /call/NAME      an operation with one answer: JSON to JSON
@@ -112,6 +113,7 @@ func (e wireError) error() error {
 const (
 	fieldProtocol = "Dmarcd-Protocol"
 	fieldVersion  = "Dmarcd-Version"
+	fieldSource   = "Dmarcd-Source"
 )
 
 // disagree is the line for two versions that do not understand each other.

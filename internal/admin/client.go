@@ -39,6 +39,7 @@ type Client struct {
 	path    string
 	version string
 	daemon  string // version of the daemon
+	source  string // of its configuration
 	http    *http.Client
 	quiet   time.Duration
 }
@@ -70,6 +71,7 @@ func Dial(ctx context.Context, path, version string) (*Client, error) {
 		return nil, explainDial(path, err)
 	}
 	c.daemon = res.Header.Get(fieldVersion)
+	c.source, _ = url.PathUnescape(res.Header.Get(fieldSource)) // "" is no source that anybody asks for
 	return c, res.Body.Close()
 }
 
@@ -114,6 +116,9 @@ func whoMay(path string) string {
 
 // Daemon is the version of the daemon, for people.
 func (c *Client) Daemon() string { return c.daemon }
+
+// Source is where the daemon's configuration comes from, as its Config says.
+func (c *Client) Source() string { return c.source }
 
 // Socket is the path of the socket.
 func (c *Client) Socket() string { return c.path }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"sync"
 	"time"
@@ -28,6 +29,7 @@ const (
 // Config is what a server serves.
 type Config struct {
 	Version string // of the program, for people
+	Source  string // where the daemon's configuration comes from
 	Service *api.Service
 	Log     *slog.Logger
 	Clients int // requests answered at the same time; 0 for 16. More are told to come again
@@ -87,6 +89,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(fieldProtocol, strconv.Itoa(Protocol))
 		w.Header().Set(fieldVersion, s.cfg.Version)
+		w.Header().Set(fieldSource, url.PathEscape(s.cfg.Source))
 		if r.Header.Get(fieldProtocol) != strconv.Itoa(Protocol) {
 			s.fail(w, disagree(s.cfg.Version, r.Header.Get(fieldVersion)))
 			return

@@ -217,6 +217,8 @@ type ConfigFilesRequest struct{}
 type ConfigFiles struct {
 	Daemon *PolicyFile  `json:"daemon,omitempty"` // dmarcd.yaml; nil where the built-in one holds
 	Policy []PolicyFile `json:"policy"`           // policy.yaml first; empty where the built-in one holds
+
+	StateDir string `json:"state_dir"`
 }
 
 // ConfigInForce gives the texts of the files in force, whatever the disk holds by now.
@@ -229,20 +231,19 @@ func ConfigInForce() Op[ConfigFilesRequest, ConfigFiles] {
 			if config.File != "" {
 				out.Daemon = &PolicyFile{Path: config.Text.Path, Text: string(config.Text.Data)}
 			}
-			out.Policy = PolicyFiles(config.Policy.Texts)
+			out.Policy, out.StateDir = PolicyFiles(config.Policy.Texts), config.StateDir
 			return out, nil
 		},
 	}
 }
 
-// Settings are those that the files hold. Hostname is the name of this host, stateDir
-// the state directory of the built-in dmarcd.yaml.
-func (c *ConfigFiles) Settings(hostname, stateDir string) (*settings.Settings, error) {
+// Settings are those that the files hold. Hostname is the name of this host.
+func (c *ConfigFiles) Settings(hostname string) (*settings.Settings, error) {
 	texts := policyTexts(c.Policy)
 	if c.Daemon != nil {
 		return settings.FromTexts(settings.Text{Path: c.Daemon.Path, Data: []byte(c.Daemon.Text)}, texts, hostname)
 	}
-	config, err := settings.Builtin(hostname, stateDir)
+	config, err := settings.Builtin(hostname, c.StateDir)
 	if err != nil {
 		return nil, err
 	}

@@ -36,7 +36,15 @@ type Status struct {
 	HeldSince           time.Time     `json:"held_since,omitzero"`
 	UnmanagedRecipients int64         `json:"unmanaged_recipients"` // since the start
 	Relays              []RelayStatus `json:"relays"`               // of client_ip_from
+	Restart             []Restart     `json:"restart,omitempty"`    // keys that changed and wait for a restart
 	Notes               []string      `json:"notes,omitempty"`      // what else an operator ought to know
+}
+
+// Restart is a key whose new value takes effect only after a restart.
+type Restart struct {
+	Key     string `json:"key"`
+	InForce string `json:"in_force"`
+	Waiting string `json:"waiting"`
 }
 
 // FileInForce is a file as it was read and is followed.

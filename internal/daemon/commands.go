@@ -2,9 +2,13 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
+	"os"
+	"sync"
 	"time"
 
 	"dmarcd/internal/admin"
@@ -13,9 +17,9 @@ import (
 
 // commands answers those who ask on the admin socket.
 type commands struct {
-	server   *admin.Server
-	listener net.Listener
-	log      *slog.Logger
+	server    *admin.Server
+	listeners []net.Listener
+	log       *slog.Logger
 }
 
 func newCommands(d *Daemon) (*commands, error) {
@@ -23,8 +27,31 @@ func newCommands(d *Daemon) (*commands, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the socket for commands: %w", err)
 	}
-	server := admin.NewServer(admin.Config{Version: d.version, Service: d.service(), Log: d.log})
-	return &commands{server: server, listener: l, log: d.log}, nil
+	c := &commands{listeners: []net.Listener{l}, log: d.log}
+	c.server = admin.NewServer(admin.Config{Version: d.version, Source: d.source.name(), Service: d.service(), Log: d.log})
+	if l, err := listenRuntime(); err != nil {
+		d.log.Debug("commands that cannot read dmarcd.yaml will not find this daemon by themselves", "error", err.Error())
+	} else {
+		c.listeners = append(c.listeners, l)
+	}
+	return c, nil
+}
+
+// listenRuntime opens the second socket, of the first daemon on this host. Only a folder
+// of the system, or of its supervisor, is right for it.
+func listenRuntime() (net.Listener, error) {
+	folder := runtimeFolder()
+	if err := os.Mkdir(folder, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	return admin.Listen(admin.SocketPath(folder))
+}
+
+// discard closes the listeners that were never used.
+func (c *commands) discard() {
+	for _, l := range c.listeners {
+		_ = l.Close() // nobody was let in
+	}
 }
 
 // service is what operations work with in this daemon.
@@ -45,9 +72,14 @@ func (d *Daemon) service() *api.Service {
 	}
 }
 
-func (c *commands) serve() {
-	if err := c.server.Serve(c.listener); err != nil {
-		c.log.Error("commands cannot ask this daemon any more", "error", err.Error())
+// serve answers until shutdown, in goroutines of working.
+func (c *commands) serve(working *sync.WaitGroup) {
+	for _, l := range c.listeners {
+		working.Go(func() {
+			if err := c.server.Serve(l); err != nil {
+				c.log.Error("commands cannot ask this daemon any more", "socket", l.Addr().String(), "error", err.Error())
+			}
+		})
 	}
 }
 

@@ -74,6 +74,7 @@ type Daemon struct {
 	shut      *shutListener // of the console; nil where it is on loopback
 
 	started  time.Time
+	initial  *settings.Settings // of the start: what takes a restart is as it is there
 	files    filesInForce
 	stopping atomic.Bool
 	watch    watcher            // of the goroutine that runs wait
@@ -86,6 +87,7 @@ type Daemon struct {
 // mended without touching the configuration.
 func New(o Options) (_ *Daemon, err error) {
 	d := &Daemon{source: o.Source, version: o.Version, log: o.Log, level: o.Level, started: time.Now().UTC().Truncate(time.Second)}
+	d.initial = o.Settings
 	d.settings.Store(o.Settings)
 	d.files.take(o.Settings, d.started)
 	defer func() {
@@ -197,7 +199,7 @@ func (d *Daemon) discard() {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if d.commands != nil {
-		_ = d.commands.listener.Close() // it was never used
+		d.commands.discard()
 	}
 	if d.recorder != nil {
 		d.recorder.load(context.Background())
@@ -264,7 +266,7 @@ func (d *Daemon) Run(ctx context.Context, hangup <-chan os.Signal) error {
 func (d *Daemon) work() {
 	ctx, cancel := context.WithCancel(context.Background())
 	d.cancel = cancel
-	d.working.Go(d.commands.serve)
+	d.commands.serve(&d.working)
 	if d.shut != nil {
 		d.working.Go(func() { d.shut.watch(ctx) })
 	}

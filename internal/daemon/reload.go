@@ -32,10 +32,9 @@ func (d *Daemon) reload(load func() (*settings.Settings, settings.Faults, error)
 		d.logFaults(err)
 		return
 	}
-	old := d.settings.Load()
 	d.warnConfiguration(warnings, more)
-	for _, key := range settings.RestartKeys(old, next) {
-		d.log.Warn("this key changed, but takes effect only after a restart", "key", key)
+	for _, r := range settings.Restarts(d.initial, next) {
+		d.log.Warn("this key changed, but takes effect only after a restart", "key", r.Key, "in_force", r.Running, "waiting", r.Loaded)
 	}
 	d.settings.Store(next)
 	d.files.take(next, time.Now().UTC().Truncate(time.Second))

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -110,22 +111,47 @@ func (s Source) policyPath(config *settings.Settings) string {
 	return ""
 }
 
-// RuntimeFolder is where a daemon has a second admin socket, for commands that cannot
-// read its configuration.
-const RuntimeFolder = "/run/dmarcd"
+// runtimeFolder is where a daemon has a second admin socket, for commands that cannot
+// read its configuration. A supervisor such as systemd may name another.
+func runtimeFolder() string {
+	if dirs := filepath.SplitList(os.Getenv("RUNTIME_DIRECTORY")); len(dirs) > 0 && filepath.IsAbs(dirs[0]) {
+		return dirs[0]
+	}
+	return "/run/dmarcd"
+}
 
-// Socket is the admin socket of the daemon that runs by this source: in its state
-// directory or, where dmarcd.yaml cannot be read, in RuntimeFolder.
-func (s Source) Socket() string {
-	file := s.DaemonFile()
+// name tells sources apart.
+func (s Source) name() string {
+	file := s.File
 	if file == "" {
-		return admin.SocketPath(userStateDir())
+		file = filepath.Join(s.Folder, "dmarcd.yaml")
 	}
-	config, err := settings.ReadDaemon(file, HostName())
-	if err != nil {
-		return admin.SocketPath(RuntimeFolder)
+	if whole, err := filepath.Abs(file); err == nil {
+		return whole
 	}
-	return admin.SocketPath(config.StateDir)
+	return file
+}
+
+// Dial finds the daemon that runs by this source: by the state directory that the file on
+// disk names, whatever else is wrong with it, or else in /run/dmarcd. Version is that of
+// the program. Where none runs the error is admin.ErrNoDaemon.
+func (s Source) Dial(ctx context.Context, version string) (*admin.Client, error) {
+	dir := userStateDir()
+	if file := s.DaemonFile(); file != "" {
+		dir = settings.StateDir(file, HostName())
+	}
+	client, err := admin.Dial(ctx, admin.SocketPath(dir), version)
+	if !errors.Is(err, admin.ErrNoDaemon) {
+		return client, err
+	}
+	other, elsewhere := admin.Dial(ctx, admin.SocketPath(runtimeFolder()), version)
+	switch {
+	case elsewhere != nil:
+		return nil, fmt.Errorf("%w, nor on %s", err, admin.SocketPath(runtimeFolder()))
+	case other.Source() != s.name():
+		return nil, errors.Join(fmt.Errorf("%w; the one on %s runs by %s", err, other.Socket(), other.Source()), other.Close())
+	}
+	return other, nil
 }
 
 // HostName is the default of authserv_id.

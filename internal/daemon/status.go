@@ -65,7 +65,7 @@ func (d *Daemon) Status(ctx context.Context) api.Status {
 		Files:   d.files.list(),
 		Faults:  d.faultsOnDisk(),
 		Sockets: d.socketStatus(),
-		Store:   api.StoreStatus{URL: store.Shown(config.Store), Up: d.recorder.store.Ping(ctx) == nil, LagS: journal.Lag.Seconds()},
+		Store:   api.StoreStatus{URL: store.Shown(d.initial.Store), Up: d.recorder.store.Ping(ctx) == nil, LagS: journal.Lag.Seconds()},
 		Journal: api.JournalStatus{Bytes: journal.Bytes, Records: journal.Unloaded},
 		Reports: api.ReportsStatus{Enabled: config.Reports.Enabled},
 		Relays:  []api.RelayStatus{},
@@ -76,6 +76,9 @@ func (d *Daemon) Status(ctx context.Context) api.Status {
 	}
 	epoch, tasks := d.recorder.store.Leading()
 	out.Notes = notes(config, time.Now())
+	for _, r := range settings.Restarts(d.initial, config) {
+		out.Restart = append(out.Restart, api.Restart{Key: r.Key, InForce: r.Running, Waiting: r.Loaded})
+	}
 	out.Leader, out.LeaderTasks = epoch != 0, tasks
 	if n, oldest, err := d.recorder.store.CountHeld(ctx, HostName()); err == nil {
 		out.Held, out.HeldSince = n, oldest
@@ -85,9 +88,6 @@ func (d *Daemon) Status(ctx context.Context) api.Status {
 	}
 	for _, r := range d.filter.Relays() {
 		out.Relays = append(out.Relays, api.RelayStatus{Network: r.Network.String(), Read: r.Read, Unread: r.Unread})
-	}
-	if n, oldest, err := d.recorder.store.CountHeld(ctx, HostName()); err == nil {
-		out.Held, out.HeldSince = n, oldest
 	}
 	if state, err := d.reporting.pipeline.Service().State(ctx, outgoing.StateRequest{}); err == nil {
 		out.Reports.Queued = state.Deliveries[outgoing.StateQueued] + state.Deliveries[outgoing.StateUnconfirmed]

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -35,11 +36,37 @@ func Read(path, hostname string) (s *Settings, warnings []Fault, err error) {
 	return load(path, hostname, ReadPolicy)
 }
 
-// ReadDaemon reads dmarcd.yaml alone: the settings have the built-in policy. The error is
-// Faults.
-func ReadDaemon(path, hostname string) (*Settings, error) {
-	s, _, err := load(path, hostname, func(string) (*Policy, []Fault, error) { return defaultPolicy(), nil, nil })
-	return s, err
+// StateDir gives the state_dir of a dmarcd.yaml, whatever else is wrong with that file:
+// by it the running daemon is found. It is the default where the key is wrong or cannot
+// be found.
+func StateDir(path, hostname string) string {
+	data, err := readFile(path)
+	if err != nil {
+		return Default(hostname).StateDir
+	}
+	if dir, ok := stateDirIn(data, hostname); ok {
+		return dir
+	}
+	// The file is no YAML: the line of the key may be.
+	for l := range bytes.Lines(data) {
+		if !bytes.HasPrefix(l, []byte("state_dir:")) {
+			continue
+		}
+		if dir, ok := stateDirIn(l, hostname); ok {
+			return dir
+		}
+	}
+	return Default(hostname).StateDir
+}
+
+func stateDirIn(data []byte, hostname string) (dir string, ok bool) {
+	d, s := newDecoder("", ""), Default(hostname)
+	root, ok := d.parse(data)
+	if !ok {
+		return "", false
+	}
+	d.daemon(root, s)
+	return s.StateDir, true
 }
 
 func load(path, hostname string, readPolicy func(path string) (*Policy, []Fault, error)) (s *Settings, warnings []Fault, err error) {

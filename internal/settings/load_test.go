@@ -396,7 +396,7 @@ func TestCheckTellsFilesApart(t *testing.T) {
 	}
 }
 
-func TestRestartKeys(t *testing.T) {
+func TestRestarts(t *testing.T) {
 	base, _, err := loadText(t, "", "")
 	if err != nil {
 		t.Fatal(err)
@@ -417,7 +417,14 @@ func TestRestartKeys(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := RestartKeys(base, s); !slices.Equal(got, c.want) {
+			var got []string
+			for _, r := range Restarts(base, s) {
+				got = append(got, r.Key)
+				if r.Running == "" || r.Running == r.Loaded {
+					t.Errorf("%s: %q now, then %q", r.Key, r.Running, r.Loaded)
+				}
+			}
+			if !slices.Equal(got, c.want) {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})

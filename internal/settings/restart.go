@@ -19,12 +19,20 @@ func restartKeys() [][]string {
 	}
 }
 
-// RestartKeys names the keys that differ between two settings and that take a
-// restart, dotted, in the order of the file.
-func RestartKeys(running, loaded *Settings) []string {
+// Restart is a key that a running daemon cannot take over, with its values as lines of
+// YAML.
+type Restart struct {
+	Key     string // dotted
+	Running string
+	Loaded  string
+}
+
+// Restarts are the keys that differ between the settings that a daemon runs with and
+// those that it loaded later, and that take a restart, in the order of the file.
+func Restarts(running, loaded *Settings) []Restart {
 	schema := daemonSchema()
 	a, b := schema.show(*running), schema.show(*loaded)
-	var out []string
+	var out []Restart
 	for _, path := range restartKeys() {
 		x, y, name := a, b, ""
 		for _, step := range path {
@@ -35,7 +43,7 @@ func RestartKeys(running, loaded *Settings) []string {
 			name += step
 		}
 		if !sameNodes(x, y) {
-			out = append(out, name)
+			out = append(out, Restart{Key: name, Running: lineOf(x), Loaded: lineOf(y)})
 		}
 	}
 	return out
