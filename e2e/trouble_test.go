@@ -45,7 +45,7 @@ func newTroubled(t *testing.T, number int, answer script, domains ...string) tro
 	for _, domain := range domains {
 		row := report.Row{
 			SourceIP: netip.MustParseAddr(stranger), HeaderFrom: domain, EnvelopeFrom: domain,
-			Disposition: report.DispositionNone, DKIM: report.VerdictFail, SPF: report.VerdictFail,
+			Disposition: report.DispositionNone, DKIM: report.DMARCFail, SPF: report.DMARCFail,
 		}
 		aggregates = append(aggregates, memory.Aggregate{
 			Day: memory.DayOf(time.Unix(begin, 0)), PolicyDomain: dns.MustParse(domain), Record: "v=DMARC1; p=none; rua=mailto:" + reportsTo(domain),

@@ -84,11 +84,11 @@ func receivedReports(t *testing.T) *analysistest.Store {
 		}
 		for j := range 3 {
 			row := analysis.Row{
-				Number: j + 1, Source: netip.AddrFrom4([4]byte{192, 0, byte(i), byte(j)}), Count: int64(1000 * (j + 1)), SPF: dmarcreport.VerdictFail, DKIM: dmarcreport.VerdictPass,
+				Number: j + 1, Source: netip.AddrFrom4([4]byte{192, 0, byte(i), byte(j)}), Count: int64(1000 * (j + 1)), SPF: dmarcreport.DMARCFail, DKIM: dmarcreport.DMARCPass,
 				Disposition: dmarcreport.DispositionNone, HeaderFrom: domain, Auth: &analysis.AuthSet{DKIM: []analysis.DKIMResult{{Domain: domain, Selector: "s1", Result: dmarcreport.ResultPass}}},
 			}
 			if j == 2 {
-				row.DKIM, row.Disposition = dmarcreport.VerdictFail, dmarcreport.DispositionReject
+				row.DKIM, row.Disposition = dmarcreport.DMARCFail, dmarcreport.DispositionReject
 				row.Auth = &analysis.AuthSet{Reasons: []analysis.Reason{{Type: dmarcreport.ReasonLocalPolicy, Comment: "+1+1"}}}
 			}
 			r.Rows = append(r.Rows, row)

@@ -44,8 +44,8 @@ func countCSV(c *analysis.Counts) []string {
 }
 
 // columns puts columns before and behind those of countCells.
-func columns(before []text.Column, behind ...text.Column) []text.Column {
-	return append(append(append([]text.Column{}, before...), countColumns...), behind...)
+func columns(before []text.Column, after ...text.Column) []text.Column {
+	return append(append(append([]text.Column{}, before...), countColumns...), after...)
 }
 
 func join(lists ...[]string) []string {

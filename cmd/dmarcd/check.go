@@ -132,7 +132,7 @@ func check(ctx context.Context, o *checkOptions, name string, s streams) error {
 }
 
 // checkResult is the exit code that an outcome means.
-func checkResult(o *filter.Outcome) error {
+func checkResult(o *filter.Result) error {
 	switch {
 	case o.Decision.Status == dmarc.TempError || o.Decision.Reason == policy.ReasonTemperror:
 		return &exitError{exitTrouble}
@@ -255,7 +255,7 @@ func headerOf(raw []byte) message.Header {
 }
 
 // judge runs one message through the filter.
-func judge(ctx context.Context, client filter.Resolver, config *settings.Settings, env message.Envelope, raw []byte) (*filter.Outcome, error) {
+func judge(ctx context.Context, client filter.Resolver, config *settings.Settings, env message.Envelope, raw []byte) (*filter.Result, error) {
 	rcpts := env.Rcpts
 	env.Rcpts = nil
 	t := filter.New(client, nil).BeginUntrusted(ctx, config, env)

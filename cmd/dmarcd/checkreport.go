@@ -49,7 +49,7 @@ func (r *relayReport) String() string {
 	return "no Received field names a client"
 }
 
-func newCheckReport(config *settings.Settings, o *filter.Outcome, language explain.Language) *checkReport {
+func newCheckReport(config *settings.Settings, o *filter.Result, language explain.Language) *checkReport {
 	told := *config
 	told.Log.Addresses = true // they were given on the command line, and are not kept
 	record := o.Record(filter.Remember{Settings: &told, Sampled: true, Offline: true})

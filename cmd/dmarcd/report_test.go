@@ -100,7 +100,7 @@ reports: {enabled: true, org_name: Receiver, email: dmarc@receiver.example, smtp
 	for domain, to := range map[string]string{"good.example": "rua@good.example", "bad.example": "dead@bad.example"} {
 		row := dmarcreport.Row{
 			SourceIP: netip.MustParseAddr("192.0.2.1"), Disposition: dmarcreport.DispositionReject,
-			DKIM: dmarcreport.VerdictFail, SPF: dmarcreport.VerdictFail, HeaderFrom: domain,
+			DKIM: dmarcreport.DMARCFail, SPF: dmarcreport.DMARCFail, HeaderFrom: domain,
 		}
 		batch.Aggregates = append(batch.Aggregates, memory.Aggregate{
 			Day: day, PolicyDomain: dns.MustParse(domain), Record: "v=DMARC1; p=reject; rua=mailto:" + to,

@@ -62,7 +62,7 @@ func clearPath(path string) error {
 		return err
 	}
 	if info.Mode().Type() != fs.ModeSocket {
-		return errkind.New(errkind.Trouble, "exists and is no socket; it was left alone")
+		return errkind.New(errkind.Trouble, "exists and is not a socket; it was not touched")
 	}
 	conn, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {

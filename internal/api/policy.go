@@ -94,7 +94,7 @@ func showPolicy(_ context.Context, s *Service, v Viewer, in PolicyShowRequest) (
 		return out, err
 	}
 	config := s.Settings()
-	t := config.Policy.Trace(name)
+	t := config.Policy.EffectiveRules(name)
 	out = PolicyShown{Domain: name.String(), Ours: t.Ours, Placed: Placed{File: t.At.File, Line: t.At.Line}, Mode: string(t.Rules.Mode)}
 	switch {
 	case !t.Ours:
@@ -138,15 +138,15 @@ func (r *PolicyShowRequest) sender() (out settings.Sender, err error) {
 	return out, nil
 }
 
-func (p *PolicyShown) meet(config *settings.Settings, t *settings.Trace, s settings.Sender) {
+func (p *PolicyShown) meet(config *settings.Settings, t *settings.EffectiveRules, s settings.Sender) {
 	p.From = s.From.String()
 	if s.IP.IsValid() {
 		p.IP = s.IP.String()
 	}
-	for _, f := range append(config.ClientFindings(s.IP), t.Findings(s)...) {
-		p.Lists = append(p.Lists, PolicyMatch{Key: f.Key, Entry: f.Entry, Means: f.Says, Placed: newPlaced(f.Origin)})
+	for _, f := range append(config.ClientMatches(s.IP), t.RuleMatches(s)...) {
+		p.Lists = append(p.Lists, PolicyMatch{Key: f.Key, Entry: f.Entry, Means: f.Means, Placed: newPlaced(f.Origin)})
 	}
-	for _, m := range t.Meetings(s) {
+	for _, m := range t.Predict(s) {
 		d := m.Decision
 		o := PolicyOutcome{Published: string(m.Published), Result: m.Result, Action: string(d.Would), Reason: string(d.Reason), Rule: d.Rule}
 		if d.Rule != "" {

@@ -33,7 +33,7 @@ func tenantReport(domain string, count int64) analysis.Report {
 		AuthDomain: name, FileName: "from-" + domain,
 		Metadata: report.Metadata{OrgName: "reporter of " + domain, Email: "r@" + domain, ReportID: domain, Begin: noon.Add(-36 * time.Hour), End: noon.Add(-12*time.Hour - time.Second)},
 		Rows: []analysis.Row{{
-			Number: 1, Source: netip.MustParseAddr("192.0.2.9"), Count: count, SPF: report.VerdictPass, DKIM: report.VerdictFail,
+			Number: 1, Source: netip.MustParseAddr("192.0.2.9"), Count: count, SPF: report.DMARCPass, DKIM: report.DMARCFail,
 			Disposition: report.DispositionNone, HeaderFrom: domain,
 			Auth: &analysis.AuthSet{DKIM: []analysis.DKIMResult{{Domain: domain, Selector: "s", Result: report.ResultPass}}},
 		}},
@@ -165,7 +165,7 @@ func TestGenerateWarnsOfLoss(t *testing.T) {
 	r := analysis.Report{
 		Domain: a, Policy: report.Published{Domain: "a.example"}, Status: analysis.StatusStored, Trust: analysis.TrustUnknown,
 		Metadata: report.Metadata{Begin: noon.Add(-36 * time.Hour), End: noon.Add(-12 * time.Hour)},
-		Rows:     []analysis.Row{{Source: netip.MustParseAddr("192.0.2.1"), Count: 300, SPF: report.VerdictFail, DKIM: report.VerdictFail, Auth: &analysis.AuthSet{}}},
+		Rows:     []analysis.Row{{Source: netip.MustParseAddr("192.0.2.1"), Count: 300, SPF: report.DMARCFail, DKIM: report.DMARCFail, Auth: &analysis.AuthSet{}}},
 	}
 	if _, err := s.Received.Ingest(t.Context(), &analysis.Batch{Items: []analysis.Item{{Reports: []analysis.Report{r}}}}); err != nil {
 		t.Fatal(err)

@@ -20,7 +20,7 @@ type observer struct {
 }
 
 // Message tells of a message that was answered.
-func (o observer) Message(out *filter.Outcome, took time.Duration) {
+func (o observer) Message(out *filter.Result, took time.Duration) {
 	o.Metrics.Message(out, took)
 	if out.Bypassed != "" || out.Rules == nil {
 		return // bypassed, or no domain's rules decided
@@ -33,7 +33,7 @@ func (o observer) Message(out *filter.Outcome, took time.Duration) {
 }
 
 // event is what a notification tells of a message for one set of recipient domains.
-func event(out *filter.Outcome, d filter.DomainDecision) notify.Event {
+func event(out *filter.Result, d filter.DomainDecision) notify.Event {
 	v := &out.Verdict
 	e := notify.Event{
 		At:         out.Envelope.Received,

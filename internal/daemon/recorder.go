@@ -38,7 +38,7 @@ type recorder struct {
 	store    *store.Store
 	pruned   prunedCounts
 	buffers  sync.Pool // of *[]byte, for encoding records
-	failures func(r *memory.Record, out *filter.Outcome)
+	failures func(r *memory.Record, out *filter.Result)
 }
 
 // prunedCounts count what retention removed since the start.
@@ -104,7 +104,7 @@ func (s journalSink) Load(ctx context.Context, b memory.Batch) error {
 
 // Record puts a judged message into the journal, before it is answered. What
 // becomes of it there is counted, and no concern of the message.
-func (r *recorder) Record(rec *memory.Record, out *filter.Outcome) {
+func (r *recorder) Record(rec *memory.Record, out *filter.Result) {
 	buf := r.buffers.Get().(*[]byte)
 	defer r.buffers.Put(buf)
 	*buf, _ = rec.AppendBinary((*buf)[:0]) // never fails

@@ -85,7 +85,7 @@ const authResultsName = "Authentication-Results"
 
 // failed hands a message to those who report on single failures (RFC 9991). One that
 // was refused has its results too, though nobody was sent them.
-func (r *reporting) failed(rec *memory.Record, out *filter.Outcome) {
+func (r *reporting) failed(rec *memory.Record, out *filter.Result) {
 	if s := &r.settings().Reports; !s.Enabled || !s.Failure.Enabled {
 		return
 	}

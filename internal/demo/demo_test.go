@@ -116,7 +116,7 @@ func TestEvents(t *testing.T) {
 			}
 		}
 		for _, r := range f.Report.Rows {
-			if r.DKIM == report.VerdictPass || r.SPF == report.VerdictPass {
+			if r.DKIM == report.DMARCPass || r.SPF == report.DMARCPass {
 				continue
 			}
 			if r.EnvelopeFrom == "em.sendgrid.net" {

@@ -121,7 +121,7 @@ func (w *World) file(r *Reporter, tenant string, day int, span [2]time.Time, row
 				OrgName: r.Name, Email: "dmarc@" + r.Name, ReportID: id, Begin: span[0], End: span[1], Generator: "demo",
 			},
 			Policy: report.Published{
-				Domain: tenant, Discovery: report.DiscoveryTreeWalk, P: policyOf(tenant, day), ADKIM: report.AlignmentRelaxed, ASPF: report.AlignmentRelaxed,
+				Domain: tenant, Discovery: report.DiscoveryTreeWalk, P: policyOf(tenant, day), ADKIM: report.ModeRelaxed, ASPF: report.ModeRelaxed,
 			},
 			Rows: rows,
 		},
@@ -197,7 +197,7 @@ func (s *stream) messages(day memory.Day) int {
 
 // row is what a reporter tells of a host's mail.
 func (s *stream) row(r *Reporter, addr netip.Addr, day int, count int64) report.Row {
-	row := report.Row{SourceIP: addr, Count: count, HeaderFrom: s.tenant, EnvelopeFrom: s.tenant, DKIM: report.VerdictFail, SPF: report.VerdictFail}
+	row := report.Row{SourceIP: addr, Count: count, HeaderFrom: s.tenant, EnvelopeFrom: s.tenant, DKIM: report.DMARCFail, SPF: report.DMARCFail}
 	if s.path != "" {
 		row.EnvelopeFrom = s.path
 	}
@@ -206,14 +206,14 @@ func (s *stream) row(r *Reporter, addr netip.Addr, day int, count int64) report.
 	case s.forged:
 		row.AuthSPF.Result = report.ResultFail
 	case s.path == "":
-		row.SPF = report.VerdictPass
+		row.SPF = report.DMARCPass
 	}
 	if s.selector != "" {
 		result := report.DKIMResult{Domain: s.tenant, Selector: s.selector, Result: report.ResultPass}
 		if s.event == ServiceBroken && during(s.event, s.tenant, day) {
 			result.Result, result.HumanResult = report.ResultPermerror, "no key for signature"
 		} else {
-			row.DKIM = report.VerdictPass
+			row.DKIM = report.DMARCPass
 		}
 		row.AuthDKIM = append(row.AuthDKIM, result)
 	}
@@ -223,7 +223,7 @@ func (s *stream) row(r *Reporter, addr netip.Addr, day int, count int64) report.
 	if r.worded && s.only != "" {
 		row.Reasons = []report.Reason{{Type: report.ReasonTrustedForwarder, Comment: "arc=pass"}}
 	}
-	row.Disposition = disposition(row.DKIM == report.VerdictPass || row.SPF == report.VerdictPass, policyOf(s.tenant, day))
+	row.Disposition = disposition(row.DKIM == report.DMARCPass || row.SPF == report.DMARCPass, policyOf(s.tenant, day))
 	return row
 }
 
@@ -281,7 +281,7 @@ func Sums(files []File) map[string]map[string]Sum {
 			r := &f.Report.Rows[i]
 			sum := of[services[r.SourceIP]]
 			sum.Messages += r.Count
-			if r.DKIM == report.VerdictPass || r.SPF == report.VerdictPass {
+			if r.DKIM == report.DMARCPass || r.SPF == report.DMARCPass {
 				sum.Compliant += r.Count
 			}
 			of[services[r.SourceIP]] = sum

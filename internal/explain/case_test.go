@@ -285,7 +285,7 @@ func (c *testCase) run(t testing.TB) *memory.Record {
 	return decoded
 }
 
-func (c *testCase) judge(t testing.TB, f *filter.Filter) *filter.Outcome {
+func (c *testCase) judge(t testing.TB, f *filter.Filter) *filter.Result {
 	t.Helper()
 	tx := f.Begin(context.Background(), c.settings, c.env)
 	tx.ShowWholeWalk()

@@ -69,7 +69,7 @@ const (
 	arcVerified
 	arcChanged
 	arcHop
-	arcSays
+	arcStates
 	dmarcPass
 	dmarcFail
 	dmarcBadRecord

@@ -83,7 +83,7 @@ var phrases = [...]sentence{
 	arcVerified:  {"its message signature verifies", "メッセージ署名は正しく検証されました"},
 	arcChanged:   {"its message signature does not verify any more, or was not tried", "メッセージ署名は検証できないか、検証していません"},
 	arcHop:       {"sealed by d=%s s=%s; %s", "d=%s s=%s による。%s"},
-	arcSays:      {"says %s", "その結果: %s"},
+	arcStates:    {"says %s", "その結果: %s"},
 
 	// DMARC.
 	dmarcPass:        {"%s is authenticated by %s", "%s は %s により認証されました"},

@@ -11,7 +11,7 @@ import (
 	"dmarcd/internal/policy"
 )
 
-// tellSender is what may be said to the sender of the message, as for the reply to a
+// tellSender is what the sender of the message may be told, as for the reply to a
 // ticket: what became of it, why, and who can repair what. It names no recipient and
 // no setting, and says nothing that the reply to the message would not.
 func (x *explainer) tellSender() string {
@@ -98,15 +98,15 @@ func (x *explainer) tellHow(o *memory.Outcome) []string {
 	if x.d.Record == nil {
 		return []string{x.say(tellPublish, author)}
 	}
-	parts := x.tellWay()
+	parts := x.methodHint()
 	if x.v.SPF.Status == spf.PermError && x.v.SPFAlignment == dmarc.Aligned {
 		parts = append(parts, x.say(tellFixSPF, x.v.SPF.Domain, x.spfFault(x.v.SPF.Err)))
 	}
 	return append(parts, x.say(tellNotYou))
 }
 
-// tellWay says which way the message came, and what its owner can do there.
-func (x *explainer) tellWay() []string {
+// methodHint says which way the message came, and what its owner can do there.
+func (x *explainer) methodHint() []string {
 	author := x.d.Author
 	if signer := x.changedSignature(); signer != "" {
 		return []string{x.say(tellChanged, signer)}

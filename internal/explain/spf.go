@@ -20,7 +20,7 @@ func (x *explainer) spf() SPF {
 		w := &s.Walk[i]
 		out.Walk = append(out.Walk, Term{
 			Domain: w.Domain.String(), Term: w.Term, Depth: w.Depth, Outcome: string(w.Outcome), Result: string(w.Result),
-			Target: w.Target.String(), Private: w.Personal,
+			Target: w.Target.String(), Private: w.LocalPart,
 		})
 	}
 	if out.Result == "" {

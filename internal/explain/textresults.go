@@ -144,7 +144,7 @@ func (a *ARC) write(p *page) {
 		}
 		p.row(p.say(labelHop, h.Instance), p.say(arcHop, h.SealDomain, h.Selector, verified))
 		if h.Results != "" {
-			p.row("", p.say(arcSays, quoted(strings.TrimSpace(h.Results))))
+			p.row("", p.say(arcStates, quoted(strings.TrimSpace(h.Results))))
 		}
 	}
 	p.labelled(labelError, a.Error)

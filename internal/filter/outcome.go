@@ -9,8 +9,8 @@ import (
 	"dmarcd/internal/policy"
 )
 
-// Outcome is all that is known of a message at its end, and what to do with it.
-type Outcome struct {
+// Result is all that is known of a message at its end, and what to do with it.
+type Result struct {
 	Envelope  message.Envelope
 	MessageID string        // as the message has it, printable, cut; "" if none
 	Bypassed  policy.Reason // why the message was not judged, and bypassed the filter unstamped; "" if it was judged
@@ -41,8 +41,8 @@ type Outcome struct {
 
 	// effect is what the decision does, and telling the index in Domains of the one in
 	// whose words the result fields speak; -1 where DMARC ran for none.
-	effect  policy.Effect
-	telling int
+	effect        policy.Effect
+	reportedIndex int
 
 	lookups    []lookup // what DNS was asked, in the order of the answers
 	lookupsCut bool     // more was asked than they hold
@@ -50,11 +50,11 @@ type Outcome struct {
 
 // reported is the decision in whose words the result fields speak; the zero
 // DomainDecision where DMARC ran for none.
-func (o *Outcome) reported() DomainDecision {
-	if o.telling < 0 {
+func (o *Result) reported() DomainDecision {
+	if o.reportedIndex < 0 {
 		return DomainDecision{}
 	}
-	return o.Domains[o.telling]
+	return o.Domains[o.reportedIndex]
 }
 
 // WarningKind is what a Warning is about.
@@ -91,7 +91,7 @@ type NewField struct {
 
 // QuarantineReason is what the MTA's queue shows for held mail; "" unless the
 // message is to be held.
-func (o *Outcome) QuarantineReason() string {
+func (o *Result) QuarantineReason() string {
 	if o.Decision.Action != policy.Quarantine || o.Rules != nil && o.Rules.Quarantine.Method != policy.QuarantineHold {
 		return ""
 	}
@@ -101,7 +101,7 @@ func (o *Outcome) QuarantineReason() string {
 	return "dmarcd: DMARC " + string(o.Decision.Status) + " for " + o.authorWord() + " (" + string(o.Decision.Reason) + ")"
 }
 
-func (o *Outcome) authorWord() string {
+func (o *Result) authorWord() string {
 	if d := o.Verdict.DMARC.Author; !d.IsZero() {
 		return d.String()
 	}

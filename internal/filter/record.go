@@ -42,7 +42,7 @@ type preallocated struct {
 // Record is what is remembered of a message that was judged; not to be called for
 // one that was bypassed. Unless log.addresses asks for them, it holds no local
 // parts, and Decide makes of its verdict and facts what it made of the outcome's.
-func (o *Outcome) Record(m Remember) *memory.Record {
+func (o *Result) Record(m Remember) *memory.Record {
 	room := new(preallocated)
 	r := &room.Record
 	env := &o.Envelope
@@ -104,7 +104,7 @@ func (o *Outcome) Record(m Remember) *memory.Record {
 
 // outcome is the part of one set of recipient domains; v is the verdict that is
 // remembered.
-func (o *Outcome) outcome(d *DomainDecision, v *policy.Verdict, s *settings.Settings) memory.Outcome {
+func (o *Result) outcome(d *DomainDecision, v *policy.Verdict, s *settings.Settings) memory.Outcome {
 	out := memory.Outcome{
 		Domains: d.Domains, Decision: d.Decision, Mode: d.Rules.Mode, Quarantine: d.Rules.Quarantine.Method,
 		DailyReports: d.Rules.DMARC.DailyReports, Criteria: d.Rules.DMARC.Criteria,
@@ -121,18 +121,18 @@ func (o *Outcome) outcome(d *DomainDecision, v *policy.Verdict, s *settings.Sett
 }
 
 // facts are those by which the message was judged.
-func (o *Outcome) facts() policy.Facts {
+func (o *Result) facts() policy.Facts {
 	env := &o.Envelope
 	return policy.Facts{ClientIP: env.ClientIP, NullSender: env.NullSender(), QueueID: env.QueueID, Received: env.Received, DeferExpired: o.DeferLapsed}
 }
 
 // carriedOut reports whether the message goes on, with our changes.
-func (o *Outcome) carriedOut() bool {
+func (o *Result) carriedOut() bool {
 	return o.Decision.Reply == (policy.Reply{}) && o.Decision.Action != policy.Discard
 }
 
 // added lists the fields of ours as lines, topmost first.
-func (o *Outcome) added(room []string, addresses bool) []string {
+func (o *Result) added(room []string, addresses bool) []string {
 	size := 0
 	for _, f := range o.Insert {
 		size += len(f.Name) + 1 + len(f.Value)
@@ -158,7 +158,7 @@ func (o *Outcome) added(room []string, addresses bool) []string {
 	return room
 }
 
-func (o *Outcome) removed() (out []string) {
+func (o *Result) removed() (out []string) {
 	for _, ref := range o.Remove {
 		out = append(out, ref.Name+"["+strconv.Itoa(ref.Index)+"]")
 	}
@@ -188,7 +188,7 @@ func redacted(v *policy.Verdict) policy.Verdict {
 
 // Notable reports whether something kept the message from passing: it was
 // intercepted or would have been, it failed, or DMARC could not be concluded.
-func (o *Outcome) Notable() bool {
+func (o *Result) Notable() bool {
 	if o.Decision.Action != policy.Bypass || notPassed(o.Verdict.DMARC.Status) {
 		return true
 	}
@@ -204,7 +204,7 @@ const sampleEvery = 100
 
 // Sampled picks the messages whose DNS answers are kept although they pass, always
 // the same ones: by queue id and time.
-func (o *Outcome) Sampled() bool {
+func (o *Result) Sampled() bool {
 	const offset, prime = 14695981039346656037, 1099511628211 // FNV-1a
 	sum := uint64(offset)
 	for _, c := range []byte(o.Envelope.QueueID) {
@@ -216,7 +216,7 @@ func (o *Outcome) Sampled() bool {
 
 // carriesReport reports whether the message is a report that passes DMARC, or goes
 // only to addresses that take reports.
-func (o *Outcome) carriesReport(s *settings.Settings) bool {
+func (o *Result) carriesReport(s *settings.Settings) bool {
 	if o.Header != nil && o.Verdict.DMARC.Status == dmarc.Pass && mayBeReport(o.Header) && report.IsReportMail(o.Header) {
 		return true
 	}

@@ -41,7 +41,7 @@ func load(t testing.TB, policyYAML string, extra ...string) *settings.Settings {
 var received = time.Date(2026, 11, 23, 10, 0, 0, 123456789, time.UTC)
 
 // judge runs a message, of which header has the fields with LF, through a filter.
-func judge(t testing.TB, r filter.Resolver, s *settings.Settings, from, header string, rcpts ...string) *filter.Outcome {
+func judge(t testing.TB, r filter.Resolver, s *settings.Settings, from, header string, rcpts ...string) *filter.Result {
 	t.Helper()
 	f := filter.New(r, nil)
 	tx := f.Begin(t.Context(), s, message.Envelope{
@@ -314,7 +314,7 @@ func TestCarriesReport(t *testing.T) {
 func TestSampled(t *testing.T) {
 	sampled := 0
 	for i := range 100_000 {
-		o := filter.Outcome{Envelope: message.Envelope{QueueID: fmt.Sprintf("4%X", i*7919), Received: received.Add(time.Duration(i) * 12345 * time.Microsecond)}}
+		o := filter.Result{Envelope: message.Envelope{QueueID: fmt.Sprintf("4%X", i*7919), Received: received.Add(time.Duration(i) * 12345 * time.Microsecond)}}
 		picked, again := o.Sampled(), o
 		if picked {
 			sampled++

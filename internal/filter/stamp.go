@@ -24,7 +24,7 @@ const (
 )
 
 // edits lists the forged fields to remove and ours to add.
-func (t *Transaction) edits(out *Outcome) {
+func (t *Transaction) edits(out *Result) {
 	t.removeForged(out)
 	if out.ForgedKept {
 		return // a result of ours among the forged ones would vouch for them
@@ -41,7 +41,7 @@ func (t *Transaction) edits(out *Outcome) {
 }
 
 // removeForged lists the forged fields to remove, unless that costs the MTA too much.
-func (t *Transaction) removeForged(out *Outcome) {
+func (t *Transaction) removeForged(out *Result) {
 	out.Forged = t.forged.Found()
 	if out.ForgedKept = t.forged.Depth() > policy.MaxForgedDepth; !out.ForgedKept {
 		out.Remove = t.forged.Refs()
@@ -49,7 +49,7 @@ func (t *Transaction) removeForged(out *Outcome) {
 }
 
 // quarantine sets quarantined mail apart in the ways that are not the MTA's hold queue.
-func (t *Transaction) quarantine(out *Outcome) {
+func (t *Transaction) quarantine(out *Result) {
 	if out.Decision.Action != policy.Quarantine || out.Rules == nil {
 		return
 	}
@@ -119,7 +119,7 @@ func quarantineWord(r policy.Reason) string {
 }
 
 // standalone stamps what the standalone checks found, in the vendor's forms.
-func (t *Transaction) standalone(out *Outcome) {
+func (t *Transaction) standalone(out *Result) {
 	dkimField := func(d DomainDecision) bool { return d.Decision.Ran.DKIM && d.Rules.DKIM.XHeader }
 	d, ok := find(out, func(d DomainDecision) bool { return dkimField(d) && d.Rules.DKIM.Enforces(&out.Verdict, out.facts()) })
 	if !ok {
@@ -154,7 +154,7 @@ func withoutLocal(identity string) string {
 }
 
 // find is the first recipient domain for which is holds.
-func find(out *Outcome, is func(DomainDecision) bool) (DomainDecision, bool) {
+func find(out *Result, is func(DomainDecision) bool) (DomainDecision, bool) {
 	for _, d := range out.Domains {
 		if is(d) {
 			return d, true
@@ -181,7 +181,7 @@ func tmDKIM(v *policy.Verdict, f policy.Facts, r *policy.DKIMRules) authres.TMDK
 }
 
 // wanted reports whether a recipient domain wants a field.
-func wanted(out *Outcome, wants func(*DomainDecision) bool) bool {
+func wanted(out *Result, wants func(*DomainDecision) bool) bool {
 	for i := range out.Domains {
 		if wants(&out.Domains[i]) {
 			return true
@@ -196,7 +196,7 @@ const maxShownSignatures = 100
 
 // results is Authentication-Results: raw results and the verdict of RFC 9989,
 // whatever the criteria in force.
-func results(authServID string, out *Outcome, d DomainDecision) authres.Results {
+func results(authServID string, out *Result, d DomainDecision) authres.Results {
 	v := &out.Verdict
 	r := authres.Results{AuthServID: authServID, Unsigned: len(v.DKIM) == 0, SPF: &authres.SPF{Result: string(v.SPF.Status)}}
 	if v.SPF.Scope == spf.Helo {
@@ -249,7 +249,7 @@ func signatureItems(results []dkim.Result) []authres.DKIM {
 }
 
 // tmResult is X-TM-Authentication-Results, in the words of the criteria in force.
-func tmResult(out *Outcome, d DomainDecision) authres.TMResult {
+func tmResult(out *Result, d DomainDecision) authres.TMResult {
 	v := &out.Verdict
 	r := authres.TMResult{
 		SPF:        string(v.SPF.Status),

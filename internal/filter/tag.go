@@ -25,7 +25,7 @@ const maxTagged = 10
 const maxSubject = 60_000
 
 // tagSubject puts a tag before every Subject that does not bear it.
-func (t *Transaction) tagSubject(out *Outcome, tag string) {
+func (t *Transaction) tagSubject(out *Result, tag string) {
 	if tag == "" {
 		return
 	}

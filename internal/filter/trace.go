@@ -15,13 +15,13 @@ import (
 
 // Trace is what DNS was asked, in words. Names that were made of the sender's
 // local part are told as they stand in the record unless addresses are kept.
-func (o *Outcome) Trace(addresses bool) *memory.Trace {
+func (o *Result) Trace(addresses bool) *memory.Trace {
 	out := &memory.Trace{Cut: o.lookupsCut, Answers: make([]memory.Answer, 0, len(o.lookups))}
 	left := memory.MaxTraceBytes
 	for i := range o.lookups {
 		l := &o.lookups[i]
 		a := memory.Answer{Name: l.question(), Type: l.kind.String(), Error: l.failure(), Took: l.took.Truncate(time.Microsecond)}
-		if spec, is := o.Verdict.SPF.PersonalSpec(l.name); is && !addresses {
+		if spec, is := o.Verdict.SPF.LocalPartSpec(l.name); is && !addresses {
 			a.Name = spec
 			a.Error, _, _ = strings.Cut(a.Error, ":")
 		}

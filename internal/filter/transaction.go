@@ -155,7 +155,7 @@ func (t *Transaction) recoverClient() {
 
 // noteClient counts how well the true client could be told, and warns where an
 // admin should look at the settings.
-func (t *Transaction) noteClient(out *Outcome) {
+func (t *Transaction) noteClient(out *Result) {
 	now := t.filter.now()
 	switch {
 	case t.relay != nil:
@@ -239,12 +239,12 @@ func (t *Transaction) Abort() {
 
 // EndOfMessage takes the results together and says what to do. It waits for
 // look-ups still under way, at most for the resolver's budget.
-func (t *Transaction) EndOfMessage(queueID string) Outcome {
+func (t *Transaction) EndOfMessage(queueID string) Result {
 	defer t.Abort()
 	if queueID != "" {
 		t.env.QueueID = queueID
 	}
-	out := Outcome{Envelope: t.env, Bypassed: t.bypassed, Chosen: -1}
+	out := Result{Envelope: t.env, Bypassed: t.bypassed, Chosen: -1}
 	t.noteClient(&out)
 	if t.bypassed != "" {
 		out.Decision = policy.Decision{Action: policy.Bypass, Would: policy.Bypass, Reason: t.bypassed}
@@ -313,7 +313,7 @@ func dkimState(s dkim.Status) dmarc.State {
 }
 
 // decide applies the rules of each recipient domain and makes one answer.
-func (t *Transaction) decide(out *Outcome) {
+func (t *Transaction) decide(out *Result) {
 	facts := policy.Facts{ClientIP: t.env.ClientIP, NullSender: t.env.NullSender(), QueueID: t.env.QueueID, Received: t.env.Received}
 	rules := t.rules()
 	facts.Sealed = t.sealed(rules)
@@ -326,8 +326,8 @@ func (t *Transaction) decide(out *Outcome) {
 		out.Domains = append(out.Domains, DomainDecision{Domains: g.domains, Rules: g.rules, Decision: decisions[i]})
 	}
 	effects := policy.Effects(t.effects[:0], decisions, &out.Verdict, facts, rules)
-	out.Decision, out.Chosen = policy.Settle(decisions, effects, rules, t.choose())
-	out.telling = policy.Reported(decisions, rules, out.Chosen)
+	out.Decision, out.Chosen = policy.Combine(decisions, effects, rules, t.choose())
+	out.reportedIndex = policy.Reported(decisions, rules, out.Chosen)
 	if out.Chosen < 0 {
 		t.filter.conflicts.remember(t.from(), t.rcpts.ours, effects, t.filter.now())
 		return

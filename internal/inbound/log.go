@@ -17,7 +17,7 @@ import (
 const maxLogged = 200
 
 // log writes the one line that each message gets.
-func (s *session) log(o *filter.Outcome, took time.Duration) {
+func (s *session) log(o *filter.Result, took time.Duration) {
 	if !s.config.Log.Enabled(s.ctx, slog.LevelInfo) {
 		return
 	}
@@ -58,7 +58,7 @@ func (s *session) log(o *filter.Outcome, took time.Duration) {
 }
 
 // verdictAttrs are what was found out about the message.
-func verdictAttrs(o *filter.Outcome) []slog.Attr {
+func verdictAttrs(o *filter.Result) []slog.Attr {
 	v := &o.Verdict
 	a := []slog.Attr{
 		slog.String("from", joinNames(v.Authors)),
@@ -116,7 +116,7 @@ func (s *session) addressWord(a message.Address) string {
 }
 
 // recipientWord lists the recipients' domains, or addresses if asked.
-func (s *session) recipientWord(o *filter.Outcome) string {
+func (s *session) recipientWord(o *filter.Result) string {
 	var b strings.Builder
 	last := ""
 	for _, r := range o.Envelope.Rcpts {
@@ -137,7 +137,7 @@ func (s *session) recipientWord(o *filter.Outcome) string {
 	return b.String()
 }
 
-func clientWord(o *filter.Outcome) string {
+func clientWord(o *filter.Result) string {
 	if o.Envelope.ClientIP.IsValid() {
 		return o.Envelope.ClientIP.String()
 	}

@@ -11,7 +11,7 @@ import (
 
 // record hands a judged message to who remembers it. What goes wrong there costs
 // the record, not the message its answer.
-func (s *session) record(o *filter.Outcome) {
+func (s *session) record(o *filter.Result) {
 	if s.config.Recorder == nil || o.Bypassed != "" {
 		return
 	}
@@ -20,7 +20,7 @@ func (s *session) record(o *filter.Outcome) {
 }
 
 // contain ends a panic of work beside the message's own; to be deferred.
-func (s *session) contain(what string, o *filter.Outcome) {
+func (s *session) contain(what string, o *filter.Result) {
 	if v := recover(); v != nil {
 		s.config.Log.Error("panic beside the mail", slog.String("at", what), slog.String("queue_id", text.Cut(o.Envelope.QueueID, maxLogged)),
 			slog.String("panic", text.Cut(fmt.Sprint(v), maxLogged)), slog.String("stack", string(debug.Stack())))

@@ -7,7 +7,7 @@ import (
 )
 
 // response puts the outcome into the terms of the milter protocol.
-func response(o *filter.Outcome) milter.Response {
+func response(o *filter.Result) milter.Response {
 	out := milter.Response{Reply: milter.Reply(o.Decision.Reply), Discard: o.Dropped || o.Decision.Action == policy.Discard}
 	if !out.Reply.IsZero() || out.Discard {
 		return out

@@ -40,7 +40,7 @@ type rig struct {
 
 	split    atomic.Int64
 	mu       sync.Mutex
-	outcomes []*filter.Outcome
+	outcomes []*filter.Result
 	records  []*memory.Record
 	bounces  []string
 	broken   bool             // whatever takes records and bounces panics
@@ -66,7 +66,7 @@ func (l *lockedBuffer) String() string {
 }
 
 // Message makes the rig an observer.
-func (r *rig) Message(o *filter.Outcome, _ time.Duration) {
+func (r *rig) Message(o *filter.Result, _ time.Duration) {
 	if _, bench := r.t.(*testing.B); !bench && o.Bypassed == "" {
 		r.replay(o)
 	}
@@ -77,7 +77,7 @@ func (r *rig) Message(o *filter.Outcome, _ time.Duration) {
 
 // replay holds what is remembered of every message of these tests, written and
 // read, to what was decided.
-func (r *rig) replay(o *filter.Outcome) {
+func (r *rig) replay(o *filter.Result) {
 	rec := o.Record(filter.Remember{Settings: r.settings.Load(), Sampled: true})
 	b, err := rec.AppendBinary(nil)
 	if err != nil {
@@ -102,7 +102,7 @@ func (r *rig) replay(o *filter.Outcome) {
 }
 
 // Record makes the rig a recorder.
-func (r *rig) Record(rec *memory.Record, _ *filter.Outcome) {
+func (r *rig) Record(rec *memory.Record, _ *filter.Result) {
 	if r.journal != nil {
 		payload, err := rec.AppendBinary(nil)
 		if err == nil {
@@ -144,7 +144,7 @@ func (r *rig) taken() (records []*memory.Record, bounces []string) {
 func (r *rig) Split() { r.split.Add(1) }
 
 // last is the outcome of the message answered last.
-func (r *rig) last() *filter.Outcome {
+func (r *rig) last() *filter.Result {
 	r.t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -20,7 +20,7 @@ import (
 // many goroutines and must not wait for anything.
 type Observer interface {
 	// Message tells of a message that was answered.
-	Message(o *filter.Outcome, took time.Duration)
+	Message(o *filter.Result, took time.Duration)
 	// Split tells of a recipient that was sent away for now, because its domain
 	// wants something else than the first recipient's.
 	Split()
@@ -32,10 +32,10 @@ type Recorder interface {
 	// Record takes a message that was judged, once; not one that was bypassed and
 	// no test. The record is the callee's; o, which it was made of, is only to be
 	// read.
-	Record(r *memory.Record, o *filter.Outcome)
+	Record(r *memory.Record, o *filter.Result)
 }
 
-// Config is what sessions need. All fields are required but those said to be nil.
+// Config is what sessions need. Fields may be nil only where they say so.
 type Config struct {
 	Filter   *filter.Filter
 	Settings func() *settings.Settings // the configuration in force; each message takes it once

@@ -35,7 +35,7 @@ type Copy interface {
 
 // Ending is how a message ended.
 type Ending struct {
-	Outcome *filter.Outcome
+	Outcome *filter.Result
 	// Wanted are the addresses for which the tap wanted the message, at most maxWanted.
 	Wanted []message.Address
 	Only   bool // there were no other recipients
@@ -108,7 +108,7 @@ func (t *tapped) body(chunk []byte) (more bool) {
 }
 
 // endCopies tells each tap of the end, and reports whether the message is to be dropped.
-func (s *session) endCopies(o *filter.Outcome) (drop bool) {
+func (s *session) endCopies(o *filter.Result) (drop bool) {
 	copies, rcpts := s.tapped.copies, s.tapped.rcpts
 	s.tapped = tapped{}
 	for _, c := range copies {

@@ -8,7 +8,7 @@ import (
 )
 
 // warn tells of what an admin should look at.
-func (s *session) warn(o *filter.Outcome) {
+func (s *session) warn(o *filter.Result) {
 	queueID := text.Cut(o.Envelope.QueueID, maxLogged)
 	for _, w := range o.Warnings {
 		switch w.Kind {

@@ -29,7 +29,7 @@ func openIndex(cfg *Config, n *checkpoint) (*segmentIndex, error) {
 		case strings.HasSuffix(e.Name(), tmpExt):
 			s.unlink(e.Name())
 		case e.Name() != lockName && e.Name() != idName && e.Name() != versionName && e.Name() != checkpointName:
-			cfg.Log.Warn("journal: a file that is none of ours is left alone", "file", filepath.Join(cfg.Dir, e.Name()))
+			cfg.Log.Warn("journal: a file of another program is ignored", "file", filepath.Join(cfg.Dir, e.Name()))
 		}
 	}
 	s.last = max(s.last, s.loading)

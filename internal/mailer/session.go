@@ -211,7 +211,7 @@ func nobody(to []string, refused []Refusal, rest *Error) error {
 func (s *session) close() {
 	if s.inSync && s.ctx.Err() == nil {
 		s.client.CommandTimeout = min(s.client.CommandTimeout, quitTimeout)
-		_ = s.client.Quit() // the mail's fate is known
+		_ = s.client.Quit() // the mail's disposition is known
 	}
 	s.unhook()
 	_ = s.conn.Close() // likewise

@@ -41,7 +41,7 @@ func storedRecord(t *testing.T) *Record {
 			SPF: spf.Result{
 				Status: spf.Softfail, Domain: name("sender.example"), Scope: spf.MailFrom, Mechanism: "~all", Chain: []string{"sender.example"},
 				Terms: []string{"~all"}, Lookups: 1, Voids: 2, Explanation: "why", ClientIP: netip.MustParseAddr("192.0.2.1"), WalkCut: true,
-				Walk: []spf.Step{{Domain: name("sender.example"), Term: "a", Depth: 1, Outcome: spf.NoMatch, Result: spf.Fail, Target: name("t.example"), Personal: true}},
+				Walk: []spf.Step{{Domain: name("sender.example"), Term: "a", Depth: 1, Outcome: spf.NoMatch, Result: spf.Fail, Target: name("t.example"), LocalPart: true}},
 			},
 			DKIM: []dkim.Result{{
 				Status: dkim.Fail, Domain: name("example.com"), Selector: "s1", Identity: "@example.com", Algorithm: "rsa-sha256", Header: "relaxed",

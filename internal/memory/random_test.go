@@ -91,7 +91,7 @@ func (d dice) verdict() policy.Verdict {
 			Explanation: d.text(), Err: d.err(), ClientIP: d.addr(), WalkCut: d.yes(), Walk: list(d, func() spf.Step {
 				return spf.Step{
 					Domain: d.name(), Term: d.text(), Depth: d.IntN(10), Outcome: pick(d, spf.Match, spf.NoMatch, spf.Broken),
-					Result: pick(d, "", spf.Fail), Target: d.name(), Personal: d.yes(),
+					Result: pick(d, "", spf.Fail), Target: d.name(), LocalPart: d.yes(),
 				}
 			}),
 		},

@@ -69,11 +69,11 @@ func (r *Record) row(o *Outcome) report.Row {
 	return row
 }
 
-func aligned(pass bool) report.Verdict {
+func aligned(pass bool) report.DMARCResult {
 	if pass {
-		return report.VerdictPass
+		return report.DMARCPass
 	}
-	return report.VerdictFail
+	return report.DMARCFail
 }
 
 // disposition is what was done with the message, in the words of RFC 9990.

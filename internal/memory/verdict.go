@@ -61,7 +61,7 @@ func (w *writer) walk(steps []spf.Step) {
 	var domain dns.Name
 	for i := range steps {
 		s := &steps[i]
-		w.flags(s.Domain != domain, s.Personal, s.Result != "", !s.Target.IsZero())
+		w.flags(s.Domain != domain, s.LocalPart, s.Result != "", !s.Target.IsZero())
 		if s.Domain != domain {
 			domain = s.Domain
 			w.name(domain)
@@ -83,7 +83,7 @@ func (r *reader) walk() []spf.Step {
 	return readList(r, func() spf.Step {
 		var s spf.Step
 		var other, led, aimed bool
-		r.flags(&other, &s.Personal, &led, &aimed)
+		r.flags(&other, &s.LocalPart, &led, &aimed)
 		if other {
 			domain = r.name()
 		}

@@ -111,7 +111,7 @@ var unescaper = strings.NewReplacer(
 // text there, or drop them. Escape is left to rawReadings.
 func unfold(value []byte) (text, tight string, err error) {
 	var loose, close []byte
-	behindFold := false
+	afterFold := false
 	for i := 0; i < len(value); i++ {
 		c := value[i]
 		if c == '\r' && i+1 < len(value) && value[i+1] == '\n' {
@@ -123,14 +123,14 @@ func unfold(value []byte) (text, tight string, err error) {
 			if i+1 == len(value) || value[i+1] != ' ' && value[i+1] != '\t' {
 				return "", "", fmt.Errorf("%w: line end within the field", ErrBadFrom)
 			}
-			behindFold = true
+			afterFold = true
 			continue
 		case c < ' ' && c != '\t' && c != escape || c == 0x7f:
 			return "", "", fmt.Errorf("%w: control character", ErrBadFrom)
 		}
-		behindFold = behindFold && (c == ' ' || c == '\t')
+		afterFold = afterFold && (c == ' ' || c == '\t')
 		loose = append(loose, c)
-		if !behindFold {
+		if !afterFold {
 			close = append(close, c)
 		}
 	}
@@ -198,18 +198,18 @@ func addressesIn(text string) ([]clear, error) {
 func angleAddress(inner string) (clear, error) {
 	at := strings.IndexByte(inner, '@')
 	local := localBefore(strings.TrimRight(inner[:at], " \t"))
-	behind := strings.TrimLeft(inner[at+1:], " \t")
-	end := strings.IndexFunc(behind, func(r rune) bool { return !isNameRune(r) && r != '.' })
+	after := strings.TrimLeft(inner[at+1:], " \t")
+	end := strings.IndexFunc(after, func(r rune) bool { return !isNameRune(r) && r != '.' })
 	if end < 0 {
-		end = len(behind)
+		end = len(after)
 	}
-	domain := behind[:end]
+	domain := after[:end]
 	switch {
-	case strings.Contains(behind, "@"):
+	case strings.Contains(after, "@"):
 		return clear{}, ErrSeveralAddresses
 	case local == "":
 		return clear{}, fmt.Errorf("%w: no local part", ErrBadFrom)
-	case strings.Trim(domain, ".") == "" || !endsName(behind[end:]):
+	case strings.Trim(domain, ".") == "" || !endsName(after[end:]):
 		return clear{}, fmt.Errorf("%w: no domain", ErrBadFrom)
 	}
 	return clear{local: local, domain: domain}, nil

@@ -93,8 +93,8 @@ func encodedWords(s string) ([]encodedWord, error) {
 		}
 		pos = w.end
 		// A second end before the next begin: decoders differ in which of them they take.
-		behind, _, _ := strings.Cut(s[pos:], "=?")
-		if strings.Contains(behind, "?=") {
+		after, _, _ := strings.Cut(s[pos:], "=?")
+		if strings.Contains(after, "?=") {
 			return nil, fmt.Errorf("%w: encoded word with two ends", ErrBadFrom)
 		}
 	}
@@ -121,10 +121,10 @@ func encodedWordAt(s string, begin int) (encodedWord, bool) {
 	}
 	charset, _, _ = strings.Cut(charset, "*") // a language, RFC 2231 section 5
 	w.charset = strings.ToLower(strings.TrimSpace(charset))
-	text, behind, ended := strings.Cut(rest, "?=")
+	text, after, ended := strings.Cut(rest, "?=")
 	switch {
 	case ended:
-		w.end -= len(behind)
+		w.end -= len(after)
 	case w.base64:
 		n := strings.IndexFunc(rest, func(r rune) bool { return !isBase64(r) && r != '=' })
 		if n >= 0 {

@@ -82,7 +82,7 @@ func New(reg prometheus.Registerer) *Metrics {
 }
 
 // Message counts one message; it makes Metrics an observer of the inbound door.
-func (m *Metrics) Message(o *filter.Outcome, took time.Duration) {
+func (m *Metrics) Message(o *filter.Result, took time.Duration) {
 	result := "bypassed"
 	if o.Bypassed == "" {
 		result = string(o.Verdict.DMARC.Status)

@@ -19,15 +19,15 @@ import (
 
 func TestMessage(t *testing.T) {
 	m := New(prometheus.NewRegistry())
-	judged := &filter.Outcome{
+	judged := &filter.Result{
 		Decision: policy.Decision{Action: policy.Quarantine, Reason: policy.ReasonPolicy},
 		Verdict:  policy.Verdict{DMARC: dmarc.Result{Status: dmarc.Fail}},
 		Remove:   []authres.Ref{{Name: "X", Index: 2}, {Name: "X", Index: 1}},
 	}
 	rejected := *judged
 	rejected.Decision.Action = policy.Reject
-	left := &filter.Outcome{Bypassed: policy.ReasonTrusted, Decision: policy.Decision{Action: policy.Bypass, Reason: policy.ReasonTrusted}}
-	for _, o := range []*filter.Outcome{judged, judged, &rejected, left} {
+	left := &filter.Result{Bypassed: policy.ReasonTrusted, Decision: policy.Decision{Action: policy.Bypass, Reason: policy.ReasonTrusted}}
+	for _, o := range []*filter.Result{judged, judged, &rejected, left} {
 		m.Message(o, time.Millisecond)
 	}
 	for labels, want := range map[[3]string]float64{

@@ -33,7 +33,7 @@ func finish(t *testing.T, m *miltertest.MTA) {
 
 // TestCrowdMakesRoom fills the server with connections on which nothing comes: silent,
 // negotiated, greeted, with a message that was broken off. MTAs that come are served at
-// once, and messages under way are left alone.
+// once, and messages under way are not touched.
 func TestCrowdMakesRoom(t *testing.T) {
 	const limit = 4000
 	r := start(t, func(c *milter.Config) { c.MaxConnections = limit }, nil)

@@ -28,7 +28,7 @@ const (
 // Listen opens a. Of a unix socket mode gives the permissions, 0 meaning 0660, and group
 // its group by name or number, "" meaning the process's; both are in force before
 // anybody can connect. A socket file that nobody serves is replaced, one that is
-// served gives ErrInUse, and any other file is left alone. The file goes when the
+// served gives ErrInUse, and any other file is not touched. The file goes when the
 // listener is closed. mode and group do not apply to other networks.
 func Listen(a Address, mode fs.FileMode, group string) (net.Listener, error) {
 	ln, err := listen(a, mode, group)
@@ -135,7 +135,7 @@ func clearPath(path string) error {
 		return plain(err)
 	}
 	if info.Mode().Type() != fs.ModeSocket {
-		return errors.New("exists and is no socket; it was left alone")
+		return errors.New("exists and is not a socket; it was not touched")
 	}
 	conn, err := net.DialTimeout(networkUnix, path, probeTimeout)
 	if err == nil {

@@ -134,7 +134,7 @@ func (n *Notifier) deliver(ctx context.Context, j *job) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
-	n.settle(j, c.Sender.Send(ctx, "", []string{j.to}, j.mail))
+	n.finish(j, c.Sender.Send(ctx, "", []string{j.to}, j.mail))
 }
 
 // write makes the mail.
@@ -152,9 +152,9 @@ func write(c Config, j *job, now time.Time) []byte {
 	return m.bytes()
 }
 
-// settle counts a mail as sent or failed, or lets it wait for another try. It
+// finish counts a mail as sent or failed, or lets it wait for another try. It
 // logs without the lock: whoever notifies must not wait for a log.
-func (n *Notifier) settle(j *job, err error) {
+func (n *Notifier) finish(j *job, err error) {
 	if err == nil {
 		n.mu.Lock()
 		defer n.mu.Unlock()

@@ -94,8 +94,8 @@ type wish struct {
 	dkimActions policy.DKIMActions
 }
 
-// fate is what becomes of a message.
-type fate struct {
+// disposition is what becomes of a message.
+type disposition struct {
 	action, would policy.Action
 	reason        policy.Reason
 	evaluated     bool
@@ -107,7 +107,7 @@ type fate struct {
 const pass = policy.Bypass
 
 // expect is the oracle.
-func expect(m message, w *wish) fate {
+func expect(m message, w *wish) disposition {
 	f := firstToIntercept(m, w)
 	f.would = f.action
 	if w.mode == policy.Monitor {
@@ -118,7 +118,7 @@ func expect(m message, w *wish) fate {
 
 // firstToIntercept: sender IP match, standalone SPF, standalone DKIM, DMARC. DMARC is
 // evaluated whichever it is.
-func firstToIntercept(m message, w *wish) fate {
+func firstToIntercept(m message, w *wish) disposition {
 	single := len(m.from) == 1
 	mayMatch := w.source != "" && single
 	f := byDMARC(m, w, mayMatch && w.source == pass)
@@ -180,30 +180,30 @@ func severer(a, b policy.Action) bool {
 
 // byDMARC: exceptions, enforced peer or else senders list, null sender, evaluation,
 // override, action slot.
-func byDMARC(m message, w *wish, mayMatch bool) fate {
+func byDMARC(m message, w *wish, mayMatch bool) disposition {
 	// A From that cannot be read may be anybody's, so no list lets it off; of
 	// several domains one on a list is enough.
 	listed := w.senders == "" || len(m.from) == 0 || slices.Contains(m.from, w.senders)
 	peer := w.peer != "" && slices.Contains(m.from, w.peer)
 	switch {
 	case w.disabled:
-		return fate{action: pass, reason: policy.ReasonDisabled}
+		return disposition{action: pass, reason: policy.ReasonDisabled}
 	case w.exception:
-		return fate{action: pass, reason: policy.ReasonException}
+		return disposition{action: pass, reason: policy.ReasonException}
 	case peer && len(m.from) == 1:
 		return byPeer(m, w)
 	case !peer && !listed:
-		return fate{action: pass, reason: policy.ReasonNotListed}
+		return disposition{action: pass, reason: policy.ReasonNotListed}
 	case !peer && m.null && w.skipNull:
-		return fate{action: pass, reason: policy.ReasonNullSender}
+		return disposition{action: pass, reason: policy.ReasonNullSender}
 	case len(m.from) != 1:
 		return byMultipleFrom(w, peer)
 	}
 	status := m.judge(w.criteria)
 	if mayMatch && status != dmarc.None && m.published != unknown {
-		return fate{action: pass, reason: policy.ReasonSenderIP, evaluated: true, status: dmarc.Pass}
+		return disposition{action: pass, reason: policy.ReasonSenderIP, evaluated: true, status: dmarc.Pass}
 	}
-	f := fate{evaluated: true, status: status}
+	f := disposition{evaluated: true, status: status}
 	switch {
 	case status == dmarc.Pass:
 		f.action, f.reason = pass, policy.ReasonPass
@@ -221,8 +221,8 @@ func byDMARC(m message, w *wish, mayMatch bool) fate {
 	return f
 }
 
-func byMultipleFrom(w *wish, peer bool) fate {
-	f := fate{action: w.multipleFrom, reason: policy.ReasonMultipleFrom, evaluated: true, enforced: peer, status: dmarc.PermError}
+func byMultipleFrom(w *wish, peer bool) disposition {
+	f := disposition{action: w.multipleFrom, reason: policy.ReasonMultipleFrom, evaluated: true, enforced: peer, status: dmarc.PermError}
 	if floor := policy.Action(w.peerAction); peer && w.peerAction != policy.PeerSlot && severer(floor, f.action) {
 		f.action, f.reason = floor, policy.ReasonEnforcedPeer
 	}
@@ -231,8 +231,8 @@ func byMultipleFrom(w *wish, peer bool) fate {
 
 // byPeer: nothing is granted to an enforced peer, and it has to show a record, an
 // SPF pass, a good signature and one of them aligned, or one aligned pass.
-func byPeer(m message, w *wish) fate {
-	f := fate{action: pass, reason: policy.ReasonPass, evaluated: true, enforced: true, status: m.judgePeer(w.require)}
+func byPeer(m message, w *wish) disposition {
+	f := disposition{action: pass, reason: policy.ReasonPass, evaluated: true, enforced: true, status: m.judgePeer(w.require)}
 	if f.status == dmarc.TempError && !m.expired {
 		f.action, f.reason = policy.Defer, policy.ReasonTemperror
 	} else if f.status != dmarc.Pass {

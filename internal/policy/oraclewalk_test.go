@@ -15,9 +15,9 @@ import (
 var client = netip.MustParseAddr("192.0.2.7")
 
 // apply has Decide do what the oracle says.
-func apply(m judged, r *policy.Rules) fate {
+func apply(m judged, r *policy.Rules) disposition {
 	d := policy.Decide(m.verdict, policy.Facts{ClientIP: client, NullSender: m.null, DeferExpired: m.expired}, r)
-	return fate{action: d.Action, would: d.Would, reason: d.Reason, evaluated: d.Evaluated, enforced: d.Enforced, status: d.Status}
+	return disposition{action: d.Action, would: d.Would, reason: d.Reason, evaluated: d.Evaluated, enforced: d.Enforced, status: d.Status}
 }
 
 // rules spells a wish as the settings that package settings would make of it.
@@ -291,7 +291,7 @@ func (j *judge) one(m judged, w *wish, r *policy.Rules) {
 }
 
 // forbidden says what no setting may bring about, of what came about.
-func forbidden(m judged, w *wish, f fate) string {
+func forbidden(m judged, w *wish, f disposition) string {
 	byDMARC := f.reason != policy.ReasonSenderIP && f.reason != policy.ReasonSPF && f.reason != policy.ReasonDKIM
 	onlyDMARC := w.source == "" && !w.spfOn && !w.dkimOn
 	switch {
@@ -315,7 +315,7 @@ func forbidden(m judged, w *wish, f fate) string {
 }
 
 // mayQuarantine tells whether a temperror may be quarantined.
-func (m judged) mayQuarantine(w *wish, f fate) bool {
+func (m judged) mayQuarantine(w *wish, f disposition) bool {
 	byPolicy := w.slots.Temperror == policy.TemperrorByPolicy && m.expired && m.verdict.DMARC.Record != nil
 	return f.would == policy.Quarantine && (byPolicy || w.slots.Temperror == policy.TemperrorQuarantine)
 }

@@ -41,9 +41,9 @@ func personalize(v *policy.Verdict, rnd *rand.Rand) *policy.Verdict {
 }
 
 // outcome is what package filter would make of a decision.
-func outcome(v *policy.Verdict, f policy.Facts, r *policy.Rules) *filter.Outcome {
+func outcome(v *policy.Verdict, f policy.Facts, r *policy.Rules) *filter.Result {
 	d := policy.Decide(v, f, r)
-	o := &filter.Outcome{
+	o := &filter.Result{
 		Envelope: smtp.Envelope{
 			ClientIP: f.ClientIP, QueueID: f.QueueID, Received: time.Date(2026, 11, 23, 10, 0, 0, 1234, time.UTC),
 			Rcpts: []smtp.Address{smtp.ParseAddress("bob@example.org")},

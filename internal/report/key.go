@@ -32,7 +32,7 @@ const (
 // The words by their code, which is their place: append only.
 var (
 	dispositionCodes = [...]Disposition{"", DispositionNone, DispositionPass, DispositionQuarantine, DispositionReject}
-	verdictCodes     = [...]Verdict{"", VerdictPass, VerdictFail}
+	dmarcResultCodes = [...]DMARCResult{"", DMARCPass, DMARCFail}
 	resultCodes      = [...]Result{"", ResultNone, ResultPass, ResultFail, ResultSoftfail, ResultPolicy, ResultNeutral, ResultTemperror, ResultPermerror}
 	scopeCodes       = [...]Scope{"", ScopeMFrom, ScopeHelo}
 	reasonCodes      = [...]ReasonType{"", ReasonLocalPolicy, ReasonMailingList, ReasonOther, ReasonPolicyTestMode, ReasonTrustedForwarder, ReasonForwarded, ReasonSampledOut}
@@ -56,7 +56,7 @@ func (r *Row) AppendKey(b []byte) []byte {
 		a := ip.As16()
 		w.b = append(w.b, a[:]...)
 	}
-	w.b = append(w.b, code(dispositionCodes[:], r.Disposition), code(verdictCodes[:], r.DKIM)<<4|code(verdictCodes[:], r.SPF))
+	w.b = append(w.b, code(dispositionCodes[:], r.Disposition), code(dmarcResultCodes[:], r.DKIM)<<4|code(dmarcResultCodes[:], r.SPF))
 	w.text(r.HeaderFrom, maxName)
 	w.text(r.EnvelopeFrom, maxName)
 	if r.NullSender && text.XML(r.EnvelopeFrom, maxName) == "" {
@@ -178,8 +178,8 @@ func (k *keyReader) row(flags byte) Row {
 	}
 	r.Disposition = word(k, dispositionCodes[:], k.octet())
 	verdicts := k.octet()
-	r.DKIM = word(k, verdictCodes[:], verdicts>>4)
-	r.SPF = word(k, verdictCodes[:], verdicts&15)
+	r.DKIM = word(k, dmarcResultCodes[:], verdicts>>4)
+	r.SPF = word(k, dmarcResultCodes[:], verdicts&15)
 	r.HeaderFrom = k.text()
 	r.EnvelopeFrom = k.text()
 	r.NullSender = flags&flagNullSender != 0

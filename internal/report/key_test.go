@@ -17,8 +17,8 @@ func fullRow() Row {
 		SourceIP:    netip.MustParseAddr("192.0.2.10"),
 		Count:       2,
 		Disposition: DispositionQuarantine,
-		DKIM:        VerdictFail,
-		SPF:         VerdictPass,
+		DKIM:        DMARCFail,
+		SPF:         DMARCPass,
 		Reasons:     []Reason{{Type: ReasonLocalPolicy, Comment: "held & marked"}, {Type: ReasonOther}},
 		HeaderFrom:  "example.com",
 		EnvelopeTo:  "customer.example",
@@ -43,7 +43,7 @@ func TestKeyRoundTrip(t *testing.T) {
 		"full":    fullRow(),
 		"IPv6":    v6,
 		"many":    many,
-		"minimal": {SourceIP: netip.MustParseAddr("192.0.2.1"), Disposition: DispositionNone, DKIM: VerdictPass, SPF: VerdictPass, HeaderFrom: "example.com"},
+		"minimal": {SourceIP: netip.MustParseAddr("192.0.2.1"), Disposition: DispositionNone, DKIM: DMARCPass, SPF: DMARCPass, HeaderFrom: "example.com"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := ParseKey(row.AppendKey(nil))
@@ -64,8 +64,8 @@ func TestKeyTellsRowsApart(t *testing.T) {
 		"nothing":       func(*Row) {},
 		"source":        func(r *Row) { r.SourceIP = netip.MustParseAddr("192.0.2.11") },
 		"disposition":   func(r *Row) { r.Disposition = DispositionNone },
-		"DKIM":          func(r *Row) { r.DKIM = VerdictPass },
-		"SPF":           func(r *Row) { r.SPF = VerdictFail },
+		"DKIM":          func(r *Row) { r.DKIM = DMARCPass },
+		"SPF":           func(r *Row) { r.SPF = DMARCFail },
 		"header from":   func(r *Row) { r.HeaderFrom = "a.example.com" },
 		"envelope from": func(r *Row) { r.EnvelopeFrom, r.NullSender = "example.com", false },
 		"null sender":   func(r *Row) { r.NullSender = false },

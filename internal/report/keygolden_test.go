@@ -90,7 +90,7 @@ func TestKeyOctetsHaveAllWords(t *testing.T) {
 	}
 	var all []string
 	all = appendWords(all, "disposition ", dispositionCodes[1:])
-	all = appendWords(all, "verdict ", verdictCodes[1:])
+	all = appendWords(all, "verdict ", dmarcResultCodes[1:])
 	all = appendWords(all, "result ", resultCodes[1:])
 	all = appendWords(all, "scope ", scopeCodes[1:])
 	all = appendWords(all, "reason ", reasonCodes[1:])

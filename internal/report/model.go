@@ -27,14 +27,14 @@ const (
 	DispositionReject     Disposition = "reject"     // failed, and refused
 )
 
-// Verdict tells whether a mechanism gave an aligned pass, as DMARC sees it and
+// DMARCResult tells whether a mechanism gave an aligned pass, as DMARC sees it and
 // before any override. An unfinished check is a fail: there is no other word.
-type Verdict string
+type DMARCResult string
 
 // The verdicts.
 const (
-	VerdictPass Verdict = "pass"
-	VerdictFail Verdict = "fail"
+	DMARCPass DMARCResult = "pass"
+	DMARCFail DMARCResult = "fail"
 )
 
 // Result is the outcome of DKIM or SPF by itself, whatever DMARC makes of it
@@ -62,13 +62,13 @@ const (
 	ScopeHelo  Scope = "helo"
 )
 
-// Alignment is the mode of adkim= or aspf=.
-type Alignment string
+// AlignmentMode is the mode of adkim= or aspf=.
+type AlignmentMode string
 
 // The modes of alignment.
 const (
-	AlignmentRelaxed Alignment = "r"
-	AlignmentStrict  Alignment = "s"
+	ModeRelaxed AlignmentMode = "r"
+	ModeStrict  AlignmentMode = "s"
 )
 
 // Discovery is how the reporter found the policy record.
@@ -129,13 +129,13 @@ type Metadata struct {
 
 // Published is the policy record as the reporter found it.
 type Published struct {
-	Domain      string    // the policy domain, as an A-label form in what we write
-	Discovery   Discovery // "" if not told
-	P           Policy    // always there in what we write
-	SP, NP      Policy    // "" when not published
-	ADKIM, ASPF Alignment // "" if not told, which means relaxed
-	FO          string    // failure reporting options, such as "1:d"; "" if not told
-	Testing     bool      // t=y
+	Domain      string        // the policy domain, as an A-label form in what we write
+	Discovery   Discovery     // "" if not told
+	P           Policy        // always there in what we write
+	SP, NP      Policy        // "" when not published
+	ADKIM, ASPF AlignmentMode // "" if not told, which means relaxed
+	FO          string        // failure reporting options, such as "1:d"; "" if not told
+	Testing     bool          // t=y
 }
 
 // Row is the mail that is the same in everything below, and how much of it there was.
@@ -143,7 +143,7 @@ type Row struct {
 	SourceIP    netip.Addr
 	Count       int64       // messages
 	Disposition Disposition // "" if not told
-	DKIM, SPF   Verdict     // aligned pass or not; "" if not told, which counts as fail
+	DKIM, SPF   DMARCResult // aligned pass or not; "" if not told, which counts as fail
 	Reasons     []Reason
 
 	HeaderFrom   string // the Author Domain

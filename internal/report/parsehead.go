@@ -10,9 +10,9 @@ import (
 
 // The words of the head, the absent one first.
 var (
-	discoveries = [...]Discovery{"", DiscoveryPSL, DiscoveryTreeWalk}
-	policies    = [...]Policy{"", PolicyNone, PolicyQuarantine, PolicyReject}
-	alignments  = [...]Alignment{"", AlignmentRelaxed, AlignmentStrict}
+	discoveries    = [...]Discovery{"", DiscoveryPSL, DiscoveryTreeWalk}
+	policies       = [...]Policy{"", PolicyNone, PolicyQuarantine, PolicyReject}
+	alignmentModes = [...]AlignmentMode{"", ModeRelaxed, ModeStrict}
 )
 
 // maxKept is the longest free text that is kept, in octets.
@@ -152,13 +152,13 @@ func (p *parser) policy(name string) error {
 	return p.skip()
 }
 
-func (p *parser) alignment(to *Alignment) error {
-	return oneWord(p, to, alignments[:], func(s string) Alignment {
+func (p *parser) alignment(to *AlignmentMode) error {
+	return oneWord(p, to, alignmentModes[:], func(s string) AlignmentMode {
 		switch s {
 		case "relaxed":
-			return AlignmentRelaxed
+			return ModeRelaxed
 		case "strict":
-			return AlignmentStrict
+			return ModeStrict
 		}
 		return ""
 	})

@@ -158,25 +158,25 @@ func (r *recordReader) evaluated(name string) error {
 	case "disposition":
 		return oneWord(r.parser, &r.out.Disposition, dispositionCodes[:], nil)
 	case "dkim":
-		return r.verdict(&r.out.DKIM)
+		return r.dmarcResult(&r.out.DKIM)
 	case "spf":
-		return r.verdict(&r.out.SPF)
+		return r.dmarcResult(&r.out.SPF)
 	case "reason":
 		return r.reason()
 	}
 	return r.skip()
 }
 
-// verdict takes the results of the mechanisms too, which some reporters give
+// dmarcResult takes the results of the mechanisms too, which some reporters give
 // there: all but pass are no aligned pass.
-func (r *recordReader) verdict(to *Verdict) error {
-	return oneWord(r.parser, to, verdictCodes[:], func(s string) Verdict {
+func (r *recordReader) dmarcResult(to *DMARCResult) error {
+	return oneWord(r.parser, to, dmarcResultCodes[:], func(s string) DMARCResult {
 		switch s {
 		case "hardfail", "unknown", "error", "soft_fail", "temp_error", "perm_error":
-			return VerdictFail
+			return DMARCFail
 		}
 		if code(resultCodes[:], Result(s)) > 0 {
-			return VerdictFail
+			return DMARCFail
 		}
 		return ""
 	})

@@ -29,8 +29,8 @@ func randomRow(rng *rand.Rand) Row {
 		SourceIP:     netip.AddrFrom4([4]byte{192, 0, 2, byte(rng.IntN(256))}),
 		Count:        1 + rng.Int64N(1<<rng.IntN(40)),
 		Disposition:  pick(rng, []Disposition{DispositionNone, DispositionPass, DispositionQuarantine, DispositionReject}),
-		DKIM:         pick(rng, []Verdict{VerdictPass, VerdictFail}),
-		SPF:          pick(rng, []Verdict{VerdictPass, VerdictFail}),
+		DKIM:         pick(rng, []DMARCResult{DMARCPass, DMARCFail}),
+		SPF:          pick(rng, []DMARCResult{DMARCPass, DMARCFail}),
 		HeaderFrom:   "x" + randomText(rng),
 		EnvelopeFrom: randomText(rng),
 		EnvelopeTo:   randomText(rng),
@@ -78,8 +78,8 @@ func randomReport(rng *rand.Rand) *Report {
 			P:         pick(rng, []Policy{PolicyNone, PolicyQuarantine, PolicyReject}),
 			SP:        pick(rng, []Policy{"", PolicyNone, PolicyQuarantine, PolicyReject}),
 			NP:        pick(rng, []Policy{"", PolicyNone, PolicyQuarantine, PolicyReject}),
-			ADKIM:     pick(rng, []Alignment{"", AlignmentRelaxed, AlignmentStrict}),
-			ASPF:      pick(rng, []Alignment{"", AlignmentRelaxed, AlignmentStrict}),
+			ADKIM:     pick(rng, []AlignmentMode{"", ModeRelaxed, ModeStrict}),
+			ASPF:      pick(rng, []AlignmentMode{"", ModeRelaxed, ModeStrict}),
 		},
 	}
 	for range 1 + rng.IntN(5) {

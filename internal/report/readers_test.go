@@ -23,7 +23,7 @@ func manyRows() *Report {
 	for i := range 60 {
 		row := Row{
 			SourceIP: netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), Count: int64(1 + i*i*1000), HeaderFrom: fmt.Sprintf("h%d.example.com", i%7),
-			Disposition: words[i%len(words)], DKIM: VerdictPass, SPF: VerdictFail,
+			Disposition: words[i%len(words)], DKIM: DMARCPass, SPF: DMARCFail,
 			AuthDKIM: []DKIMResult{{Domain: "example.com", Selector: "s1", Result: ResultPass}},
 			AuthSPF:  &SPFResult{Domain: "spf.example.net", Scope: ScopeMFrom, Result: ResultSoftfail},
 		}

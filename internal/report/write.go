@@ -141,7 +141,7 @@ func (p *Published) check() error {
 		return fmt.Errorf("%w: p", ErrIncomplete)
 	case !isPolicy(p.P), p.SP != "" && !isPolicy(p.SP), p.NP != "" && !isPolicy(p.NP):
 		return fmt.Errorf("%w: policy %q, sp %q, np %q", ErrBadWord, p.P, p.SP, p.NP)
-	case p.ADKIM != "" && !isAlignment(p.ADKIM), p.ASPF != "" && !isAlignment(p.ASPF):
+	case p.ADKIM != "" && !isAlignmentMode(p.ADKIM), p.ASPF != "" && !isAlignmentMode(p.ASPF):
 		return fmt.Errorf("%w: alignment %q, %q", ErrBadWord, p.ADKIM, p.ASPF)
 	case p.Discovery != "" && p.Discovery != DiscoveryPSL && p.Discovery != DiscoveryTreeWalk:
 		return fmt.Errorf("%w: discovery %q", ErrBadWord, p.Discovery)
@@ -159,7 +159,7 @@ func (r *Row) check() error {
 		return fmt.Errorf("%w: header_from", ErrIncomplete)
 	case code(dispositionCodes[:], r.Disposition) == 0:
 		return fmt.Errorf("%w: disposition %q", ErrBadWord, r.Disposition)
-	case code(verdictCodes[:], r.DKIM) == 0, code(verdictCodes[:], r.SPF) == 0:
+	case code(dmarcResultCodes[:], r.DKIM) == 0, code(dmarcResultCodes[:], r.SPF) == 0:
 		return fmt.Errorf("%w: dkim %q, spf %q", ErrBadWord, r.DKIM, r.SPF)
 	}
 	for i := range r.Reasons {
@@ -185,7 +185,7 @@ func isPolicy(p Policy) bool {
 	return p == PolicyNone || p == PolicyQuarantine || p == PolicyReject
 }
 
-func isAlignment(a Alignment) bool { return a == AlignmentRelaxed || a == AlignmentStrict }
+func isAlignmentMode(a AlignmentMode) bool { return a == ModeRelaxed || a == ModeStrict }
 
 // isReason tells the types of RFC 9990 from all others.
 func isReason(t ReasonType) bool {

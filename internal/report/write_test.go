@@ -21,11 +21,11 @@ func fullReport() *Report {
 		},
 		Policy: Published{
 			Domain: "example.com", Discovery: DiscoveryTreeWalk, P: PolicyReject, SP: PolicyQuarantine, NP: PolicyReject,
-			ADKIM: AlignmentRelaxed, ASPF: AlignmentStrict, FO: "1:d", Testing: true,
+			ADKIM: ModeRelaxed, ASPF: ModeStrict, FO: "1:d", Testing: true,
 		},
 		Rows: []Row{
 			fullRow(),
-			{SourceIP: netip.MustParseAddr("2001:db8::1"), Count: 41, Disposition: DispositionPass, DKIM: VerdictPass, SPF: VerdictFail, HeaderFrom: "a.example.com"},
+			{SourceIP: netip.MustParseAddr("2001:db8::1"), Count: 41, Disposition: DispositionPass, DKIM: DMARCPass, SPF: DMARCFail, HeaderFrom: "a.example.com"},
 		},
 		Dialect: DialectRFC9990,
 	}

@@ -42,7 +42,7 @@ func newDecoder(file, folder string) *decoder {
 		sources:  newSources(),
 		values:   maxValues,
 		faults:   faultList{file: file},
-		warnings: faultList{file: file, alike: map[string]int{}},
+		warnings: faultList{file: file, similar: map[string]int{}},
 		pending:  notBuilt(),
 	}
 }

@@ -69,7 +69,7 @@ func TestDomainsDir(t *testing.T) {
 	if err != nil || again.ID != p.ID {
 		t.Fatalf("read again: %v", err)
 	}
-	trace := again.Trace(domain)
+	trace := again.EffectiveRules(domain)
 	if trace.At != (Place{File: at("a.yaml"), Line: 2}) || len(trace.Entries(policy.RuleSenders)) != 1 || trace.Entries(policy.RuleSenders)[0].At.File != at("list.txt") {
 		t.Errorf("traced: %+v, %+v", trace, trace.Entries(policy.RuleSenders))
 	}

@@ -54,16 +54,16 @@ func (fs Faults) Error() string {
 const (
 	// maxFaults bounds the faults, and the warnings, told of one file.
 	maxFaults = 1000
-	// maxAlike bounds the warnings with the same text: with thousands of
+	// maxSimilar bounds the warnings with the same text: with thousands of
 	// domain entries the same thing is often true of each.
-	maxAlike = 10
+	maxSimilar = 10
 )
 
 // faultList gathers the faults of one file, bounded.
 type faultList struct {
 	file    string // the one that was asked for; its faults come first
 	list    []grouped
-	alike   map[string]int // how often each group was met; nil where all are kept
+	similar map[string]int // how often each group was met; nil where all are kept
 	dropped int            // over maxFaults
 }
 
@@ -75,16 +75,16 @@ type grouped struct {
 
 func (l *faultList) add(f Fault, group string) {
 	group += "\x00" + f.Problem
-	if n := l.alike[group]; n >= maxAlike {
-		l.alike[group]++
+	if n := l.similar[group]; n >= maxSimilar {
+		l.similar[group]++
 		return
 	}
 	if l.full() {
 		l.dropped++
 		return
 	}
-	if l.alike != nil {
-		l.alike[group]++
+	if l.similar != nil {
+		l.similar[group]++
 	}
 	l.list = append(l.list, grouped{f, group})
 }
@@ -113,9 +113,9 @@ func (l *faultList) all() Faults {
 		out = append(out, f.Fault)
 		last[f.group] = len(out) - 1
 	}
-	for group, n := range l.alike {
-		if n > maxAlike {
-			out[last[group]].Problem += fmt.Sprintf(" (and so in %d more places)", n-maxAlike)
+	for group, n := range l.similar {
+		if n > maxSimilar {
+			out[last[group]].Problem += fmt.Sprintf(" (and so in %d more places)", n-maxSimilar)
 		}
 	}
 	if l.dropped > 0 {

@@ -477,7 +477,7 @@ func TestLimits(t *testing.T) {
 	t.Run("warnings", func(t *testing.T) {
 		text := "default: {dmarc: {exceptions: [192.0.2.1]}}\ndomains:\n" + many(500, func(i int) string { return fmt.Sprintf("  d%d.example: {}\n", i) })
 		_, warnings, err := ParsePolicy("policy.yaml", "", []byte(text))
-		if err != nil || len(warnings) != maxAlike || !strings.HasSuffix(warnings[maxAlike-1].Problem, "(and so in 490 more places)") {
+		if err != nil || len(warnings) != maxSimilar || !strings.HasSuffix(warnings[maxSimilar-1].Problem, "(and so in 490 more places)") {
 			t.Errorf("%v, %d warnings: %v", err, len(warnings), Faults(warnings))
 		}
 	})

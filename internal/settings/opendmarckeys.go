@@ -72,7 +72,7 @@ func (im *opendmarc) policyKeys() map[string]takeKey {
 			}
 			return "taken: dmarc.arc.trusted_sealers"
 		},
-		"domainwhitelistfile": says(`not taken: name the file in policy.yaml: dmarc: {arc: {enabled: true, trusted_sealers: ["file:NAME"]}}`),
+		"domainwhitelistfile": means(`not taken: name the file in policy.yaml: dmarc: {arc: {enabled: true, trusted_sealers: ["file:NAME"]}}`),
 		"ignorehosts": func(v string) string {
 			im.hostsNamed = v
 			return "taken: dmarc.exceptions, as follows; hosts that hand in your own outgoing mail belong in trusted_networks of dmarcd.yaml"
@@ -109,7 +109,7 @@ func (im *opendmarc) daemonKeys() map[string]takeKey {
 			return "no counterpart: no result in a header is believed; names of your own hosts belong in dmarcd.yaml: remove_authserv_ids"
 		},
 		"socket": im.socket,
-		"umask":  says("no counterpart: a unix socket has mode 0660, or what listen of dmarcd.yaml says"),
+		"umask":  means("no counterpart: a unix socket has mode 0660, or what listen of dmarcd.yaml says"),
 		"milterdebug": func(v string) string {
 			n, err := strconv.Atoi(v)
 			if err != nil {
@@ -187,13 +187,13 @@ func withoutCounterpart() map[string]takeKey {
 		"a list in a file has no size to give":                                                     "domainwhitelistsize",
 	} {
 		for name := range strings.FieldsSeq(names) {
-			keys[name] = says("no counterpart: " + reason)
+			keys[name] = means("no counterpart: " + reason)
 		}
 	}
 	return keys
 }
 
-func says(text string) takeKey { return func(string) string { return text } }
+func means(text string) takeKey { return func(string) string { return text } }
 
 // flag takes a yes or no, of which OpenDMARC reads the first letter.
 func flag(take func(on bool) string) takeKey {

@@ -129,8 +129,8 @@ func (p *Policy) usesDefault() bool {
 	return false
 }
 
-// settle works out what Distinct and LocalRules answer from; it comes last.
-func (p *Policy) settle() {
+// index works out what Distinct and LocalRules answer from; it comes last.
+func (p *Policy) index() {
 	var first *policy.Rules
 	if len(p.Domains) == 0 || p.usesDefault() {
 		first = p.Default

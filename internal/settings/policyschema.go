@@ -264,6 +264,6 @@ func (p *policyDraft) finish() *Policy {
 	if p.pool != nil {
 		out.Default = p.pool.intern(&standard)
 	}
-	out.settle()
+	out.index()
 	return &out
 }

@@ -75,13 +75,13 @@ func checkPeers(s *scope, r *policy.DMARCRules) {
 	var mild []string
 	slots := []struct {
 		action policy.Action
-		says   string
+		means  string
 	}{
 		{r.Actions.None, "p=none"}, {r.Actions.Quarantine, "p=quarantine"}, {r.Actions.Reject, "p=reject"}, {r.Actions.NoRecord, "no record"},
 	}
 	for _, slot := range slots {
 		if slot.action == policy.Bypass {
-			mild = append(mild, slot.says)
+			mild = append(mild, slot.means)
 		}
 	}
 	switch len(mild) {

@@ -41,7 +41,7 @@ func TestTexts(t *testing.T) {
 	if again.ID != read.ID {
 		t.Errorf("the ID was %v and is %v", read.ID, again.ID)
 	}
-	trace := again.Trace(domain)
+	trace := again.EffectiveRules(domain)
 	if !trace.Ours || trace.At.Line != 3 {
 		t.Fatalf("traced: %+v", trace)
 	}
@@ -52,7 +52,7 @@ func TestTexts(t *testing.T) {
 		t.Error("a file that was not given was opened")
 	}
 	builtin, _, err := settings.ReadTexts(nil)
-	if err != nil || !builtin.Trace(domain).Ours {
+	if err != nil || !builtin.EffectiveRules(domain).Ours {
 		t.Errorf("without texts: %v", err)
 	}
 }

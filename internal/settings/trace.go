@@ -9,8 +9,8 @@ import (
 	"dmarcd/internal/policy"
 )
 
-// Trace is what one recipient domain follows, and where each part of it stands.
-type Trace struct {
+// EffectiveRules is what one recipient domain follows, and where each part of it stands.
+type EffectiveRules struct {
 	Domain dns.Name
 	Rules  *policy.Rules
 	Ours   bool  // whether mail for the domain is looked at
@@ -20,10 +20,10 @@ type Trace struct {
 	origins *provenance // nil for a policy that was not read from a file
 }
 
-// Trace follows a domain. It reads the policy's files once more as they were then, so
+// EffectiveRules follows a domain. It reads the policy's files once more as they were then, so
 // that what stands on disk does not matter.
-func (p *Policy) Trace(domain dns.Name) *Trace {
-	t := &Trace{Domain: domain, At: p.PlaceOf(domain), texts: p.Texts, origins: p.origins}
+func (p *Policy) EffectiveRules(domain dns.Name) *EffectiveRules {
+	t := &EffectiveRules{Domain: domain, At: p.PlaceOf(domain), texts: p.Texts, origins: p.origins}
 	t.Rules, t.Ours = p.RulesFor(domain)
 	if again, _, err := readTexts(p.Texts, domain); err == nil { // it was read before
 		t.origins = again.origins
@@ -34,13 +34,13 @@ func (p *Policy) Trace(domain dns.Name) *Trace {
 // Origin says where the value of a key comes from. Keys are relative to the
 // domain's entry, such as dmarc.actions.reject; defer_limit and mixed_recipients are
 // those at the top, which holds for mode too where the entry has none.
-func (t *Trace) Origin(key string) Origin {
+func (t *EffectiveRules) Origin(key string) Origin {
 	o, _, _ := t.origins.origin(t.Domain, key)
 	return o
 }
 
 // Entries are the entries of a list, with those of its files, in their order.
-func (t *Trace) Entries(key string) []Entry {
+func (t *EffectiveRules) Entries(key string) []Entry {
 	_, lists, _ := t.origins.origin(t.Domain, key)
 	return lists[key]
 }

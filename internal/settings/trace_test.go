@@ -12,13 +12,13 @@ import (
 	"dmarcd/internal/yamldoc"
 )
 
-func trace(t *testing.T, domain string) *Trace {
+func trace(t *testing.T, domain string) *EffectiveRules {
 	t.Helper()
 	p, _, err := ReadPolicy(filepath.Join("testdata", "trace", "policy.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p.Trace(dns.MustParse(domain))
+	return p.EffectiveRules(dns.MustParse(domain))
 }
 
 func TestOrigins(t *testing.T) {
@@ -51,7 +51,7 @@ func TestOrigins(t *testing.T) {
 }
 
 func TestTraceOfNoFile(t *testing.T) {
-	tr := Default(testHost).Policy.Trace(dns.MustParse("example.org"))
+	tr := Default(testHost).Policy.EffectiveRules(dns.MustParse("example.org"))
 	if !tr.Ours || tr.At != (Place{}) || tr.Origin("mode").String() != "default" || tr.Rules.Mode != "enforce" {
 		t.Errorf("%+v", tr)
 	}
@@ -132,8 +132,8 @@ func TestTracedSettings(t *testing.T) {
 	}
 }
 
-func TestFindings(t *testing.T) {
-	type finding struct{ key, entry, origin, says string } // says: a part
+func TestRuleMatches(t *testing.T) {
+	type finding struct{ key, entry, origin, means string } // says: a part
 	cases := []struct {
 		name, domain, from, ip string
 		want                   []finding
@@ -184,15 +184,15 @@ func TestFindings(t *testing.T) {
 			if c.ip != "" {
 				s.IP = netip.MustParseAddr(c.ip)
 			}
-			got := trace(t, c.domain).Findings(s)
+			got := trace(t, c.domain).RuleMatches(s)
 			for i, f := range got {
 				if i >= len(c.want) {
 					t.Errorf("unexpected: %+v", f)
 					continue
 				}
 				w := c.want[i]
-				if f.Key != w.key || f.Entry != w.entry || f.Origin.String() != w.origin || !strings.Contains(f.Says, w.says) {
-					t.Errorf("got  %q %q %q %q\nwant %q", f.Key, f.Entry, f.Origin, f.Says, w)
+				if f.Key != w.key || f.Entry != w.entry || f.Origin.String() != w.origin || !strings.Contains(f.Means, w.means) {
+					t.Errorf("got  %q %q %q %q\nwant %q", f.Key, f.Entry, f.Origin, f.Means, w)
 				}
 			}
 			for _, w := range c.want[min(len(got), len(c.want)):] {
@@ -202,14 +202,14 @@ func TestFindings(t *testing.T) {
 	}
 }
 
-func TestMeetings(t *testing.T) {
+func TestPredict(t *testing.T) {
 	meet := func(domain, from, ip string) map[string]string {
 		s := Sender{From: dns.MustParse(from)}
 		if ip != "" {
 			s.IP = netip.MustParseAddr(ip)
 		}
 		out := map[string]string{}
-		for _, m := range trace(t, domain).Meetings(s) {
+		for _, m := range trace(t, domain).Predict(s) {
 			out[string(m.Published)+" "+m.Result] = string(m.Decision.Would) + " " + m.Decision.Rule + " " + m.Origin.String()
 		}
 		return out

@@ -20,7 +20,7 @@ type Setting struct {
 
 // Show writes what the domain follows as ShowRules does, with the origin of each
 // key in a comment, and that of each entry where a list has some of a list file.
-func (t *Trace) Show(w io.Writer) error {
+func (t *EffectiveRules) Show(w io.Writer) error {
 	n := t.shown()
 	t.each("", n, func(key string, k, v *yaml.Node) {
 		if v.Kind == yaml.SequenceNode {
@@ -35,7 +35,7 @@ func (t *Trace) Show(w io.Writer) error {
 }
 
 // Settings lists what Show shows, one by one.
-func (t *Trace) Settings() []Setting {
+func (t *EffectiveRules) Settings() []Setting {
 	var out []Setting
 	t.each("", t.shown(), func(key string, _, v *yaml.Node) {
 		out = append(out, Setting{Key: key, Value: lineOf(v), Origin: t.Origin(key)})
@@ -50,7 +50,7 @@ func (p *Policy) Differences(domain dns.Name) []Setting {
 	if !ok {
 		return nil
 	}
-	own, common := &Trace{Rules: rules}, &Trace{Rules: p.Default}
+	own, common := &EffectiveRules{Rules: rules}, &EffectiveRules{Rules: p.Default}
 	as := map[string]string{}
 	common.each("", common.shown(), func(key string, _, v *yaml.Node) { as[key] = lineOf(v) })
 	var out []Setting
@@ -70,10 +70,10 @@ func lineOf(v *yaml.Node) string {
 	return v.Value
 }
 
-func (t *Trace) shown() *yaml.Node { return entrySchema(nil).show(*t.Rules) }
+func (t *EffectiveRules) shown() *yaml.Node { return entrySchema(nil).show(*t.Rules) }
 
 // each calls see for every key below n that holds a value and no further keys.
-func (t *Trace) each(prefix string, n *yaml.Node, see func(key string, k, v *yaml.Node)) {
+func (t *EffectiveRules) each(prefix string, n *yaml.Node, see func(key string, k, v *yaml.Node)) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := n.Content[i], n.Content[i+1]
 		key := k.Value
@@ -90,7 +90,7 @@ func (t *Trace) each(prefix string, n *yaml.Node, see func(key string, k, v *yam
 
 // annotate gives each entry of a shown list its own place, if one of them stands in
 // a list file.
-func (t *Trace) annotate(key string, list *yaml.Node) {
+func (t *EffectiveRules) annotate(key string, list *yaml.Node) {
 	home, foreign := t.Origin(key).At.File, false
 	at := map[string]Place{}
 	solo := t.newSolo(key)
@@ -132,7 +132,7 @@ type solo struct {
 	list   *yaml.Node
 }
 
-func (t *Trace) newSolo(key string) *solo {
+func (t *EffectiveRules) newSolo(key string) *solo {
 	s := &solo{d: textDecoder(t.texts, t.Origin(key).At.File), schema: entrySchema(nil), list: &yaml.Node{Kind: yaml.SequenceNode}}
 	s.root = s.list
 	for _, step := range slices.Backward(strings.Split(key, ".")) {

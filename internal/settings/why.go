@@ -18,37 +18,37 @@ type Sender struct {
 	On   policy.Day // by which entries of lists have ended; 0: whatever has ended
 }
 
-// Finding is what one part of the rules makes of a sender.
-type Finding struct {
+// RuleMatch is what one part of the rules makes of a sender.
+type RuleMatch struct {
 	Key   string
 	Entry string // the entry that the sender meets, as written; "" if there is none
 	// Origin is that of the entry, else of the key.
 	Origin Origin
-	Says   string
+	Means  string
 }
 
-// Findings tells, in the order of the rules, which lists the sender meets. Lists
+// RuleMatches tells, in the order of the rules, which lists the sender meets. Lists
 // that are empty are left out, and so is what stands behind the end of the road.
-func (t *Trace) Findings(s Sender) []Finding {
-	out := t.sourceFindings(s)
+func (t *EffectiveRules) RuleMatches(s Sender) []RuleMatch {
+	out := t.sourceMatches(s)
 	if t.Rules.SPF.Enabled {
 		out = append(out, t.ignored(s)...)
 	}
 	if t.Rules.DKIM.Enabled && !t.Rules.DKIM.EnforcedPeers.Empty() {
-		out = append(out, t.finding(policy.RuleDKIMEnforcedPeers,
+		out = append(out, t.match(policy.RuleDKIMEnforcedPeers,
 			func(r *policy.Rules) (bool, policy.Day) { return r.DKIM.EnforcedPeers.MatchOn(s.From, s.On) },
 			"DKIM must verify a signature", s.From.String()))
 	}
-	return append(out, t.dmarcFindings(s)...)
+	return append(out, t.dmarcMatches(s)...)
 }
 
-// dmarcFindings are those below `dmarc`, as far as its checks go.
-func (t *Trace) dmarcFindings(s Sender) []Finding {
+// dmarcMatches are those below `dmarc`, as far as its checks go.
+func (t *EffectiveRules) dmarcMatches(s Sender) []RuleMatch {
 	r := &t.Rules.DMARC
 	if !r.Enabled {
-		return []Finding{{Key: policy.RuleEnabled, Origin: t.Origin(policy.RuleEnabled), Says: "DMARC is off: it does not run"}}
+		return []RuleMatch{{Key: policy.RuleEnabled, Origin: t.Origin(policy.RuleEnabled), Means: "DMARC is off: it does not run"}}
 	}
-	var out []Finding
+	var out []RuleMatch
 	if !r.Exceptions.Empty() {
 		except := func(r *policy.Rules) (bool, policy.Day) { return r.DMARC.Exceptions.MatchOn(s.IP, s.On) }
 		out = append(out, t.client(policy.RuleExceptions, s, except, "the client is an exception: DMARC does not run"))
@@ -65,14 +65,14 @@ func (t *Trace) dmarcFindings(s Sender) []Finding {
 	const senders = policy.RuleSenders
 	switch {
 	case r.Senders.All && len(t.Entries(senders)) == 0:
-		out = append(out, Finding{Key: senders, Entry: "all", Origin: t.Origin(senders), Says: "DMARC is checked"})
+		out = append(out, RuleMatch{Key: senders, Entry: "all", Origin: t.Origin(senders), Means: "DMARC is checked"})
 	case r.Senders.Empty():
-		return append(out, Finding{Key: senders, Origin: t.Origin(senders), Says: "the list is empty: DMARC does not run"})
+		return append(out, RuleMatch{Key: senders, Origin: t.Origin(senders), Means: "the list is empty: DMARC does not run"})
 	default:
 		verified := func(r *policy.Rules) (bool, policy.Day) { return r.DMARC.Senders.MatchOn(s.From, s.On) }
-		f := t.finding(senders, verified, "DMARC is checked", s.From.String())
+		f := t.match(senders, verified, "DMARC is checked", s.From.String())
 		if out = append(out, f); f.Entry == "" {
-			out[len(out)-1].Says += ": DMARC does not run"
+			out[len(out)-1].Means += ": DMARC does not run"
 			return out
 		}
 	}
@@ -80,26 +80,26 @@ func (t *Trace) dmarcFindings(s Sender) []Finding {
 }
 
 // peer is the entry that makes the sender an enforced peer; the stricter decides.
-func (t *Trace) peer(s Sender) Finding {
+func (t *EffectiveRules) peer(s Sender) RuleMatch {
 	const key = policy.RuleEnforcedPeers
 	require, _ := t.Rules.DMARC.EnforcedPeers.MatchOn(s.From, s.On)
-	says := "an enforced peer: SPF and DKIM must both pass, and one of them align"
+	means := "an enforced peer: SPF and DKIM must both pass, and one of them align"
 	if require == policy.RequireEither {
-		says = "an enforced peer: SPF or DKIM must pass and align"
+		means = "an enforced peer: SPF or DKIM must pass and align"
 	}
-	return t.finding(key, func(r *policy.Rules) (bool, policy.Day) {
+	return t.match(key, func(r *policy.Rules) (bool, policy.Day) {
 		found, ok := r.DMARC.EnforcedPeers.MatchOn(s.From, s.On)
 		return ok && found == require, r.DMARC.EnforcedPeers.Ended(s.From, s.On)
-	}, says, s.From.String())
+	}, means, s.From.String())
 }
 
-// sourceFindings are the entries of sender_ip_match for the From domain.
-func (t *Trace) sourceFindings(s Sender) []Finding {
+// sourceMatches are the entries of sender_ip_match for the From domain.
+func (t *EffectiveRules) sourceMatches(s Sender) []RuleMatch {
 	const key = policy.RuleSenderIPMatch
 	if len(t.Rules.SenderIPMatch) == 0 {
 		return nil
 	}
-	var out []Finding
+	var out []RuleMatch
 	one := t.newSolo(key)
 	for _, e := range t.Entries(key) {
 		rules := one.rules(e)
@@ -107,40 +107,40 @@ func (t *Trace) sourceFindings(s Sender) []Finding {
 			if !m.Domain.Match(s.From) {
 				continue
 			}
-			says := fmt.Sprintf("the client is not in its networks: %s, unless another entry lets it", m.Action)
+			means := fmt.Sprintf("the client is not in its networks: %s, unless another entry lets it", m.Action)
 			switch {
 			case !s.IP.IsValid():
-				says = "whether it matches hangs on the client; name it with --ip"
+				means = "whether it matches hangs on the client; name it with --ip"
 			case m.Networks.Match(s.IP):
-				says = "the client may send for it: no standalone SPF, and an aligned SPF pass for DMARC"
+				means = "the client may send for it: no standalone SPF, and an aligned SPF pass for DMARC"
 			}
-			out = append(out, Finding{Key: key, Entry: e.Text, Origin: t.originOf(key, e), Says: says})
+			out = append(out, RuleMatch{Key: key, Entry: e.Text, Origin: t.originOf(key, e), Means: means})
 		}
 	}
 	if out == nil {
-		out = []Finding{{Key: key, Origin: t.Origin(key), Says: "no entry for " + s.From.String()}}
+		out = []RuleMatch{{Key: key, Origin: t.Origin(key), Means: "no entry for " + s.From.String()}}
 	}
 	return out
 }
 
 // ignored tells whether the standalone SPF check leaves the sender alone.
-func (t *Trace) ignored(s Sender) []Finding {
+func (t *EffectiveRules) ignored(s Sender) []RuleMatch {
 	if t.Rules.SPF.Ignored.Domains.Empty() && t.Rules.SPF.Ignored.Nets.Empty() {
 		return nil
 	}
-	return []Finding{t.finding(policy.RuleIgnoredPeers, func(r *policy.Rules) (bool, policy.Day) {
+	return []RuleMatch{t.match(policy.RuleIgnoredPeers, func(r *policy.Rules) (bool, policy.Day) {
 		return r.SPF.Ignored.Match(s.From, s.IP, s.On)
 	}, "the standalone SPF check leaves it alone", s.String())}
 }
 
 // forwarder tells of a trusted forwarder that is known by its address. The others
 // are known by the message alone.
-func (t *Trace) forwarder(s Sender) []Finding {
+func (t *EffectiveRules) forwarder(s Sender) []RuleMatch {
 	const key = policy.RuleTrustedForwarders
 	if len(t.Rules.DMARC.TrustedForwarders) == 0 {
 		return nil
 	}
-	return []Finding{t.client(key, s, func(r *policy.Rules) (bool, policy.Day) {
+	return []RuleMatch{t.client(key, s, func(r *policy.Rules) (bool, policy.Day) {
 		for _, f := range r.DMARC.TrustedForwarders {
 			if f.IP.Match(s.IP) {
 				return true, 0
@@ -151,37 +151,37 @@ func (t *Trace) forwarder(s Sender) []Finding {
 }
 
 // client is finding for a list that looks at the client's address.
-func (t *Trace) client(key string, s Sender, match matcher, says string) Finding {
+func (t *EffectiveRules) client(key string, s Sender, match matcher, means string) RuleMatch {
 	if !s.IP.IsValid() {
-		return Finding{Key: key, Origin: t.Origin(key), Says: "hangs on the client; name it with --ip"}
+		return RuleMatch{Key: key, Origin: t.Origin(key), Means: "hangs on the client; name it with --ip"}
 	}
-	return t.finding(key, match, says, s.IP.String())
+	return t.match(key, match, means, s.IP.String())
 }
 
 // matcher tells whether a list of the rules matches a sender; if it does not, ended is
 // the latest end of an entry that did, 0 for none.
 type matcher func(r *policy.Rules) (ok bool, ended policy.Day)
 
-// finding looks for the first entry of a list that matches; match is asked with
+// match looks for the first entry of a list that matches; match is asked with
 // rules that hold one entry alone. Whom says who is looked for.
-func (t *Trace) finding(key string, match matcher, says, whom string) Finding {
+func (t *EffectiveRules) match(key string, match matcher, means, whom string) RuleMatch {
 	one := t.newSolo(key)
-	none := Finding{Key: key, Origin: t.Origin(key), Says: "no entry for " + whom}
+	none := RuleMatch{Key: key, Origin: t.Origin(key), Means: "no entry for " + whom}
 	for _, e := range t.Entries(key) {
 		rules := one.rules(e)
 		ok, ended := match(&rules)
 		if ok {
-			return Finding{Key: key, Entry: e.Text, Origin: t.originOf(key, e), Says: says}
+			return RuleMatch{Key: key, Entry: e.Text, Origin: t.originOf(key, e), Means: means}
 		}
 		if ended != 0 {
 			none.Origin = t.originOf(key, e)
-			none.Says = fmt.Sprintf("no entry for %s: that for it ended on %s", whom, ended)
+			none.Means = fmt.Sprintf("no entry for %s: that for it ended on %s", whom, ended)
 		}
 	}
 	return none
 }
 
-func (t *Trace) originOf(key string, e Entry) Origin {
+func (t *EffectiveRules) originOf(key string, e Entry) Origin {
 	return Origin{At: e.At, Inherited: t.Origin(key).Inherited}
 }
 
@@ -193,19 +193,19 @@ func (s Sender) String() string {
 	return s.From.String()
 }
 
-// Meeting is what the sender meets with one result under one published policy.
-type Meeting struct {
+// Prediction is what the sender meets with one result under one published policy.
+type Prediction struct {
 	Published Published
 	Result    string // pass, fail or temperror
 	Decision  policy.Decision
 	Origin    Origin // of the key that decided
 }
 
-// Meetings is what becomes of the sender's mail for every policy that its domain
+// Predict is what becomes of the sender's mail for every policy that its domain
 // may publish and every result. Pass means that SPF and DKIM both pass for the From
 // domain, fail that SPF fails and there is no signature, temperror that DNS did
 // not let either be checked.
-func (t *Trace) Meetings(s Sender) []Meeting {
+func (t *EffectiveRules) Predict(s Sender) []Prediction {
 	results := []struct {
 		name string
 		spf  spf.Status
@@ -216,7 +216,7 @@ func (t *Trace) Meetings(s Sender) []Meeting {
 		{"temperror", spf.TempError, dkim.TempError},
 	}
 	p := Policy{Default: t.Rules}
-	var out []Meeting
+	var out []Prediction
 	for _, published := range []Published{PublishedNone, PublishedQuarantine, PublishedReject, PublishedNoRecord} {
 		for _, r := range results {
 			from := message.Address{Local: "sender", Host: s.From.String(), Domain: s.From}
@@ -224,7 +224,7 @@ func (t *Trace) Meetings(s Sender) []Meeting {
 				From: from, MailFrom: from, IP: s.IP, Policy: published,
 				SPF: SPFCase{Result: r.spf}, DKIM: DKIMCase{Result: r.dkim},
 			}, s.On)
-			m := Meeting{Published: published, Result: r.name, Decision: d}
+			m := Prediction{Published: published, Result: r.name, Decision: d}
 			if d.Rule != "" {
 				m.Origin = t.Origin(d.Rule)
 			}
@@ -234,25 +234,25 @@ func (t *Trace) Meetings(s Sender) []Meeting {
 	return out
 }
 
-// ClientFindings is what the daemon's own settings make of a client before any
+// ClientMatches is what the daemon's own settings make of a client before any
 // rules are looked at; nothing where they say nothing.
-func (s *Settings) ClientFindings(ip netip.Addr) []Finding {
+func (s *Settings) ClientMatches(ip netip.Addr) []RuleMatch {
 	if !ip.IsValid() {
 		return nil
 	}
 	at := Origin{At: Place{File: s.File}}
 	for _, from := range s.ClientIPFrom {
 		if from.Relay.Contains(ip) {
-			return []Finding{{
+			return []RuleMatch{{
 				Key: "client_ip_from", Entry: showPrefix(from.Relay), Origin: at,
-				Says: "a relay: what counts is the client before it",
+				Means: "a relay: what counts is the client before it",
 			}}
 		}
 	}
 	if p, ok := s.TrustedNetworks.Find(ip); ok {
-		return []Finding{{
+		return []RuleMatch{{
 			Key: "trusted_networks", Entry: showPrefix(p), Origin: at,
-			Says: "mail from there is not inbound: it is neither checked nor stamped, whatever stands below",
+			Means: "mail from there is not inbound: it is neither checked nor stamped, whatever stands below",
 		}}
 	}
 	return nil

@@ -148,12 +148,12 @@ func (m mail) remember(t testing.TB, p *settings.Policy) *memory.Record {
 	if len(rules) == 0 {
 		t.Fatalf("none of %v is ours", to)
 	}
-	m.settle(r, p, rules)
+	m.combine(r, p, rules)
 	return r
 }
 
-// settle makes one decision, in other words than the code under test.
-func (m mail) settle(r *memory.Record, p *settings.Policy, rules []*policy.Rules) {
+// combine makes one decision, in other words than the code under test.
+func (m mail) combine(r *memory.Record, p *settings.Policy, rules []*policy.Rules) {
 	order := []policy.Action{policy.Bypass, policy.Defer, policy.Quarantine, policy.Discard, policy.Reject}
 	// does says what is done by an outcome, in a text that sorts by strictness.
 	does := func(i int) string {

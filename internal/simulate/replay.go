@@ -36,7 +36,7 @@ func (r *Replay) Add(rec *memory.Record) {
 		r.unknown.discovery++
 	}
 	r.decisions = policy.DecideEach(r.decisions[:0], &rec.Verdict, rec.Facts(), r.rules, rec.ForgedKept)
-	s := r.settle(rec)
+	s := r.combine(rec)
 	if s.split {
 		r.unknown.split++
 	}
@@ -92,32 +92,32 @@ func (r *Replay) rulesFor(domain dns.Name) (rules *policy.Rules, ours bool) {
 	return rules, ours || domain.IsZero()
 }
 
-// settled is what would be done with a message.
-type settled struct {
+// combined is what would be done with a message.
+type combined struct {
 	whole  policy.Decision // for all of it
 	chosen *policy.Rules   // whose decision that is; nil where none of them decided
 	split  bool            // each set of rules would have got a message of its own
 }
 
-// settle takes the decisions together as the filter does.
-func (r *Replay) settle(rec *memory.Record) settled {
+// combine takes the decisions together as the filter does.
+func (r *Replay) combine(rec *memory.Record) combined {
 	if len(r.rules) == 0 {
-		return settled{whole: policy.Decision{Action: policy.Bypass, Would: policy.Bypass, Reason: policy.ReasonNotOurs, Rule: policy.RuleManaged}}
+		return combined{whole: policy.Decision{Action: policy.Bypass, Would: policy.Bypass, Reason: policy.ReasonNotOurs, Rule: policy.RuleManaged}}
 	}
 	if len(r.rules) > 1 && r.opts.New.MixedRecipients == settings.Separate {
-		return settled{whole: r.decisions[0], chosen: r.rules[0], split: true}
+		return combined{whole: r.decisions[0], chosen: r.rules[0], split: true}
 	}
 	r.effects = policy.Effects(r.effects[:0], r.decisions, &rec.Verdict, rec.Facts(), r.rules)
-	d, chosen := policy.Settle(r.decisions, r.effects, r.rules, r.choose)
+	d, chosen := policy.Combine(r.decisions, r.effects, r.rules, r.choose)
 	if chosen < 0 {
-		return settled{whole: d}
+		return combined{whole: d}
 	}
-	return settled{whole: d, chosen: r.rules[chosen]}
+	return combined{whole: d, chosen: r.rules[chosen]}
 }
 
 // after is what would become of the message for one recipient domain. Recipients
 // that are not ours go with the others, or with the first of messages that are split.
-func (r *Replay) after(p party, s settled) fate {
+func (r *Replay) after(p party, s combined) disposition {
 	whole, chosen := s.whole, s.chosen
 	own, mode := s.whole, policy.Enforce
 	if p.group >= 0 {
@@ -126,7 +126,7 @@ func (r *Replay) after(p party, s settled) fate {
 			whole, chosen = own, r.rules[p.group]
 		}
 	}
-	f := fateOf(whole, own, mode)
+	f := dispositionOf(whole, own, mode)
 	if chosen != nil {
 		f.quarantined(chosen)
 	}
@@ -142,9 +142,9 @@ const (
 	acted        // what is done
 )
 
-// compare tallies what changes for each recipient domain, and for the message, of
+// compare counts what changes for each recipient domain, and for the message, of
 // which the first of the greatest changes counts.
-func (r *Replay) compare(rec *memory.Record, s settled) kind {
+func (r *Replay) compare(rec *memory.Record, s combined) kind {
 	most, deferred := same, false
 	var shown change
 	r.seen = r.seen[:0]
@@ -197,7 +197,7 @@ func (r *Replay) unsealed(rec *memory.Record) bool {
 // change is what changes for one recipient domain of one message.
 type change struct {
 	domain  dns.Name
-	was, is fate
+	was, is disposition
 }
 
 func (c *change) kind() kind {

@@ -126,7 +126,7 @@ func address(a netip.Addr) string {
 	return a.String()
 }
 
-func (t *domainTally) result() Domains {
+func (t *domainCounts) result() Domains {
 	out := Domains{Entries: []Domain{}, Others: t.others, Exact: t.others == 0}
 	names := make([]dns.Name, 0, len(t.domains))
 	for n := range t.domains {

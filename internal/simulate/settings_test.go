@@ -175,7 +175,7 @@ func keys(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	trace := p.Trace(dns.MustParse("example.org"))
+	trace := p.EffectiveRules(dns.MustParse("example.org"))
 	out := []string{"mode", "mixed_recipients", "managed", "defer_limit", "default", "domains", "tests"}
 	for _, s := range trace.Settings() {
 		out = append(out, s.Key)

@@ -11,7 +11,7 @@
 //   - ARC, where no recipient domain had it validated when the message came: the
 //     replay takes it that nobody vouches, and counts the messages for which that
 //     matters.
-//   - Mail that was left alone: what is not ours today, came from a trusted network or
+//   - Mail that was not touched: what is not ours today, came from a trusted network or
 //     by a client that logged in is not remembered.
 //   - What hangs on time: a new deferral lasts for defer_limit at most.
 //   - Recipients that were split at RCPT: each of their messages is replayed by
@@ -67,7 +67,7 @@ type Replay struct {
 	choose func([]policy.Effect) int // of effects that differ; nil to defer
 
 	messages, changed, watched int64
-	domains                    domainTally
+	domains                    domainCounts
 	authors                    *overview[string]
 	sources                    *overview[netip.Prefix]
 	unknown                    unknown
@@ -88,7 +88,7 @@ func New(opts Options) *Replay {
 	}
 	r := &Replay{
 		opts:    opts,
-		domains: newDomainTally(opts.Examples),
+		domains: newDomainCounts(opts.Examples),
 		authors: newOverview[string](min(opts.Examples, overviewExamples)),
 		sources: newOverview[netip.Prefix](min(opts.Examples, overviewExamples)),
 	}

@@ -49,16 +49,16 @@ type Cause struct {
 // place fills in where the rule stands.
 func (c *Cause) place(at settings.Place) { c.File, c.Line = at.File, at.Line }
 
-// fate is a treatment with its cause.
-type fate struct {
+// disposition is a treatment with its cause.
+type disposition struct {
 	Treatment
 	Cause
 }
 
-// fateOf is what becomes of the message for one domain: what is done with the whole
+// dispositionOf is what becomes of the message for one domain: what is done with the whole
 // message, of which own is the domain's part.
-func fateOf(whole, own policy.Decision, mode policy.Mode) fate {
-	f := fate{Treatment: Treatment{Action: whole.Action}, Cause: Cause{Reason: own.Reason, Rule: own.Rule}}
+func dispositionOf(whole, own policy.Decision, mode policy.Mode) disposition {
+	f := disposition{Treatment: Treatment{Action: whole.Action}, Cause: Cause{Reason: own.Reason, Rule: own.Rule}}
 	if own.Action != whole.Action {
 		f.Cause = Cause{Reason: whole.Reason, Rule: whole.Rule}
 	}
@@ -69,8 +69,8 @@ func fateOf(whole, own policy.Decision, mode policy.Mode) fate {
 }
 
 // before is what became of the message for the domains of outcome o.
-func before(r *memory.Record, o *memory.Outcome) fate {
-	f := fateOf(r.Decision, o.Decision, o.Mode)
+func before(r *memory.Record, o *memory.Outcome) disposition {
+	f := dispositionOf(r.Decision, o.Decision, o.Mode)
 	if f.Cause.Rule == o.Decision.Rule {
 		f.place(settings.Place{File: o.File, Line: o.Line})
 	}
@@ -88,7 +88,7 @@ func before(r *memory.Record, o *memory.Outcome) fate {
 }
 
 // quarantined says how rules set mail apart that f quarantines.
-func (f *fate) quarantined(r *policy.Rules) {
+func (f *disposition) quarantined(r *policy.Rules) {
 	if f.Action != policy.Quarantine {
 		return
 	}
@@ -99,7 +99,7 @@ func (f *fate) quarantined(r *policy.Rules) {
 }
 
 // blameMode names the mode as the cause where it alone makes the difference.
-func (f *fate) blameMode(was fate) {
+func (f *disposition) blameMode(was disposition) {
 	intent := func(t Treatment) policy.Action {
 		if t.Would != "" {
 			return t.Would

@@ -114,9 +114,9 @@ func (s *Store) stand(ctx context.Context, before <-chan struct{}, done chan<- s
 	if before != nil {
 		<-before
 	}
-	for said := ""; ctx.Err() == nil; {
+	for lastMessage := ""; ctx.Err() == nil; {
 		if err := s.dialect.lead(ctx, s); err != nil && ctx.Err() == nil {
-			s.notLeading(ctx, err, &said)
+			s.notLeading(ctx, err, &lastMessage)
 		}
 		if pause(ctx, s.timing.lead.poll) != nil {
 			return
@@ -125,9 +125,9 @@ func (s *Store) stand(ctx context.Context, before <-chan struct{}, done chan<- s
 }
 
 // notLeading logs why, unless it was logged the last time.
-func (s *Store) notLeading(ctx context.Context, err error, said *string) {
-	if text := err.Error(); text != *said {
-		*said = text
+func (s *Store) notLeading(ctx context.Context, err error, lastMessage *string) {
+	if text := err.Error(); text != *lastMessage {
+		*lastMessage = text
 		s.log.WarnContext(ctx, "not leading", "error", err)
 	}
 }

@@ -20,8 +20,8 @@ const receivedSlice = 2000
 
 // Ingest is analysis.Ingester's. The counter of ids is taken first, which keeps other
 // daemons' batches out until the transaction ends: so what is looked up stays true.
-func (s *Store) Ingest(ctx context.Context, b *analysis.Batch) ([]analysis.Settled, error) {
-	var out []analysis.Settled
+func (s *Store) Ingest(ctx context.Context, b *analysis.Batch) ([]analysis.Classified, error) {
+	var out []analysis.Classified
 	err := s.write(ctx, "ingest reports", func(ctx context.Context, t *tx) error {
 		in := &ingest{t: t, batch: b, rollups: rollupDeltas{}}
 		if err := in.run(ctx); err != nil {
@@ -38,7 +38,7 @@ type ingest struct {
 	t       *tx
 	batch   *analysis.Batch
 	nextID  int64
-	settled []analysis.Settled
+	settled []analysis.Classified
 
 	tokens    map[itemToken]int64 // items that are stored
 	known     map[[32]byte][]analysis.Known
@@ -55,7 +55,7 @@ type itemToken struct{ feed, token string }
 
 func (in *ingest) run(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		in.reserve, in.findTokens, in.findKnown, in.shareNames, in.shareReporters, in.shareSets, in.shareSources, in.settle, in.insert,
+		in.reserve, in.findTokens, in.findKnown, in.shareNames, in.shareReporters, in.shareSets, in.shareSources, in.classify, in.insert,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -165,8 +165,8 @@ func (t *tx) knownReports(ctx context.Context, keys []any, known map[[32]byte][]
 		WHERE r.status IN ('stored', 'empty') AND r.report_key IN`)
 }
 
-// settle decides on each report and makes its rows.
-func (in *ingest) settle(ctx context.Context) error {
+// classify decides on each report and makes its rows.
+func (in *ingest) classify(ctx context.Context) error {
 	for i := range in.batch.Items {
 		it := &in.batch.Items[i]
 		if id, ok := in.tokens[itemToken{it.Feed, clean(it.Token)}]; ok && it.Token != "" {
@@ -202,7 +202,7 @@ func (in *ingest) again(ctx context.Context, place int, item int64) error {
 		}
 	}
 	return in.t.rows(ctx, func(scan func(...any) error) error {
-		one := analysis.Settled{Item: place, Known: true}
+		one := analysis.Classified{Item: place, Known: true}
 		if err := scan(&one.Report, &one.ID, &one.Status, &one.Of); err != nil {
 			return err
 		}
@@ -235,14 +235,14 @@ func (in *ingest) addItem(id int64, it *analysis.Item) {
 }
 
 // add takes one report in.
-func (in *ingest) add(ctx context.Context, r *analysis.Report, item int64, place int, it *analysis.Item) (analysis.Settled, error) {
+func (in *ingest) add(ctx context.Context, r *analysis.Report, item int64, place int, it *analysis.Item) (analysis.Classified, error) {
 	key := r.Key()
-	status, of := analysis.Settle(r, in.known[key])
+	status, of := analysis.Classify(r, in.known[key])
 	kept := status
 	if status == analysis.StatusReplaced {
 		kept = r.Status
 		if err := in.replace(ctx, key, of); err != nil {
-			return analysis.Settled{}, err
+			return analysis.Classified{}, err
 		}
 	}
 	id := in.id()
@@ -253,7 +253,7 @@ func (in *ingest) add(ctx context.Context, r *analysis.Report, item int64, place
 	if kept == analysis.StatusStored {
 		in.addRows(id, r)
 	}
-	return analysis.Settled{ID: id, Status: status, Of: of}, nil
+	return analysis.Classified{ID: id, Status: status, Of: of}, nil
 }
 
 // replace takes an older report out of what counts.

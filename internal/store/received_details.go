@@ -176,7 +176,7 @@ func (r *detailRow) finish(body *setBody, labels []analysis.LabelSet) {
 	}
 	r.Disposition = dispositions[min(max(r.code, 0), int64(len(dispositions)-1))]
 	r.SPF, r.DKIM = verdictOf(r.spf), verdictOf(r.dkim)
-	if r.SPF == report.VerdictPass || r.DKIM == report.VerdictPass {
+	if r.SPF == report.DMARCPass || r.DKIM == report.DMARCPass {
 		r.Compliant = r.Messages
 	}
 	r.Domain = nameOf(r.domain)

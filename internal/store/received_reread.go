@@ -46,10 +46,10 @@ func (s *Store) Stale(ctx context.Context, version int, after int64, limit int) 
 }
 
 // Reread is analysis.Reports'.
-func (s *Store) Reread(ctx context.Context, id int64, version int, r *analysis.Report) (analysis.Settled, error) {
-	var settled analysis.Settled
+func (s *Store) Reread(ctx context.Context, id int64, version int, r *analysis.Report) (analysis.Classified, error) {
+	var settled analysis.Classified
 	err := s.reread(ctx, version, &analysis.Item{Reports: []analysis.Report{*r}}, func(ctx context.Context, in *ingest) error {
-		settled = analysis.Settled{ID: id}
+		settled = analysis.Classified{ID: id}
 		err := in.t.row(ctx, `SELECT status, of_report FROM received_reports WHERE id = $1`, id).Scan((*string)(&settled.Status), &settled.Of)
 		if err != nil {
 			return err
@@ -78,7 +78,7 @@ func (s *Store) reread(ctx context.Context, version int, item *analysis.Item, wo
 
 // putBack puts the one report of the batch in the place of what is stored. settled has
 // what became of that, and what becomes of it now.
-func (in *ingest) putBack(ctx context.Context, version int, settled *analysis.Settled) error {
+func (in *ingest) putBack(ctx context.Context, version int, settled *analysis.Classified) error {
 	r := &in.batch.Items[0].Reports[0]
 	if err := in.t.dropRows(ctx, settled.ID, in.rollups); err != nil {
 		return err
@@ -88,7 +88,7 @@ func (in *ingest) putBack(ctx context.Context, version int, settled *analysis.Se
 	case analysis.StatusStored, analysis.StatusEmpty, analysis.StatusRefused, analysis.StatusAside:
 		key := r.Key()
 		in.known[key] = slices.DeleteFunc(in.known[key], func(k analysis.Known) bool { return k.ID == settled.ID })
-		settled.Status, settled.Of = analysis.Settle(r, in.known[key])
+		settled.Status, settled.Of = analysis.Classify(r, in.known[key])
 		if kept = settled.Status; kept == analysis.StatusReplaced {
 			kept = r.Status
 			if err := in.replace(ctx, key, settled.Of); err != nil {
@@ -110,8 +110,8 @@ func (in *ingest) putBack(ctx context.Context, version int, settled *analysis.Se
 }
 
 // RereadItem is analysis.Reports'.
-func (s *Store) RereadItem(ctx context.Context, id int64, version int, item *analysis.Item) ([]analysis.Settled, error) {
-	var out []analysis.Settled
+func (s *Store) RereadItem(ctx context.Context, id int64, version int, item *analysis.Item) ([]analysis.Classified, error) {
+	var out []analysis.Classified
 	err := s.reread(ctx, version, item, func(ctx context.Context, in *ingest) error {
 		in.settled = nil
 		if err := in.addAgain(ctx, id); err != nil {

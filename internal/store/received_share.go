@@ -346,11 +346,11 @@ func dispositionCode(d report.Disposition) int64 {
 
 var dispositions = [...]report.Disposition{"", report.DispositionNone, report.DispositionPass, report.DispositionQuarantine, report.DispositionReject}
 
-func verdictCode(v report.Verdict) int64 { return boolInt(v == report.VerdictPass) }
+func verdictCode(v report.DMARCResult) int64 { return boolInt(v == report.DMARCPass) }
 
-func verdictOf(code int64) report.Verdict {
+func verdictOf(code int64) report.DMARCResult {
 	if code == 1 {
-		return report.VerdictPass
+		return report.DMARCPass
 	}
-	return report.VerdictFail
+	return report.DMARCFail
 }

@@ -40,7 +40,7 @@ func (m *receivedMaker) row(number int) analysis.Row {
 		addr = netip.MustParseAddr(fmt.Sprintf("2001:db8::%x", r.IntN(5)))
 	}
 	row := analysis.Row{
-		Number: number, Source: addr, Count: int64(1 + r.IntN(9)), SPF: pick(r, report.VerdictPass, report.VerdictFail), DKIM: pick(r, report.VerdictPass, report.VerdictFail),
+		Number: number, Source: addr, Count: int64(1 + r.IntN(9)), SPF: pick(r, report.DMARCPass, report.DMARCFail), DKIM: pick(r, report.DMARCPass, report.DMARCFail),
 		Disposition: pick(r, dispositions[:]...), HeaderFrom: pick(r, "acme.example", "Mail.acme.example", "beta.example"),
 		EnvelopeFrom: pick(r, "", "bounce.acme.example", "x_y.example"), Auth: &analysis.AuthSet{},
 	}
@@ -130,7 +130,7 @@ func fillReceived(t *testing.T, s *Store, like *analysistest.Store, seed uint64)
 	}
 }
 
-func compareSettled(t *testing.T, got, want []analysis.Settled) {
+func compareSettled(t *testing.T, got, want []analysis.Classified) {
 	t.Helper()
 	if len(got) != len(want) {
 		t.Fatalf("%d reports settled, want %d", len(got), len(want))

@@ -57,12 +57,12 @@ func scaleRow(r *rand.Rand, number int, domain dns.Name) analysis.Row {
 	esp := (len(domain.String())*31 + int(domain.String()[1])*7 + min(r.IntN(40), r.IntN(40))) % 200
 	n := min(r.IntN(scaleSources/200), r.IntN(scaleSources/200))*200 + esp
 	row := analysis.Row{Number: number, Source: netip.AddrFrom4([4]byte{198, byte(n >> 16), byte(n >> 8), byte(n)}), Count: 1 + int64(r.ExpFloat64()*20),
-		SPF: report.VerdictPass, DKIM: report.VerdictPass, Disposition: report.DispositionNone,
+		SPF: report.DMARCPass, DKIM: report.DMARCPass, Disposition: report.DispositionNone,
 		HeaderFrom: domain.String(), EnvelopeFrom: fmt.Sprintf("bounce%d.esp%d.example", n%7, n%200),
 		Auth: &analysis.AuthSet{SPF: []analysis.SPFResult{{Domain: fmt.Sprintf("esp%d.example", n%200), Result: "pass"}},
 			DKIM: []analysis.DKIMResult{{Domain: domain.String(), Selector: fmt.Sprintf("s%d", n%5), Result: "pass"}}}}
 	if r.IntN(10) == 0 {
-		row.SPF, row.DKIM = report.VerdictFail, pick(r, report.VerdictPass, report.VerdictFail)
+		row.SPF, row.DKIM = report.DMARCFail, pick(r, report.DMARCPass, report.DMARCFail)
 		row.Disposition = pick(r, report.DispositionNone, report.DispositionReject)
 	}
 	return row

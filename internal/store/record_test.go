@@ -22,7 +22,7 @@ func TestStoreKeepsEveryField(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.QueueID = fmt.Sprintf("Q%d", seed)
-			r.Verdict.SPF.Personal = nil // no record holds it, see memory
+			r.Verdict.SPF.LocalPart = nil // no record holds it, see memory
 			load(t, s, fmt.Sprint("journal", seed), []memory.Record{*r})
 			found := must(s.Find(t.Context(), r.QueueID, 10))
 			if len(found) != 1 {

@@ -208,8 +208,8 @@ func (t *tx) claimOne(ctx context.Context, id int64, now, lease time.Time) (outg
 	return task, err
 }
 
-// Settle is outgoing.Queue's.
-func (r Reports) Settle(ctx context.Context, task *outgoing.Task, o *outgoing.Outcome) (bool, error) {
+// Complete is outgoing.Queue's.
+func (r Reports) Complete(ctx context.Context, task *outgoing.Task, o *outgoing.AttemptResult) (bool, error) {
 	ours := false
 	err := r.s.write(ctx, "note a delivery", func(ctx context.Context, t *tx) error {
 		var sent any

@@ -32,7 +32,7 @@ func explain(data []byte, err error) *Fault {
 	}
 	t.bad = t.firstBad()
 	for _, look := range []func() *Fault{
-		t.mergeMark, t.secondDocument, t.openQuote, t.tab, t.oddSpace, t.openBracket, t.oddities, t.afterDash, t.dash,
+		t.mergeMark, t.secondDocument, t.openQuote, t.tab, t.unusualSpace, t.openBracket, t.unusualParts, t.afterDash, t.dash,
 		t.spaceAfterColon, t.noColon, t.escape, t.indentation,
 	} {
 		if f := look(); f != nil {
@@ -46,18 +46,18 @@ func explain(data []byte, err error) *Fault {
 type text struct {
 	lines     []string
 	complaint string // of the parser, without its line
-	said      int    // the line that the parser names, from 0
+	reported  int    // the line that the parser names, from 0
 	bad       int    // the first line that cannot follow those above it
 	open      state  // what is open before that line
-	odd       []oddity
+	unusual   []unusualPart
 }
 
 var parserLine = regexp.MustCompile(`^(?:yaml: )?(?:line ([0-9]+): )?`)
 
 func newText(data []byte, err error) *text {
 	m := parserLine.FindStringSubmatch(err.Error())
-	said, _ := strconv.Atoi(m[1])
-	t := &text{complaint: strings.TrimPrefix(err.Error(), m[0]), said: max(said-1, 0)}
+	reported, _ := strconv.Atoi(m[1])
+	t := &text{complaint: strings.TrimPrefix(err.Error(), m[0]), reported: max(reported-1, 0)}
 	for l := range strings.Lines(string(data)) {
 		t.lines = append(t.lines, strings.TrimRight(l, "\r\n"))
 	}
@@ -77,7 +77,7 @@ func (t *text) indent(line int) int {
 // firstBad finds the first line that cannot follow those above it, the last where the
 // text ends too early. It notes what is open before and what is odd in it.
 func (t *text) firstBad() int {
-	bad := min(t.said, len(t.lines)-1)
+	bad := min(t.reported, len(t.lines)-1)
 	if t.size() <= maxSearched {
 		bad = sort.Search(len(t.lines), func(i int) bool { return !t.reads(i + 1) })
 	}
@@ -86,7 +86,7 @@ func (t *text) firstBad() int {
 		return bad - 1
 	}
 	after := t.openBefore(bad)
-	t.odd = after.scan(bad, t.lines[bad])
+	t.unusual = after.scan(bad, t.lines[bad])
 	return bad
 }
 
@@ -143,7 +143,7 @@ func (t *text) mergeMark() *Fault {
 	for _, i := range t.around() {
 		for _, m := range []string{"<<<<<<< ", "=======", ">>>>>>> ", "||||||| "} {
 			if strings.HasPrefix(t.lines[i]+" ", m) {
-				return t.fault(i, 0, "the mark of a merge conflict; settle it and take the marks out")
+				return t.fault(i, 0, "the mark of a merge conflict; resolve it and remove the marks")
 			}
 		}
 	}
@@ -181,12 +181,12 @@ func (t *text) tab() *Fault {
 	return nil
 }
 
-// oddSpace finds a blank that only looks like a space.
-func (t *text) oddSpace() *Fault {
+// unusualSpace finds a blank that only looks like a space.
+func (t *text) unusualSpace() *Fault {
 	names := map[rune]string{'\u00a0': "non-breaking space", '\u202f': "narrow non-breaking space", '\u3000': "wide space", '\u200b': "space without width", '\ufeff': "byte order mark"}
 	for _, i := range t.around() {
 		for offset, r := range t.lines[i] {
-			if name, odd := names[r]; odd {
+			if name, unusual := names[r]; unusual {
 				return t.fault(i, offset, "a %s (%U) stands here; write an ordinary space", name, r)
 			}
 		}
@@ -201,7 +201,7 @@ func (t *text) openBracket() *Fault {
 		return nil
 	}
 	m := t.open.brackets[len(t.open.brackets)-1]
-	goesOn := t.bad == len(t.lines)-1 && len(t.odd) == 0
+	goesOn := t.bad == len(t.lines)-1 && len(t.unusual) == 0
 	commas, lines := 0, 0
 	for i := m.line + 1; i <= t.bad; i++ {
 		line := strings.TrimSpace(t.lines[i])
@@ -218,12 +218,12 @@ func (t *text) openBracket() *Fault {
 	return t.fault(m.line, m.offset, "the bracket %c is opened here and not closed", m.char)
 }
 
-// oddities tells of what the bad line holds itself.
-func (t *text) oddities() *Fault {
-	if len(t.odd) == 0 {
+// unusualParts tells of what the bad line holds itself.
+func (t *text) unusualParts() *Fault {
+	if len(t.unusual) == 0 {
 		return nil
 	}
-	o := t.odd[0]
+	o := t.unusual[0]
 	switch o.what {
 	case afterQuote:
 		return t.fault(t.bad, o.offset, "text after a closing quote; a value that holds quotes itself is written between quotes of the other kind")
@@ -400,14 +400,14 @@ func (t *text) between(outer, inner level) *Fault {
 	own := t.indent(t.bad)
 	alone, first := t.siblings(own) == 1, inner.count == 1
 	step := t.open.step()
-	odd := inner.indent-outer.indent != step && (own-outer.indent == step || own%step == 0 && outer.indent%step != 0)
+	unusual := inner.indent-outer.indent != step && (own-outer.indent == step || own%step == 0 && outer.indent%step != 0)
 	if alone && first { // both may be
-		first = odd
+		first = unusual
 	}
 	switch {
 	case first:
 		return t.fault(inner.first, inner.indent, "wrong indentation: %s, where the lines below have %d", spaces(inner.indent), own)
-	case !alone || odd || t.belongsTo(own, outer.last):
+	case !alone || unusual || t.belongsTo(own, outer.last):
 		return t.fault(outer.last, outer.indent, "wrong indentation: %s, where the lines around have %d", spaces(outer.indent), own)
 	}
 	return t.fault(t.bad, own, "wrong indentation: %s, where the lines above have %d or %d", spaces(own), outer.indent, inner.indent)

@@ -31,8 +31,8 @@ type mark struct {
 	indent       int
 }
 
-// oddity is something that a line cannot well hold.
-type oddity struct {
+// unusualPart is something that a line cannot well hold.
+type unusualPart struct {
 	what   string
 	offset int
 	char   byte
@@ -53,17 +53,17 @@ const (
 // scanner goes through one line.
 type scanner struct {
 	*state
-	line   string
-	number int
-	indent int
-	i      int
-	start  bool // a value may begin here
-	keyed  bool // a key stands before, in block context
-	odd    []oddity
+	line    string
+	number  int
+	indent  int
+	i       int
+	start   bool // a value may begin here
+	keyed   bool // a key stands before, in block context
+	unusual []unusualPart
 }
 
 // scan takes one line into the state and lists what is odd in it.
-func (s *state) scan(number int, line string) []oddity {
+func (s *state) scan(number int, line string) []unusualPart {
 	text := strings.TrimLeft(line, " ")
 	c := &scanner{state: s, line: line, number: number, indent: len(line) - len(text), start: true}
 	blank := text == "" || text[0] == '#'
@@ -81,7 +81,7 @@ func (s *state) scan(number int, line string) []oddity {
 			break
 		}
 	}
-	return c.odd
+	return c.unusual
 }
 
 // enter takes a line of an indentation.
@@ -113,7 +113,7 @@ func (s *state) step() int {
 }
 
 func (c *scanner) note(what string, offset int) {
-	c.odd = append(c.odd, oddity{what: what, offset: offset, char: c.line[min(offset, len(c.line)-1)]})
+	c.unusual = append(c.unusual, unusualPart{what: what, offset: offset, char: c.line[min(offset, len(c.line)-1)]})
 }
 
 // at is the character n places on; 0 behind the end.
@@ -159,14 +159,14 @@ func (c *scanner) inQuote() {
 		case b == c.quote:
 			c.i++
 			c.quote = 0
-			c.behind(afterQuote)
+			c.after(afterQuote)
 			return
 		}
 	}
 }
 
-// behind looks at what comes behind a value that has ended.
-func (c *scanner) behind(what string) {
+// after looks at what comes behind a value that has ended.
+func (c *scanner) after(what string) {
 	c.start = false
 	rest := strings.TrimLeft(c.line[c.i:], " \t")
 	offset := len(c.line) - len(rest)
@@ -264,7 +264,7 @@ func (c *scanner) closeBracket(b byte) {
 	}
 	c.brackets = c.brackets[:last]
 	c.i++
-	c.behind(afterBracket)
+	c.after(afterBracket)
 }
 
 // closers is what ends all that is open, in the text's own order.

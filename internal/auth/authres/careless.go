@@ -2,7 +2,7 @@ package authres
 
 import "bytes"
 
-// carelesslyOurs reports whether a careless reader takes a field for ours although its
+// lenientlyOurs reports whether a careless reader takes a field for ours although its
 // authserv-id is another's or missing: one of our ids stands by itself at the start of
 // the field or of a part of it, or behind "authserv-id=". Signs before it, such as single
 // quotes, and all but letters, digits, "-", "_" and dots behind it do not make it another
@@ -10,21 +10,21 @@ import "bytes"
 //
 // Parts are what stands between semicolons or commas, wherever these are: such a reader
 // knows neither quotes nor comments. The field is read with comments left out as well.
-func (s *IDs) carelesslyOurs(v []byte) bool {
-	r := carelessReader{set: s}
+func (s *IDs) lenientlyOurs(v []byte) bool {
+	r := lenientReader{set: s}
 	return r.claims(v)
 }
 
-// maxOddWords bounds the words with octets beyond ASCII that are compared, which is dear.
+// maxMalformedWords bounds the words with octets beyond ASCII that are compared, which is dear.
 // A field with more of them where an id may stand is no honest one.
-const maxOddWords = 50
+const maxMalformedWords = 50
 
-type carelessReader struct {
-	set *IDs
-	odd int // words with octets beyond ASCII so far
+type lenientReader struct {
+	set       *IDs
+	malformed int // words with octets beyond ASCII so far
 }
 
-func (r *carelessReader) claims(v []byte) bool {
+func (r *lenientReader) claims(v []byte) bool {
 	if r.idAt(v, false) {
 		return true
 	}
@@ -39,11 +39,11 @@ func (r *carelessReader) claims(v []byte) bool {
 			}
 		}
 	}
-	return r.behindKey(v) || bytes.IndexByte(v, '(') >= 0 && r.claimsBare(v)
+	return r.afterKey(v) || bytes.IndexByte(v, '(') >= 0 && r.claimsBare(v)
 }
 
-// behindKey reports whether one of our ids stands behind "authserv-id=".
-func (r *carelessReader) behindKey(v []byte) bool {
+// afterKey reports whether one of our ids stands behind "authserv-id=".
+func (r *lenientReader) afterKey(v []byte) bool {
 	const key, end = "authser", "vV"
 	for _, c := range []byte(end) {
 		for at := 0; ; at++ {
@@ -52,7 +52,7 @@ func (r *carelessReader) behindKey(v []byte) bool {
 				break
 			}
 			at += i
-			if behind, ok := afterKey(v, at-len(key)); ok && r.idAt(behind, false) {
+			if after, ok := afterKey(v, at-len(key)); ok && r.idAt(after, false) {
 				return true
 			}
 		}
@@ -61,7 +61,7 @@ func (r *carelessReader) behindKey(v []byte) bool {
 }
 
 // claimsBare reads the parts with comments left out.
-func (r *carelessReader) claimsBare(v []byte) bool {
+func (r *lenientReader) claimsBare(v []byte) bool {
 	if r.idAt(v, true) {
 		return true
 	}
@@ -116,7 +116,7 @@ func afterKey(v []byte, at int) ([]byte, bool) {
 
 // idAt reports whether the first word of v, up to the next semicolon or comma, is one of
 // our ids. Without comments a parenthesis before it makes it a mention.
-func (r *carelessReader) idAt(v []byte, comments bool) bool {
+func (r *lenientReader) idAt(v []byte, comments bool) bool {
 	i := 0
 	for ; i < len(v) && (!isNamePart(v[i]) || v[i] == '.'); i++ {
 		switch {
@@ -139,8 +139,8 @@ func (r *carelessReader) idAt(v []byte, comments bool) bool {
 	if !hasEightBit(v[i:], comments) {
 		return false
 	}
-	r.odd++
-	return r.odd > maxOddWords || r.set.has(wordAt(v[i:], comments))
+	r.malformed++
+	return r.malformed > maxMalformedWords || r.set.has(wordAt(v[i:], comments))
 }
 
 // isWord reports whether v begins with an id and goes on with what is no part of one.

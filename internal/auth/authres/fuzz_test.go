@@ -48,8 +48,8 @@ func lenientIDs(v string) []string {
 			ids = append(ids, strings.Trim(words[0], "'\"*!`<>[]{}"))
 		}
 	}
-	if _, behind, ok := strings.Cut(strings.ToLower(v), " authserv-id="); ok {
-		value, _, _ := strings.Cut(behind, ";")
+	if _, after, ok := strings.Cut(strings.ToLower(v), " authserv-id="); ok {
+		value, _, _ := strings.Cut(after, ";")
 		ids = append(ids, strings.Trim(value, "'\" "))
 	}
 	return append(ids, strings.Trim(naive, "\" \t\r\n"))

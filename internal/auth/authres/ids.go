@@ -58,7 +58,7 @@ func (s *IDs) claimedBy(value []byte) bool {
 	if s == nil || len(s.ids) == 0 {
 		return false
 	}
-	return s.claimedByHead(value) || s.carelesslyOurs(value)
+	return s.claimedByHead(value) || s.lenientlyOurs(value)
 }
 
 // claimedByHead judges by what stands before the first semicolon.
@@ -70,7 +70,7 @@ func (s *IDs) claimedByHead(value []byte) bool {
 	if cut {
 		value = value[:maxHead]
 	}
-	return s.claimedByOdd(string(value), cut)
+	return s.claimedByMalformed(string(value), cut)
 }
 
 // plainID gives the id of a field as everybody writes it: a token, perhaps a
@@ -157,10 +157,10 @@ func dropNonASCII(s string) string {
 	}, s)
 }
 
-// claimedByOdd judges a field that is not plain: it tries the ways in which a
+// claimedByMalformed judges a field that is not plain: it tries the ways in which a
 // reader, strict or sloppy, may come to an id. cut tells that v is not the
 // whole value.
-func (s *IDs) claimedByOdd(v string, cut bool) bool {
+func (s *IDs) claimedByMalformed(v string, cut bool) bool {
 	// "i=1; mx.example.org; …" is the form of ARC-Authentication-Results
 	// (RFC 8617 section 4.1.1), which a shared reader may take here too.
 	if rest, ok := afterInstance(v); ok {

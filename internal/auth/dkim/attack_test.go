@@ -42,10 +42,10 @@ func TestBodyAttacks(t *testing.T) {
 	}
 	for name, unit := range cases {
 		body := []byte(strings.Repeat(unit, size/len(unit)))
-		for _, way := range []string{simple, relaxed} {
+		for _, canon := range []string{simple, relaxed} {
 			for _, step := range []int{1000, 65535, size} {
-				t.Run(fmt.Sprintf("%s/%s/%d", name, way, step), func(t *testing.T) {
-					b := newBodyHash(way)
+				t.Run(fmt.Sprintf("%s/%s/%d", name, canon, step), func(t *testing.T) {
+					b := newBodyHash(canon)
 					count := &countingHash{Hash: sha256.New()}
 					b.digest.hash = count
 					b.digest.want(-1)
@@ -101,9 +101,9 @@ func TestHeaderAttacks(t *testing.T) {
 		{"its own field", plainHead, strings.Repeat(":dkim-signature", 1999)},
 	}
 	for _, c := range cases {
-		for _, way := range []string{simple, relaxed} {
-			t.Run(c.name+"/"+way, func(t *testing.T) {
-				tags := "v=1; c=" + way + "; d=example.com; s=s1; h=from" + c.names
+		for _, canon := range []string{simple, relaxed} {
+			t.Run(c.name+"/"+canon, func(t *testing.T) {
+				tags := "v=1; c=" + canon + "; d=example.com; s=s1; h=from" + c.names
 				head := "DKIM-Signature: " + tags + "; a=ed25519-sha256; bh=AAAA; b=AAAA\r\n" + c.head
 				h := header(head)
 				s := &signature{}

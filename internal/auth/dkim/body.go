@@ -24,8 +24,8 @@ type bodyHash struct {
 	cr    bool  // then a CR, of which it is not known whether LF follows
 }
 
-func newBodyHash(way string) *bodyHash {
-	return &bodyHash{relaxed: way == relaxed, digest: bodyDigest{hash: sha256.New()}}
+func newBodyHash(canon string) *bodyHash {
+	return &bodyHash{relaxed: canon == relaxed, digest: bodyDigest{hash: sha256.New()}}
 }
 
 // write takes the next chunk; buf is scratch space, not kept.

@@ -13,8 +13,8 @@ import (
 )
 
 // canonical runs a body through the canonicalizer in chunks that end at cuts.
-func canonical(way, body string, cuts ...int) string {
-	b := newBodyHash(way)
+func canonical(canon, body string, cuts ...int) string {
+	b := newBodyHash(canon)
 	var out strings.Builder
 	b.digest.hash = recordingHash{b.digest.hash, &out}
 	b.digest.want(-1)
@@ -73,17 +73,17 @@ func TestBodyCanonicalization(t *testing.T) {
 		{"a long line", strings.Repeat("word ", 300) + "\r\n", strings.Repeat("word ", 300) + "\r\n", strings.Repeat("word ", 299) + "word\r\n"},
 	}
 	for _, c := range cases {
-		for way, want := range map[string]string{simple: c.simple, relaxed: c.relaxed} {
-			t.Run(c.name+"/"+way, func(t *testing.T) {
-				if got := plainBody(way, c.body); got != want && !strings.Contains(c.name, "CR") {
+		for canon, want := range map[string]string{simple: c.simple, relaxed: c.relaxed} {
+			t.Run(c.name+"/"+canon, func(t *testing.T) {
+				if got := plainBody(canon, c.body); got != want && !strings.Contains(c.name, "CR") {
 					t.Errorf("the plain form is %q, want %q", got, want)
 				}
-				if got := canonical(way, c.body); got != want {
+				if got := canonical(canon, c.body); got != want {
 					t.Errorf("got %q, want %q", got, want)
 				}
 				for i := range len(c.body) + 1 {
 					for j := i; j <= len(c.body) && len(c.body) < 40; j++ {
-						if got := canonical(way, c.body, i, j); got != want {
+						if got := canonical(canon, c.body, i, j); got != want {
 							t.Fatalf("cut at %d and %d: got %q, want %q", i, j, got, want)
 						}
 					}
@@ -117,17 +117,17 @@ func TestChunks(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 3000 {
 		body := randomBody(r, 60)
-		for _, way := range []string{simple, relaxed} {
-			want := canonical(way, body)
-			if plain := plainBody(way, body); !strings.Contains(strings.ReplaceAll(body, "\r\n", ""), "\r") && want != plain {
-				t.Fatalf("%s %q: got %q, the plain form is %q", way, body, want, plain)
+		for _, canon := range []string{simple, relaxed} {
+			want := canonical(canon, body)
+			if plain := plainBody(canon, body); !strings.Contains(strings.ReplaceAll(body, "\r\n", ""), "\r") && want != plain {
+				t.Fatalf("%s %q: got %q, the plain form is %q", canon, body, want, plain)
 			}
 			var cuts []int
 			for i := 0; i < len(body); i += 1 + r.IntN(8) {
 				cuts = append(cuts, i)
 			}
-			if got := canonical(way, body, cuts...); got != want {
-				t.Fatalf("%s %q cut at %v: got %q, want %q", way, body, cuts, got, want)
+			if got := canonical(canon, body, cuts...); got != want {
+				t.Fatalf("%s %q cut at %v: got %q, want %q", canon, body, cuts, got, want)
 			}
 		}
 	}

@@ -23,7 +23,7 @@ type ChainSignature struct {
 	Validation string
 
 	signature signature
-	noWay     bool // it has no c=
+	noCanon   bool // it has no c=
 }
 
 // ParseMessageSignature reads the ARC-Message-Signature at h.Fields[field]: as
@@ -90,7 +90,7 @@ func (c *ChainSignature) parseTags(f message.Field) (tagList, error) {
 		c.Validation = string(quoted(cv.value))
 	}
 	_, ok := tags.get("c")
-	c.noWay = !ok
+	c.noCanon = !ok
 	return tags, nil
 }
 
@@ -120,7 +120,7 @@ func (c *ChainSignature) end(err error) {
 // AsRelaxed is the same signature of a message, not verified yet, read as if it
 // said c=relaxed/relaxed; nil if its c= says what it is, or if it is faulty.
 func (c *ChainSignature) AsRelaxed() *ChainSignature {
-	if !c.noWay || c.signature.concluded() {
+	if !c.noCanon || c.signature.concluded() {
 		return nil
 	}
 	r := *c

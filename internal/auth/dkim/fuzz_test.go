@@ -127,13 +127,13 @@ func FuzzBody(f *testing.F) {
 	f.Add("a  b \r\n\r\n\tc\n \r\n", 3)
 	f.Fuzz(func(t *testing.T, body string, cut int) {
 		cuts := []int{abs(cut) % (len(body) + 1)}
-		for _, way := range []string{simple, relaxed} {
-			got := canonical(way, body, cuts...)
-			if at := canonical(way, body); at != got {
-				t.Errorf("%s %q cut at %d: %q, else %q", way, body, cuts, got, at)
+		for _, canon := range []string{simple, relaxed} {
+			got := canonical(canon, body, cuts...)
+			if at := canonical(canon, body); at != got {
+				t.Errorf("%s %q cut at %d: %q, else %q", canon, body, cuts, got, at)
 			}
-			if !strings.Contains(strings.ReplaceAll(body, "\r\n", ""), "\r") && got != plainBody(way, body) {
-				t.Errorf("%s %q: %q, the plain form is %q", way, body, got, plainBody(way, body))
+			if !strings.Contains(strings.ReplaceAll(body, "\r\n", ""), "\r") && got != plainBody(canon, body) {
+				t.Errorf("%s %q: %q, the plain form is %q", canon, body, got, plainBody(canon, body))
 			}
 		}
 	})

@@ -91,14 +91,14 @@ func TestOwnField(t *testing.T) {
 		{"at once", "DKIM-Signature:b=AA\r\n", "DKIM-Signature:b=", "dkim-signature:b="},
 	}
 	for _, c := range cases {
-		for way, want := range map[string]string{simple: c.simple, relaxed: c.relaxed} {
-			t.Run(c.name+"/"+way, func(t *testing.T) {
+		for canon, want := range map[string]string{simple: c.simple, relaxed: c.relaxed} {
+			t.Run(c.name+"/"+canon, func(t *testing.T) {
 				h := header("")
 				h.Fields = append(h.Fields, header("DKIM-Signature: x\r\n").Fields...)
 				h.Fields[0].Raw = []byte(c.raw)
 				s := &signature{}
 				s.parse(h.Fields[0], testNow)
-				s.Header, s.names = way, nil
+				s.Header, s.names = canon, nil
 				digest := newHeaderIndex(h.Fields).hashHeader(nil, s, sha256.New(), make([]byte, 0, 8))
 				if sum := sha256.Sum256([]byte(want)); !bytes.Equal(digest, sum[:]) {
 					t.Errorf("%q is not hashed as %q", c.raw, want)

@@ -114,22 +114,22 @@ var (
 	fold     = regexp.MustCompile(`[ \t\r\n]+`)
 )
 
-func plainBody(way, body string) string {
+func plainBody(canon, body string) string {
 	for bareLF.MatchString(body) {
 		body = bareLF.ReplaceAllString(body, "$1\r\n")
 	}
-	if way == relaxed {
+	if canon == relaxed {
 		body = trailing.ReplaceAllString(body, "$1")
 		body = blanks.ReplaceAllString(body, " ")
 	}
-	if body = empties.ReplaceAllString(body, ""); way == relaxed && body == "" {
+	if body = empties.ReplaceAllString(body, ""); canon == relaxed && body == "" {
 		return ""
 	}
 	return body + "\r\n"
 }
 
-func plainField(way, raw string) string {
-	if way == simple {
+func plainField(canon, raw string) string {
+	if canon == simple {
 		return raw
 	}
 	name, value, _ := strings.Cut(raw, ":")
@@ -167,18 +167,18 @@ func (s signer) field(head, body string) string {
 		panic(err)
 	}
 	get := func(name string) string { t, _ := list.get(name); return string(t.value) }
-	headWay, bodyWay, both := strings.Cut(get("c"), "/")
-	if headWay == "" {
-		headWay = simple
+	headCanon, bodyCanon, both := strings.Cut(get("c"), "/")
+	if headCanon == "" {
+		headCanon = simple
 	}
 	if !both {
-		bodyWay = simple
+		bodyCanon = simple
 	}
 	alg := "rsa-sha256"
 	if _, ok := s.key.(ed25519.PrivateKey); ok {
 		alg = "ed25519-sha256"
 	}
-	canonical := plainBody(bodyWay, body)
+	canonical := plainBody(bodyCanon, body)
 	if s.length > 0 && s.length <= len(canonical) {
 		canonical = canonical[:s.length]
 	} else if s.length < 0 {
@@ -186,8 +186,8 @@ func (s signer) field(head, body string) string {
 	}
 	bh := sha256.Sum256([]byte(canonical))
 	raw := "DKIM-Signature: " + s.tags + ";\r\n a=" + alg + "; bh=" + base64.StdEncoding.EncodeToString(bh[:]) + ";\r\n\tb="
-	data := strings.Join(mapped(plainPick(header(head), get("h")), func(f string) string { return plainField(headWay, f) }), "")
-	data += strings.TrimSuffix(plainField(headWay, raw+strings.TrimLeft(s.after, " ")+"\r\n"), "\r\n")
+	data := strings.Join(mapped(plainPick(header(head), get("h")), func(f string) string { return plainField(headCanon, f) }), "")
+	data += strings.TrimSuffix(plainField(headCanon, raw+strings.TrimLeft(s.after, " ")+"\r\n"), "\r\n")
 	digest := sha256.Sum256([]byte(data))
 	opts := crypto.SignerOpts(crypto.SHA256)
 	if alg == "ed25519-sha256" {

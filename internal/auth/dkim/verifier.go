@@ -145,13 +145,13 @@ func (v *Verifier) fetchKey(s *signature, res Resolver) {
 	}
 }
 
-func (v *Verifier) bodyFor(way string) *bodyHash {
+func (v *Verifier) bodyFor(canon string) *bodyHash {
 	for _, b := range v.bodies {
-		if b.relaxed == (way == relaxed) {
+		if b.relaxed == (canon == relaxed) {
 			return b
 		}
 	}
-	b := newBodyHash(way)
+	b := newBodyHash(canon)
 	v.bodies = append(v.bodies, b)
 	return b
 }

@@ -78,7 +78,7 @@ func (c *Checker) Check(ctx context.Context, r Request) Result {
 	}
 	res.Lookups, res.Voids = e.lookups, e.voids
 	res.Chain, res.Terms = e.path()
-	res.Walk, res.WalkCut, res.Personal = e.walk.steps, e.walk.cut, e.personal
+	res.Walk, res.WalkCut, res.LocalPart = e.walk.steps, e.walk.cut, e.localPart
 	if n := len(res.Terms); v.matched {
 		res.Mechanism = res.Terms[n-1]
 	}

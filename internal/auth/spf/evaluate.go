@@ -47,20 +47,20 @@ type evaluation struct {
 	stack [MaxLookups + 1]frame
 	depth int
 	walk  walk
-	// madePersonal tells whether the target made last is of the local part.
-	madePersonal bool
-	personal     []PersonalName
+	// madeOfLocalPart tells whether the target made last is of the local part.
+	madeOfLocalPart bool
+	localPart       []LocalPartName
 }
 
 // frame is one record on the way, and the term that led on from it.
 type frame struct {
-	domain   dns.Name
-	term     string
-	personal bool // domain was made of the sender's local part
+	domain    dns.Name
+	term      string
+	localPart bool // domain was made of the sender's local part
 }
 
-// verdict is what check_host() returns.
-type verdict struct {
+// evalResult is what check_host() returns.
+type evalResult struct {
 	status  Status
 	matched bool     // by a mechanism, not by default
 	exp     string   // the modifier exp= of the record that decided; "" if it has none
@@ -68,13 +68,13 @@ type verdict struct {
 }
 
 // checkHost is check_host() of RFC 7208 section 4 for one domain.
-func (e *evaluation) checkHost(domain dns.Name) (verdict, *Error) {
+func (e *evaluation) checkHost(domain dns.Name) (evalResult, *Error) {
 	txt, fault := e.fetch(domain)
 	if fault != nil || txt == "" {
-		return verdict{status: None}, fault
+		return evalResult{status: None}, fault
 	}
 	at := e.depth
-	e.stack[at] = frame{domain: domain, personal: e.madePersonal}
+	e.stack[at] = frame{domain: domain, localPart: e.madeOfLocalPart}
 	e.depth++
 	rec, bad, err := parseRecord(txt)
 	if err != nil { // RFC 7208 section 4.6: nothing of such a record is evaluated
@@ -83,7 +83,7 @@ func (e *evaluation) checkHost(domain dns.Name) (verdict, *Error) {
 		if bad != "" {
 			e.walk.leave(e.walk.enter(domain, bad, at), NoMatch, fault)
 		}
-		return verdict{}, fault
+		return evalResult{}, fault
 	}
 	e.walk.makeRoom(&rec)
 	if e.ahead != nil {
@@ -96,10 +96,10 @@ func (e *evaluation) checkHost(domain dns.Name) (verdict, *Error) {
 		matched, fault := e.match(t, domain)
 		e.walk.leave(step, outcomeOf(matched), fault)
 		if fault != nil {
-			return verdict{}, fault
+			return evalResult{}, fault
 		}
 		if matched {
-			return verdict{status: t.result, matched: true, exp: rec.exp.text, domain: domain}, nil
+			return evalResult{status: t.result, matched: true, exp: rec.exp.text, domain: domain}, nil
 		}
 	}
 	// RFC 7208 section 6.1. An "all" has matched above, wherever it stands, so that
@@ -114,7 +114,7 @@ func (e *evaluation) checkHost(domain dns.Name) (verdict, *Error) {
 		}
 	}
 	e.stack[at].term = ""
-	return verdict{status: Neutral}, nil // RFC 7208 section 4.7
+	return evalResult{status: Neutral}, nil // RFC 7208 section 4.7
 }
 
 // fetch gives the SPF record of a domain, "" if it has none.
@@ -188,13 +188,13 @@ func (e *evaluation) include(t *term, domain, name dns.Name) (bool, *Error) {
 
 // redirect puts another record's verdict in place of this one's, RFC 7208
 // section 6.1. ok is false where the modifier does not apply.
-func (e *evaluation) redirect(t *term, domain dns.Name) (v verdict, ok bool, fault *Error) {
+func (e *evaluation) redirect(t *term, domain dns.Name) (v evalResult, ok bool, fault *Error) {
 	if fault := e.spend(t, domain); fault != nil {
-		return verdict{}, false, fault
+		return evalResult{}, false, fault
 	}
 	name, ok, fault := e.target(t, domain)
 	if !ok || fault != nil { // RFC 8616 section 4
-		return verdict{}, false, fault
+		return evalResult{}, false, fault
 	}
 	v, fault = e.follow(t, domain, name)
 	return v, true, fault
@@ -203,9 +203,9 @@ func (e *evaluation) redirect(t *term, domain dns.Name) (v verdict, ok bool, fau
 // follow evaluates the record that a term of domain leads to. That there is none
 // is an error, RFC 7208 sections 5.2 and 6.1; so is a target that section 4.3
 // calls malformed.
-func (e *evaluation) follow(t *term, domain, name dns.Name) (verdict, *Error) {
+func (e *evaluation) follow(t *term, domain, name dns.Name) (evalResult, *Error) {
 	if name.Labels() < 2 {
-		return verdict{}, permError(domain, t.text, ErrTarget)
+		return evalResult{}, permError(domain, t.text, ErrTarget)
 	}
 	step := e.walk.at
 	v, fault := e.checkHost(name)

@@ -19,22 +19,22 @@ const tailLen = 2 * maxName
 // false where a macro has nothing to expand to, so that the term does not match.
 func (e *evaluation) target(t *term, domain dns.Name) (name dns.Name, ok bool, fault *Error) {
 	if t.spec == "" {
-		e.aimAt(domain, e.inPersonal())
+		e.aimAt(domain, e.inLocalPart())
 		return domain, true, nil
 	}
-	text, personal := t.spec, false
+	text, localPart := t.spec, false
 	if strings.IndexByte(text, '%') >= 0 {
 		var buf [2 * tailLen]byte
 		out, ok, fault := e.expand(buf[:0], t, domain)
 		if !ok || fault != nil {
 			return dns.Name{}, false, fault
 		}
-		text, personal = string(out), e.isPersonal(t.spec)
+		text, localPart = string(out), e.usesLocalPart(t.spec)
 	}
 	name = queryName(text)
-	e.aimAt(name, personal)
-	if personal {
-		e.keepPersonal(name, t.spec)
+	e.aimAt(name, localPart)
+	if localPart {
+		e.keepLocalPart(name, t.spec)
 	}
 	return name, true, nil
 }

@@ -193,7 +193,7 @@ func kindOf(name string) kind {
 		return kindUnknown
 	}
 	for i := range len(name) {
-		lower[i] = name[i] | 0x20 // leaves digits alone, and makes no letter of what is none
+		lower[i] = name[i] | 0x20 // ignores digits, and makes no letter of what is none
 	}
 	switch string(lower[:len(name)]) {
 	case "all":

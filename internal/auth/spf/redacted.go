@@ -7,9 +7,9 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// PersonalName is a name that was looked up and that macros made of the sender's
+// LocalPartName is a name that was looked up and that macros made of the sender's
 // local part.
-type PersonalName struct {
+type LocalPartName struct {
 	Name dns.Name
 	Spec string // what stands for it in the record, such as "%{l}._spf.example.com"
 }
@@ -19,22 +19,22 @@ type PersonalName struct {
 // what stands in the record, in Walk by no name.
 func (r Result) Redacted() Result {
 	r.Explanation = ""
-	if len(r.Personal) == 0 {
+	if len(r.LocalPart) == 0 {
 		return r
 	}
 	r.Walk = slices.Clone(r.Walk)
 	for i := range r.Walk {
 		s := &r.Walk[i]
-		if _, is := r.PersonalSpec(s.Domain); is {
+		if _, is := r.LocalPartSpec(s.Domain); is {
 			s.Domain = dns.Name{}
 		}
-		if s.Personal {
+		if s.LocalPart {
 			s.Target = dns.Name{}
 		}
 	}
 	r.Chain = slices.Clone(r.Chain)
 	for i, d := range r.Chain {
-		for _, p := range r.Personal {
+		for _, p := range r.LocalPart {
 			if p.Name.String() == d {
 				r.Chain[i] = p.Spec
 			}
@@ -42,20 +42,20 @@ func (r Result) Redacted() Result {
 	}
 	if e := (*Error)(nil); errors.As(r.Err, &e) {
 		plain := *e
-		if _, is := r.PersonalSpec(e.Domain); is {
+		if _, is := r.LocalPartSpec(e.Domain); is {
 			plain.Domain = dns.Name{}
 		}
 		plain.Err = bare(e.Err)
 		r.Err = &plain
 	}
-	r.Personal = nil
+	r.LocalPart = nil
 	return r
 }
 
-// PersonalSpec gives what stands in the record for a personal name; false for
+// LocalPartSpec gives what stands in the record for a personal name; false for
 // other names.
-func (r *Result) PersonalSpec(name dns.Name) (spec string, is bool) {
-	for _, p := range r.Personal {
+func (r *Result) LocalPartSpec(name dns.Name) (spec string, is bool) {
+	for _, p := range r.LocalPart {
 		if p.Name == name {
 			return p.Spec, true
 		}

@@ -55,10 +55,10 @@ type Result struct {
 	// than a Walk holds.
 	Walk        []Step
 	WalkCut     bool
-	Personal    []PersonalName // names that macros made of the sender's local part, each once; nil as a rule
-	Lookups     int            // terms that cost DNS look-ups, of at most 10 (section 4.6.4)
-	Voids       int            // terms whose look-ups found nothing, of at most 2 (section 4.6.4); a third is the PermError
-	Explanation string         // the owner's text by exp= on Fail, printable ASCII only, at most 200 octets; "" if none
-	Err         error          // why, for TempError and PermError, an *Error; otherwise nil
+	LocalPart   []LocalPartName // names that macros made of the sender's local part, each once; nil as a rule
+	Lookups     int             // terms that cost DNS look-ups, of at most 10 (section 4.6.4)
+	Voids       int             // terms whose look-ups found nothing, of at most 2 (section 4.6.4); a third is the PermError
+	Explanation string          // the owner's text by exp= on Fail, printable ASCII only, at most 200 octets; "" if none
+	Err         error           // why, for TempError and PermError, an *Error; otherwise nil
 	ClientIP    netip.Addr
 }

@@ -28,8 +28,8 @@ type Step struct {
 	// other terms, and where that record could not be evaluated.
 	Result Status
 	Target dns.Name // the name looked up, or whose record was; zero for none
-	// Personal tells that Target was made of the sender's local part.
-	Personal bool
+	// LocalPart tells that Target was made of the sender's local part.
+	LocalPart bool
 }
 
 // walk notes the steps of one check.
@@ -71,7 +71,7 @@ func (w *walk) enter(domain dns.Name, term string, depth int) int {
 }
 
 // led notes what the record says that a step led to.
-func (w *walk) led(step int, v verdict, fault *Error) {
+func (w *walk) led(step int, v evalResult, fault *Error) {
 	if step >= 0 && fault == nil {
 		w.steps[step].Result = v.status
 	}
@@ -96,23 +96,23 @@ func outcomeOf(matched bool) TermResult {
 }
 
 // aimAt notes the name that the term at work is about.
-func (e *evaluation) aimAt(name dns.Name, personal bool) {
-	e.madePersonal = personal
+func (e *evaluation) aimAt(name dns.Name, localPart bool) {
+	e.madeOfLocalPart = localPart
 	if at := e.walk.at; at >= 0 && at < len(e.walk.steps) {
 		s := &e.walk.steps[at]
-		s.Target, s.Personal = name, personal
+		s.Target, s.LocalPart = name, localPart
 	}
 }
 
-// isPersonal reports whether a domain-spec expands to something of the sender's
+// usesLocalPart reports whether a domain-spec expands to something of the sender's
 // local part: by its own macros, or by those that made the current domain.
-func (e *evaluation) isPersonal(spec string) bool {
+func (e *evaluation) usesLocalPart(spec string) bool {
 	for spec != "" {
 		p, rest, err := nextPiece(spec, inTarget)
 		if err != nil {
 			return true // not reached: the parser checked it
 		}
-		if p.letter == 's' || p.letter == 'l' || p.letter == 'd' && e.inPersonal() {
+		if p.letter == 's' || p.letter == 'l' || p.letter == 'd' && e.inLocalPart() {
 			return true
 		}
 		spec = rest
@@ -120,16 +120,16 @@ func (e *evaluation) isPersonal(spec string) bool {
 	return false
 }
 
-// inPersonal reports whether the current domain was made of the local part.
-func (e *evaluation) inPersonal() bool { return e.depth > 0 && e.stack[e.depth-1].personal }
+// inLocalPart reports whether the current domain was made of the local part.
+func (e *evaluation) inLocalPart() bool { return e.depth > 0 && e.stack[e.depth-1].localPart }
 
-func (e *evaluation) keepPersonal(name dns.Name, spec string) {
-	for _, p := range e.personal {
+func (e *evaluation) keepLocalPart(name dns.Name, spec string) {
+	for _, p := range e.localPart {
 		if p.Name == name {
 			return
 		}
 	}
 	if !name.IsZero() {
-		e.personal = append(e.personal, PersonalName{Name: name, Spec: spec})
+		e.localPart = append(e.localPart, LocalPartName{Name: name, Spec: spec})
 	}
 }

@@ -21,7 +21,7 @@ func walkLines(r spf.Result) (out []string) {
 		if !s.Target.IsZero() {
 			line += " at " + s.Target.String()
 		}
-		if s.Personal {
+		if s.LocalPart {
 			line += " personal"
 		}
 		out = append(out, line)
@@ -136,10 +136,10 @@ temp.example     TXT "v=spf1 exists:%{l}.temp.example -all"
 ann.smith.temp.example FAULT servfail
 `
 	cases := []struct {
-		host     string
-		personal int
-		status   spf.Status
-		is       error
+		host      string
+		localPart int
+		status    spf.Status
+		is        error
 	}{
 		{"plain.example", 0, spf.Fail, nil},
 		{"l.example", 3, spf.Fail, nil},
@@ -151,8 +151,8 @@ ann.smith.temp.example FAULT servfail
 	for _, c := range cases {
 		t.Run(c.host, func(t *testing.T) {
 			got, _ := check(t, zone, from("192.0.2.1", secret, c.host))
-			if got.Status != c.status || len(got.Personal) != c.personal {
-				t.Errorf("%s (%v) with personal names %v; want %s and %d\n%s", got.Status, got.Err, got.Personal, c.status, c.personal, strings.Join(walkLines(got), "\n"))
+			if got.Status != c.status || len(got.LocalPart) != c.localPart {
+				t.Errorf("%s (%v) with personal names %v; want %s and %d\n%s", got.Status, got.Err, got.LocalPart, c.status, c.localPart, strings.Join(walkLines(got), "\n"))
 			}
 			before := fmt.Sprintf("%+v", got)
 			clean := got.Redacted()

@@ -57,7 +57,7 @@ func reports(ctx context.Context, s Store, files []demo.File, config *settings.S
 	running.Go(func() { path.Run(ctx) })
 	var mu sync.Mutex
 	var failed error
-	take := func(o intake.Outcome) {
+	take := func(o intake.ItemResult) {
 		mu.Lock()
 		defer mu.Unlock()
 		failed = errors.Join(failed, o.Err)
@@ -81,7 +81,7 @@ func reports(ctx context.Context, s Store, files []demo.File, config *settings.S
 	return nil
 }
 
-func put(ctx context.Context, path *intake.Path, files []demo.File, take func(intake.Outcome)) error {
+func put(ctx context.Context, path *intake.Path, files []demo.File, take func(intake.ItemResult)) error {
 	for i, f := range files {
 		body, err := f.Gzip()
 		if err != nil {

@@ -3,6 +3,7 @@
 package memorytest
 
 import (
+	"cmp"
 	"encoding"
 	"fmt"
 	"reflect"
@@ -12,6 +13,9 @@ import (
 	"dmarcd/internal/auth/dmarc"
 	"dmarcd/internal/memory"
 )
+
+// oldNames are the names in the files of earlier builds of fields that were renamed.
+var oldNames = map[string]string{"LocalPart": "Personal"}
 
 // Dump gives one line for each field that is not zero, "path = value", sorted. An
 // error is told by its text, a DMARC record by the text that was published.
@@ -44,7 +48,7 @@ func dump(lines *[]string, path string, v reflect.Value) {
 	case reflect.Struct:
 		for i := range v.NumField() {
 			if f := v.Type().Field(i); f.IsExported() {
-				dump(lines, path+"."+f.Name, v.Field(i))
+				dump(lines, path+"."+cmp.Or(oldNames[f.Name], f.Name), v.Field(i))
 			}
 		}
 	case reflect.Slice:

@@ -217,8 +217,8 @@ func (m *MTA) Send(msg *Message) (Result, error) {
 	return r, m.verdict(&r)
 }
 
-// settle takes answer a to stage and reports whether it ends the message.
-func (r *Result) settle(stage byte, a Answer) bool {
+// apply takes answer a to stage and reports whether it ends the message.
+func (r *Result) apply(stage byte, a Answer) bool {
 	r.Stage, r.Answer = stage, a
 	return a.Action != RespContinue
 }
@@ -233,7 +233,7 @@ func (m *MTA) envelope(msg *Message, r *Result) (over bool, err error) {
 		}
 		m.end(start)
 		a, err := m.answer(CmdMail)
-		if err != nil || r.settle(CmdMail, a) {
+		if err != nil || r.apply(CmdMail, a) {
 			return true, err
 		}
 	}
@@ -253,10 +253,10 @@ func (m *MTA) envelope(msg *Message, r *Result) (over bool, err error) {
 		case RespContinue:
 			taken++
 		case RespAccept, RespDiscard:
-			r.settle(CmdRcpt, a)
+			r.apply(CmdRcpt, a)
 			return true, nil
 		default:
-			r.settle(CmdRcpt, a)
+			r.apply(CmdRcpt, a)
 		}
 	}
 	if taken == 0 {
@@ -266,7 +266,7 @@ func (m *MTA) envelope(msg *Message, r *Result) (over bool, err error) {
 		m.stageMacros(msg.Macros, CmdData)
 		m.Put(CmdData)
 		a, err := m.answer(CmdData)
-		return err != nil || r.settle(CmdData, a), err
+		return err != nil || r.apply(CmdData, a), err
 	}
 	return false, nil
 }
@@ -290,7 +290,7 @@ func (m *MTA) header(msg *Message, r *Result) (rest []byte, over bool, err error
 			continue
 		}
 		a, err := m.answer(CmdHeader)
-		if err != nil || r.settle(CmdHeader, a) {
+		if err != nil || r.apply(CmdHeader, a) {
 			return nil, true, err
 		}
 	}
@@ -300,7 +300,7 @@ func (m *MTA) header(msg *Message, r *Result) (rest []byte, over bool, err error
 	m.stageMacros(msg.Macros, CmdEOH)
 	m.Put(CmdEOH)
 	a, err := m.answer(CmdEOH)
-	return rest, err != nil || r.settle(CmdEOH, a), err
+	return rest, err != nil || r.apply(CmdEOH, a), err
 }
 
 // cutField splits the first field, with its folds and last CRLF, from b.
@@ -360,7 +360,7 @@ func (m *MTA) body(msg *Message, body []byte, r *Result) (over bool, err error) 
 			r.Skipped = true
 			return false, nil
 		}
-		if r.settle(CmdBody, a) {
+		if r.apply(CmdBody, a) {
 			return true, nil
 		}
 	}
@@ -384,7 +384,7 @@ func (m *MTA) verdict(r *Result) error {
 			r.Mods = append(r.Mods, mod)
 		default:
 			a, err := parseAnswer(CmdEnd, op, data)
-			r.settle(CmdEnd, a)
+			r.apply(CmdEnd, a)
 			return err
 		}
 	}

@@ -28,15 +28,15 @@ type Counts struct {
 }
 
 // Add counts messages of one kind.
-func (c *Counts) Add(messages int64, spf, dkim report.Verdict, disposition report.Disposition) {
+func (c *Counts) Add(messages int64, spf, dkim report.DMARCResult, disposition report.Disposition) {
 	c.Messages += messages
-	if spf == report.VerdictPass {
+	if spf == report.DMARCPass {
 		c.SPFAligned += messages
 	}
-	if dkim == report.VerdictPass {
+	if dkim == report.DMARCPass {
 		c.DKIMAligned += messages
 	}
-	if spf == report.VerdictPass || dkim == report.VerdictPass {
+	if spf == report.DMARCPass || dkim == report.DMARCPass {
 		c.Compliant += messages
 	}
 	switch disposition {
@@ -108,8 +108,8 @@ type Detail struct {
 	Messages     int64              `json:"messages"`
 	Compliant    int64              `json:"compliant"` // Messages or 0
 	Disposition  report.Disposition `json:"disposition"`
-	SPF          report.Verdict     `json:"spf"`
-	DKIM         report.Verdict     `json:"dkim"`
+	SPF          report.DMARCResult `json:"spf"`
+	DKIM         report.DMARCResult `json:"dkim"`
 	Reasons      []string           `json:"reasons"` // type, ": " and the comment
 	Sentence     string             `json:"sentence"`
 	Of           int64              `json:"of,omitempty"` // messages of the whole record, where its period is spread

@@ -150,7 +150,7 @@ type Row struct {
 	Source       netip.Addr
 	Count        int64
 	Disposition  report.Disposition // "" for not told
-	SPF, DKIM    report.Verdict     // those that count; never ""
+	SPF, DKIM    report.DMARCResult // those that count; never ""
 	Flags        Flags
 	HeaderFrom   string
 	EnvelopeFrom string // "" for not told, or null
@@ -161,7 +161,7 @@ type Row struct {
 
 // Compliant tells whether the row's messages have an aligned pass.
 func (r *Row) Compliant() bool {
-	return r.SPF == report.VerdictPass || r.DKIM == report.VerdictPass
+	return r.SPF == report.DMARCPass || r.DKIM == report.DMARCPass
 }
 
 // AuthSet is what is often the same in many rows: the results by themselves, the
@@ -216,8 +216,8 @@ func (r *Report) Messages() (messages, compliant int64) {
 	return messages, compliant
 }
 
-// Settled is what became of one report of a batch.
-type Settled struct {
+// Classified is what became of one report of a batch.
+type Classified struct {
 	Item, Report int   // their places in the batch
 	ID           int64 // of the report in the store
 	Status       Status

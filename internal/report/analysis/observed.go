@@ -34,7 +34,7 @@ type Record struct {
 	HeaderFrom   string
 	EnvelopeFrom string
 	Messages     int64
-	SPF, DKIM    report.Verdict
+	SPF, DKIM    report.DMARCResult
 	Auth         *AuthSet
 }
 
@@ -51,10 +51,10 @@ func (o *Observed) Add(r *Record) {
 	t.Messages += r.Messages
 	t.Records++
 	t.Reporters = int64(len(o.reporters))
-	if r.SPF == report.VerdictPass {
+	if r.SPF == report.DMARCPass {
 		t.SPFAligned += r.Messages
 	}
-	if r.DKIM == report.VerdictPass {
+	if r.DKIM == report.DMARCPass {
 		t.DKIMAligned += r.Messages
 	}
 	for _, d := range r.Auth.DKIM {

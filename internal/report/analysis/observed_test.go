@@ -16,7 +16,7 @@ import (
 	"dmarcd/internal/settings"
 )
 
-func record(domain string, messages int64, spf, dkim report.Verdict, auth analysis.AuthSet) *analysis.Record {
+func record(domain string, messages int64, spf, dkim report.DMARCResult, auth analysis.AuthSet) *analysis.Record {
 	return &analysis.Record{
 		Domain: dns.MustParse(domain), Reporter: "r", HeaderFrom: domain, Messages: messages, SPF: spf, DKIM: dkim, Auth: &auth,
 	}
@@ -24,11 +24,11 @@ func record(domain string, messages int64, spf, dkim report.Verdict, auth analys
 
 func TestObserved(t *testing.T) {
 	o := analysis.Observed{Source: netip.MustParseAddr("192.0.2.7")}
-	o.Add(record("acme.example", 3, report.VerdictFail, report.VerdictPass, analysis.AuthSet{
+	o.Add(record("acme.example", 3, report.DMARCFail, report.DMARCPass, analysis.AuthSet{
 		DKIM: []analysis.DKIMResult{{Domain: "acme.example", Result: report.ResultPass}, {Domain: "broken.example", Result: report.ResultFail}},
 		SPF:  []analysis.SPFResult{{Domain: "srs.uni.example", Result: report.ResultPass}},
 	}))
-	o.Add(record("acme.example", 2, report.VerdictFail, report.VerdictFail, analysis.AuthSet{
+	o.Add(record("acme.example", 2, report.DMARCFail, report.DMARCFail, analysis.AuthSet{
 		SPF:     []analysis.SPFResult{{Domain: "bounce.acme.example", Result: report.ResultSoftfail}, {Domain: "mx.uni.example", Scope: report.ScopeHelo, Result: report.ResultPass}},
 		Reasons: []analysis.Reason{{Type: report.ReasonLocalPolicy, Comment: "ARC=pass as[1].d=uni.example"}, {Type: report.ReasonMailingList}},
 	}))

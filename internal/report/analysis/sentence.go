@@ -67,7 +67,7 @@ func (t *sentence) source() string {
 
 // auth tells why messages are compliant, or why not.
 func (t *sentence) auth() string {
-	spf, dkim := t.d.SPF == report.VerdictPass, t.d.DKIM == report.VerdictPass
+	spf, dkim := t.d.SPF == report.DMARCPass, t.d.DKIM == report.DMARCPass
 	spfDomain, spfPassed := t.spf()
 	dkimDomain, dkimPassed := t.dkim()
 	switch {

@@ -20,26 +20,26 @@ func TestTell(t *testing.T) {
 	}{
 		{"another's signature", Detail{
 			Messages: 12, IP: "192.0.2.4", Host: "mail.example.net", Service: "example.net", HeaderFrom: "example.com", Reporter: "google.com",
-			SPF: report.VerdictFail, DKIM: report.VerdictFail, Disposition: report.DispositionQuarantine, Policy: report.PolicyQuarantine,
+			SPF: report.DMARCFail, DKIM: report.DMARCFail, Disposition: report.DispositionQuarantine, Policy: report.PolicyQuarantine,
 			Auth: AuthSet{DKIM: dkim("acme.net", report.ResultPass)},
 		}, "12 messages from 192.0.2.4 (mail.example.net, example.net) said they were from example.com; DKIM passed for acme.net, which does not match, " +
 			"and SPF did not pass; google.com put them to spam because the policy is quarantine."},
 		{"all is well", Detail{
 			Messages: 1, IP: "192.0.2.4", Service: ServiceUnknown, HeaderFrom: "example.com", Reporter: "google.com", Compliant: 1,
-			SPF: report.VerdictPass, DKIM: report.VerdictPass, Disposition: report.DispositionNone, Policy: report.PolicyReject,
+			SPF: report.DMARCPass, DKIM: report.DMARCPass, Disposition: report.DispositionNone, Policy: report.PolicyReject,
 			Auth: AuthSet{DKIM: append(dkim("acme.net", report.ResultPass), dkim("example.com", report.ResultPass)...), SPF: spf("b.example.com", report.ResultPass)},
 		}, "1 message from 192.0.2.4 said it was from example.com; SPF passed for b.example.com and DKIM for example.com, which match; google.com let it through."},
 		{"forwarded", Detail{
-			Messages: 2, IP: "2001:db8::1", HeaderFrom: "example.com", Reporter: "r", SPF: report.VerdictFail, DKIM: report.VerdictFail,
+			Messages: 2, IP: "2001:db8::1", HeaderFrom: "example.com", Reporter: "r", SPF: report.DMARCFail, DKIM: report.DMARCFail,
 			Disposition: report.DispositionNone, Policy: report.PolicyReject, Reasons: []string{"forwarded: looks it"}, Flags: FlagContradictedSPF.Names(),
 			Auth: AuthSet{SPF: spf("list.example", report.ResultPass)},
 		}, "2 messages from 2001:db8::1 said they were from example.com; SPF passed for list.example, which does not match, and there was no DKIM signature; " +
 			"r let them through because it takes them for forwarded (\"looks it\"). Its verdict on SPF contradicts its own results."},
 		{"a forgery that was let through", Detail{
-			Messages: 2, IP: "192.0.2.4", HeaderFrom: "example.com", Reporter: "r", SPF: report.VerdictFail, DKIM: report.VerdictFail,
+			Messages: 2, IP: "192.0.2.4", HeaderFrom: "example.com", Reporter: "r", SPF: report.DMARCFail, DKIM: report.DMARCFail,
 			Disposition: report.DispositionNone, Policy: report.PolicyReject, Auth: AuthSet{SPF: spf("example.com", report.ResultFail)},
 		}, "2 messages from 192.0.2.4 said they were from example.com; SPF did not pass, and there was no DKIM signature; r let them through although the policy is reject."},
-		{"nothing told", Detail{Messages: 3, IP: "192.0.2.4", SPF: report.VerdictFail, DKIM: report.VerdictFail, Auth: AuthSet{DKIM: dkim("", report.ResultNone)}},
+		{"nothing told", Detail{Messages: 3, IP: "192.0.2.4", SPF: report.DMARCFail, DKIM: report.DMARCFail, Auth: AuthSet{DKIM: dkim("", report.ResultNone)}},
 			"3 messages from 192.0.2.4 said they were from no domain; neither SPF nor DKIM passed; the receiver does not tell what it did."},
 	} {
 		t.Run(c.name, func(t *testing.T) {

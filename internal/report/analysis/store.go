@@ -26,7 +26,7 @@ type Ingester interface {
 	// Ingest stores a batch and says what became of each report in it. Rows and
 	// rollups change together; a duplicate is found by a unique key of the database,
 	// within the batch too. A domain that occurs in no row before needs nothing first.
-	Ingest(ctx context.Context, b *Batch) ([]Settled, error)
+	Ingest(ctx context.Context, b *Batch) ([]Classified, error)
 	// KnownReports gives the reports that are stored under keys, as Settle takes them.
 	KnownReports(ctx context.Context, keys [][32]byte) (map[[32]byte][]Known, error)
 	// HasTokens tells which of the tokens of a feed are stored, so that what was
@@ -82,10 +82,10 @@ type Reports interface {
 	Stale(ctx context.Context, version int, after int64, limit int) ([]Stale, error)
 	// Reread puts what a newer reader made of a report in its place. One that is stored,
 	// empty, refused or aside is settled anew; any other stays what it is.
-	Reread(ctx context.Context, id int64, version int, r *Report) (Settled, error)
+	Reread(ctx context.Context, id int64, version int, r *Report) (Classified, error)
 	// RereadItem puts what a newer reader made of an item that is kept as a whole in its
 	// place, and says what became of the reports that it did not give before.
-	RereadItem(ctx context.Context, id int64, version int, item *Item) ([]Settled, error)
+	RereadItem(ctx context.Context, id int64, version int, item *Item) ([]Classified, error)
 }
 
 // Sources are addresses that mail came from, and what they are called.
@@ -188,7 +188,7 @@ const (
 	SnapshotAuth  SnapshotKind = "authorization" // <domain>._report._dmarc of one of our addresses
 )
 
-// Snapshot is what the DNS said of a name.
+// Snapshot is what DNS answered for a name.
 type Snapshot struct {
 	Domain dns.Name     `json:"domain"` // managed
 	Kind   SnapshotKind `json:"kind"`

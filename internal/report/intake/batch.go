@@ -103,7 +103,7 @@ func (p *Path) giveUp(ctx context.Context, batch []*passed, err error) []*passed
 	var left []*passed
 	for _, one := range batch {
 		if one.entry.Once || ctx.Err() != nil {
-			p.end(one, Outcome{Item: one.item, Err: err})
+			p.end(one, ItemResult{Item: one.item, Err: err})
 		} else {
 			left = append(left, one)
 		}
@@ -164,7 +164,7 @@ func (p *Path) storeOnce(ctx context.Context, batch []*passed) error {
 	if err != nil {
 		return err
 	}
-	outcomes := make([]Outcome, len(batch))
+	outcomes := make([]ItemResult, len(batch))
 	for _, s := range settled {
 		if s.Item >= 0 && s.Item < len(outcomes) {
 			o := &outcomes[s.Item]
@@ -180,7 +180,7 @@ func (p *Path) storeOnce(ctx context.Context, batch []*passed) error {
 	return nil
 }
 
-func (p *Path) end(one *passed, o Outcome) {
+func (p *Path) end(one *passed, o ItemResult) {
 	one.entry.Done(o)
 	close(one.ended)
 }

@@ -26,7 +26,7 @@ func taken(t *testing.T, s Store, mails []string, origin Origin) []analysis.Stat
 	for i, mail := range mails {
 		must(t, p.Put(t.Context(), Entry{
 			Input: Input{Feed: "f", Mail: true, At: time.Unix(1780400000, 0), Bytes: int64(len(mail)), Body: []byte(mail)}, Origin: origin,
-			Done: func(o Outcome) {
+			Done: func(o ItemResult) {
 				if o.Err != nil || len(o.Settled) != 1 {
 					t.Errorf("mail %d: %v, %d reports", i, o.Err, len(o.Settled))
 					return
@@ -104,7 +104,7 @@ func TestDeadDNS(t *testing.T) {
 	s := settings.Default("mx.example.org")
 	s.Analysis.Domains = names("example.com")
 	p := NewPath(Config{Store: store, Settings: func() *settings.Settings { return s }, Keys: deadDNS{}, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
-	must(t, p.Put(t.Context(), Entry{Input: Input{Feed: "f", Mail: true, At: time.Now(), Bytes: int64(len(mail)), Body: []byte(mail)}, Done: func(Outcome) {}}))
+	must(t, p.Put(t.Context(), Entry{Input: Input{Feed: "f", Mail: true, At: time.Now(), Bytes: int64(len(mail)), Body: []byte(mail)}, Done: func(ItemResult) {}}))
 	p.Close()
 	p.Run(context.Background())
 	if r := store.wait(t, 1)[0].Reports[0]; r.Status != analysis.StatusStored || r.Trust != analysis.TrustUnknown {

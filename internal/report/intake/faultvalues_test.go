@@ -20,11 +20,11 @@ func valueCases(t *testing.T) []faultCase {
 			return errors.Join(is("result", r.Auth.SPF[0].Result, report.ResultFail), is("sent", r.Auth.Sent[0], analysis.Sent{Where: "spf/result", Value: "hardfail"}))
 		})},
 		{name: "26 unknown", in: swap(t, "<selector>s1</selector><result>pass", "<selector>s1</selector><result>unknown"), note: `"unknown" is read as permerror`, look: row(func(r *analysis.Row) error {
-			return errors.Join(is("result", r.Auth.DKIM[0].Result, report.ResultPermerror), is("DKIM", r.DKIM, report.VerdictPass))
+			return errors.Join(is("result", r.Auth.DKIM[0].Result, report.ResultPermerror), is("DKIM", r.DKIM, report.DMARCPass))
 		})},
 		{name: "26 error", in: swap(t, "bounce.example.net</domain><result>pass", "bounce.example.net</domain><result>error"), note: `"error" is read as temperror`},
 		{name: "26 softfail as a verdict", in: swap(t, "<spf>fail</spf></policy_evaluated>", "<spf>softfail</spf></policy_evaluated>"), note: `"softfail" is read as fail`, look: row(func(r *analysis.Row) error {
-			return is("SPF", r.SPF, report.VerdictFail)
+			return is("SPF", r.SPF, report.DMARCFail)
 		})},
 		{name: "27 reason as text", in: swap(t, verdicts, "<dkim>pass</dkim><spf>fail</spf><reason>Trusted sender</reason></policy_evaluated>"), note: "is read as other", look: row(func(r *analysis.Row) error {
 			return is("reason", r.Auth.Reasons[0], analysis.Reason{Type: report.ReasonOther, Comment: "Trusted sender"})
@@ -52,13 +52,13 @@ func valueCases(t *testing.T) []faultCase {
 			return is("first result", r.Auth.DKIM[0], analysis.DKIMResult{Result: report.ResultNone})
 		})},
 		{name: "33 no verdicts", in: swap(t, verdicts, "</policy_evaluated>"), note: "worked out", look: row(func(r *analysis.Row) error {
-			return errors.Join(is("DKIM", r.DKIM, report.VerdictPass), is("SPF", r.SPF, report.VerdictFail), is("flags", r.Flags, analysis.FlagWorkedOutDKIM|analysis.FlagWorkedOutSPF))
+			return errors.Join(is("DKIM", r.DKIM, report.DMARCPass), is("SPF", r.SPF, report.DMARCFail), is("flags", r.Flags, analysis.FlagWorkedOutDKIM|analysis.FlagWorkedOutSPF))
 		})},
 		{name: "34 verdict without a cause", in: swap(t, "<spf>fail</spf></policy_evaluated>", "<spf>pass</spf></policy_evaluated>"), note: "no aligned pass", look: row(func(r *analysis.Row) error {
-			return errors.Join(is("SPF", r.SPF, report.VerdictPass), is("flags", r.Flags, analysis.FlagContradictedSPF))
+			return errors.Join(is("SPF", r.SPF, report.DMARCPass), is("flags", r.Flags, analysis.FlagContradictedSPF))
 		})},
 		{name: "34 verdict against a pass", in: swap(t, "<dkim>pass</dkim><spf>fail", "<dkim>fail</dkim><spf>fail"), note: "have an aligned pass", look: row(func(r *analysis.Row) error {
-			return errors.Join(is("DKIM", r.DKIM, report.VerdictFail), is("flags", r.Flags, analysis.FlagContradictedDKIM))
+			return errors.Join(is("DKIM", r.DKIM, report.DMARCFail), is("flags", r.Flags, analysis.FlagContradictedDKIM))
 		})},
 	}
 }

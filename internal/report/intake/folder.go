@@ -27,7 +27,7 @@ const (
 
 // Folder watches a folder: each file that is renamed into it is read, and then moved
 // to done/ or, if a report in it cannot be read, to failed/. Files whose names begin
-// with a dot or end in .tmp or .part are left alone.
+// with a dot or end in .tmp or .part are not touched.
 type Folder struct {
 	Dir          string
 	TrustResults bool
@@ -109,7 +109,7 @@ func (f *Folder) file(ctx context.Context, name string) error {
 		return err
 	}
 	defer in.Close() //nolint:errcheck // opened for reading only
-	var sum tally
+	var sum counts
 	err = Split(name, in, f.Most(), func(u Unit) error {
 		sum.under.Add(1)
 		err := f.Path.Put(ctx, Entry{
@@ -150,8 +150,8 @@ func (u *Unit) input(feed string, at time.Time) Input {
 	}
 }
 
-// tally is what became of the units of one file.
-type tally struct {
+// counts is what became of the units of one file.
+type counts struct {
 	under sync.WaitGroup
 	mu    sync.Mutex
 	taken int64
@@ -159,7 +159,7 @@ type tally struct {
 	err   error // of the store
 }
 
-func (s *tally) done(o Outcome) {
+func (s *counts) done(o ItemResult) {
 	defer s.under.Done()
 	s.mu.Lock()
 	defer s.mu.Unlock()

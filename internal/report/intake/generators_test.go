@@ -68,10 +68,10 @@ func sumsOf(r *analysis.Report) (s sums) {
 		if row.Compliant() {
 			s.compliant += row.Count
 		}
-		if row.SPF == report.VerdictPass {
+		if row.SPF == report.DMARCPass {
 			s.spf += row.Count
 		}
-		if row.DKIM == report.VerdictPass {
+		if row.DKIM == report.DMARCPass {
 			s.dkim += row.Count
 		}
 		if row.Disposition == report.DispositionQuarantine {
@@ -116,7 +116,7 @@ func TestMailDMARC(t *testing.T) {
 	if got := sumsOf(r); got != want {
 		t.Errorf("read is %+v, want %+v", got, want)
 	}
-	if r.Metadata.OrgName != "Perl & Co" || r.Metadata.Error != "a record <with> brackets" || r.Policy.ADKIM != report.AlignmentStrict || r.Rows[4].Auth.Reasons[0].Comment != "because of <trusted_forwarder>" {
+	if r.Metadata.OrgName != "Perl & Co" || r.Metadata.Error != "a record <with> brackets" || r.Policy.ADKIM != report.ModeStrict || r.Rows[4].Auth.Reasons[0].Comment != "because of <trusted_forwarder>" {
 		t.Errorf("%+v, %+v, %+v", r.Metadata, r.Policy, r.Rows[4].Auth)
 	}
 }
@@ -176,7 +176,7 @@ func TestOpenDMARC(t *testing.T) {
 	if got := sumsOf(r); got != want {
 		t.Errorf("read is %+v, want %+v; %s", got, want, notesOf(item))
 	}
-	if r.Metadata.OrgName != "opendmarc.example" || r.Policy.P != report.PolicyQuarantine || r.Policy.ASPF != report.AlignmentStrict || r.Dialect != report.DialectDraft {
+	if r.Metadata.OrgName != "opendmarc.example" || r.Policy.P != report.PolicyQuarantine || r.Policy.ASPF != report.ModeStrict || r.Dialect != report.DialectDraft {
 		t.Errorf("%+v, %+v, %s", r.Metadata, r.Policy, r.Dialect)
 	}
 	if notes := notesOf(item); !strings.Contains(notes, `"discard" is read as nothing`) {

@@ -146,7 +146,7 @@ func (f *IMAP) look(ctx context.Context, box mailbox) (refused, err error) {
 		uids = uids[len(chunk):]
 		if f.Account.DoneFolder != "" {
 			switch err := box.Move(chunk, f.Account.DoneFolder); {
-			case errors.Is(err, errServerSaid):
+			case errors.Is(err, errServerAnswer):
 				refused = err
 			case err != nil:
 				return refused, err
@@ -177,7 +177,7 @@ func (f *IMAP) take(ctx context.Context, box mailbox, uids []uint32) error {
 			wanted = append(wanted, uid)
 		}
 	}
-	var sum tally
+	var sum counts
 	// The mails in memory at a time are bounded by the path, which waits for room.
 	err = f.fetch(ctx, box, wanted, &sum)
 	sum.under.Wait()
@@ -185,7 +185,7 @@ func (f *IMAP) take(ctx context.Context, box mailbox, uids []uint32) error {
 	return errors.Join(err, sum.err)
 }
 
-func (f *IMAP) fetch(ctx context.Context, box mailbox, uids []uint32, sum *tally) error {
+func (f *IMAP) fetch(ctx context.Context, box mailbox, uids []uint32, sum *counts) error {
 	const group = 20
 	most := f.Most()
 	for len(uids) > 0 {
@@ -199,7 +199,7 @@ func (f *IMAP) fetch(ctx context.Context, box mailbox, uids []uint32, sum *tally
 	return nil
 }
 
-func (f *IMAP) put(ctx context.Context, validity uint32, m fetched, most int64, sum *tally) error {
+func (f *IMAP) put(ctx context.Context, validity uint32, m fetched, most int64, sum *counts) error {
 	in := Input{
 		Feed: f.Account.Name(), Token: f.token(validity, m.uid), Name: "UID " + strconv.FormatUint(uint64(m.uid), 10), At: f.Now(),
 		Mail: true, Bytes: m.size, Body: m.body,

@@ -21,7 +21,7 @@ import (
 )
 
 // mailbox is a folder of an IMAP server that is selected. UIDs are those of RFC 9051
-// section 2.3.1.1. An error that is errServerSaid is an answer of the server; after any
+// section 2.3.1.1. An error that is errServerAnswer is an answer of the server; after any
 // other the connection is of no use.
 type mailbox interface {
 	// Validity is the UIDVALIDITY of the folder.
@@ -45,8 +45,8 @@ type fetched struct {
 	body []byte
 }
 
-// errServerSaid is wrapped by what a server answered.
-var errServerSaid = errors.New("the server refused")
+// errServerAnswer is wrapped by what a server answered.
+var errServerAnswer = errors.New("the server refused")
 
 // imapBox is a mailbox by go-imap. Its Move is not used: where a server does not know
 // MOVE, it removes mails even though they could not be copied.
@@ -109,11 +109,11 @@ func (b *imapBox) open(ctx context.Context, conn net.Conn, a *IMAPAccount) error
 		return err
 	}
 	if err := a.logIn(b.client); err != nil {
-		return fmt.Errorf("login: %w", said(err))
+		return fmt.Errorf("login: %w", serverError(err))
 	}
 	data, err := b.client.Select(a.Folder, nil).Wait()
 	if err != nil {
-		return fmt.Errorf("folder %s: %w", a.Folder, said(err))
+		return fmt.Errorf("folder %s: %w", a.Folder, serverError(err))
 	}
 	b.validity = data.UIDValidity
 	return nil
@@ -126,11 +126,11 @@ func (b *imapBox) tell() {
 	}
 }
 
-// said marks an answer of the server.
-func said(err error) error {
+// serverError marks an answer of the server.
+func serverError(err error) error {
 	var answer *imap.Error
 	if errors.As(err, &answer) {
-		return fmt.Errorf("%w: %s", errServerSaid, cut(answer.Text))
+		return fmt.Errorf("%w: %s", errServerAnswer, cut(answer.Text))
 	}
 	return err
 }
@@ -189,7 +189,7 @@ func (b *imapBox) After(uid uint32) ([]uint32, error) {
 	set.AddRange(imap.UID(uid)+1, 0)
 	data, err := b.client.UIDSearch(&imap.SearchCriteria{UID: []imap.UIDSet{set}}, nil).Wait()
 	if err != nil {
-		return nil, said(err)
+		return nil, serverError(err)
 	}
 	var out []uint32
 	for _, one := range data.AllUIDs() {
@@ -208,7 +208,7 @@ func (b *imapBox) Fetch(uids []uint32, most int64, yield func(fetched) error) er
 	for {
 		msg := cmd.Next()
 		if msg == nil {
-			return said(cmd.Close())
+			return serverError(cmd.Close())
 		}
 		f, err := collect(msg, most)
 		if err == nil && f.body != nil {
@@ -262,24 +262,24 @@ func (b *imapBox) Move(uids []uint32, folder string) error {
 	var answer *imap.Error
 	if errors.As(err, &answer) && answer.Code == imap.ResponseCodeTryCreate {
 		if err := b.client.Create(folder, nil).Wait(); err != nil {
-			return fmt.Errorf("done_folder %s: %w", folder, said(err))
+			return fmt.Errorf("done_folder %s: %w", folder, serverError(err))
 		}
 		data, err = b.client.Copy(set, folder).Wait()
 	}
 	if err != nil {
-		return fmt.Errorf("done_folder %s: %w", folder, said(err))
+		return fmt.Errorf("done_folder %s: %w", folder, serverError(err))
 	}
 	if len(data.SourceUIDs) > 0 {
 		set = data.SourceUIDs // those that were there to be copied
 	}
 	store := &imap.StoreFlags{Op: imap.StoreFlagsAdd, Silent: true, Flags: []imap.Flag{imap.FlagDeleted}}
 	if err := b.client.Store(set, store, nil).Close(); err != nil {
-		return said(err)
+		return serverError(err)
 	}
 	if caps := b.client.Caps(); !caps.Has(imap.CapUIDPlus) && !caps.Has(imap.CapIMAP4rev2) {
 		return nil
 	}
-	return said(b.client.UIDExpunge(set).Close())
+	return serverError(b.client.UIDExpunge(set).Close())
 }
 
 // Wait is mailbox's: IDLE (RFC 2177), with an end to it, as connections die unnoticed.
@@ -288,7 +288,7 @@ func (b *imapBox) Wait(ctx context.Context, most time.Duration) error {
 	if caps := b.client.Caps(); caps.Has(imap.CapIdle) || caps.Has(imap.CapIMAP4rev2) {
 		var err error
 		if idle, err = b.client.Idle(); err != nil {
-			return said(err)
+			return serverError(err)
 		}
 	}
 	t := time.NewTimer(most)
@@ -301,12 +301,12 @@ func (b *imapBox) Wait(ctx context.Context, most time.Duration) error {
 		return io.ErrUnexpectedEOF
 	}
 	if idle == nil {
-		return said(b.client.Noop().Wait())
+		return serverError(b.client.Noop().Wait())
 	}
 	if err := idle.Close(); err != nil {
-		return said(err)
+		return serverError(err)
 	}
-	return said(idle.Wait())
+	return serverError(idle.Wait())
 }
 
 // Close is mailbox's.

@@ -53,7 +53,7 @@ func BenchmarkIngest(b *testing.B) {
 	in, err := os.Open(file)
 	must(b, err)
 	must(b, Split(file, in, defaults.MailBytes, func(u Unit) error {
-		return path.Put(b.Context(), Entry{Input: u.input("bench", time.Now()), Origin: Origin{Admin: true}, Done: func(Outcome) {}})
+		return path.Put(b.Context(), Entry{Input: u.input("bench", time.Now()), Origin: Origin{Admin: true}, Done: func(ItemResult) {}})
 	}))
 	path.Close()
 	<-ended

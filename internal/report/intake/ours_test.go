@@ -24,12 +24,12 @@ func TestOurOwnReports(t *testing.T) {
 	var messages, compliant int64
 	for i := range 300 {
 		row := report.Row{
-			SourceIP: netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), Count: int64(1 + i*i), Disposition: words[i%4], DKIM: report.VerdictFail, SPF: report.VerdictFail,
+			SourceIP: netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), Count: int64(1 + i*i), Disposition: words[i%4], DKIM: report.DMARCFail, SPF: report.DMARCFail,
 			HeaderFrom: "news.example.com", EnvelopeFrom: "bounce.example.net", AuthSPF: &report.SPFResult{Domain: "bounce.example.net", Scope: report.ScopeMFrom, Result: report.ResultPass},
 			AuthDKIM: []report.DKIMResult{{Domain: "mailer.example", Selector: "k1", Result: report.ResultPass}},
 		}
 		if i%3 == 0 {
-			row.DKIM = report.VerdictPass
+			row.DKIM = report.DMARCPass
 			row.AuthDKIM = append(row.AuthDKIM, report.DKIMResult{Domain: "example.com", Selector: "s1", Result: report.ResultPass})
 			compliant += row.Count
 		}

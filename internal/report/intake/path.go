@@ -18,7 +18,7 @@ import (
 // Store is where received reports go: a part of analysis.Store.
 type Store interface {
 	// Ingest stores a batch in one transaction and says what became of its reports.
-	Ingest(ctx context.Context, b *analysis.Batch) ([]analysis.Settled, error)
+	Ingest(ctx context.Context, b *analysis.Batch) ([]analysis.Classified, error)
 	// Pairs are the decisions of admins on reports under another name.
 	Pairs(ctx context.Context) ([]analysis.Pair, error)
 }
@@ -53,13 +53,13 @@ type Entry struct {
 	// State is the feed's own, stored together with the entry; nil for none.
 	State *analysis.FeedState
 	// Done is called once, when the entry is stored or cannot be. It must not wait.
-	Done func(Outcome)
+	Done func(ItemResult)
 }
 
-// Outcome is what became of an entry.
-type Outcome struct {
+// ItemResult is what became of an entry.
+type ItemResult struct {
 	Item    *analysis.Item // nil where it could not be opened
-	Settled []analysis.Settled
+	Settled []analysis.Classified
 	Known   bool  // it was stored before
 	Err     error // of opening it or of the store; nothing is stored then
 }
@@ -118,7 +118,7 @@ func (p *Path) Put(ctx context.Context, e Entry) error {
 		return err
 	}
 	done := e.Done
-	e.Done = func(o Outcome) {
+	e.Done = func(o ItemResult) {
 		p.room.give(n)
 		done(o)
 	}
@@ -190,7 +190,7 @@ func (p *Path) Run(ctx context.Context) {
 			if !open {
 				return
 			}
-			e.Done(Outcome{Err: context.Cause(ctx)})
+			e.Done(ItemResult{Err: context.Cause(ctx)})
 		default:
 			return
 		}
@@ -236,7 +236,7 @@ func (p *Path) begin(ctx context.Context, e *Entry, verified chan<- func()) (lat
 		body, err = e.Open()
 	}
 	if err != nil {
-		e.Done(Outcome{Err: err})
+		e.Done(ItemResult{Err: err})
 		return false
 	}
 	e.Input.Body = nil
@@ -278,12 +278,12 @@ func (p *Path) complete(ctx context.Context) *completer {
 // read.
 func (p *Path) finish(ctx context.Context, e *Entry, body []byte, from sender) {
 	if ctx.Err() != nil {
-		e.Done(Outcome{Err: context.Cause(ctx)})
+		e.Done(ItemResult{Err: context.Cause(ctx)})
 		return
 	}
 	item, err := p.open(ctx, e, body)
 	if err != nil {
-		e.Done(Outcome{Err: err})
+		e.Done(ItemResult{Err: err})
 		return
 	}
 	c := p.complete(ctx)
@@ -294,7 +294,7 @@ func (p *Path) finish(ctx context.Context, e *Entry, body []byte, from sender) {
 	}
 	if item.Kind == analysis.KindBounce && p.config.Bounced != nil {
 		if err := p.config.Bounced(ctx, body); err != nil {
-			p.config.Log.Warn("a bounce could not be noted", "error", err.Error())
+			p.config.Log.Warn("a bounce could not be stored", "error", err.Error())
 		}
 	}
 	out := &passed{entry: e, item: item, origin: origin, body: body, large: len(body) > largeBytes || rows(item) > batchRows, ended: make(chan struct{})}

@@ -77,8 +77,8 @@ func (s *Service) Ingest(ctx context.Context, units []api.IngestUnit, dry bool) 
 }
 
 // put puts units into a path and waits for what becomes of them.
-func (s *Service) put(ctx context.Context, path *Path, units []api.IngestUnit) ([]Outcome, error) {
-	outcomes := make([]Outcome, len(units))
+func (s *Service) put(ctx context.Context, path *Path, units []api.IngestUnit) ([]ItemResult, error) {
+	outcomes := make([]ItemResult, len(units))
 	var under sync.WaitGroup
 	var err error
 	for i := range units {
@@ -86,7 +86,7 @@ func (s *Service) put(ctx context.Context, path *Path, units []api.IngestUnit) (
 		under.Add(1)
 		err = path.Put(ctx, Entry{
 			Input: u.input(FeedFiles, s.Now()), Origin: Origin{Admin: true}, Once: true,
-			Done: func(o Outcome) {
+			Done: func(o ItemResult) {
 				outcomes[i] = o
 				under.Done()
 			},
@@ -106,7 +106,7 @@ func (s *Service) put(ctx context.Context, path *Path, units []api.IngestUnit) (
 }
 
 // outcomesOf tells what became of each report of a unit, or of the unit.
-func outcomesOf(o *Outcome) []api.IngestOutcome {
+func outcomesOf(o *ItemResult) []api.IngestOutcome {
 	notes := noteTextsOf(o.Item.Notes)
 	if len(o.Item.Reports) == 0 {
 		out := api.IngestOutcome{Accepted: api.AcceptedAside, Reason: o.Item.Why, Notes: notes}
@@ -115,7 +115,7 @@ func outcomesOf(o *Outcome) []api.IngestOutcome {
 		}
 		return []api.IngestOutcome{out}
 	}
-	settled := map[int]analysis.Settled{}
+	settled := map[int]analysis.Classified{}
 	for _, one := range o.Settled {
 		settled[one.Report] = one
 	}
@@ -129,7 +129,7 @@ func outcomesOf(o *Outcome) []api.IngestOutcome {
 	return out
 }
 
-func outcomeOf(r *analysis.Report, settled analysis.Settled, known bool) api.IngestOutcome {
+func outcomeOf(r *analysis.Report, settled analysis.Classified, known bool) api.IngestOutcome {
 	out := api.IngestOutcome{Accepted: api.AcceptedAside, Reason: r.Why}
 	where := "is stored"
 	if settled.Of == inThisRun {

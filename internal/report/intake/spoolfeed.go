@@ -58,11 +58,11 @@ func (s *SpoolFeed) put(ctx context.Context, item *spool.Item) error {
 			}
 			return b, nil
 		},
-		Done: func(o Outcome) { s.done(item, &o) },
+		Done: func(o ItemResult) { s.done(item, &o) },
 	})
 }
 
-func (s *SpoolFeed) done(item *spool.Item, o *Outcome) {
+func (s *SpoolFeed) done(item *spool.Item, o *ItemResult) {
 	feed := s.Feeds[item.Meta.Feed]
 	if o.Err != nil {
 		item.Release()

@@ -38,7 +38,7 @@ func (s *stats) failed(err error) {
 	s.Error = err.Error()
 }
 
-func (s *stats) stored(o *Outcome) {
+func (s *stats) stored(o *ItemResult) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.Items == nil {

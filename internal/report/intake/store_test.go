@@ -33,7 +33,7 @@ func (m *memoryStore) change() {
 }
 
 // Ingest is Store's.
-func (m *memoryStore) Ingest(_ context.Context, b *analysis.Batch) ([]analysis.Settled, error) {
+func (m *memoryStore) Ingest(_ context.Context, b *analysis.Batch) ([]analysis.Classified, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	defer m.change()
@@ -41,13 +41,13 @@ func (m *memoryStore) Ingest(_ context.Context, b *analysis.Batch) ([]analysis.S
 		m.failures++
 		return nil, m.err
 	}
-	var out []analysis.Settled
+	var out []analysis.Classified
 	for i := range b.Items {
 		item := &b.Items[i]
 		known := item.Token != "" && m.tokens[item.Feed+" "+item.Token]
 		m.tokens[item.Feed+" "+item.Token] = true
 		for j := range item.Reports {
-			out = append(out, analysis.Settled{Item: i, Report: j, Status: item.Reports[j].Status, Known: known})
+			out = append(out, analysis.Classified{Item: i, Report: j, Status: item.Reports[j].Status, Known: known})
 		}
 		if !known {
 			m.items = append(m.items, *item)

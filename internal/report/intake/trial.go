@@ -23,16 +23,16 @@ type knownReports interface {
 const inThisRun = -1
 
 // Ingest is Store's.
-func (t *trialStore) Ingest(ctx context.Context, b *analysis.Batch) ([]analysis.Settled, error) {
+func (t *trialStore) Ingest(ctx context.Context, b *analysis.Batch) ([]analysis.Classified, error) {
 	if err := t.lookUp(ctx, b); err != nil {
 		return nil, err
 	}
-	var out []analysis.Settled
+	var out []analysis.Classified
 	for i := range b.Items {
 		for j := range b.Items[i].Reports {
 			r := &b.Items[i].Reports[j]
-			status, of := analysis.Settle(r, t.known[r.Key()])
-			out = append(out, analysis.Settled{Item: i, Report: j, Status: status, Of: of})
+			status, of := analysis.Classify(r, t.known[r.Key()])
+			out = append(out, analysis.Classified{Item: i, Report: j, Status: status, Of: of})
 			t.add(r, status, of)
 		}
 	}

@@ -76,8 +76,8 @@ func TestTrust(t *testing.T) {
 			p := NewPath(Config{Store: store, Settings: func() *settings.Settings { return s }, Keys: keys, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
 			ended := make(chan struct{})
 			go func() { p.Run(context.Background()); close(ended) }()
-			var got Outcome
-			must(t, p.Put(t.Context(), Entry{Input: Input{Feed: "f", Mail: true, At: time.Now(), Bytes: int64(len(c.mail)), Body: []byte(c.mail)}, Origin: c.origin, Done: func(o Outcome) { got = o }}))
+			var got ItemResult
+			must(t, p.Put(t.Context(), Entry{Input: Input{Feed: "f", Mail: true, At: time.Now(), Bytes: int64(len(c.mail)), Body: []byte(c.mail)}, Origin: c.origin, Done: func(o ItemResult) { got = o }}))
 			p.Close()
 			<-ended
 			must(t, got.Err)

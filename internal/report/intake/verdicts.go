@@ -42,13 +42,13 @@ func (j *judge) org(domain string) string {
 // aligned tells whether a domain that was authenticated is aligned with the From
 // domain (RFC 9989 section 4.8). Names below the policy domain share their
 // organizational domain, whatever the public suffix list says.
-func (j *judge) aligned(domain, from string, mode report.Alignment) bool {
+func (j *judge) aligned(domain, from string, mode report.AlignmentMode) bool {
 	switch {
 	case domain == "" || from == "":
 		return false
 	case domain == from:
 		return true
-	case mode == report.AlignmentStrict:
+	case mode == report.ModeStrict:
 		return false
 	}
 	return j.org(domain) == j.org(from) || below(domain, j.policy.Domain) && below(from, j.policy.Domain)
@@ -59,26 +59,26 @@ func below(name, domain string) bool {
 	return domain != "" && strings.HasSuffix(name, domain) && (len(name) == len(domain) || name[len(name)-len(domain)-1] == '.')
 }
 
-// verdict is what one mechanism gives.
-type verdict struct {
-	stated report.Verdict
+// evaluated is what one mechanism gives.
+type evaluated struct {
+	stated report.DMARCResult
 	passed bool // auth_results have an aligned pass
 }
 
-func (v verdict) settle(workedOut, contradicted analysis.Flags) (report.Verdict, analysis.Flags) {
+func (v evaluated) resolve(workedOut, contradicted analysis.Flags) (report.DMARCResult, analysis.Flags) {
 	switch {
 	case v.stated == "" && v.passed:
-		return report.VerdictPass, workedOut
+		return report.DMARCPass, workedOut
 	case v.stated == "":
-		return report.VerdictFail, workedOut
-	case (v.stated == report.VerdictPass) != v.passed:
+		return report.DMARCFail, workedOut
+	case (v.stated == report.DMARCPass) != v.passed:
 		return v.stated, contradicted
 	}
 	return v.stated, 0
 }
 
-func (j *judge) spf(rec *report.Record) verdict {
-	v := verdict{stated: rec.SPF}
+func (j *judge) spf(rec *report.Record) evaluated {
+	v := evaluated{stated: rec.SPF}
 	for _, s := range rec.AllSPF {
 		// RFC 9989 section 4.7: HELO alone counts for nothing, but for a null sender.
 		if s.Result == report.ResultPass && (s.Scope != report.ScopeHelo || rec.NullSender) {
@@ -88,8 +88,8 @@ func (j *judge) spf(rec *report.Record) verdict {
 	return v
 }
 
-func (j *judge) dkim(rec *report.Record) verdict {
-	v := verdict{stated: rec.DKIM}
+func (j *judge) dkim(rec *report.Record) evaluated {
+	v := evaluated{stated: rec.DKIM}
 	for _, d := range rec.AuthDKIM {
 		v.passed = v.passed || d.Result == report.ResultPass && j.aligned(d.Domain, rec.HeaderFrom, j.policy.ADKIM)
 	}
@@ -104,17 +104,17 @@ func (j *judge) row(rec *report.Record, note func(report.Note)) analysis.Row {
 		HeaderFrom: rec.HeaderFrom, EnvelopeFrom: rec.EnvelopeFrom, NullSender: rec.NullSender, EnvelopeTo: rec.EnvelopeTo,
 	}
 	var flags [2]analysis.Flags
-	row.SPF, flags[0] = spf.settle(analysis.FlagWorkedOutSPF, analysis.FlagContradictedSPF)
-	row.DKIM, flags[1] = dkim.settle(analysis.FlagWorkedOutDKIM, analysis.FlagContradictedDKIM)
+	row.SPF, flags[0] = spf.resolve(analysis.FlagWorkedOutSPF, analysis.FlagContradictedSPF)
+	row.DKIM, flags[1] = dkim.resolve(analysis.FlagWorkedOutDKIM, analysis.FlagContradictedDKIM)
 	row.Flags = flags[0] | flags[1]
-	for i, v := range []verdict{spf, dkim} {
+	for i, v := range []evaluated{spf, dkim} {
 		kind := report.NoteKind("")
 		switch {
 		case v.stated == "":
 			kind = report.NoteWorkedOut
-		case v.stated == report.VerdictFail && v.passed:
+		case v.stated == report.DMARCFail && v.passed:
 			kind = report.NoteContradicted
-		case v.stated == report.VerdictPass && !v.passed:
+		case v.stated == report.DMARCPass && !v.passed:
 			kind = report.NoteWithoutCause
 		}
 		if kind != "" {

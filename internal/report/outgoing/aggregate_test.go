@@ -29,7 +29,7 @@ const reject = "v=DMARC1; p=reject; rua=mailto:rua@sender.example"
 func TestNight(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
 		full := report.Row{
-			Count: 7, SourceIP: netip.MustParseAddr("2001:db8::1"), DKIM: report.VerdictPass, Disposition: report.DispositionPass,
+			Count: 7, SourceIP: netip.MustParseAddr("2001:db8::1"), DKIM: report.DMARCPass, Disposition: report.DispositionPass,
 			HeaderFrom: "news.sender.example", EnvelopeFrom: "bounce.sender.example",
 			AuthDKIM: []report.DKIMResult{{Domain: "sender.example", Selector: "s1", Result: report.ResultPass}},
 			AuthSPF:  &report.SPFResult{Domain: "bounce.sender.example", Scope: report.ScopeMFrom, Result: report.ResultSoftfail},
@@ -137,7 +137,7 @@ func TestPolicyChange(t *testing.T) {
 		}
 		got := mails[0].report(t)
 		want := report.Published{Domain: "sender.example", Discovery: report.DiscoveryTreeWalk, P: report.PolicyQuarantine, SP: report.PolicyReject,
-			ADKIM: report.AlignmentStrict, ASPF: report.AlignmentRelaxed, FO: "1", Testing: true}
+			ADKIM: report.ModeStrict, ASPF: report.ModeRelaxed, FO: "1", Testing: true}
 		if got.Policy != want {
 			t.Errorf("policy %+v", got.Policy)
 		}

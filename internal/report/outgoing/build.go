@@ -26,18 +26,18 @@ const (
 	maxFile = 32 << 20 // of a compressed file; no mail server takes as much
 )
 
-// said is an error for the person who asked: its text is plain words, for whom it
-// came to be is what it wraps.
-type said struct {
+// requestError answers the person who asked. Error says in plain words what failed;
+// Unwrap gives its kind.
+type requestError struct {
 	kind error
 	text string
 }
 
-func (s *said) Error() string { return s.text }
-func (s *said) Unwrap() error { return s.kind }
+func (s *requestError) Error() string { return s.text }
+func (s *requestError) Unwrap() error { return s.kind }
 
-func say(kind error, format string, args ...any) error {
-	return &said{kind: kind, text: fmt.Sprintf(format, args...)}
+func requestErrorf(kind error, format string, args ...any) error {
+	return &requestError{kind: kind, text: fmt.Sprintf(format, args...)}
 }
 
 // ErrNothing tells that there is nothing to report on a domain and day.
@@ -113,7 +113,7 @@ func (b *builder) build(ctx context.Context, domain dns.Name) (NewReport, error)
 }
 
 func (b *builder) nothing(domain dns.Name) error {
-	return say(ErrNothing, "no mail from %s was counted on %s for which its policy record asks for a report", domain, b.day)
+	return requestErrorf(ErrNothing, "no mail from %s was counted on %s for which its policy record asks for a report", domain, b.day)
 }
 
 // fill makes the file. Rows that no report can hold make it start anew without them.

@@ -116,8 +116,8 @@ func (p *Pipeline) gauge(ctx context.Context, states []State) bool {
 	return true
 }
 
-// settleTime is for noting the end of an attempt after ctx has ended.
-const settleTime = 10 * time.Second
+// completeTime is for noting the end of an attempt after ctx has ended.
+const completeTime = 10 * time.Second
 
 // deliver makes one attempt and notes what came of it.
 func (p *Pipeline) deliver(ctx context.Context, t *Task) {
@@ -132,9 +132,9 @@ func (p *Pipeline) deliver(ctx context.Context, t *Task) {
 	if o.State == StateExpired && o.Cause == CausePolicy && p.relays(t) {
 		o.Suppress = t.Delivery.To
 	}
-	noting, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	noting, cancel := context.WithTimeout(context.WithoutCancel(ctx), completeTime)
 	defer cancel()
-	ours, err := p.store.Settle(noting, t, &o)
+	ours, err := p.store.Complete(noting, t, &o)
 	p.logAttempt(ctx, t, &o, ours, err)
 }
 
@@ -162,7 +162,7 @@ func (p *Pipeline) attemptContext(ctx context.Context) (context.Context, context
 }
 
 // logAttempt logs and counts the end of an attempt.
-func (p *Pipeline) logAttempt(ctx context.Context, t *Task, o *Outcome, ours bool, err error) {
+func (p *Pipeline) logAttempt(ctx context.Context, t *Task, o *AttemptResult, ours bool, err error) {
 	switch {
 	case o.State == StateSent:
 		p.stats.add(func(s *Stats) { s.Sent++ })
@@ -183,7 +183,7 @@ func (p *Pipeline) logAttempt(ctx context.Context, t *Task, o *Outcome, ours boo
 	}
 	switch {
 	case err != nil:
-		p.log.WarnContext(ctx, "the end of a delivery could not be noted; the mail may be sent again", append(fields, "store_error", text.Cut(text.Error(err), maxErrorText))...)
+		p.log.WarnContext(ctx, "the end of a delivery could not be stored; the mail may be sent again", append(fields, "store_error", text.Cut(text.Error(err), maxErrorText))...)
 	case !ours:
 		p.log.WarnContext(ctx, "a delivery was taken over by another daemon before its end", fields...)
 	case o.State == StateFailed, o.State == StateExpired:
@@ -196,9 +196,9 @@ func (p *Pipeline) logAttempt(ctx context.Context, t *Task, o *Outcome, ours boo
 }
 
 // attempt does what is to be done with a delivery now.
-func (p *Pipeline) attempt(ctx context.Context, t *Task) Outcome {
+func (p *Pipeline) attempt(ctx context.Context, t *Task) AttemptResult {
 	c := p.current()
-	o := Outcome{State: t.Delivery.State, Verified: t.Delivery.Verified, Record: t.Delivery.Record}
+	o := AttemptResult{State: t.Delivery.State, Verified: t.Delivery.Verified, Record: t.Delivery.Record}
 	if t.SuppressedWhy != "" {
 		o.State, o.Cause, o.Error = StateSuppressed, CauseSuppressed, t.SuppressedWhy
 		return o
@@ -227,7 +227,7 @@ func (p *Pipeline) attempt(ctx context.Context, t *Task) Outcome {
 
 // confirm asks an outside host whether it wants the report, and tells whether it may
 // be sent now.
-func (p *Pipeline) confirm(ctx context.Context, c *Config, t *Task, o *Outcome) bool {
+func (p *Pipeline) confirm(ctx context.Context, c *Config, t *Task, o *AttemptResult) bool {
 	domain, err := dns.ParseQuery(t.Report.Domain)
 	host, err2 := destination.Host(t.Delivery.To)
 	receiver, err3 := c.receiver()
@@ -274,7 +274,7 @@ func (p *Pipeline) confirm(ctx context.Context, c *Config, t *Task, o *Outcome) 
 }
 
 // hand gives the mail to the server and says what its answer means.
-func (p *Pipeline) hand(ctx context.Context, c *Config, t *Task, o Outcome, mail []byte) Outcome {
+func (p *Pipeline) hand(ctx context.Context, c *Config, t *Task, o AttemptResult, mail []byte) AttemptResult {
 	from := c.Email
 	if t.Report.Kind == KindFailure {
 		from = "" // nobody is to answer it, not even a mail server
@@ -319,7 +319,7 @@ func (p *Pipeline) hand(ctx context.Context, c *Config, t *Task, o Outcome, mail
 }
 
 // again puts a delivery off: for longer each time, and not all for as long.
-func (p *Pipeline) again(t *Task, o Outcome, cause Cause, err error) Outcome {
+func (p *Pipeline) again(t *Task, o AttemptResult, cause Cause, err error) AttemptResult {
 	pause := p.timing.RetryMost
 	if n := t.Delivery.Attempts - 1; n < 16 {
 		pause = min(p.timing.RetryFirst<<max(n, 0), pause)

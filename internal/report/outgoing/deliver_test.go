@@ -523,9 +523,9 @@ func TestRun(t *testing.T) {
 	})
 }
 
-// TestLongSilence comes back after more than two days: what was made and never tried is
+// TestLongInterruption comes back after more than two days: what was made and never tried is
 // tried once.
-func TestLongSilence(t *testing.T) {
+func TestLongInterruption(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
 		r.to("x@a.example", "y@b.example")
 		r.server.refuse("y@b.example", reply(451, smtp.EnhancedCode{4, 2, 0}, "later"))

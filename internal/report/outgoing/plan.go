@@ -190,9 +190,9 @@ func (p *Pipeline) newBuilder(ctx context.Context, c *Config, day memory.Day) (*
 	receiver, err := c.receiver()
 	switch {
 	case err != nil:
-		return nil, say(ErrRequest, "reports.email is needed, an address; it is %q", c.Email)
+		return nil, requestErrorf(ErrRequest, "reports.email is needed, an address; it is %q", c.Email)
 	case c.OrgName == "":
-		return nil, say(ErrRequest, "reports.org_name is needed")
+		return nil, requestErrorf(ErrRequest, "reports.org_name is needed")
 	}
 	secret, err := p.store.Secret(ctx)
 	if err != nil {

@@ -43,7 +43,7 @@ func publish(domain dns.Name, seen []PolicySeen, all int) (published, error) {
 		p := published{record: record, changed: all > 1, policy: report.Published{
 			Domain: domain.String(), Discovery: report.DiscoveryTreeWalk,
 			P: report.Policy(record.P), SP: report.Policy(record.SP), NP: report.Policy(record.NP),
-			ADKIM: report.Alignment(record.ADKIM), ASPF: report.Alignment(record.ASPF), Testing: record.Testing,
+			ADKIM: report.AlignmentMode(record.ADKIM), ASPF: report.AlignmentMode(record.ASPF), Testing: record.Testing,
 		}}
 		if s.PSL {
 			p.policy.Discovery = report.DiscoveryPSL
@@ -73,7 +73,7 @@ func hasTag(record, name string) bool {
 // one (RFC 9990 section 3.1.1.9). The comment is given here alone, so that rows that
 // differ still do.
 func (p *published) explain(row *report.Row) {
-	if row.DKIM != report.VerdictFail || row.SPF != report.VerdictFail || len(row.Reasons) > 0 || p.follows(row) {
+	if row.DKIM != report.DMARCFail || row.SPF != report.DMARCFail || len(row.Reasons) > 0 || p.follows(row) {
 		return
 	}
 	row.Reasons = []report.Reason{{Type: report.ReasonLocalPolicy, Comment: "judged by the policy record of that hour, which changed during the day"}}
@@ -108,7 +108,7 @@ func note(r *dmarc.Record, all int) string {
 	for _, w := range r.Warnings {
 		w = text.Cut(w, maxRemark)
 		if r.Voided && (w == "no p tag" || w == "acts as p=none") || slices.Contains(parts, w) {
-			continue // it was said
+			continue // already reported
 		}
 		if parts = append(parts, w); len(parts) == told+maxRemarks {
 			break

@@ -230,20 +230,20 @@ func aggregate(day, domain, record string, row report.Row) memory.Aggregate {
 	if row.Disposition == "" {
 		row.Disposition = report.DispositionNone
 	}
-	for _, v := range []*report.Verdict{&row.DKIM, &row.SPF} {
+	for _, v := range []*report.DMARCResult{&row.DKIM, &row.SPF} {
 		if *v == "" {
-			*v = report.VerdictFail
+			*v = report.DMARCFail
 		}
 	}
 	return memory.Aggregate{
 		Day: d, PolicyDomain: dns.MustParse(domain), Record: record, Row: string(row.AppendKey(nil)),
-		Failed: row.DKIM == report.VerdictFail && row.SPF == report.VerdictFail, Count: count, Last: d.Begin().Unix() + 1,
+		Failed: row.DKIM == report.DMARCFail && row.SPF == report.DMARCFail, Count: count, Last: d.Begin().Unix() + 1,
 	}
 }
 
 // passed and failed are rows.
 func passed(n int64) report.Row {
-	return report.Row{Count: n, DKIM: report.VerdictPass, SPF: report.VerdictPass, Disposition: report.DispositionPass}
+	return report.Row{Count: n, DKIM: report.DMARCPass, SPF: report.DMARCPass, Disposition: report.DispositionPass}
 }
 
 func failed(n int64) report.Row { return report.Row{Count: n, Disposition: report.DispositionReject} }

@@ -86,7 +86,7 @@ func loadMany(r *rig, day string, domains, rows, records int) {
 		for i := range rows {
 			n := d*rows + i
 			row := report.Row{
-				Count: 1, SourceIP: netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}), DKIM: report.VerdictPass, Disposition: report.DispositionPass,
+				Count: 1, SourceIP: netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}), DKIM: report.DMARCPass, Disposition: report.DispositionPass,
 				HeaderFrom: domain, EnvelopeFrom: "bounce." + domain,
 				AuthDKIM: []report.DKIMResult{{Domain: domain, Selector: "s2026", Result: report.ResultPass}, {Domain: "esp.example", Selector: "k1", Result: report.ResultPass}},
 				AuthSPF:  &report.SPFResult{Domain: "bounce." + domain, Scope: report.ScopeMFrom, Result: report.ResultFail},

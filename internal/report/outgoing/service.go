@@ -133,7 +133,7 @@ type service struct{ p *Pipeline }
 func (v service) List(ctx context.Context, f Filter) (Listed, error) {
 	f = f.bounded()
 	if f.State != "" && !knownState(f.State) {
-		return Listed{}, say(ErrRequest, "no state is called %q; they are %s", text.Cut(string(f.State), 40), stateNames())
+		return Listed{}, requestErrorf(ErrRequest, "no state is called %q; they are %s", text.Cut(string(f.State), 40), stateNames())
 	}
 	reports, err := v.p.store.List(ctx, f)
 	if err != nil {
@@ -171,16 +171,16 @@ func (v service) Show(ctx context.Context, r ShowRequest) (Shown, error) {
 		if r.Day != nil {
 			day = *r.Day
 		} else if r.ReportID == "" {
-			return Shown{}, say(ErrRequest, "name a report by its number, or by domain and day")
+			return Shown{}, requestErrorf(ErrRequest, "name a report by its number, or by domain and day")
 		}
 		var err error
 		id, err = v.p.store.Find(ctx, strings.ToLower(r.Domain), day, r.ReportID)
 		switch {
 		case errors.Is(err, ErrNotFound) && r.ReportID != "":
-			return Shown{}, say(ErrNotFound, "no report has the Report-ID %s; \"dmarcd report list\" shows those that were made", text.Cut(r.ReportID, 200))
+			return Shown{}, requestErrorf(ErrNotFound, "no report has the Report-ID %s; \"dmarcd report list\" shows those that were made", text.Cut(r.ReportID, 200))
 		case errors.Is(err, ErrNotFound):
 			name := text.Cut(r.Domain, 260)
-			return Shown{}, say(ErrNotFound, "no report on %s for %s was made; \"dmarcd report list --domain %s\" shows others, \"dmarcd report send %s %s\" makes and sends it",
+			return Shown{}, requestErrorf(ErrNotFound, "no report on %s for %s was made; \"dmarcd report list --domain %s\" shows others, \"dmarcd report send %s %s\" makes and sends it",
 				name, day, name, name, day)
 		case err != nil:
 			return Shown{}, err
@@ -189,11 +189,11 @@ func (v service) Show(ctx context.Context, r ShowRequest) (Shown, error) {
 	report, err := v.p.store.Report(ctx, id)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return Shown{}, say(ErrNotFound, "there is no report with the number %d; \"dmarcd report list\" shows them", id)
+		return Shown{}, requestErrorf(ErrNotFound, "there is no report with the number %d; \"dmarcd report list\" shows them", id)
 	case err != nil || !r.Content:
 		return Shown{Report: report}, err
 	case !report.Stored:
-		return Shown{Report: report}, say(ErrNotFound, "the file of report %d is not kept any more (retention.raw_reports)", id)
+		return Shown{Report: report}, requestErrorf(ErrNotFound, "the file of report %d is not kept any more (retention.raw_reports)", id)
 	}
 	file, err := v.p.store.File(ctx, id)
 	return Shown{Report: report, File: file}, err
@@ -217,7 +217,7 @@ func (s *Shown) Content(w io.Writer) error {
 func (v service) Send(ctx context.Context, r SendRequest) (Sending, error) {
 	domain, err := dns.Parse(r.Domain)
 	if err != nil {
-		return Sending{}, say(ErrRequest, "%q is no domain", text.Cut(r.Domain, 260))
+		return Sending{}, requestErrorf(ErrRequest, "%q is no domain", text.Cut(r.Domain, 260))
 	}
 	now := v.p.now().UTC()
 	day := memory.DayOf(now) - 1
@@ -225,7 +225,7 @@ func (v service) Send(ctx context.Context, r SendRequest) (Sending, error) {
 		day = *r.Day
 	}
 	if day >= memory.DayOf(now) {
-		return Sending{}, say(ErrRequest, "%s is not over yet; a report tells of a whole UTC day", day)
+		return Sending{}, requestErrorf(ErrRequest, "%s is not over yet; a report tells of a whole UTC day", day)
 	}
 	id, err := v.p.store.Find(ctx, domain.String(), day, "")
 	switch {
@@ -262,9 +262,9 @@ func (v service) again(ctx context.Context, id int64, now time.Time) (Sending, e
 	case err != nil:
 		return Sending{}, err
 	case !report.Stored && report.Problem != "":
-		return Sending{}, say(ErrRequest, "report %d has no file: %s", id, report.Problem)
+		return Sending{}, requestErrorf(ErrRequest, "report %d has no file: %s", id, report.Problem)
 	case !report.Stored:
-		return Sending{}, say(ErrRequest, "the file of report %d is not kept any more (retention.raw_reports)", id)
+		return Sending{}, requestErrorf(ErrRequest, "the file of report %d is not kept any more (retention.raw_reports)", id)
 	}
 	n, err := v.p.store.Requeue(ctx, Requeue{
 		Now: now, Expires: now.Add(v.p.timing.GiveUp), Report: id,
@@ -308,9 +308,9 @@ func (v service) Retry(ctx context.Context, r RetryRequest) (Retried, error) {
 	case r.Delivery != 0 || r.Report != 0:
 		q.States = []State{StateQueued, StateUnconfirmed, StateFailed, StateExpired, StateSuppressed, StateUnverified, StateCapped}
 	case r.Filter.State == StateReplaced, r.Filter.State != "" && !knownState(r.Filter.State):
-		return Retried{}, say(ErrRequest, "nothing in the state %q can be tried again", text.Cut(string(r.Filter.State), 40))
+		return Retried{}, requestErrorf(ErrRequest, "nothing in the state %q can be tried again", text.Cut(string(r.Filter.State), 40))
 	case r.Filter.State == StateSent:
-		return Retried{}, say(ErrRequest, "what was sent is sent again only by name, with its domain and day")
+		return Retried{}, requestErrorf(ErrRequest, "what was sent is sent again only by name, with its domain and day")
 	case r.Filter.State != "":
 		q.States = []State{r.Filter.State}
 	}
@@ -330,7 +330,7 @@ func (v service) Suppress(ctx context.Context, r SuppressRequest) (Suppression, 
 	}
 	now := v.p.now().UTC()
 	if !r.Until.IsZero() && !r.Until.After(now) {
-		return Suppression{}, say(ErrRequest, "%s is over", r.Until.UTC().Format(time.RFC3339))
+		return Suppression{}, requestErrorf(ErrRequest, "%s is over", r.Until.UTC().Format(time.RFC3339))
 	}
 	s := Suppression{
 		Target: target, Reason: text.Cut(r.Reason, maxErrorText), ByHand: true, Since: now, Active: true,
@@ -380,11 +380,11 @@ func ParseTarget(s string) (string, error) {
 		local, host = "", s
 	}
 	if strings.ContainsRune(host, '*') || local == "*" {
-		return "", say(ErrRequest, "%q is a pattern; a host alone stands for all its addresses, and reports.exclude takes patterns of the domains that reports are about", text.Cut(s, 260))
+		return "", requestErrorf(ErrRequest, "%q is a pattern; a host alone stands for all its addresses, and reports.exclude takes patterns of the domains that reports are about", text.Cut(s, 260))
 	}
 	name, err := dns.Parse(host)
 	if err != nil || !isHost(name.String()) || address && !isLocal(local) {
-		return "", say(ErrRequest, "%q is neither an address nor a host name", text.Cut(s, 260))
+		return "", requestErrorf(ErrRequest, "%q is neither an address nor a host name", text.Cut(s, 260))
 	}
 	if address {
 		return strings.ToLower(local) + "@" + name.String(), nil

@@ -57,8 +57,8 @@ type Queue interface {
 	// Claim takes up to limit deliveries that are due, each for this caller alone
 	// until lease. Those of except are left out, whatever the clock says.
 	Claim(ctx context.Context, epoch int64, now, lease time.Time, limit int, except []int64) ([]Task, error)
-	// Settle notes what came of a claimed delivery, if the claim still holds.
-	Settle(ctx context.Context, t *Task, o *Outcome) (bool, error)
+	// Complete notes what came of a claimed delivery, if the claim still holds.
+	Complete(ctx context.Context, t *Task, o *AttemptResult) (bool, error)
 	// File is the file of a report; ErrNotFound if it is not kept any more.
 	File(ctx context.Context, report int64) ([]byte, error)
 	// Bounced makes the sent delivery of a Message-ID a failed one; false if there is
@@ -137,8 +137,8 @@ type Task struct {
 	SuppressedWhy string // why the destination is suppressed; "" if it is not
 }
 
-// Outcome is what came of a claimed delivery.
-type Outcome struct {
+// AttemptResult is what came of a claimed delivery.
+type AttemptResult struct {
 	State     State
 	Cause     Cause
 	Error     string

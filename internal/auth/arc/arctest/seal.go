@@ -21,7 +21,7 @@ type Sealer struct {
 	Domain, Selector string
 	Key              crypto.Signer // RSA or Ed25519
 	C                string        // c= of the message signature; "relaxed/relaxed"
-	NoC              bool          // C is not said
+	NoC              bool          // without c=
 	H                string        // its h=; the usual fields of a message, as far as there are any
 	MessageTags      string        // more tags of the message signature, such as "t=1; x=2"
 	SealTags         string        // more tags of the seal
@@ -92,18 +92,18 @@ func (s Sealer) messageSignature(n int, head, body string) string {
 		}
 		names = strings.Join(has, ":")
 	}
-	headWay, bodyWay, both := strings.Cut(c, "/")
+	headCanon, bodyCanon, both := strings.Cut(c, "/")
 	if !both {
-		bodyWay = "simple" // RFC 6376 section 3.5
+		bodyCanon = "simple" // RFC 6376 section 3.5
 	}
-	sum := sha256.Sum256([]byte(canonicalBody(bodyWay, body)))
-	said := " c=" + c + ";"
+	sum := sha256.Sum256([]byte(canonicalBody(bodyCanon, body)))
+	cTag := " c=" + c + ";"
 	if s.NoC {
-		said = ""
+		cTag = ""
 	}
 	own := fmt.Sprintf("ARC-Message-Signature: i=%d; a=%s;%s d=%s; s=%s;\r\n\th=%s; bh=%s;%s\r\n\tb=",
-		n, s.algorithm(), said, s.Domain, s.Selector, names, base64.StdEncoding.EncodeToString(sum[:]), more(s.MessageTags))
-	return own + s.sign(canonicalField(headWay, own), pick(present, names), headWay) + "\r\n"
+		n, s.algorithm(), cTag, s.Domain, s.Selector, names, base64.StdEncoding.EncodeToString(sum[:]), more(s.MessageTags))
+	return own + s.sign(canonicalField(headCanon, own), pick(present, names), headCanon) + "\r\n"
 }
 
 // seal makes the seal of the last of sets, whose third field is still "".
@@ -137,10 +137,10 @@ func (s Sealer) algorithm() string {
 }
 
 // sign gives b= over the fields covered and then own, which is canonical already.
-func (s Sealer) sign(own string, covered []string, way string) string {
+func (s Sealer) sign(own string, covered []string, canon string) string {
 	h := sha256.New()
 	for _, f := range covered {
-		h.Write([]byte(canonicalField(way, f)))
+		h.Write([]byte(canonicalField(canon, f)))
 	}
 	h.Write([]byte(strings.TrimSuffix(own, "\r\n")))
 	opts := crypto.SignerOpts(crypto.SHA256)
@@ -230,8 +230,8 @@ var (
 )
 
 // canonicalField is a field in the form of RFC 6376 section 3.4.1 or 3.4.2.
-func canonicalField(way, f string) string {
-	if way != "relaxed" {
+func canonicalField(canon, f string) string {
+	if canon != "relaxed" {
 		return f
 	}
 	name, value, _ := strings.Cut(f, ":")
@@ -240,13 +240,13 @@ func canonicalField(way, f string) string {
 }
 
 // canonicalBody is a body in the form of RFC 6376 section 3.4.3 or 3.4.4.
-func canonicalBody(way, body string) string {
-	if way == "relaxed" {
+func canonicalBody(canon, body string) string {
+	if canon == "relaxed" {
 		body = blanks.ReplaceAllString(lastWSP.ReplaceAllString(body, "\r\n"), " ")
 		body = string(bytes.TrimRight([]byte(body), " "))
 	}
 	body = noLines.ReplaceAllString(body, "")
-	if body == "" && way == "relaxed" {
+	if body == "" && canon == "relaxed" {
 		return ""
 	}
 	return body + "\r\n"

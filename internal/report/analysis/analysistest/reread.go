@@ -50,15 +50,15 @@ func (s *Store) Stale(_ context.Context, version int, after int64, limit int) ([
 }
 
 // Reread is analysis.Reports'.
-func (s *Store) Reread(_ context.Context, id int64, version int, report *analysis.Report) (analysis.Settled, error) {
+func (s *Store) Reread(_ context.Context, id int64, version int, report *analysis.Report) (analysis.Classified, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i := slices.IndexFunc(s.reports, func(r stored) bool { return r.id == id })
 	if i < 0 {
-		return analysis.Settled{}, analysis.ErrNotFound
+		return analysis.Classified{}, analysis.ErrNotFound
 	}
 	old := s.reports[i]
-	settled := analysis.Settled{ID: id, Status: old.Status, Of: old.of}
+	settled := analysis.Classified{ID: id, Status: old.Status, Of: old.of}
 	switch old.Status {
 	case analysis.StatusStored, analysis.StatusEmpty, analysis.StatusRefused, analysis.StatusAside:
 		s.reports[i].Status = analysis.StatusDuplicate // it does not occupy a key itself
@@ -73,7 +73,7 @@ func (s *Store) Reread(_ context.Context, id int64, version int, report *analysi
 }
 
 // RereadItem is analysis.Reports'.
-func (s *Store) RereadItem(_ context.Context, id int64, version int, again *analysis.Item) ([]analysis.Settled, error) {
+func (s *Store) RereadItem(_ context.Context, id int64, version int, again *analysis.Item) ([]analysis.Classified, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i := slices.IndexFunc(s.items, func(it item) bool { return it.id == id })
@@ -90,7 +90,7 @@ func (s *Store) RereadItem(_ context.Context, id int64, version int, again *anal
 	if again.Raw == nil {
 		old.Raw = nil
 	}
-	var out []analysis.Settled
+	var out []analysis.Classified
 	for j := range again.Reports {
 		if !before[again.Reports[j].Key()] {
 			settled := s.add(again.Reports[j], id, old.TakenAt, version)

@@ -55,10 +55,10 @@ type stored struct {
 }
 
 // Ingest is analysis.Ingester's.
-func (s *Store) Ingest(_ context.Context, b *analysis.Batch) ([]analysis.Settled, error) {
+func (s *Store) Ingest(_ context.Context, b *analysis.Batch) ([]analysis.Classified, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var out []analysis.Settled
+	var out []analysis.Classified
 	for i := range b.Items {
 		it := b.Items[i]
 		if known := s.known(it.Feed, it.Token); known != 0 {
@@ -95,30 +95,30 @@ func (s *Store) known(feed, token string) int64 {
 }
 
 // again gives what became of an item that was stored before.
-func (s *Store) again(place int, id int64) []analysis.Settled {
-	var out []analysis.Settled
+func (s *Store) again(place int, id int64) []analysis.Classified {
+	var out []analysis.Classified
 	for _, r := range s.reports {
 		if r.item == id {
-			out = append(out, analysis.Settled{Item: place, Report: len(out), ID: r.id, Status: r.Status, Of: r.of, Known: true})
+			out = append(out, analysis.Classified{Item: place, Report: len(out), ID: r.id, Status: r.Status, Of: r.of, Known: true})
 		}
 	}
 	return out
 }
 
 // add stores a report.
-func (s *Store) add(r analysis.Report, item int64, received time.Time, reader int) analysis.Settled {
+func (s *Store) add(r analysis.Report, item int64, received time.Time, reader int) analysis.Classified {
 	status, of := s.settle(&r)
 	if status != analysis.StatusReplaced {
 		r.Status = status
 	}
 	one := stored{Report: r, id: s.next(), item: item, of: of, received: received, version: reader}
 	s.reports = append(s.reports, one)
-	return analysis.Settled{ID: one.id, Status: status, Of: of}
+	return analysis.Classified{ID: one.id, Status: status, Of: of}
 }
 
 // settle decides on a report, and takes the one whose place it takes out of what counts.
 func (s *Store) settle(r *analysis.Report) (status analysis.Status, of int64) {
-	status, of = analysis.Settle(r, s.occupants(r.Key()))
+	status, of = analysis.Classify(r, s.occupants(r.Key()))
 	if status == analysis.StatusReplaced {
 		for i := range s.reports {
 			if s.reports[i].id == of {

@@ -25,13 +25,13 @@ func (r *Report) Key() [32]byte {
 		r.Metadata.Begin.Unix(), r.Metadata.End.Unix()))
 }
 
-// Settle decides what becomes of a report when others of its key are stored. of is the
+// Classify decides what becomes of a report when others of its key are stored. of is the
 // one that it is measured by; 0 for none. With StatusReplaced it is stored and takes
 // the place of that one.
 //
 // A report that was authenticated for one organization and one authenticated for
 // another are two: whoever learns a key cannot keep others' reports out.
-func Settle(r *Report, known []Known) (status Status, of int64) {
+func Classify(r *Report, known []Known) (status Status, of int64) {
 	if r.Status != StatusStored && r.Status != StatusEmpty {
 		return r.Status, 0
 	}

@@ -54,10 +54,10 @@ func withAction(d policy.Decision, a policy.Action, text string) policy.Decision
 	return d
 }
 
-// TestSettle says of pairs whether they can share a transaction, and which of them
+// TestCombine says of pairs whether they can share a transaction, and which of them
 // mildest and strictest choose: 1 the first, 2 the second, 0 where there is nothing to
 // choose. Every pair is tried in both orders, which make no difference.
-func TestSettle(t *testing.T) {
+func TestCombine(t *testing.T) {
 	for name, c := range map[string]struct {
 		a, b              wanted
 		sealed            bool
@@ -101,7 +101,7 @@ func TestSettle(t *testing.T) {
 					ds, rules = append(ds, all[i].decision), append(rules, all[i].rules())
 				}
 				es := policy.Effects(nil, ds, v, f, rules)
-				d, chosen := policy.Settle(ds, es, rules, nil)
+				d, chosen := policy.Combine(ds, es, rules, nil)
 				if conflicts := c.mildest > 0; conflicts != (chosen < 0) || conflicts != (d.Reason == policy.ReasonConflict) {
 					t.Errorf("order %v: decision %d, %s; conflict wanted: %v", order, chosen, d.Reason, conflicts)
 				}
@@ -109,7 +109,7 @@ func TestSettle(t *testing.T) {
 					if want == 0 {
 						continue
 					}
-					if _, chosen := policy.Settle(ds, es, rules, choose); order[chosen] != want-1 {
+					if _, chosen := policy.Combine(ds, es, rules, choose); order[chosen] != want-1 {
 						t.Errorf("order %v: chose number %d, want %d", order, order[chosen]+1, want)
 					}
 				}
@@ -148,7 +148,7 @@ func TestReported(t *testing.T) {
 					ds, rules = append(ds, c.all[i].decision), append(rules, c.all[i].rules())
 				}
 				es := policy.Effects(nil, ds, &policy.Verdict{}, policy.Facts{}, rules)
-				_, chosen := policy.Settle(ds, es, rules, c.choose)
+				_, chosen := policy.Combine(ds, es, rules, c.choose)
 				got := policy.Reported(ds, rules, chosen)
 				if got >= 0 {
 					got = order[got]
@@ -199,7 +199,7 @@ func told(all []wanted, choose func([]policy.Effect) int) []any {
 		ds, rules = append(ds, w.decision), append(rules, w.rules())
 	}
 	es := policy.Effects(nil, ds, &policy.Verdict{}, policy.Facts{}, rules)
-	d, chosen := policy.Settle(ds, es, rules, choose)
+	d, chosen := policy.Combine(ds, es, rules, choose)
 	out := []any{d, policy.Effect{}, policy.Decision{}, policy.Criteria("")}
 	if chosen >= 0 {
 		out[1] = es[chosen]

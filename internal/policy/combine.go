@@ -91,12 +91,12 @@ func (v *Verdict) mayVerify() bool {
 	return slices.ContainsFunc(v.DKIM, func(s dkim.Result) bool { return s.Status == dkim.Pass || s.Status == dkim.TempError })
 }
 
-// Settle makes one decision for a message of what its recipients' sets of rules
+// Combine makes one decision for a message of what its recipients' sets of rules
 // decided; ds and es run beside rules, and none is empty. Where the effects differ,
-// choose picks one of them (Mildest, Strictest), and nil defers the message. Of
-// decisions with that effect it is the one with the strictest outcome. Chosen is the index of the decision carried out, -1
-// for a deferral.
-func Settle(ds []Decision, es []Effect, rules []*Rules, choose func([]Effect) int) (d Decision, chosen int) {
+// choose picks one of them (Mildest, Strictest); nil defers the message. Of the
+// decisions with that effect, the one with the strictest outcome is carried out.
+// Chosen is its index, -1 for a deferral.
+func Combine(ds []Decision, es []Effect, rules []*Rules, choose func([]Effect) int) (d Decision, chosen int) {
 	effect := es[0]
 	if differ(es) {
 		if choose == nil {

@@ -87,8 +87,8 @@ func (l *latest) newest() []Example {
 // nothing is kept of a key but its count.
 type nothing = struct{}
 
-// alike is the messages of one recipient domain that change alike, by one rule.
-type alike struct {
+// sameChange is the messages of one recipient domain that change alike, by one rule.
+type sameChange struct {
 	was, is  Treatment
 	cause    Cause
 	count    int64
@@ -100,12 +100,12 @@ type alike struct {
 // ofDomain is what changes for one recipient domain.
 type ofDomain struct {
 	changed, watched int64
-	changes          []*alike
+	changes          []*sameChange
 	plain            int64 // changes without details
 }
 
-// domainTally is what changes by recipient domain.
-type domainTally struct {
+// domainCounts is what changes by recipient domain.
+type domainCounts struct {
 	examples int
 	domains  map[dns.Name]*ofDomain
 	details  int   // of all domains
@@ -113,11 +113,11 @@ type domainTally struct {
 	spare    int   // of spareKeys
 }
 
-func newDomainTally(examples int) domainTally {
-	return domainTally{examples: examples, domains: map[dns.Name]*ofDomain{}, spare: spareKeys}
+func newDomainCounts(examples int) domainCounts {
+	return domainCounts{examples: examples, domains: map[dns.Name]*ofDomain{}, spare: spareKeys}
 }
 
-func (t *domainTally) add(rec *memory.Record, c *change, k kind) {
+func (t *domainCounts) add(rec *memory.Record, c *change, k kind) {
 	d := t.domains[c.domain]
 	if d == nil {
 		if len(t.domains) >= maxDomains {
@@ -132,7 +132,7 @@ func (t *domainTally) add(rec *memory.Record, c *change, k kind) {
 	} else {
 		d.watched++
 	}
-	a := t.alike(d, c)
+	a := t.sameChange(d, c)
 	if a == nil {
 		d.plain++
 		return
@@ -143,8 +143,8 @@ func (t *domainTally) add(rec *memory.Record, c *change, k kind) {
 	a.examples.add(t.examples, rec, c)
 }
 
-// alike finds the changes of the same kind; nil where there is no room for them.
-func (t *domainTally) alike(d *ofDomain, c *change) *alike {
+// sameChange finds the changes of the same kind; nil where there is no room for them.
+func (t *domainCounts) sameChange(d *ofDomain, c *change) *sameChange {
 	for _, a := range d.changes {
 		if a.was == c.was.Treatment && a.is == c.is.Treatment && a.cause == c.is.Cause {
 			return a
@@ -154,7 +154,7 @@ func (t *domainTally) alike(d *ofDomain, c *change) *alike {
 		return nil
 	}
 	t.details++
-	a := &alike{
+	a := &sameChange{
 		was: c.was.Treatment, is: c.is.Treatment, cause: c.is.Cause,
 		authors: newTop[string, nothing](maxKeys), sources: newTop[netip.Prefix, nothing](maxKeys),
 	}

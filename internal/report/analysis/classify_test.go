@@ -8,7 +8,7 @@ import (
 	"dmarcd/internal/report"
 )
 
-func TestSettle(t *testing.T) {
+func TestClassify(t *testing.T) {
 	one, other := [32]byte{1}, [32]byte{2}
 	google, evil := dns.MustParse("google.com"), dns.MustParse("evil.example")
 	for _, c := range []struct {
@@ -39,7 +39,7 @@ func TestSettle(t *testing.T) {
 		{"the admin's word", Report{Status: StatusStored, Trust: TrustAdmin, Digest: other}, []Known{{ID: 1, Trust: TrustUnknown, Digest: one}}, StatusReplaced, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got, of := Settle(&c.report, c.known); got != c.want || of != c.of {
+			if got, of := Classify(&c.report, c.known); got != c.want || of != c.of {
 				t.Errorf("got %s of %d, want %s of %d", got, of, c.want, c.of)
 			}
 		})
@@ -49,7 +49,7 @@ func TestSettle(t *testing.T) {
 func TestDigestRows(t *testing.T) {
 	row := func(ip string, count int64, domain string) Row {
 		return Row{
-			Source: netip.MustParseAddr(ip), Count: count, SPF: report.VerdictPass, DKIM: report.VerdictFail,
+			Source: netip.MustParseAddr(ip), Count: count, SPF: report.DMARCPass, DKIM: report.DMARCFail,
 			Auth: &AuthSet{DKIM: []DKIMResult{{Domain: domain}}},
 		}
 	}
