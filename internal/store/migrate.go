@@ -76,7 +76,7 @@ func (s *Store) migrate(ctx context.Context) error {
 			return newer(at, len(steps))
 		}
 		for _, step := range steps[at:] {
-			if err := s.apply(ctx, t.sql, step); err != nil {
+			if err := s.apply(ctx, t, step); err != nil {
 				return err
 			}
 			done = append(done, step)
@@ -99,10 +99,13 @@ func (s *Store) migrate(ctx context.Context) error {
 const createMigrations = `CREATE TABLE IF NOT EXISTS migrations (
 	version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at BIGINT NOT NULL)`
 
-func (s *Store) apply(ctx context.Context, tx *sql.Tx, step migration) error {
-	_, err := tx.ExecContext(ctx, step.sql)
+func (s *Store) apply(ctx context.Context, t *tx, step migration) error {
+	_, err := t.sql.ExecContext(ctx, step.sql)
+	if err == nil && step.name == packedStep {
+		err = t.packReceived(ctx)
+	}
 	if err == nil {
-		_, err = tx.ExecContext(ctx, `INSERT INTO migrations (version, name, applied_at) VALUES ($1, $2, $3)`,
+		_, err = t.sql.ExecContext(ctx, `INSERT INTO migrations (version, name, applied_at) VALUES ($1, $2, $3)`,
 			step.version, step.name, s.now().Unix())
 	}
 	switch fault := classify(err); {

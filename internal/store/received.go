@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"net/netip"
 	"strings"
 
 	"dmarcd/internal/memory"
@@ -21,16 +22,16 @@ const receivedSlice = 2000
 // Ingest is analysis.Ingester's. The counter of ids is taken first, which keeps other
 // daemons' batches out until the transaction ends: so what is looked up stays true.
 func (s *Store) Ingest(ctx context.Context, b *analysis.Batch) ([]analysis.Classified, error) {
-	var out []analysis.Classified
+	var in *ingest
 	err := s.write(ctx, "ingest reports", func(ctx context.Context, t *tx) error {
-		in := &ingest{t: t, batch: b, rollups: rollupDeltas{}}
-		if err := in.run(ctx); err != nil {
-			return err
-		}
-		out = in.settled
-		return nil
+		in = &ingest{t: t, batch: b}
+		return in.run(ctx)
 	})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	s.shared.add(in.epoch, in.usedSets, in.usedSources)
+	return in.settled, nil
 }
 
 // ingest is one batch on its way into the store.
@@ -38,17 +39,22 @@ type ingest struct {
 	t       *tx
 	batch   *analysis.Batch
 	nextID  int64
+	epoch   int64 // of what is shared
 	settled []analysis.Classified
 
 	tokens    map[itemToken]int64 // items that are stored
 	known     map[[32]byte][]analysis.Known
 	names     map[string]int64
 	reporters map[textHash]int64
-	sets      map[textHash]int64
-	sources   map[string][]identitySpan
-	rollups   rollupDeltas
+	hashes    map[*analysis.Report][]textHash // of the sets of its rows
+	sets      map[textHash]sharedSet
+	sources   map[netip.Addr]sharedSource
+	segments  map[int64][]segment // by day
 
-	items, reports, raws, faults, rows [][]any
+	usedSets    map[textHash]sharedSet // as the database knows them now
+	usedSources map[netip.Addr]sharedSource
+
+	items, reports, raws, faults [][]any
 }
 
 type itemToken struct{ feed, token string }
@@ -76,7 +82,11 @@ func (in *ingest) reserve(ctx context.Context) error {
 		n += 1 + len(in.batch.Items[i].Reports)
 	}
 	last, err := in.t.takeIDs(ctx, n)
+	if err != nil {
+		return err
+	}
 	in.nextID = last - int64(n) + 1
+	in.epoch, err = in.t.epoch(ctx)
 	return err
 }
 
@@ -250,9 +260,7 @@ func (in *ingest) add(ctx context.Context, r *analysis.Report, item int64, place
 		in.known[key] = append(in.known[key], analysis.Known{ID: id, Trust: r.Trust, Auth: r.AuthDomain, Digest: r.Digest, Status: kept})
 	}
 	in.addReport(id, r, kept, of, item, place, it)
-	if kept == analysis.StatusStored {
-		in.addRows(id, r)
-	}
+	in.addRows(id, r, kept, it.TakenAt)
 	return analysis.Classified{ID: id, Status: status, Of: of}, nil
 }
 
@@ -268,7 +276,7 @@ func (in *ingest) replace(ctx context.Context, key [32]byte, id int64) error {
 	if err := in.insert(ctx); err != nil { // it may be of this batch
 		return err
 	}
-	if err := in.t.dropRows(ctx, id, in.rollups); err != nil {
+	if err := in.t.dropRows(ctx, id); err != nil {
 		return err
 	}
 	_, err := in.t.exec(ctx, `UPDATE received_reports SET status = 'replaced', counts = 0 WHERE id = $1`, id)
@@ -313,17 +321,10 @@ func (in *ingest) addFaults(id int64, r *analysis.Report) {
 func (in *ingest) reportColumns(r *analysis.Report) []any {
 	messages, compliant := r.Messages()
 	key := r.Key()
-	spread := false
-	for i := range r.Rows {
-		if len(analysis.Spread(r.Rows[i].Count, r.Metadata.Begin, r.Metadata.End)) > 1 {
-			spread = true
-			break
-		}
-	}
 	_, emailDomain, _ := strings.Cut(r.Metadata.Email, "@")
 	return []any{
 		in.nameID(r.Domain.String()), in.reporters[reporterHash(r)], r.Policy.Domain, string(r.Policy.P), r.Metadata.ReportID,
-		r.Metadata.Begin.Unix(), r.Metadata.End.Unix(), bounded(int64(r.Day())), boolInt(spread), strings.ToLower(emailDomain), string(r.Trust), r.Why,
+		r.Metadata.Begin.Unix(), r.Metadata.End.Unix(), bounded(int64(r.Day())), boolInt(isSpread(r)), strings.ToLower(emailDomain), string(r.Trust), r.Why,
 		int64(r.Flags), key[:], r.Digest[:], string(r.Dialect), r.FileName, r.RawBytes, len(r.Rows), messages, compliant, len(r.Quarantine),
 		boolInt(len(r.Notes) > 0), jsonText(reportDetail{
 			Policy: r.Policy, PCT: r.PCT, Contact: r.Metadata.ExtraContact, Error: r.Metadata.Error, Generator: r.Metadata.Generator,
@@ -336,33 +337,6 @@ func (in *ingest) reportColumns(r *analysis.Report) []any {
 const reportNames = `domain, reporter, policy_domain, p, report_id, begins, ends, day, spread, email_domain, trust, why,
 	flags, report_key, digest, dialect, file_name, raw_octets, records, messages, compliant, quarantined, repaired, detail`
 
-// addRows makes the rows of a report that is kept, and counts them where they count.
-func (in *ingest) addRows(id int64, r *analysis.Report) {
-	domain := in.nameID(r.Domain.String())
-	for i := range r.Rows {
-		row := &r.Rows[i]
-		span := in.span(r, row)
-		parts := analysis.Spread(row.Count, r.Metadata.Begin, r.Metadata.End)
-		for n, part := range parts {
-			next := noDay
-			if n+1 < len(parts) {
-				next = int64(parts[n+1].Day)
-			}
-			k := rollupKey{
-				domain: domain, day: bounded(int64(part.Day)), service: span.service, disposition: dispositionCode(row.Disposition),
-				spf: verdictCode(row.SPF), dkim: verdictCode(row.DKIM),
-			}
-			in.rows = append(in.rows, []any{
-				id, row.Number, k.day, next, domain, span.id, in.sets[setHash(row)], part.Count, row.Count, k.disposition, k.spf, k.dkim,
-				int64(row.Flags), boolInt(r.Trust.Counts()),
-			})
-			if r.Trust.Counts() {
-				in.rollups.add(k, part.Count, 1)
-			}
-		}
-	}
-}
-
 // insert writes what was gathered.
 func (in *ingest) insert(ctx context.Context) error {
 	for _, one := range []struct {
@@ -373,7 +347,6 @@ func (in *ingest) insert(ctx context.Context) error {
 		{`INSERT INTO received_reports (id, item, place, received, of_report, status, counts, ` + reportNames + `, reader)`, &in.reports},
 		{`INSERT INTO received_raws (id, day, body)`, &in.raws},
 		{`INSERT INTO received_faults (report, record, line, why)`, &in.faults},
-		{`INSERT INTO received_rows (report, number, day, next_day, domain, identity, aset, messages, whole, disposition, spf, dkim, flags, counts)`, &in.rows},
 	} {
 		if one.rows == &in.reports {
 			for i := range in.reports {
@@ -385,7 +358,9 @@ func (in *ingest) insert(ctx context.Context) error {
 		}
 		*one.rows = nil
 	}
-	return in.rollups.write(ctx, in.t)
+	segments := in.segments
+	in.segments = nil
+	return in.t.addSegments(ctx, segments)
 }
 
 // jsonText is what is only shown, as JSON; nil lists are "null".

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"time"
 
@@ -46,28 +47,49 @@ func (t *tx) trust(ctx context.Context, p *analysis.Pair, from, to analysis.Trus
 	if err != nil {
 		return err
 	}
-	d := rollupDeltas{}
-	counts := boolInt(to.Counts())
 	for _, id := range reports {
-		if !to.Counts() {
-			if err := d.gather(ctx, t, -1, `r.report = $1`, id); err != nil {
-				return err
-			}
-		}
-		if _, err := t.exec(ctx, `UPDATE received_rows SET counts = $1 WHERE report = $2`, counts, id); err != nil {
-			return err
-		}
 		if _, err := t.exec(ctx, `UPDATE received_reports SET trust = $1, counts = CASE WHEN status = 'stored' THEN $2 ELSE 0 END WHERE id = $3`,
-			string(to), counts, id); err != nil {
+			string(to), boolInt(to.Counts()), id); err != nil {
 			return err
-		}
-		if to.Counts() {
-			if err := d.gather(ctx, t, 1, `r.report = $1`, id); err != nil {
-				return err
-			}
 		}
 	}
-	return d.write(ctx, t)
+	return t.retrust(ctx, reports, codeOf(trusts[:], to))
+}
+
+// editDays is how many days' blocks are edited at once: those that change are in memory.
+const editDays = 8
+
+// retrust gives the segments of reports another trust.
+func (t *tx) retrust(ctx context.Context, reports []int64, trust int64) error {
+	wanted := idSet{}
+	first, last := noDay, -noDay
+	for _, id := range reports {
+		wanted[id] = struct{}{}
+	}
+	err := t.inChunks(ctx, anys(reports), func(scan func(...any) error) error {
+		var day, spread, begins, ends int64
+		err := scan(&day, &spread, &begins, &ends)
+		from, to := reportDays(day, spread == 1, begins, ends)
+		first, last = min(first, from), max(last, to)
+		return err
+	}, `SELECT day, spread, begins, ends FROM received_reports WHERE id IN`)
+	if err != nil || len(wanted) == 0 {
+		return err
+	}
+	least, most := slices.Min(reports), slices.Max(reports)
+	for ; first <= last; first += editDays {
+		err := t.editBlocks(ctx, func(g *segment) (keep, changed bool) {
+			if _, ok := wanted[g.report]; !ok || g.trust == trust {
+				return true, false
+			}
+			g.trust = trust
+			return true, true
+		}, `day BETWEEN $1 AND $2 AND first_report <= $3 AND last_report >= $4`, first, min(first+editDays-1, last), most, least)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Pairs is analysis.Admin's.
@@ -219,13 +241,17 @@ func (s *Store) Expected(ctx context.Context, domain dns.Name) (string, error) {
 
 // Selectors is analysis.Records'.
 func (s *Store) Selectors(ctx context.Context, domain dns.Name, since memory.Day, limit int) ([]analysis.Selector, error) {
-	sums := map[analysis.Selector]int64{}
+	found := map[analysis.Selector]int64{}
 	err := s.read(ctx, "selectors", func(ctx context.Context, t *tx) error {
-		clear(sums)
-		return t.rows(ctx, func(scan func(...any) error) error {
+		clear(found)
+		sets, err := t.setMessages(ctx, domain, since)
+		if err != nil {
+			return err
+		}
+		return t.inChunks(ctx, anys(slices.Collect(maps.Keys(sets))), func(scan func(...any) error) error {
+			var id int64
 			var text string
-			var messages int64
-			if err := scan(&text, &messages); err != nil {
+			if err := scan(&id, &text); err != nil {
 				return err
 			}
 			var body setBody
@@ -235,22 +261,36 @@ func (s *Store) Selectors(ctx context.Context, domain dns.Name, since memory.Day
 			}
 			for _, r := range body.Auth.DKIM {
 				if name := nameOf(r.Domain); r.Selector != "" && (name == domain || name.IsBelow(domain)) {
-					sums[analysis.Selector{Domain: name, Selector: r.Selector}] += messages
+					found[analysis.Selector{Domain: name, Selector: r.Selector}] += sets[id]
 				}
 			}
 			return nil
-		}, `SELECT s.body, a.messages FROM (SELECT r.aset, CAST(sum(r.messages) AS BIGINT) AS messages FROM received_rows r
-				WHERE r.counts = 1 AND r.day >= $1 AND r.aset IN (SELECT aset FROM received_set_names WHERE kind = $2 AND (value = $3 OR value LIKE $4 ESCAPE '\'))
-				GROUP BY r.aset) a JOIN received_sets s ON s.id = a.aset`,
-			bounded(int64(since)), int64(setDKIMDomain), domain.String(), analysis.Pattern("*."+domain.String()).Like(`\`))
+		}, `SELECT id, body FROM received_sets WHERE id IN`)
 	})
-	out := make([]analysis.Selector, 0, len(sums))
-	for one, messages := range sums {
+	out := make([]analysis.Selector, 0, len(found))
+	for one, messages := range found {
 		one.Messages = messages
 		out = append(out, one)
 	}
 	slices.SortFunc(out, compareSelectors)
 	return out[:min(len(out), limit)], err
+}
+
+// setMessages counts, since a day, the messages with each set that names a signature of
+// the domain or of a name below it.
+func (t *tx) setMessages(ctx context.Context, domain dns.Name, since memory.Day) (map[int64]int64, error) {
+	q := &analysis.Query{Filter: analysis.Filter{From: since, To: memory.Day(bounded(noDay)), DKIMDomain: analysis.Match{
+		Any: []analysis.Pattern{analysis.Pattern(domain.String()), analysis.Pattern("*." + domain.String())},
+	}}}
+	f, err := t.rowFilter(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	out := map[int64]int64{}
+	return out, t.foldRows(ctx, f, func(_ *segment, r *packedRow) error {
+		out[r.set] += r.messages
+		return nil
+	})
 }
 
 // compareSelectors puts the most used first.

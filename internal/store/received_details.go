@@ -1,12 +1,15 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
+	"dmarcd/internal/memory"
 	"dmarcd/internal/report"
 	"dmarcd/internal/report/analysis"
 )
@@ -14,23 +17,24 @@ import (
 // exportPage is how many records one transaction of an export reads.
 const exportPage = 2000
 
-// maxExportSets bounds the sets that an export keeps decoded.
-const maxExportSets = 20_000
+// maxExportKnown bounds the sets, and the sources, that an export keeps decoded.
+const maxExportKnown = 20_000
+
+// detailWindow is how many days details are looked for in at most at once. It begins
+// with one, and doubles.
+const detailWindow = 32
 
 // Details is analysis.Figures'.
 func (s *Store) Details(ctx context.Context, q analysis.Query) (analysis.Page[analysis.Detail], error) {
-	return s.details(ctx, &q, map[int64]*setBody{})
+	return s.details(ctx, &q, &detailKnown{})
 }
 
 // Export is analysis.Figures'.
 func (s *Store) Export(ctx context.Context, q analysis.Query, yield func(*analysis.Detail) error) error {
-	sets := map[int64]*setBody{}
+	known := &detailKnown{}
 	q.Limit, q.After = exportPage, ""
 	for {
-		if len(sets) > maxExportSets {
-			clear(sets)
-		}
-		page, err := s.details(ctx, &q, sets)
+		page, err := s.details(ctx, &q, known)
 		if err != nil {
 			return err
 		}
@@ -46,19 +50,41 @@ func (s *Store) Export(ctx context.Context, q analysis.Query, yield func(*analys
 	}
 }
 
-// detailRow is a record as it is read.
+// detailRow is a row that is chosen, and what its report and the others say of it.
 type detailRow struct {
-	analysis.Detail
-	set, code, spf, dkim, rowFlags, reportFlags, begin, end int64
-	domain                                                  string
+	packedRow
+	day, report, domain int64
 }
 
-// details reads a page. sets are those that are decoded already.
+func (d *detailRow) place() cursor {
+	return cursor{d.day, []string{strconv.FormatInt(d.report, 10), strconv.FormatInt(d.number, 10)}}
+}
+
+// compare is by falling day, then by report and number.
+func (d *detailRow) compare(o *detailRow) int {
+	return cmp.Or(cmp.Compare(o.day, d.day), cmp.Compare(d.report, o.report), cmp.Compare(d.number, o.number))
+}
+
+// detailAfter reads where a page ended.
+func detailAfter(text string) (*detailRow, error) {
+	c, err := readCursor(text, 2)
+	if c == nil || err != nil {
+		return nil, err
+	}
+	report, err := strconv.ParseInt(c.Key[0], 10, 64)
+	number, err2 := strconv.ParseInt(c.Key[1], 10, 64)
+	if err != nil || err2 != nil {
+		return nil, errAfter
+	}
+	return &detailRow{day: c.Count, report: report, packedRow: packedRow{number: number}}, nil
+}
+
+// details reads a page.
 //
 // A record whose period is spread stands there once, on its last day in the period.
-func (s *Store) details(ctx context.Context, q *analysis.Query, sets map[int64]*setBody) (analysis.Page[analysis.Detail], error) {
+func (s *Store) details(ctx context.Context, q *analysis.Query, known *detailKnown) (analysis.Page[analysis.Detail], error) {
 	var page analysis.Page[analysis.Detail]
-	after, err := readCursor(q.After, 2)
+	after, err := detailAfter(q.After)
 	if err != nil {
 		return page, err
 	}
@@ -70,13 +96,9 @@ func (s *Store) details(ctx context.Context, q *analysis.Query, sets map[int64]*
 		}
 		if q.Limit > 0 && len(found) > q.Limit {
 			found = found[:q.Limit]
-			last := &found[q.Limit-1]
-			page.Next = cursor{int64(last.Day), []string{strconv.FormatInt(last.Report, 10), strconv.Itoa(last.Record)}}.String()
+			page.Next = found[q.Limit-1].place().String()
 		}
-		if err := t.addShares(ctx, q, found); err != nil {
-			return err
-		}
-		if err := t.addSets(ctx, found, sets); err != nil {
+		if err := known.learn(ctx, t, found); err != nil {
 			return err
 		}
 		labels, err := t.labels(ctx, q.Managed)
@@ -85,75 +107,134 @@ func (s *Store) details(ctx context.Context, q *analysis.Query, sets map[int64]*
 		}
 		page.Rows = make([]analysis.Detail, len(found))
 		for i := range found {
-			found[i].finish(sets[found[i].set], labels)
-			page.Rows[i] = found[i].Detail
+			page.Rows[i] = known.tell(&found[i], &q.Filter, labels)
 		}
 		return nil
 	})
 	return page, err
 }
 
-func (t *tx) detailRows(ctx context.Context, q *analysis.Query, after *cursor) ([]detailRow, error) {
+// detailRows finds one row more than the page has. It looks through more and more days
+// at a time, from the latest back.
+func (t *tx) detailRows(ctx context.Context, q *analysis.Query, after *detailRow) ([]detailRow, error) {
+	f, err := t.rowFilter(ctx, q)
+	if err != nil {
+		return nil, err
+	}
 	w := &conditions{}
-	w.rows(q)
-	last := noDay - 1
-	if !q.Filter.All {
-		last = bounded(int64(q.Filter.To))
+	w.period(&q.Filter, "day", 0)
+	var first, last int64
+	err = t.row(ctx, `SELECT coalesce(min(day), 0), coalesce(max(day), -1) FROM received_blocks WHERE `+w.and(), w.args...).Scan(&first, &last)
+	if err != nil {
+		return nil, err
 	}
-	w.add(`r.next_day > ` + w.arg(last))
 	if after != nil {
-		id, err := strconv.ParseInt(after.Key[0], 10, 64)
-		number, err2 := strconv.ParseInt(after.Key[1], 10, 64)
-		if err != nil || err2 != nil {
-			return nil, errAfter
-		}
-		day := w.arg(after.Count)
-		w.add(fmt.Sprintf(`r.day <= %[1]s AND (r.day < %[1]s OR (r.report, r.number) > (%[2]s, %[3]s))`, day, w.arg(id), w.arg(number)))
+		last = min(last, after.day)
 	}
-	query := `SELECT a.day, a.report, a.number, a.messages, a.whole, a.disposition, a.spf, a.dkim, a.flags, a.aset,
-			p.org, i.host, i.ip, n.value, coalesce(d.value, ''), o.policy_domain, o.p, o.trust, o.flags, o.begins, o.ends
-		FROM (SELECT * FROM received_rows r WHERE ` + w.and() + ` ORDER BY r.day DESC, r.report, r.number LIMIT ` + w.arg(pageLimit(q.Limit)) + `) a
-		JOIN received_reports o ON o.id = a.report JOIN received_reporters p ON p.id = o.reporter
-		JOIN received_identities i ON i.id = a.identity JOIN received_names n ON n.id = i.service
-		LEFT JOIN received_names d ON d.id = a.domain ORDER BY a.day DESC, a.report, a.number`
+	end := noDay - 1 // of the period
+	if !q.Filter.All {
+		end = bounded(int64(q.Filter.To))
+	}
+	want := pageLimit(q.Limit)
 	var out []detailRow
-	err := t.rows(ctx, func(scan func(...any) error) error {
-		var r detailRow
-		err := scan((*int64)(&r.Day), &r.Report, &r.Record, &r.Messages, &r.Of, &r.code, &r.spf, &r.dkim, &r.rowFlags, &r.set,
-			&r.Reporter, &r.Host, &r.IP, &r.Service, &r.domain, &r.PolicyDomain, (*string)(&r.Policy), (*string)(&r.Trust), &r.reportFlags, &r.begin, &r.end)
-		out = append(out, r)
+	for window := int64(1); last >= first && int64(len(out)) < want; window = min(window*2, detailWindow) {
+		list := detailList{want: want - int64(len(out))}
+		if err := t.detailDays(ctx, f, max(first, last-window+1), last, end, after, &list); err != nil {
+			return nil, err
+		}
+		out = append(out, list.cut()...)
+		last -= window
+	}
+	return out, nil
+}
+
+// detailList keeps the first of the rows that it is given, and little more.
+type detailList struct {
+	want int64
+	rows []detailRow
+}
+
+func (l *detailList) add(d *detailRow) {
+	if l.rows = append(l.rows, *d); int64(len(l.rows)) >= 2*l.want+1024 {
+		l.cut()
+	}
+}
+
+func (l *detailList) cut() []detailRow {
+	slices.SortFunc(l.rows, func(a, b detailRow) int { return a.compare(&b) })
+	l.rows = l.rows[:min(int64(len(l.rows)), l.want)]
+	return l.rows
+}
+
+// detailDays gives a list the rows of some days that come after a place.
+func (t *tx) detailDays(ctx context.Context, f *rowFilter, from, to, end int64, after *detailRow, list *detailList) error {
+	w := &conditions{}
+	w.add(`day BETWEEN ` + w.arg(from) + ` AND ` + w.arg(to))
+	if after != nil && after.day == to {
+		w.add(`(day < ` + w.arg(to) + ` OR last_report >= ` + w.arg(after.report) + `)`)
+	}
+	return t.foldBlocks(ctx, w, func(g *segment, rows unpacker, n int64) error {
+		if n == 0 || !f.segment(g) || after != nil && g.day == after.day && g.report < after.report {
+			return nil
+		}
+		return eachRow(g, rows, n, func(r *packedRow) error {
+			one := detailRow{packedRow: *r, day: g.day, report: g.report, domain: g.domain}
+			if r.next > end && f.row(g, r) && (after == nil || one.compare(after) > 0) {
+				list.add(&one)
+			}
+			return nil
+		})
+	})
+}
+
+// detailKnown is what details are told by: what was looked up stays for the next page.
+type detailKnown struct {
+	sets    map[int64]*setBody
+	sources map[int64]sourceInfo
+	names   map[int64]string
+	reports map[int64]*detailReport // of this page
+}
+
+// detailReport is what a row's report says of it.
+type detailReport struct {
+	reporter, policyDomain, policy, trust string
+	flags, begin, end                     int64
+}
+
+// learn looks up what rows need that is not known yet.
+func (k *detailKnown) learn(ctx context.Context, t *tx, rows []detailRow) error {
+	if k.sets == nil || len(k.sets) > maxExportKnown || len(k.sources) > maxExportKnown {
+		k.sets, k.sources, k.names = map[int64]*setBody{}, map[int64]sourceInfo{}, map[int64]string{}
+	}
+	k.reports = map[int64]*detailReport{}
+	sets, identities, names := map[int64]bool{}, map[int64]*sourceSums{}, map[int64]bool{}
+	for i := range rows {
+		r := &rows[i]
+		k.reports[r.report] = nil
+		if _, ok := k.sets[r.set]; !ok {
+			sets[r.set] = true
+		}
+		if _, ok := k.sources[r.identity]; !ok {
+			identities[r.identity] = &sourceSums{}
+		}
+		if _, ok := k.names[r.domain]; !ok {
+			names[r.domain] = true
+		}
+	}
+	infos, err := t.sourceInfos(ctx, identities, analysis.LevelIP)
+	if err != nil {
 		return err
-	}, query, w.args...)
-	return out, err
-}
-
-// addShares adds up what of spread records falls into the period.
-func (t *tx) addShares(ctx context.Context, q *analysis.Query, found []detailRow) error {
-	for i := range found {
-		r := &found[i]
-		if r.Messages == r.Of {
-			continue
-		}
-		w := &conditions{}
-		w.add(`r.report = ` + w.arg(r.Report) + ` AND r.number = ` + w.arg(int64(r.Record)))
-		w.period(&q.Filter, "r.day", 0)
-		if err := t.row(ctx, `SELECT CAST(sum(r.messages) AS BIGINT) FROM received_rows r WHERE `+w.and(), w.args...).Scan(&r.Messages); err != nil {
-			return err
-		}
 	}
-	return nil
-}
-
-// addSets decodes the sets of rows that are not known yet.
-func (t *tx) addSets(ctx context.Context, found []detailRow, sets map[int64]*setBody) error {
-	var missing []any
-	for i := range found {
-		if _, ok := sets[found[i].set]; !ok {
-			sets[found[i].set] = nil
-			missing = append(missing, found[i].set)
-		}
+	maps.Copy(k.sources, infos)
+	texts, err := t.nameTexts(ctx, slices.Collect(maps.Keys(names)))
+	if err != nil {
+		return err
 	}
-	return t.inChunks(ctx, missing, func(scan func(...any) error) error {
+	maps.Copy(k.names, texts)
+	if err := k.learnReports(ctx, t); err != nil {
+		return err
+	}
+	return t.inChunks(ctx, anys(slices.Collect(maps.Keys(sets))), func(scan func(...any) error) error {
 		var id int64
 		var text string
 		if err := scan(&id, &text); err != nil {
@@ -164,69 +245,68 @@ func (t *tx) addSets(ctx context.Context, found []detailRow, sets map[int64]*set
 			t.s.undecodable.Add(1)
 			return nil
 		}
-		sets[id] = body
+		k.sets[id] = body
 		return nil
 	}, `SELECT id, body FROM received_sets WHERE id IN`)
 }
 
-// finish fills in what follows from the rest.
-func (r *detailRow) finish(body *setBody, labels []analysis.LabelSet) {
-	if r.Of == r.Messages {
-		r.Of = 0
+func (k *detailKnown) learnReports(ctx context.Context, t *tx) error {
+	return t.inChunks(ctx, anys(slices.Collect(maps.Keys(k.reports))), func(scan func(...any) error) error {
+		var id int64
+		r := &detailReport{}
+		err := scan(&id, &r.reporter, &r.policyDomain, &r.policy, &r.trust, &r.flags, &r.begin, &r.end)
+		k.reports[id] = r
+		return err
+	}, `SELECT o.id, p.org, o.policy_domain, o.p, o.trust, o.flags, o.begins, o.ends FROM received_reports o
+		JOIN received_reporters p ON p.id = o.reporter WHERE o.id IN`)
+}
+
+// tell makes a detail of a row.
+func (k *detailKnown) tell(r *detailRow, f *analysis.Filter, labels []analysis.LabelSet) analysis.Detail {
+	source := k.sources[r.identity]
+	d := analysis.Detail{
+		Day: memory.Day(r.day), Service: source.service, Host: source.host, IP: source.ip, Messages: r.messages, Domain: nameOf(k.names[r.domain]),
+		Report: r.report, Record: int(r.number), Reasons: []string{},
 	}
-	r.Disposition = dispositions[min(max(r.code, 0), int64(len(dispositions)-1))]
-	r.SPF, r.DKIM = verdictOf(r.spf), verdictOf(r.dkim)
-	if r.SPF == report.DMARCPass || r.DKIM == report.DMARCPass {
-		r.Compliant = r.Messages
-	}
-	r.Domain = nameOf(r.domain)
-	r.Flags = analysis.Flags(r.rowFlags | r.reportFlags).Names()
-	r.Begin, r.End = time.Unix(r.begin, 0).UTC(), time.Unix(r.end, 0).UTC()
-	r.Reasons = []string{}
+	d.Disposition, d.SPF, d.DKIM = verdictsOf(r.code)
 	if len(labels) > 0 {
-		r.Label = labelOf(labels, r.domain, &analysis.SourceRow{Service: r.Service, Host: r.Host, IP: r.IP})
+		d.Label = labelOf(labels, k.names[r.domain], &analysis.SourceRow{Service: d.Service, Host: d.Host, IP: d.IP})
 	}
-	if body == nil {
-		return
+	flags := analysis.Flags(r.flags)
+	if p := k.reports[r.report]; p != nil {
+		d.Reporter, d.PolicyDomain, d.Policy, d.Trust = p.reporter, p.policyDomain, report.Policy(p.policy), analysis.Trust(p.trust)
+		flags |= analysis.Flags(p.flags)
+		d.Begin, d.End = time.Unix(p.begin, 0).UTC(), time.Unix(p.end, 0).UTC()
+		if r.messages != r.whole {
+			d.Messages = 0
+			for _, part := range analysis.Spread(r.whole, d.Begin, d.End) {
+				if f.Has(part.Day) {
+					d.Messages += part.Count
+				}
+			}
+		}
 	}
-	r.HeaderFrom, r.EnvelopeFrom, r.NullSender, r.EnvelopeTo, r.Auth = body.HeaderFrom, body.EnvelopeFrom, body.NullSender, body.EnvelopeTo, body.Auth
-	for _, reason := range body.Auth.Reasons {
+	if d.Messages != r.whole {
+		d.Of = r.whole
+	}
+	if d.SPF == report.DMARCPass || d.DKIM == report.DMARCPass {
+		d.Compliant = d.Messages
+	}
+	d.Flags = flags.Names()
+	if body := k.sets[r.set]; body != nil {
+		body.tell(&d)
+	}
+	return d
+}
+
+// tell fills in what a set says.
+func (b *setBody) tell(d *analysis.Detail) {
+	d.HeaderFrom, d.EnvelopeFrom, d.NullSender, d.EnvelopeTo, d.Auth = b.HeaderFrom, b.EnvelopeFrom, b.NullSender, b.EnvelopeTo, b.Auth
+	for _, reason := range b.Auth.Reasons {
 		text := string(reason.Type)
 		if reason.Comment != "" {
 			text += ": " + reason.Comment
 		}
-		r.Reasons = append(r.Reasons, text)
+		d.Reasons = append(d.Reasons, text)
 	}
-}
-
-// unixTime is a time in seconds; 0 is none.
-func unixTime(seconds int64) time.Time {
-	if seconds == 0 {
-		return time.Time{}
-	}
-	return time.Unix(seconds, 0).UTC()
-}
-
-// microTime likewise, in microseconds.
-func microTime(micros int64) time.Time {
-	if micros == 0 {
-		return time.Time{}
-	}
-	return time.UnixMicro(micros).UTC()
-}
-
-// unixOf is the reverse of unixTime.
-func unixOf(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.Unix()
-}
-
-// microOf is the reverse of microTime.
-func microOf(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMicro()
 }

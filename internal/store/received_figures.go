@@ -1,58 +1,17 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
+	"slices"
 	"time"
 
 	"dmarcd/internal/errkind"
 	"dmarcd/internal/memory"
 	"dmarcd/internal/report/analysis"
 )
-
-// countColumns are analysis.Counts of rows or rollups r.
-const countColumns = `CAST(sum(r.messages) AS BIGINT) AS messages,
-	CAST(sum(CASE WHEN r.spf = 1 OR r.dkim = 1 THEN r.messages ELSE 0 END) AS BIGINT) AS compliant,
-	CAST(sum(CASE WHEN r.spf = 1 THEN r.messages ELSE 0 END) AS BIGINT) AS spf_aligned,
-	CAST(sum(CASE WHEN r.dkim = 1 THEN r.messages ELSE 0 END) AS BIGINT) AS dkim_aligned,
-	CAST(sum(CASE WHEN r.disposition = 1 THEN r.messages ELSE 0 END) AS BIGINT) AS d1,
-	CAST(sum(CASE WHEN r.disposition = 2 THEN r.messages ELSE 0 END) AS BIGINT) AS d2,
-	CAST(sum(CASE WHEN r.disposition = 3 THEN r.messages ELSE 0 END) AS BIGINT) AS d3,
-	CAST(sum(CASE WHEN r.disposition = 4 THEN r.messages ELSE 0 END) AS BIGINT) AS d4`
-
-const countNames = `a.messages, a.compliant, a.spf_aligned, a.dkim_aligned, a.d1, a.d2, a.d3, a.d4`
-
-func countInto(c *analysis.Counts) []any {
-	return []any{&c.Messages, &c.Compliant, &c.SPFAligned, &c.DKIMAligned, &c.None, &c.Pass, &c.Quarantine, &c.Reject}
-}
-
-// figures is the table that a query reads, and its conditions.
-func (t *tx) figures(ctx context.Context, q *analysis.Query) (from string, w *conditions, rolled bool, err error) {
-	w = &conditions{}
-	rolled, err = t.rolled(ctx, q)
-	if rolled {
-		w.rollups(q)
-		return `received_rollups r`, w, true, err
-	}
-	w.rows(q)
-	return `received_rows r`, w, false, err
-}
-
-// rolled tells whether the rollups know the answer: labels of hosts and networks they
-// do not.
-func (t *tx) rolled(ctx context.Context, q *analysis.Query) (bool, error) {
-	if !q.Filter.RollupOnly() || t.s.rowsOnly {
-		return false, nil
-	}
-	if q.Filter.Label.Empty() {
-		return true, nil
-	}
-	var finer int64
-	err := t.row(ctx, `SELECT count(*) FROM received_labels WHERE service = ''`).Scan(&finer)
-	return finer == 0, err
-}
 
 // cursor is where a page ended: a count, and what breaks ties.
 type cursor struct {
@@ -86,12 +45,56 @@ func readCursor(after string, keys int) (*cursor, error) {
 	return c, nil
 }
 
+// compare puts the larger count first, then goes by key.
+func (c cursor) compare(o cursor) int {
+	return cmp.Or(cmp.Compare(o.Count, c.Count), slices.Compare(c.Key, o.Key))
+}
+
 // pageLimit is how many rows are read: one more than asked for.
 func pageLimit(limit int) int64 {
 	if limit <= 0 {
 		return 1 << 40
 	}
 	return int64(limit) + 1
+}
+
+// cutPage puts rows in the order of their places, and gives what of them comes after one,
+// at most limit; 0 is no limit.
+func cutPage[T any](rows []T, limit int, after *cursor, place func(*T) cursor) (page analysis.Page[T]) {
+	if after != nil {
+		rows = slices.DeleteFunc(rows, func(row T) bool { return place(&row).compare(*after) <= 0 })
+	}
+	slices.SortFunc(rows, func(a, b T) int { return place(&a).compare(place(&b)) })
+	if len(rows) == 0 {
+		return page
+	}
+	page.Rows = rows
+	if limit > 0 && len(rows) > limit {
+		page.Rows = slices.Clip(rows[:limit])
+		page.Next = place(&rows[limit-1]).String()
+	}
+	return page
+}
+
+// reportersSeen are who sent the reports that figures come from, and when the latest
+// was received.
+type reportersSeen struct {
+	reporters idSet
+	last      int64
+}
+
+func (s *reportersSeen) add(g *segment) {
+	if s.reporters == nil {
+		s.reporters = idSet{}
+	}
+	s.reporters[g.reporter] = struct{}{}
+	s.last = max(s.last, g.received)
+}
+
+// overviewSums are what an overview's line is made of.
+type overviewSums struct {
+	codeSums
+	reportersSeen
 }
 
 // Overview is analysis.Figures'.
@@ -102,102 +105,117 @@ func (s *Store) Overview(ctx context.Context, q analysis.Query) (analysis.Page[a
 		return page, err
 	}
 	err = s.read(ctx, "overview", func(ctx context.Context, t *tx) error {
-		page = analysis.Page[analysis.OverviewRow]{}
-		from, w, rolled, err := t.figures(ctx, &q)
+		domains, err := t.overview(ctx, &q)
 		if err != nil {
 			return err
 		}
-		query := `SELECT n.value, ` + countNames + ` FROM (SELECT r.domain, ` + countColumns + ` FROM ` + from + ` WHERE ` + w.and() +
-			` GROUP BY r.domain) a JOIN received_names n ON n.id = a.domain`
-		if after != nil {
-			failed, name := w.arg(after.Count), w.arg(after.Key[0])
-			query += fmt.Sprintf(` WHERE a.messages - a.compliant < %[1]s OR a.messages - a.compliant = %[1]s AND n.value > %[2]s`, failed, name)
-		}
-		query += ` ORDER BY a.messages - a.compliant DESC, n.value LIMIT ` + w.arg(pageLimit(q.Limit))
-		err = t.rows(ctx, func(scan func(...any) error) error {
-			var row analysis.OverviewRow
-			var domain string
-			err := scan(append([]any{&domain}, countInto(&row.Counts)...)...)
-			row.Domain = nameOf(domain)
-			page.Rows = append(page.Rows, row)
-			return err
-		}, query, w.args...)
+		names, err := t.namesOf(ctx, domains)
 		if err != nil {
 			return err
 		}
-		if q.Limit > 0 && len(page.Rows) > q.Limit {
-			page.Rows = page.Rows[:q.Limit]
-			last := &page.Rows[q.Limit-1]
-			page.Next = cursor{last.Messages - last.Compliant, []string{last.Domain.String()}}.String()
+		rows := make([]analysis.OverviewRow, 0, len(domains))
+		for id, sum := range domains {
+			row := analysis.OverviewRow{Domain: nameOf(names[id]), Counts: sum.counts(), Reporters: int64(len(sum.reporters))}
+			row.LastReport = microTime(sum.last)
+			rows = append(rows, row)
 		}
-		return t.addReporters(ctx, &q, page.Rows, rolled)
+		page = cutPage(rows, q.Limit, after, func(row *analysis.OverviewRow) cursor {
+			return cursor{row.Messages - row.Compliant, []string{row.Domain.String()}}
+		})
+		return nil
 	})
 	return page, err
 }
 
-// addReporters fills in how many reported on the domains, and when last.
-func (t *tx) addReporters(ctx context.Context, q *analysis.Query, rows []analysis.OverviewRow, rolled bool) error {
-	at := map[string]*analysis.OverviewRow{}
-	for i := range rows {
-		at[rows[i].Domain.String()] = &rows[i]
-	}
-	w := &conditions{}
-	query := `SELECT p.domain, count(DISTINCT p.reporter) AS reporters, max(p.received) AS last FROM received_reports p WHERE `
-	if rolled && plainPeriod(&q.Filter) {
-		w.countedReports(q)
-		query += w.and()
-	} else {
-		w.rows(q)
-		query += `p.id IN (SELECT r.report FROM received_rows r WHERE ` + w.and() + `)`
-	}
-	return t.rows(ctx, func(scan func(...any) error) error {
-		var domain string
-		var reporters, last int64
-		if err := scan(&domain, &reporters, &last); err != nil {
-			return err
+// overview adds up by domain.
+func (t *tx) overview(ctx context.Context, q *analysis.Query) (map[int64]*overviewSums, error) {
+	out := map[int64]*overviewSums{}
+	of := func(domain int64) *overviewSums {
+		sum := out[domain]
+		if sum == nil {
+			sum = &overviewSums{}
+			out[domain] = sum
 		}
-		if row := at[domain]; row != nil {
-			row.Reporters, row.LastReport = reporters, time.UnixMicro(last).UTC()
+		return sum
+	}
+	f, err := t.rowFilter(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	var last *overviewSums
+	var report, day int64
+	err = t.foldRows(ctx, f, func(g *segment, r *packedRow) error {
+		if g.report != report || g.day != day || last == nil {
+			last, report, day = of(g.domain), g.report, g.day
+			last.reportersSeen.add(g)
 		}
+		last.codeSums[r.code] += r.messages
 		return nil
-	}, `SELECT n.value, a.reporters, a.last FROM (`+query+` GROUP BY p.domain) a JOIN received_names n ON n.id = a.domain`, w.args...)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, t.foldRollups(ctx, f, func(l *rollupLine) { of(l.domain).codeSums[l.code] += l.messages })
 }
 
-// spreadReach is how many days the middle of a spread period may be away from a day of it.
-const spreadReach = 17
-
-// countedReports bounds received_reports p to those with messages in a period, where
-// domain and period are the only criteria.
-func (w *conditions) countedReports(q *analysis.Query) {
-	w.add(`p.counts = 1 AND p.records > 0`)
-	w.scope(q, "p.domain")
-	if q.Filter.All {
-		return
+// namesOf gives the names of numbers.
+func (t *tx) namesOf(ctx context.Context, ids map[int64]*overviewSums) (map[int64]string, error) {
+	list := make([]int64, 0, len(ids))
+	for id := range ids {
+		list = append(list, id)
 	}
-	w.period(&q.Filter, "p.day", spreadReach)
-	days := &conditions{args: w.args}
-	days.period(&q.Filter, "p.day", 0)
-	inner := &conditions{args: days.args}
-	inner.period(&q.Filter, "s.day", 0)
-	w.args = inner.args
-	w.add(`(p.spread = 0 AND ` + days.and() + ` OR p.spread = 1 AND EXISTS (SELECT 1 FROM received_rows s WHERE s.report = p.id AND ` + inner.and() + `))`)
+	return t.nameTexts(ctx, list)
+}
+
+// nameTexts gives the names of numbers.
+func (t *tx) nameTexts(ctx context.Context, ids []int64) (map[int64]string, error) {
+	out := make(map[int64]string, len(ids))
+	return out, t.inChunks(ctx, anys(ids), func(scan func(...any) error) error {
+		var id int64
+		var value string
+		err := scan(&id, &value)
+		out[id] = value
+		return err
+	}, `SELECT id, value FROM received_names WHERE id IN`)
 }
 
 // Trend is analysis.Figures'.
 func (s *Store) Trend(ctx context.Context, q analysis.Query) ([]analysis.TrendRow, error) {
 	var out []analysis.TrendRow
 	err := s.read(ctx, "trend", func(ctx context.Context, t *tx) error {
-		out = nil
-		from, w, _, err := t.figures(ctx, &q)
+		f, err := t.rowFilter(ctx, &q)
 		if err != nil {
 			return err
 		}
-		return t.rows(ctx, func(scan func(...any) error) error {
-			var row analysis.TrendRow
-			err := scan(append([]any{(*int64)(&row.Day)}, countInto(&row.Counts)...)...)
-			out = append(out, row)
+		days := map[int64]*codeSums{}
+		var last *codeSums
+		at := noDay
+		of := func(day int64) *codeSums {
+			if day != at {
+				if last = days[day]; last == nil {
+					last = &codeSums{}
+					days[day] = last
+				}
+				at = day
+			}
+			return last
+		}
+		err = t.foldRows(ctx, f, func(g *segment, r *packedRow) error {
+			of(g.day)[r.code] += r.messages
+			return nil
+		})
+		if err != nil {
 			return err
-		}, `SELECT r.day, `+countColumns+` FROM `+from+` WHERE `+w.and()+` GROUP BY r.day ORDER BY r.day`, w.args...)
+		}
+		if err := t.foldRollups(ctx, f, func(l *rollupLine) { of(l.day)[l.code] += l.messages }); err != nil {
+			return err
+		}
+		out = nil
+		for day, sum := range days {
+			out = append(out, analysis.TrendRow{Day: memory.Day(day), Counts: sum.counts()})
+		}
+		slices.SortFunc(out, func(a, b analysis.TrendRow) int { return cmp.Compare(a.Day, b.Day) })
+		return nil
 	})
 	return out, err
 }
@@ -207,39 +225,45 @@ func (s *Store) Totals(ctx context.Context, q analysis.Query) (analysis.Totals, 
 	var out analysis.Totals
 	err := s.read(ctx, "totals", func(ctx context.Context, t *tx) error {
 		out = analysis.Totals{}
-		from, w, rolled, err := t.figures(ctx, &q)
+		f, err := t.rowFilter(ctx, &q)
 		if err != nil {
 			return err
 		}
-		if err := t.row(ctx, `SELECT CAST(coalesce(sum(r.messages), 0) AS BIGINT) FROM `+from+` WHERE `+w.and(), w.args...).Scan(&out.Messages); err != nil {
-			return err
-		}
-		reports := &conditions{}
-		condition := ""
-		if rolled && plainPeriod(&q.Filter) {
-			reports.countedReports(&q)
-			condition = reports.and()
-		} else {
-			reports.rows(&q)
-			condition = `p.id IN (SELECT r.report FROM received_rows r WHERE ` + reports.and() + `)`
-		}
-		var newest int64
-		err = t.row(ctx, `SELECT count(*), count(DISTINCT p.reporter), coalesce(max(p.received), 0) FROM received_reports p WHERE `+condition,
-			reports.args...).Scan(&out.Reports, &out.Reporters, &newest)
+		seen, spread, last := reportersSeen{}, idSet{}, int64(0)
+		err = t.foldRows(ctx, f, func(g *segment, r *packedRow) error {
+			out.Messages += r.messages
+			switch {
+			case g.report == last: // what a report has on a day stands together
+			case g.spread:
+				spread[g.report] = struct{}{}
+				seen.add(g)
+			default:
+				out.Reports++
+				seen.add(g)
+			}
+			last = g.report
+			return nil
+		})
 		if err != nil {
 			return err
 		}
-		if newest != 0 {
-			out.Newest = time.UnixMicro(newest).UTC()
+		if err := t.foldRollups(ctx, f, func(l *rollupLine) { out.Messages += l.messages }); err != nil {
+			return err
 		}
+		out.Reports += int64(len(spread))
+		out.Reporters, out.Newest = int64(len(seen.reporters)), microTime(seen.last)
 		return t.addUncounted(ctx, &q, &out)
 	})
 	return out, err
 }
 
+// wantsAttention is the condition of the index of reports that are not simply counted.
+const wantsAttention = `(p.status = 'stored' AND p.counts = 0 OR p.status = 'differs' OR p.quarantined > 0 OR p.status = 'refused')`
+
 // addUncounted counts the reports that want attention.
 func (t *tx) addUncounted(ctx context.Context, q *analysis.Query, out *analysis.Totals) error {
 	w := &conditions{}
+	w.add(wantsAttention)
 	w.scope(q, "p.domain")
 	w.period(&q.Filter, "p.day", 0)
 	w.reports(&q.Filter)
@@ -254,4 +278,36 @@ func (t *tx) addUncounted(ctx context.Context, q *analysis.Query, out *analysis.
 	err = t.row(ctx, `SELECT coalesce(max(value), 0) FROM received_state WHERE name = 'detail'`).Scan(&first)
 	out.Detail = memory.Day(first)
 	return err
+}
+
+// unixTime is a time in seconds; 0 is none.
+func unixTime(seconds int64) time.Time {
+	if seconds == 0 {
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0).UTC()
+}
+
+// microTime likewise, in microseconds.
+func microTime(micros int64) time.Time {
+	if micros == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(micros).UTC()
+}
+
+// unixOf is the reverse of unixTime.
+func unixOf(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Unix()
+}
+
+// microOf is the reverse of microTime.
+func microOf(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
 }

@@ -2,119 +2,203 @@ package store
 
 import (
 	"context"
-	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"dmarcd/internal/dns"
+	"dmarcd/internal/memory"
 	"dmarcd/internal/report/analysis"
 )
 
-// sourceLevel is how a level of sources is read.
-type sourceLevel struct {
-	group string // of rows r and identities i
-	names []string
+// sourceInfo is what an identity is called.
+type sourceInfo struct{ service, host, ip string }
+
+// sourceSums are what a source's line is made of.
+type sourceSums struct {
+	codeSums
+	first, last int64
+	domains     idSet // that it sent for; nil where nothing is labelled
 }
 
-func levelOf(level analysis.Level) sourceLevel {
-	switch level {
-	case analysis.LevelHost:
-		return sourceLevel{group: `i.service, i.host`, names: []string{"n.value", "a.host"}}
-	case analysis.LevelIP:
-		return sourceLevel{group: `i.service, i.host, i.ip`, names: []string{"n.value", "a.host", "a.ip"}}
+func (s *sourceSums) add(day, domain, code, messages int64, labelled bool) {
+	if labelled {
+		if s.domains == nil {
+			s.domains = idSet{}
+		}
+		s.domains[domain] = struct{}{}
 	}
-	return sourceLevel{group: `i.service`, names: []string{"n.value"}}
+	s.first, s.last = min(s.first, day), max(s.last, day)
+	s.codeSums[code] += messages
 }
 
 // Sources is analysis.Figures'.
 func (s *Store) Sources(ctx context.Context, q analysis.Query, level analysis.Level) (analysis.Page[analysis.SourceRow], error) {
 	var page analysis.Page[analysis.SourceRow]
-	l := levelOf(level)
-	after, err := readCursor(q.After, len(l.names))
+	keys := map[analysis.Level]int{analysis.LevelHost: 2, analysis.LevelIP: 3}[level]
+	after, err := readCursor(q.After, max(keys, 1))
 	if err != nil {
 		return page, err
 	}
 	err = s.read(ctx, "sources", func(ctx context.Context, t *tx) error {
-		page = analysis.Page[analysis.SourceRow]{}
-		query, w, err := t.sourcesQuery(ctx, &q, level, after)
+		labels, err := t.labels(ctx, q.Managed)
 		if err != nil {
 			return err
 		}
-		err = t.rows(ctx, func(scan func(...any) error) error {
-			var row analysis.SourceRow
-			names := []any{&row.Service, &row.Host, &row.IP}[:len(l.names)]
-			days := []any{(*int64)(&row.FirstSeen), (*int64)(&row.LastSeen)}
-			err := scan(append(append(names, days...), countInto(&row.Counts)...)...)
-			page.Rows = append(page.Rows, row)
-			return err
-		}, query, w.args...)
+		found, err := t.sources(ctx, &q, level, len(labels) > 0)
 		if err != nil {
 			return err
 		}
-		if q.Limit > 0 && len(page.Rows) > q.Limit {
-			page.Rows = page.Rows[:q.Limit]
-			last := &page.Rows[q.Limit-1]
-			page.Next = cursor{last.Messages, []string{last.Service, last.Host, last.IP}[:len(l.names)]}.String()
+		rows := make([]sourceRow, 0, len(found))
+		for info, sum := range found {
+			rows = append(rows, sourceRow{sum: sum, SourceRow: analysis.SourceRow{
+				Service: info.service, Host: info.host, IP: info.ip, Counts: sum.counts(), FirstSeen: memory.Day(sum.first), LastSeen: memory.Day(sum.last),
+			}})
 		}
-		return t.addLabels(ctx, &q, page.Rows, level)
+		cut := cutPage(rows, q.Limit, after, func(row *sourceRow) cursor {
+			return cursor{row.Messages, []string{row.Service, row.Host, row.IP}[:max(keys, 1)]}
+		})
+		if err := t.addLabels(ctx, labels, cut.Rows); err != nil {
+			return err
+		}
+		page = analysis.Page[analysis.SourceRow]{Next: cut.Next}
+		for i := range cut.Rows {
+			page.Rows = append(page.Rows, cut.Rows[i].SourceRow)
+		}
+		return nil
 	})
 	return page, err
 }
 
-func (t *tx) sourcesQuery(ctx context.Context, q *analysis.Query, level analysis.Level, after *cursor) (string, *conditions, error) {
-	l := levelOf(level)
-	w := &conditions{}
-	from := ""
-	rolled, err := t.rolled(ctx, q)
-	if rolled && level == analysis.LevelService {
-		w.rollups(q)
-		from = `SELECT r.service AS service, min(r.day) AS first, max(r.day) AS last, ` + countColumns + ` FROM received_rollups r WHERE ` + w.and() +
-			` GROUP BY r.service`
-	} else {
-		w.rows(q)
-		from = `SELECT ` + l.group + `, min(r.first) AS first, max(r.last) AS last, ` + sumOf("r") + ` FROM (SELECT r.identity, min(r.day) AS first,
-			max(r.day) AS last, ` + countColumns + ` FROM received_rows r WHERE ` + w.and() + ` GROUP BY r.identity) r
-			JOIN received_identities i ON i.id = r.identity GROUP BY ` + l.group
-	}
-	names := strings.Join(l.names, ", ")
-	query := `SELECT ` + names + `, a.first, a.last, ` + countNames + ` FROM (` + from + `) a JOIN received_names n ON n.id = a.service`
-	if after != nil {
-		marks := make([]string, len(after.Key))
-		for i := range marks {
-			marks[i] = w.arg(after.Key[i])
-		}
-		query += fmt.Sprintf(` WHERE a.messages < %[1]s OR a.messages = %[1]s AND (%[2]s) > (%[3]s)`, w.arg(after.Count), names, strings.Join(marks, ", "))
-	}
-	return query + ` ORDER BY a.messages DESC, ` + names + ` LIMIT ` + w.arg(pageLimit(q.Limit)), w, err
+// sourceRow is a line and what it was made of.
+type sourceRow struct {
+	analysis.SourceRow
+	sum *sourceSums
 }
 
-// sumOf adds up counts that are grouped already.
-func sumOf(table string) string {
-	var parts []string
-	for _, name := range []string{"messages", "compliant", "spf_aligned", "dkim_aligned", "d1", "d2", "d3", "d4"} {
-		parts = append(parts, fmt.Sprintf(`CAST(sum(%[1]s.%[2]s) AS BIGINT) AS %[2]s`, table, name))
+// sources adds up by what sources are called at a level.
+func (t *tx) sources(ctx context.Context, q *analysis.Query, level analysis.Level, labelled bool) (map[sourceInfo]*sourceSums, error) {
+	f, err := t.rowFilter(ctx, q)
+	if err != nil {
+		return nil, err
 	}
-	return strings.Join(parts, ", ")
+	identities, services := map[int64]*sourceSums{}, map[int64]*sourceSums{}
+	of := func(in map[int64]*sourceSums, id int64) *sourceSums {
+		sum := in[id]
+		if sum == nil {
+			sum = &sourceSums{first: noDay, last: -noDay}
+			in[id] = sum
+		}
+		return sum
+	}
+	err = t.foldRows(ctx, f, func(g *segment, r *packedRow) error {
+		of(identities, r.identity).add(g.day, g.domain, r.code, r.messages, labelled)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if level == analysis.LevelService {
+		err = t.foldRollups(ctx, f, func(l *rollupLine) { of(services, l.service).add(l.day, l.domain, l.code, l.messages, labelled) })
+		if err != nil {
+			return nil, err
+		}
+	}
+	return t.callSources(ctx, identities, services, level)
+}
+
+// callSources joins codeSums by what they are called at a level.
+func (t *tx) callSources(ctx context.Context, identities, services map[int64]*sourceSums, level analysis.Level) (map[sourceInfo]*sourceSums, error) {
+	infos, err := t.sourceInfos(ctx, identities, level)
+	if err != nil {
+		return nil, err
+	}
+	names, err := t.nameTexts(ctx, slices.Collect(maps.Keys(services)))
+	if err != nil {
+		return nil, err
+	}
+	out := map[sourceInfo]*sourceSums{}
+	join := func(info sourceInfo, sum *sourceSums) {
+		have := out[info]
+		if have == nil {
+			out[info] = sum
+			return
+		}
+		have.first, have.last = min(have.first, sum.first), max(have.last, sum.last)
+		for code, messages := range sum.codeSums {
+			have.codeSums[code] += messages
+		}
+		maps.Copy(have.domains, sum.domains)
+	}
+	for id, sum := range identities {
+		join(infos[id], sum)
+	}
+	for id, sum := range services {
+		join(sourceInfo{service: names[id]}, sum)
+	}
+	return out, nil
+}
+
+// manyIdentities is from how many on all identities are read rather than those asked for.
+const manyIdentities = 2000
+
+// sourceInfos gives what identities are called at a level.
+func (t *tx) sourceInfos(ctx context.Context, of map[int64]*sourceSums, level analysis.Level) (map[int64]sourceInfo, error) {
+	columns := map[analysis.Level]string{analysis.LevelService: `'', ''`, analysis.LevelHost: `i.host, ''`, analysis.LevelIP: `i.host, i.ip`}[level]
+	query := `SELECT i.id, i.service, ` + columns + ` FROM received_identities i`
+	out := make(map[int64]sourceInfo, len(of))
+	services := map[int64]string{}
+	type raw struct {
+		service int64
+		info    sourceInfo
+	}
+	raws := make(map[int64]raw, len(of))
+	take := func(scan func(...any) error) error {
+		var id int64
+		var one raw
+		err := scan(&id, &one.service, &one.info.host, &one.info.ip)
+		if of[id] != nil {
+			raws[id] = one
+			services[one.service] = ""
+		}
+		return err
+	}
+	var err error
+	if len(of) > manyIdentities {
+		err = t.rows(ctx, take, query)
+	} else {
+		err = t.inChunks(ctx, anys(slices.Collect(maps.Keys(of))), take, query+` WHERE i.id IN`)
+	}
+	if err != nil {
+		return nil, err
+	}
+	names, err := t.nameTexts(ctx, slices.Collect(maps.Keys(services)))
+	for id, one := range raws {
+		one.info.service = names[one.service]
+		out[id] = one.info
+	}
+	return out, err
 }
 
 // addLabels fills in the labels. A source that domains label differently has none.
-func (t *tx) addLabels(ctx context.Context, q *analysis.Query, rows []analysis.SourceRow, level analysis.Level) error {
-	labels, err := t.labels(ctx, q.Managed)
-	if err != nil || len(labels) == 0 || len(rows) == 0 {
-		return err
+func (t *tx) addLabels(ctx context.Context, labels []analysis.LabelSet, rows []sourceRow) error {
+	if len(labels) == 0 || len(rows) == 0 {
+		return nil
 	}
-	domains, err := t.labelled(ctx, q, level)
+	all := idSet{}
+	for i := range rows {
+		maps.Copy(all, rows[i].sum.domains)
+	}
+	names, err := t.nameTexts(ctx, slices.Collect(maps.Keys(all)))
 	if err != nil {
 		return err
 	}
 	for i := range rows {
-		row := &rows[i]
-		list := domains[sourceKey{row.Service, row.Host, row.IP}]
-		for n, domain := range list {
-			one := labelOf(labels, domain, row)
-			if n == 0 {
-				row.Label = one
+		row, first := &rows[i], true
+		for domain := range row.sum.domains {
+			one := labelOf(labels, names[domain], &row.SourceRow)
+			if first {
+				row.Label, first = one, false
 			} else if row.Label != one {
 				row.Label = analysis.LabelNone
 				break
@@ -122,35 +206,6 @@ func (t *tx) addLabels(ctx context.Context, q *analysis.Query, rows []analysis.S
 		}
 	}
 	return nil
-}
-
-type sourceKey struct{ service, host, ip string }
-
-// labelled gives the domains that each source sent for.
-func (t *tx) labelled(ctx context.Context, q *analysis.Query, level analysis.Level) (map[sourceKey][]string, error) {
-	w := &conditions{}
-	query := `SELECT DISTINCT d.value, n.value, '', '' FROM received_rollups r JOIN received_names n ON n.id = r.service`
-	rolled, err := t.rolled(ctx, q)
-	if err != nil {
-		return nil, err
-	}
-	if rolled && level == analysis.LevelService {
-		w.rollups(q)
-	} else {
-		w.rows(q)
-		columns := map[analysis.Level]string{analysis.LevelService: `'', ''`, analysis.LevelHost: `i.host, ''`, analysis.LevelIP: `i.host, i.ip`}[level]
-		query = `SELECT DISTINCT d.value, n.value, ` + columns + ` FROM received_rows r JOIN received_identities i ON i.id = r.identity
-			JOIN received_names n ON n.id = i.service`
-	}
-	out := map[sourceKey][]string{}
-	err = t.rows(ctx, func(scan func(...any) error) error {
-		var k sourceKey
-		var domain string
-		err := scan(&domain, &k.service, &k.host, &k.ip)
-		out[k] = append(out[k], domain)
-		return err
-	}, query+` JOIN received_names d ON d.id = r.domain WHERE `+w.and(), w.args...)
-	return out, err
 }
 
 // labelOf is the label of a source of a domain, at the row's level: a network's before
@@ -208,4 +263,68 @@ func (t *tx) labels(ctx context.Context, managed []dns.Name) ([]analysis.LabelSe
 	}, `SELECT domain, service, host, network, label, note, decided_by, decided_at FROM received_labels WHERE `+w.and()+
 		` ORDER BY domain, service, host, network`, w.args...)
 	return slices.Clip(out), err
+}
+
+// labelFilter chooses rows by the labels of their sources.
+type labelFilter struct {
+	want    *analysis.Words[analysis.Label]
+	labels  []analysis.LabelSet
+	names   map[int64]string
+	sources map[int64]sourceInfo
+	known   map[[2]int64]bool // of domains and identities
+	lines   map[[2]int64]bool // of domains and services
+}
+
+func (l *labelFilter) row(domain, identity int64) bool {
+	key := [2]int64{domain, identity}
+	has, ok := l.known[key]
+	if !ok {
+		info := l.sources[identity]
+		has = l.want.Has(labelOf(l.labels, l.names[domain], &analysis.SourceRow{Service: info.service, Host: info.host, IP: info.ip}))
+		l.known[key] = has
+	}
+	return has
+}
+
+func (l *labelFilter) service(domain, service int64) bool {
+	key := [2]int64{domain, service}
+	has, ok := l.lines[key]
+	if !ok {
+		has = l.want.Has(labelOf(l.labels, l.names[domain], &analysis.SourceRow{Service: l.names[service]}))
+		l.lines[key] = has
+	}
+	return has
+}
+
+// filterLabels reads what is labelled, and what sources are called.
+func (t *tx) filterLabels(ctx context.Context, f *rowFilter) error {
+	if f.q.Filter.Label.Empty() {
+		return nil
+	}
+	l := &labelFilter{
+		want: &f.q.Filter.Label, names: map[int64]string{}, sources: map[int64]sourceInfo{}, known: map[[2]int64]bool{}, lines: map[[2]int64]bool{},
+	}
+	f.labels = l
+	var err error
+	if l.labels, err = t.labels(ctx, f.q.Managed); err != nil || len(l.labels) == 0 {
+		return err
+	}
+	err = t.rows(ctx, func(scan func(...any) error) error {
+		var id int64
+		var value string
+		err := scan(&id, &value)
+		l.names[id] = value
+		return err
+	}, `SELECT id, value FROM received_names`)
+	if err != nil {
+		return err
+	}
+	return t.rows(ctx, func(scan func(...any) error) error {
+		var id, service int64
+		var info sourceInfo
+		err := scan(&id, &service, &info.host, &info.ip)
+		info.service = l.names[service]
+		l.sources[id] = info
+		return err
+	}, `SELECT id, service, host, ip FROM received_identities`)
 }

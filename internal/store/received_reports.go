@@ -6,10 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
-	"time"
 
-	"dmarcd/internal/memory"
 	"dmarcd/internal/report/analysis"
 )
 
@@ -92,7 +92,7 @@ func listedItems(w *conditions, q *analysis.ReportsQuery, after *cursor, afterID
 	if q.Kind != "" {
 		w.add(`i.kind = ` + w.arg(string(q.Kind)))
 	}
-	w.period(&q.Filter, "i.day", 0)
+	w.period(&q.Filter, "+i.day", 0) // read by time of arrival
 	if after != nil {
 		w.add(fmt.Sprintf(`(i.taken_at, i.id) < (%s, %s)`, w.arg(after.Count), w.arg(afterID)))
 	}
@@ -151,6 +151,9 @@ func (s *Store) RawReport(ctx context.Context, id int64) (analysis.Raw, error) {
 	return raw, err
 }
 
+// reporterKey is what lists of reporters tell apart.
+type reporterKey struct{ reporter, trust int64 }
+
 // Reporters is analysis.Reports'.
 func (s *Store) Reporters(ctx context.Context, q analysis.Query) (analysis.Page[analysis.ReporterRow], error) {
 	var page analysis.Page[analysis.ReporterRow]
@@ -158,38 +161,76 @@ func (s *Store) Reporters(ctx context.Context, q analysis.Query) (analysis.Page[
 	if err != nil {
 		return page, err
 	}
-	w := &conditions{}
-	w.add(`p.status IN ('stored', 'empty')`)
-	w.scope(&q, "p.domain")
-	w.period(&q.Filter, "p.day", 0)
-	w.reports(&q.Filter)
-	query := `SELECT o.org, o.email, o.auth, a.trust, a.reports, a.messages, a.notes, a.first, a.last FROM (
-		SELECT p.reporter, p.trust, count(*) AS reports, CAST(sum(p.messages) AS BIGINT) AS messages, CAST(sum(p.repaired) AS BIGINT) AS notes,
-			min(p.received) AS first, max(p.received) AS last FROM received_reports p WHERE ` + w.and() + ` GROUP BY p.reporter, p.trust) a
-		JOIN received_reporters o ON o.id = a.reporter`
-	if after != nil {
-		query += fmt.Sprintf(` WHERE a.reports < %[1]s OR a.reports = %[1]s AND (o.org, o.email, o.auth, a.trust) > (%[2]s, %[3]s, %[4]s, %[5]s)`,
-			w.arg(after.Count), w.arg(after.Key[0]), w.arg(after.Key[1]), w.arg(after.Key[2]), w.arg(after.Key[3]))
-	}
-	query += ` ORDER BY a.reports DESC, o.org, o.email, o.auth, a.trust LIMIT ` + w.arg(pageLimit(q.Limit))
 	err = s.read(ctx, "reporters", func(ctx context.Context, t *tx) error {
-		page = analysis.Page[analysis.ReporterRow]{}
-		return t.rows(ctx, func(scan func(...any) error) error {
-			var row analysis.ReporterRow
-			var auth string
-			var first, last int64
-			err := scan(&row.Reporter, &row.Email, &auth, (*string)(&row.Trust), &row.Reports, &row.Messages, &row.Notes, &first, &last)
-			row.Auth, row.FirstSeen, row.LastSeen = nameOf(auth), microTime(first), microTime(last)
-			page.Rows = append(page.Rows, row)
+		found, err := t.reporters(ctx, &q)
+		if err != nil {
 			return err
-		}, query, w.args...)
+		}
+		ids := map[int64]bool{}
+		for k := range found {
+			ids[k.reporter] = true
+		}
+		names := map[int64]analysis.ReporterRow{}
+		err = t.inChunks(ctx, anys(slices.Collect(maps.Keys(ids))), func(scan func(...any) error) error {
+			var id int64
+			var one analysis.ReporterRow
+			var auth string
+			err := scan(&id, &one.Reporter, &one.Email, &auth)
+			one.Auth = nameOf(auth)
+			names[id] = one
+			return err
+		}, `SELECT id, org, email, auth FROM received_reporters WHERE id IN`)
+		if err != nil {
+			return err
+		}
+		rows := make([]analysis.ReporterRow, 0, len(found))
+		for k, row := range found {
+			name := names[k.reporter]
+			row.Reporter, row.Email, row.Auth, row.Trust = name.Reporter, name.Email, name.Auth, trustOf(k.trust)
+			rows = append(rows, *row)
+		}
+		page = cutPage(rows, q.Limit, after, func(row *analysis.ReporterRow) cursor {
+			return cursor{row.Reports, []string{row.Reporter, row.Email, row.Auth.String(), string(row.Trust)}}
+		})
+		return nil
 	})
-	if q.Limit > 0 && len(page.Rows) > q.Limit {
-		page.Rows = page.Rows[:q.Limit]
-		last := &page.Rows[q.Limit-1]
-		page.Next = cursor{last.Reports, []string{last.Reporter, last.Email, last.Auth.String(), string(last.Trust)}}.String()
-	}
 	return page, err
+}
+
+// reporters counts reports by who sent them, those that do not count for want of trust too.
+func (t *tx) reporters(ctx context.Context, q *analysis.Query) (map[reporterKey]*analysis.ReporterRow, error) {
+	wider := analysis.Query{Managed: q.Managed, Filter: analysis.Filter{ // what lists of reports go by
+		From: q.Filter.From, To: q.Filter.To, All: q.Filter.All, Domain: q.Filter.Domain, Without: q.Filter.Without, Reporter: q.Filter.Reporter, Policy: q.Filter.Policy,
+	}}
+	f, err := t.rowFilter(ctx, &wider)
+	if err != nil {
+		return nil, err
+	}
+	out := map[reporterKey]*analysis.ReporterRow{}
+	w := &conditions{}
+	w.period(&q.Filter, "day", 0)
+	return out, t.foldBlocks(ctx, w, func(g *segment, _ unpacker, _ int64) error {
+		if !g.home || !f.report(g) {
+			return nil
+		}
+		k := reporterKey{g.reporter, g.trust}
+		row := out[k]
+		received := microTime(g.received)
+		if row == nil {
+			row = &analysis.ReporterRow{FirstSeen: received, LastSeen: received}
+			out[k] = row
+		}
+		row.Reports++
+		row.Messages += g.messages
+		row.Notes += boolInt(g.repaired)
+		if received.Before(row.FirstSeen) {
+			row.FirstSeen = received
+		}
+		if received.After(row.LastSeen) {
+			row.LastSeen = received
+		}
+		return nil
+	})
 }
 
 // HasTokens is analysis.Ingester's.
@@ -253,61 +294,4 @@ func (t *tx) saveFeed(ctx context.Context, f *analysis.FeedState) error {
 			backlog = excluded.backlog, taken = excluded.taken, position = excluded.position`,
 		f.Host, f.Name, microOf(f.LastRun), microOf(f.LastOK), f.Error, f.Backlog, f.Taken, f.Cursor)
 	return err
-}
-
-// pruneReceived forgets what is older than the days: raw reports, records, and rollups
-// with the history of records in DNS. Zero is no limit. It gives what it removed.
-func (s *Store) pruneReceived(ctx context.Context, raws, records, rollups time.Duration, now time.Time) (int64, error) {
-	day := func(age time.Duration) int64 { return int64(memory.DayOf(now.Add(-age))) }
-	var removed int64
-	slice := func(query string, before int64) func(context.Context) (int64, error) {
-		return func(ctx context.Context) (n int64, err error) {
-			err = s.write(ctx, "prune received reports", func(ctx context.Context, t *tx) error {
-				n, err = t.exec(ctx, query, before, receivedSlice)
-				return err
-			})
-			return n, err
-		}
-	}
-	var steps []func(context.Context) (int64, error)
-	if raws > 0 {
-		steps = append(steps, slice(`DELETE FROM received_raws WHERE id IN (SELECT id FROM received_raws WHERE day < $1 LIMIT $2)`, day(raws)))
-	}
-	if records > 0 {
-		steps = append(steps, s.detailEnds(day(records)),
-			slice(`DELETE FROM received_rows WHERE (report, number, day) IN (SELECT report, number, day FROM received_rows WHERE day < $1 LIMIT $2)`, day(records)),
-			slice(`DELETE FROM received_faults WHERE report IN (SELECT id FROM received_reports WHERE day < $1 LIMIT $2)`, day(records)-spreadReach),
-			slice(`DELETE FROM received_reports WHERE id IN (SELECT id FROM received_reports WHERE day < $1 LIMIT $2)`, day(records)-spreadReach),
-			slice(`DELETE FROM received_items WHERE id IN (SELECT i.id FROM received_items i WHERE i.day < $1
-				AND NOT EXISTS (SELECT 1 FROM received_reports p WHERE p.item = i.id) LIMIT $2)`, day(records)),
-			slice(`DELETE FROM received_set_names WHERE aset IN (SELECT id FROM received_sets WHERE last_day < $1 LIMIT $2)`, day(records)-spreadReach),
-			slice(`DELETE FROM received_sets WHERE id IN (SELECT id FROM received_sets WHERE last_day < $1 LIMIT $2)`, day(records)-spreadReach))
-	}
-	if rollups > 0 {
-		steps = append(steps,
-			slice(`DELETE FROM received_rollups WHERE (domain, day, service, disposition, spf, dkim) IN
-				(SELECT domain, day, service, disposition, spf, dkim FROM received_rollups WHERE day < $1 LIMIT $2)`, day(rollups)),
-			slice(`DELETE FROM received_snapshots WHERE id IN (SELECT id FROM received_snapshots WHERE latest = 0 AND last_seen < $1 LIMIT $2)`,
-				now.Add(-rollups).Unix()))
-	}
-	for _, step := range steps {
-		if err := s.untilNone(ctx, &removed, step); err != nil {
-			return removed, err
-		}
-	}
-	return removed, nil
-}
-
-// detailEnds notes the first day of which records are kept.
-func (s *Store) detailEnds(day int64) func(context.Context) (int64, error) {
-	return func(ctx context.Context) (int64, error) {
-		return 0, s.write(ctx, "prune received reports", func(ctx context.Context, t *tx) error {
-			var older int64
-			if err := t.row(ctx, `SELECT count(*) FROM (SELECT 1 FROM received_rows WHERE day < $1 LIMIT 1) a`, day).Scan(&older); err != nil || older == 0 {
-				return err
-			}
-			_, err := t.exec(ctx, `INSERT INTO received_state (name, value) VALUES ('detail', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, day)
-			return err
-		})
-	}
 }

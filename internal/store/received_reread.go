@@ -50,10 +50,13 @@ func (s *Store) Reread(ctx context.Context, id int64, version int, r *analysis.R
 	var settled analysis.Classified
 	err := s.reread(ctx, version, &analysis.Item{Reports: []analysis.Report{*r}}, func(ctx context.Context, in *ingest) error {
 		settled = analysis.Classified{ID: id}
-		err := in.t.row(ctx, `SELECT status, of_report FROM received_reports WHERE id = $1`, id).Scan((*string)(&settled.Status), &settled.Of)
+		var received int64
+		err := in.t.row(ctx, `SELECT status, of_report, received FROM received_reports WHERE id = $1`, id).
+			Scan((*string)(&settled.Status), &settled.Of, &received)
 		if err != nil {
 			return err
 		}
+		in.batch.Items[0].TakenAt = microTime(received)
 		return in.putBack(ctx, version, &settled)
 	})
 	return settled, err
@@ -62,7 +65,7 @@ func (s *Store) Reread(ctx context.Context, id int64, version int, r *analysis.R
 // reread works with what was read again as if it came in.
 func (s *Store) reread(ctx context.Context, version int, item *analysis.Item, work func(context.Context, *ingest) error) error {
 	err := s.write(ctx, "read a report again", func(ctx context.Context, t *tx) error {
-		in := &ingest{t: t, batch: &analysis.Batch{Items: []analysis.Item{*item}, Reader: version}, rollups: rollupDeltas{}}
+		in := &ingest{t: t, batch: &analysis.Batch{Items: []analysis.Item{*item}, Reader: version}}
 		for _, step := range []func(context.Context) error{in.reserve, in.findKnown, in.shareNames, in.shareReporters, in.shareSets, in.shareSources} {
 			if err := step(ctx); err != nil {
 				return err
@@ -80,7 +83,7 @@ func (s *Store) reread(ctx context.Context, version int, item *analysis.Item, wo
 // what became of that, and what becomes of it now.
 func (in *ingest) putBack(ctx context.Context, version int, settled *analysis.Classified) error {
 	r := &in.batch.Items[0].Reports[0]
-	if err := in.t.dropRows(ctx, settled.ID, in.rollups); err != nil {
+	if err := in.t.dropRows(ctx, settled.ID); err != nil {
 		return err
 	}
 	kept := settled.Status
@@ -103,9 +106,7 @@ func (in *ingest) putBack(ctx context.Context, version int, settled *analysis.Cl
 		return err
 	}
 	in.addFaults(settled.ID, r)
-	if kept == analysis.StatusStored {
-		in.addRows(settled.ID, r)
-	}
+	in.addRows(settled.ID, r, kept, in.batch.Items[0].TakenAt)
 	return in.insert(ctx)
 }
 

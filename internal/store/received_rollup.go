@@ -3,85 +3,148 @@ package store
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
+	"errors"
 	"maps"
 	"slices"
 )
 
-// rollupKey is a line of the rollups.
-type rollupKey struct{ domain, day, service, disposition, spf, dkim int64 }
+// A rollup is what stays of a day when retention removes its rows: their messages by
+// domain, service, disposition and verdicts. Figures are those of the rows that are
+// there and of the rollups of those that are gone; a row is never in both.
 
-// rollupDeltas are changes of rollups that a transaction makes.
-type rollupDeltas map[rollupKey]*[2]int64 // messages, records
+// rollupKey names a line of a day's rollup.
+type rollupKey struct{ domain, service, code int64 }
 
-func (d rollupDeltas) add(k rollupKey, messages, records int64) {
-	sum := d[k]
-	if sum == nil {
-		sum = new([2]int64)
-		d[k] = sum
-	}
-	sum[0] += messages
-	sum[1] += records
+// rollupLine is one.
+type rollupLine struct {
+	rollupKey
+	day, messages, records int64
 }
 
-// write makes the changes and forgets them.
-func (d rollupDeltas) write(ctx context.Context, t *tx) error {
-	keys := slices.SortedFunc(maps.Keys(d), func(a, b rollupKey) int {
-		return cmp.Or(cmp.Compare(a.domain, b.domain), cmp.Compare(a.day, b.day), cmp.Compare(a.service, b.service),
-			cmp.Compare(a.disposition, b.disposition), cmp.Compare(a.spf, b.spf), cmp.Compare(a.dkim, b.dkim))
+// rollup is a day's: messages and records.
+type rollup map[rollupKey][2]int64
+
+func (r rollup) add(k rollupKey, messages, records int64) {
+	sum := r[k]
+	r[k] = [2]int64{sum[0] + messages, sum[1] + records}
+}
+
+func (r rollup) pack() []byte {
+	keys := slices.SortedFunc(maps.Keys(r), func(a, b rollupKey) int {
+		return cmp.Or(cmp.Compare(a.domain, b.domain), cmp.Compare(a.service, b.service), cmp.Compare(a.code, b.code))
 	})
-	rows := make([][]any, 0, len(keys))
-	empty := false
+	var b []byte
 	for _, k := range keys {
-		if sum := d[k]; *sum != [2]int64{} {
-			rows = append(rows, []any{k.domain, k.day, k.service, k.disposition, k.spf, k.dkim, sum[0], sum[1]})
-			empty = empty || sum[1] < 0
+		for _, v := range []int64{k.domain, k.service, k.code, r[k][0], r[k][1]} {
+			b = binary.AppendUvarint(b, uint64(v))
 		}
 	}
-	clear(d)
-	err := t.insertMany(ctx, `INSERT INTO received_rollups (domain, day, service, disposition, spf, dkim, messages, records)`, rows,
-		`ON CONFLICT (domain, day, service, disposition, spf, dkim) DO UPDATE SET
-			messages = received_rollups.messages + excluded.messages, records = received_rollups.records + excluded.records`, nil)
-	if err != nil || !empty {
-		return err
-	}
-	for _, row := range rows {
-		if row[7].(int64) > 0 {
-			continue
-		}
-		if _, err := t.exec(ctx, `DELETE FROM received_rollups WHERE domain = $1 AND day = $2 AND service = $3 AND disposition = $4 AND spf = $5
-			AND dkim = $6 AND records = 0`, row[:6]...); err != nil {
-			return err
-		}
-	}
-	return nil
+	return b
 }
 
-// gather adds what rows that a condition names contribute, times sign.
-func (d rollupDeltas) gather(ctx context.Context, t *tx, sign int64, condition string, args ...any) error {
-	return t.rows(ctx, func(scan func(...any) error) error {
-		var k rollupKey
-		var messages, records int64
-		if err := scan(&k.domain, &k.day, &k.service, &k.disposition, &k.spf, &k.dkim, &messages, &records); err != nil {
-			return err
+func eachLine(body []byte, day int64, yield func(*rollupLine)) (ok bool) {
+	u := unpacker{b: body}
+	for len(u.b) > 0 {
+		l := rollupLine{rollupKey: rollupKey{u.uvarint(), u.uvarint(), u.uvarint()}, day: day, messages: u.uvarint(), records: u.uvarint()}
+		if u.bad || l.code < 0 || l.code >= int64(verdictCodes) {
+			return false
 		}
-		d.add(k, sign*messages, sign*records)
+		yield(&l)
+	}
+	return true
+}
+
+// foldRollups gives the lines that a filter chooses to yield; none where it asks for
+// what rollups do not know.
+func (t *tx) foldRollups(ctx context.Context, f *rowFilter, yield func(*rollupLine)) error {
+	if !f.q.Filter.RollupOnly() {
 		return nil
-	}, `SELECT r.domain, r.day, i.service, r.disposition, r.spf, r.dkim, CAST(sum(r.messages) AS BIGINT), count(*)
-		FROM received_rows r JOIN received_identities i ON i.id = r.identity WHERE r.counts = 1 AND `+condition+`
-		GROUP BY r.domain, r.day, i.service, r.disposition, r.spf, r.dkim`, args...)
+	}
+	w := &conditions{}
+	w.period(&f.q.Filter, "day", 0)
+	return t.rows(ctx, func(scan func(...any) error) error {
+		var day int64
+		var body []byte
+		if err := scan(&day, &body); err != nil {
+			return err
+		}
+		ok := eachLine(body, day, func(l *rollupLine) {
+			if f.rollup(l) {
+				yield(l)
+			}
+		})
+		if !ok {
+			t.s.undecodable.Add(1)
+		}
+		return nil
+	}, `SELECT day, body FROM received_rollup_days WHERE `+w.and()+` ORDER BY day`, w.args...)
 }
 
-// dropRows removes a report's rows, and takes them out of the rollups.
-func (t *tx) dropRows(ctx context.Context, report int64, d rollupDeltas) error {
-	if err := d.gather(ctx, t, -1, `r.report = $1`, report); err != nil {
+// rollUp puts a rollup in the place of a day's rows, and says how many there were.
+func (t *tx) rollUp(ctx context.Context, day int64) (removed int64, err error) {
+	if _, err := t.takeIDs(ctx, 0); err != nil { // keeps batches out
+		return 0, err
+	}
+	byIdentity := rollup{}
+	w := &conditions{}
+	w.add(`day = ` + w.arg(day))
+	err = t.foldBlocks(ctx, w, func(g *segment, rows unpacker, n int64) error {
+		removed += max(n, 1)
+		if !g.counts() {
+			return nil
+		}
+		return eachRow(g, rows, n, func(r *packedRow) error {
+			byIdentity.add(rollupKey{g.domain, r.identity, r.code}, r.messages, 1)
+			return nil
+		})
+	})
+	if err != nil {
+		return 0, err
+	}
+	if err := t.addRollup(ctx, day, byIdentity); err != nil {
+		return 0, err
+	}
+	_, err = t.exec(ctx, `DELETE FROM received_blocks WHERE day = $1`, day)
+	return removed, err
+}
+
+// addRollup adds what identities sent on a day to its rollup, as what their services did.
+func (t *tx) addRollup(ctx context.Context, day int64, byIdentity rollup) error {
+	if len(byIdentity) == 0 {
+		return nil
+	}
+	wanted := map[int64]bool{}
+	for k := range byIdentity {
+		wanted[k.service] = true
+	}
+	services := map[int64]int64{}
+	err := t.inChunks(ctx, anys(slices.Collect(maps.Keys(wanted))), func(scan func(...any) error) error {
+		var id, service int64
+		err := scan(&id, &service)
+		services[id] = service
+		return err
+	}, `SELECT id, service FROM received_identities WHERE id IN`)
+	if err != nil {
 		return err
 	}
-	if err := d.write(ctx, t); err != nil {
+	sum := rollup{}
+	for k, n := range byIdentity {
+		sum.add(rollupKey{k.domain, services[k.service], k.code}, n[0], n[1])
+	}
+	return t.mergeRollup(ctx, day, sum)
+}
+
+// mergeRollup adds to what a day's rollup has.
+func (t *tx) mergeRollup(ctx context.Context, day int64, sum rollup) error {
+	var body []byte
+	err := t.row(ctx, `SELECT body FROM received_rollup_days WHERE day = $1`, day).Scan(&body)
+	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
-	if _, err := t.exec(ctx, `DELETE FROM received_faults WHERE report = $1`, report); err != nil {
-		return err
+	if !eachLine(body, day, func(l *rollupLine) { sum.add(l.rollupKey, l.messages, l.records) }) {
+		t.s.undecodable.Add(1)
 	}
-	_, err := t.exec(ctx, `DELETE FROM received_rows WHERE report = $1`, report)
+	_, err = t.exec(ctx, `INSERT INTO received_rollup_days (day, body) VALUES ($1, $2) ON CONFLICT (day) DO UPDATE SET body = excluded.body`, day, sum.pack())
 	return err
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,7 +12,6 @@ import (
 	"strings"
 
 	"dmarcd/internal/dns"
-	"dmarcd/internal/report"
 	"dmarcd/internal/report/analysis"
 )
 
@@ -97,20 +97,20 @@ func (in *ingest) shareReporters(ctx context.Context) error {
 		wanted[h] = []any{h[:], org, email, r.AuthDomain.String(), strings.ToLower(org), strings.ToLower(email)}
 	})
 	var err error
-	in.reporters, err = in.t.share(ctx, "received_reporters", "hash, org, email, auth, org_lower, email_lower", wanted)
+	in.reporters, _, err = in.t.share(ctx, "received_reporters", "hash, org, email, auth, org_lower, email_lower", wanted)
 	return err
 }
 
 // share sees to it that rows with a hash are there, the hash being their first column,
-// and numbers them.
-func (t *tx) share(ctx context.Context, table, columns string, wanted map[textHash][]any) (map[textHash]int64, error) {
+// numbers them, and says which were not there.
+func (t *tx) share(ctx context.Context, table, columns string, wanted map[textHash][]any) (ids map[textHash]int64, fresh map[textHash]bool, err error) {
 	hashes := slices.SortedFunc(maps.Keys(wanted), func(a, b textHash) int { return bytes.Compare(a[:], b[:]) })
-	ids := make(map[textHash]int64, len(wanted))
+	ids, fresh = make(map[textHash]int64, len(wanted)), map[textHash]bool{}
 	keys := make([]any, len(hashes))
 	for i := range hashes {
 		keys[i] = hashes[i][:]
 	}
-	err := t.inChunks(ctx, keys, func(scan func(...any) error) error {
+	err = t.inChunks(ctx, keys, func(scan func(...any) error) error {
 		var id int64
 		var h []byte
 		err := scan(&id, &h)
@@ -118,7 +118,7 @@ func (t *tx) share(ctx context.Context, table, columns string, wanted map[textHa
 		return err
 	}, `SELECT id, hash FROM `+table+` WHERE hash IN`)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var rows [][]any
 	for _, h := range hashes {
@@ -128,14 +128,14 @@ func (t *tx) share(ctx context.Context, table, columns string, wanted map[textHa
 	}
 	last, err := t.takeIDs(ctx, len(rows))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for i := range rows {
 		id := last - int64(len(rows)) + 1 + int64(i)
-		rows[i][0] = id
-		ids[textHash(rows[i][1].([]byte))] = id
+		h := textHash(rows[i][1].([]byte))
+		rows[i][0], ids[h], fresh[h] = id, id, true
 	}
-	return ids, t.insertMany(ctx, `INSERT INTO `+table+` (id, `+columns+`)`, rows, "", nil)
+	return ids, fresh, t.insertMany(ctx, `INSERT INTO `+table+` (id, `+columns+`)`, rows, "", nil)
 }
 
 // setBody is what a set of many rows holds.
@@ -150,8 +150,6 @@ type setBody struct {
 func setOf(row *analysis.Row) setBody {
 	return setBody{HeaderFrom: row.HeaderFrom, EnvelopeFrom: row.EnvelopeFrom, NullSender: row.NullSender, EnvelopeTo: row.EnvelopeTo, Auth: *row.Auth}
 }
-
-func setHash(row *analysis.Row) textHash { return hashText(jsonText(setOf(row))) }
 
 // Kinds of names of sets.
 const (
@@ -193,108 +191,127 @@ func (b *setBody) names() map[[2]string]int64 {
 
 // shareSets stores what many rows share.
 func (in *ingest) shareSets(ctx context.Context) error {
-	wanted := map[textHash][]any{}
+	in.hashes, in.sets, in.usedSets = map[*analysis.Report][]textHash{}, map[textHash]sharedSet{}, map[textHash]sharedSet{}
+	bodies := map[textHash]string{}
 	days := map[textHash]int64{}
 	in.eachReport(func(r *analysis.Report) {
 		if r.Status != analysis.StatusStored {
 			return
 		}
+		day := lastUse(bounded(int64(r.Day())))
+		hashes := make([]textHash, len(r.Rows))
 		for i := range r.Rows {
 			body := jsonText(setOf(&r.Rows[i]))
 			h := hashText(body)
-			days[h] = max(days[h], bounded(int64(r.Day())))
-			wanted[h] = []any{h[:], days[h], body}
+			hashes[i] = h
+			if known, ok := in.t.s.shared.set(in.epoch, h, day); ok {
+				in.sets[h] = known
+				continue
+			}
+			days[h] = max(days[h], day)
+			bodies[h] = body
 		}
+		in.hashes[r] = hashes
 	})
-	before, err := in.t.share(ctx, "received_sets", "hash, last_day, body", wanted)
+	wanted := make(map[textHash][]any, len(bodies))
+	for h, body := range bodies {
+		wanted[h] = []any{h[:], days[h], body}
+	}
+	ids, fresh, err := in.t.share(ctx, "received_sets", "hash, last_day, body", wanted)
 	if err != nil {
 		return err
 	}
-	in.sets = before
-	return in.nameSets(ctx, wanted, days)
+	used := map[int64][]any{}
+	for h, id := range ids {
+		in.sets[h] = sharedSet{id: id, lastDay: days[h]}
+		in.usedSets[h] = in.sets[h]
+		if !fresh[h] {
+			used[days[h]] = append(used[days[h]], id)
+		}
+	}
+	if err := in.t.noteUse(ctx, "received_sets", used); err != nil {
+		return err
+	}
+	return in.nameSets(ctx, fresh, bodies)
 }
 
-// nameSets notes the names of sets that have none yet, and that the others are in use.
-func (in *ingest) nameSets(ctx context.Context, wanted map[textHash][]any, days map[textHash]int64) error {
-	ids := map[int64]textHash{}
-	for h, id := range in.sets {
-		ids[id] = h
-	}
-	named := map[int64]bool{}
-	err := in.t.inChunks(ctx, anys(slices.Sorted(maps.Keys(ids))), func(scan func(...any) error) error {
-		var id int64
-		err := scan(&id)
-		named[id] = true
-		return err
-	}, `SELECT DISTINCT aset FROM received_set_names WHERE aset IN`)
-	if err != nil {
-		return err
-	}
+// nameSets notes the names of new sets.
+func (in *ingest) nameSets(ctx context.Context, fresh map[textHash]bool, bodies map[textHash]string) error {
 	var rows [][]any
-	used := map[int64][]any{}
-	for id, h := range ids {
-		if named[id] {
-			used[days[h]] = append(used[days[h]], id)
-			continue
-		}
+	for h := range fresh {
 		var body setBody
-		if err := json.Unmarshal([]byte(wanted[h][2].(string)), &body); err != nil {
+		if err := json.Unmarshal([]byte(bodies[h]), &body); err != nil {
 			return fmt.Errorf("%w: %w", ErrRecord, err)
 		}
 		for name, kind := range body.names() {
-			rows = append(rows, []any{kind, name[1], id})
-		}
-	}
-	for day, list := range used {
-		for chunk := range slices.Chunk(list, 256) {
-			if _, err := in.t.exec(ctx, `UPDATE received_sets SET last_day = $1 WHERE last_day < $1 AND id IN (`+argList(2, len(chunk))+`)`,
-				append([]any{day}, chunk...)...); err != nil {
-				return err
-			}
+			rows = append(rows, []any{kind, name[1], in.sets[h].id})
 		}
 	}
 	slices.SortFunc(rows, func(a, b []any) int {
-		return strings.Compare(fmt.Sprint(a[0], a[1], a[2]), fmt.Sprint(b[0], b[1], b[2]))
+		return cmp.Or(cmp.Compare(a[0].(int64), b[0].(int64)), cmp.Compare(a[1].(string), b[1].(string)), cmp.Compare(a[2].(int64), b[2].(int64)))
 	})
 	return in.t.insertMany(ctx, `INSERT INTO received_set_names (kind, value, aset)`, rows, "", nil)
 }
 
-// identitySpan is what a source is called from a day on.
-type identitySpan struct{ id, from, service int64 }
-
-// shareSources gives each source of the batch an identity, not yet known for a new one.
-func (in *ingest) shareSources(ctx context.Context) error {
-	in.sources = map[string][]identitySpan{}
-	last := map[string]int64{}
-	texts := map[string]netip.Addr{}
-	in.eachReport(func(r *analysis.Report) {
-		for i := range r.Rows {
-			key := string(clientKey(r.Rows[i].Source))
-			last[key] = max(last[key], bounded(int64(r.Day())))
-			texts[key] = r.Rows[i].Source
-		}
-	})
-	keys := slices.Sorted(maps.Keys(texts))
-	if err := in.findSources(ctx, keys); err != nil {
-		return err
-	}
-	var rows [][]any
-	used := map[int64][]any{}
-	for _, key := range keys {
-		if spans := in.sources[key]; len(spans) > 0 {
-			used[last[key]] = append(used[last[key]], spans[len(spans)-1].id)
-			continue
-		}
-		rows = append(rows, []any{int64(0), []byte(key), texts[key].Unmap().String(), int64(0), in.names[analysis.ServiceUnknown], "", "", int64(0), int64(1), last[key]})
-	}
+// noteUse notes that rows of a table are in use until days.
+func (t *tx) noteUse(ctx context.Context, table string, used map[int64][]any) error {
 	for day, list := range used {
 		for chunk := range slices.Chunk(list, 256) {
-			if _, err := in.t.exec(ctx, `UPDATE received_identities SET last_day = $1 WHERE last_day < $1 AND id IN (`+argList(2, len(chunk))+`)`,
+			if _, err := t.exec(ctx, `UPDATE `+table+` SET last_day = $1 WHERE last_day < $1 AND id IN (`+argList(2, len(chunk))+`)`,
 				append([]any{day}, chunk...)...); err != nil {
 				return err
 			}
 		}
 	}
+	return nil
+}
+
+// identitySpan is what a source is called from a day on.
+type identitySpan struct{ id, from int64 }
+
+// shareSources gives each source of the batch an identity, not yet known for a new one.
+func (in *ingest) shareSources(ctx context.Context) error {
+	in.sources, in.usedSources = map[netip.Addr]sharedSource{}, map[netip.Addr]sharedSource{}
+	missing := map[netip.Addr]int64{} // the day of its latest mail
+	in.eachReport(func(r *analysis.Report) {
+		day := lastUse(bounded(int64(r.Day())))
+		for i := range r.Rows {
+			addr := sourceOf(&r.Rows[i])
+			if known, ok := in.t.s.shared.source(in.epoch, addr, day); ok {
+				in.sources[addr] = known
+				continue
+			}
+			if last, ok := missing[addr]; !ok || day > last {
+				missing[addr] = day
+			}
+		}
+	})
+	addrs := slices.SortedFunc(maps.Keys(missing), netip.Addr.Compare)
+	if err := in.findSources(ctx, addrs); err != nil {
+		return err
+	}
+	var rows [][]any
+	used := map[int64][]any{}
+	for _, addr := range addrs {
+		one := in.sources[addr]
+		if n := len(one.spans); n > 0 {
+			used[missing[addr]] = append(used[missing[addr]], one.spans[n-1].id)
+			one.lastDay = missing[addr]
+			in.sources[addr], in.usedSources[addr] = one, one
+			continue
+		}
+		rows = append(rows, []any{
+			int64(0), sourceKey(addr), addr.String(), int64(0), in.names[analysis.ServiceUnknown], "", "", int64(0), int64(1), missing[addr],
+		})
+	}
+	if err := in.t.noteUse(ctx, "received_identities", used); err != nil {
+		return err
+	}
+	return in.newSources(ctx, rows)
+}
+
+// newSources stores sources that were never seen before; the id of each is left to fill in.
+func (in *ingest) newSources(ctx context.Context, rows [][]any) error {
 	top, err := in.t.takeIDs(ctx, len(rows))
 	if err != nil {
 		return err
@@ -302,55 +319,59 @@ func (in *ingest) shareSources(ctx context.Context) error {
 	for i := range rows {
 		id := top - int64(len(rows)) + 1 + int64(i)
 		rows[i][0] = id
-		in.sources[string(rows[i][1].([]byte))] = []identitySpan{{id: id, service: in.names[analysis.ServiceUnknown]}}
+		addr := addrOf(rows[i][1].([]byte))
+		one := sharedSource{spans: []identitySpan{{id: id}}, lastDay: rows[i][9].(int64)}
+		in.sources[addr], in.usedSources[addr] = one, one
 	}
 	return in.t.insertMany(ctx, `INSERT INTO received_identities (`+identityColumns+`)`, rows, "", nil)
 }
 
 const identityColumns = `id, source, ip, from_day, service, host, claimed, again, current, last_day`
 
-func (in *ingest) findSources(ctx context.Context, keys []string) error {
-	list := make([]any, len(keys))
-	for i := range keys {
-		list[i] = []byte(keys[i])
+// sourceOf is the address of a row as it is stored.
+func sourceOf(row *analysis.Row) netip.Addr { return row.Source.Unmap().WithZone("") }
+
+// sourceKey is clientKey's, empty for the zero address.
+func sourceKey(addr netip.Addr) []byte { return append([]byte{}, clientKey(addr)...) }
+
+// addrOf is the address of a key; the zero address for none.
+func addrOf(key []byte) netip.Addr {
+	if len(key) == 0 {
+		return netip.Addr{}
+	}
+	addr, _ := netip.AddrFromSlice(key[1:]) // the zero address where it is none
+	return addr
+}
+
+func (in *ingest) findSources(ctx context.Context, addrs []netip.Addr) error {
+	list := make([]any, len(addrs))
+	for i := range addrs {
+		list[i] = sourceKey(addrs[i])
 	}
 	err := in.t.inChunks(ctx, list, func(scan func(...any) error) error {
 		var source []byte
 		var one identitySpan
-		err := scan(&source, &one.id, &one.from, &one.service)
-		in.sources[string(source)] = append(in.sources[string(source)], one)
+		err := scan(&source, &one.id, &one.from)
+		addr := addrOf(source)
+		known := in.sources[addr]
+		known.spans = append(known.spans, one)
+		in.sources[addr] = known
 		return err
-	}, `SELECT source, id, from_day, service FROM received_identities WHERE source IN`)
-	for _, spans := range in.sources {
-		slices.SortFunc(spans, func(a, b identitySpan) int { return int(a.from - b.from) })
+	}, `SELECT source, id, from_day FROM received_identities WHERE source IN`)
+	for _, known := range in.sources {
+		slices.SortFunc(known.spans, func(a, b identitySpan) int { return cmp.Compare(a.from, b.from) })
 	}
 	return err
 }
 
-// span is what the source of a row is called on the day of its report.
-func (in *ingest) span(r *analysis.Report, row *analysis.Row) identitySpan {
-	spans := in.sources[string(clientKey(row.Source))]
+// span is the identity that the source of a row has on the day of its report.
+func (in *ingest) span(r *analysis.Report, row *analysis.Row) int64 {
+	spans := in.sources[sourceOf(row)].spans
 	day := bounded(int64(r.Day()))
 	for i := len(spans) - 1; i > 0; i-- {
 		if spans[i].from <= day {
-			return spans[i]
+			return spans[i].id
 		}
 	}
-	return spans[0]
-}
-
-// Codes of words in rows and rollups.
-func dispositionCode(d report.Disposition) int64 {
-	return int64(max(slices.Index(dispositions[:], d), 0))
-}
-
-var dispositions = [...]report.Disposition{"", report.DispositionNone, report.DispositionPass, report.DispositionQuarantine, report.DispositionReject}
-
-func verdictCode(v report.DMARCResult) int64 { return boolInt(v == report.DMARCPass) }
-
-func verdictOf(code int64) report.DMARCResult {
-	if code == 1 {
-		return report.DMARCPass
-	}
-	return report.DMARCFail
+	return spans[0].id
 }

@@ -2,7 +2,7 @@ package store
 
 import (
 	"context"
-	"errors"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -10,12 +10,15 @@ import (
 	"dmarcd/internal/report/analysis"
 )
 
+// identifyChunk is how many sources one transaction identifies.
+const identifyChunk = 500
+
 // Unidentified is analysis.Sources'.
 func (s *Store) Unidentified(ctx context.Context, now time.Time, limit int) ([]netip.Addr, error) {
 	var out []netip.Addr
 	err := s.read(ctx, "sources to look up", func(ctx context.Context, t *tx) error {
 		out = nil
-		return t.rows(ctx, func(scan func(...any) error) error {
+		take := func(scan func(...any) error) error {
 			var ip string
 			if err := scan(&ip); err != nil {
 				return err
@@ -24,21 +27,28 @@ func (s *Store) Unidentified(ctx context.Context, now time.Time, limit int) ([]n
 				out = append(out, addr)
 			}
 			return nil
-		}, `SELECT ip FROM received_identities WHERE current = 1 AND again <= $1 ORDER BY last_day DESC, id LIMIT $2`, now.Unix(), limit)
+		}
+		// Two queries, each in the order of the index: with one, all that are due would be
+		// sorted each time.
+		const due = `SELECT ip FROM received_identities WHERE current = 1 AND `
+		err := t.rows(ctx, take, due+`again = 0 ORDER BY last_day DESC LIMIT $1`, limit)
+		if err != nil || len(out) >= limit {
+			return err
+		}
+		return t.rows(ctx, take, due+`again > 0 AND again <= $1 ORDER BY again LIMIT $2`, now.Unix(), limit-len(out))
 	})
 	return out, err
 }
 
 // Identify is analysis.Sources'.
 func (s *Store) Identify(ctx context.Context, found []analysis.Identity) error {
-	for chunk := range slices.Chunk(found, 100) {
+	for chunk := range slices.Chunk(found, identifyChunk) {
 		err := s.write(ctx, "identify sources", func(ctx context.Context, t *tx) error {
-			for i := range chunk {
-				if err := t.identify(ctx, &chunk[i]); err != nil {
-					return err
-				}
+			if _, err := t.takeIDs(ctx, 0); err != nil { // keeps batches out
+				return err
 			}
-			return nil
+			i := &identifying{t: t, spans: map[int64]newSpan{}}
+			return i.run(ctx, chunk)
 		})
 		if err != nil {
 			return err
@@ -47,94 +57,132 @@ func (s *Store) Identify(ctx context.Context, found []analysis.Identity) error {
 	return nil
 }
 
-// identify notes what one source is called.
-func (t *tx) identify(ctx context.Context, f *analysis.Identity) error {
-	if _, err := t.takeIDs(ctx, 0); err != nil { // keeps batches out
+// identifying is some sources on their way to other names.
+type identifying struct {
+	t        *tx
+	services map[string]int64
+	current  map[netip.Addr]*identity
+	rows     [][]any
+	spans    map[int64]newSpan // by the identity that they follow
+}
+
+// identity is a row of received_identities.
+type identity struct {
+	id, from, service, again, current, lastDay int64
+	host, claimed                              string
+}
+
+// newSpan is where the rows of an identity go from a day on.
+type newSpan struct{ id, from int64 }
+
+func (i *identifying) run(ctx context.Context, found []analysis.Identity) error {
+	services := map[string]bool{}
+	sources := make([]any, len(found))
+	for n := range found {
+		services[found[n].Service] = true
+		sources[n] = sourceKey(found[n].Source)
+	}
+	var err error
+	if i.services, err = i.t.nameIDs(ctx, slices.Sorted(maps.Keys(services))); err != nil {
 		return err
 	}
-	ids, err := t.nameIDs(ctx, []string{f.Service})
+	i.current = map[netip.Addr]*identity{}
+	err = i.t.inChunks(ctx, sources, func(scan func(...any) error) error {
+		var source []byte
+		one := &identity{current: 1}
+		err := scan(&source, &one.id, &one.from, &one.service, &one.host, &one.claimed, &one.again, &one.lastDay)
+		i.current[addrOf(source)] = one
+		return err
+	}, `SELECT source, id, from_day, service, host, claimed, again, last_day FROM received_identities WHERE current = 1 AND source IN`)
 	if err != nil {
 		return err
 	}
-	service := ids[f.Service]
-	var id, from, old, again, lastDay int64
-	var host string
-	source := clientKey(f.Source)
-	err = t.row(ctx, `SELECT id, from_day, service, host, again, last_day FROM received_identities WHERE source = $1 AND current = 1`,
-		source).Scan(&id, &from, &old, &host, &again, &lastDay)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		top, err := t.takeIDs(ctx, 1)
+	top, err := i.t.takeIDs(ctx, len(found))
+	if err != nil {
+		return err
+	}
+	for n := range found {
+		i.one(&found[n], top-int64(n))
+	}
+	return i.write(ctx)
+}
+
+// one notes what one source is called; id is for its identity, if it needs another.
+func (i *identifying) one(f *analysis.Identity, id int64) {
+	addr := f.Source.Unmap().WithZone("")
+	from := bounded(int64(f.From))
+	next := &identity{id: id, service: i.services[f.Service], again: f.Again.Unix(), current: 1, host: f.Host, claimed: f.Claimed}
+	switch old := i.current[addr]; {
+	case old == nil:
+	case f.Unsure && old.again != 0: // what is known stays
+		next.id, next.from, next.service, next.host, next.claimed, next.lastDay = old.id, old.from, old.service, old.host, old.claimed, old.lastDay
+	case old.again == 0, from <= old.from, old.host == f.Host && old.service == next.service:
+		// The first name, one that holds for all that the one before held for, or the same.
+		next.id, next.from, next.lastDay = old.id, old.from, old.lastDay
+	default:
+		next.from, next.lastDay = from, old.lastDay
+		old.current = 0
+		i.put(addr, old)
+		i.spans[old.id] = newSpan{id: id, from: from}
+	}
+	i.current[addr] = next
+	i.put(addr, next)
+}
+
+func (i *identifying) put(addr netip.Addr, one *identity) {
+	i.rows = append(i.rows, []any{
+		one.id, sourceKey(addr), addr.String(), one.from, one.service, one.host, one.claimed, one.again, one.current, one.lastDay,
+	})
+}
+
+// write writes the identities, and moves the rows of those that are others from a day on.
+func (i *identifying) write(ctx context.Context) error {
+	latest := map[int64]int{} // of a source that was found twice
+	for n, row := range i.rows {
+		latest[row[0].(int64)] = n
+	}
+	var rows [][]any
+	for n, row := range i.rows {
+		if latest[row[0].(int64)] == n {
+			rows = append(rows, row)
+		}
+	}
+	err := i.t.insertMany(ctx, `INSERT INTO received_identities (`+identityColumns+`)`, rows, `ON CONFLICT (id) DO UPDATE SET
+		service = excluded.service, host = excluded.host, claimed = excluded.claimed, again = excluded.again, current = excluded.current`, nil)
+	if err != nil || len(i.spans) == 0 {
+		return err
+	}
+	if err := i.t.nextEpoch(ctx); err != nil {
+		return err
+	}
+	return i.move(ctx)
+}
+
+// move gives rows of reports from a day on to the identities that hold from then.
+func (i *identifying) move(ctx context.Context) error {
+	first := noDay
+	for _, span := range i.spans {
+		first = min(first, span.from)
+	}
+	days, err := i.t.keys(ctx, `SELECT DISTINCT day FROM received_blocks WHERE day >= $1 ORDER BY day`, first-spreadReach)
+	if err != nil {
+		return err
+	}
+	for window := range slices.Chunk(days, editDays) {
+		err := i.t.editBlocks(ctx, i.moveRows, `day BETWEEN $1 AND $2`, window[0], window[len(window)-1])
 		if err != nil {
 			return err
 		}
-		_, err = t.exec(ctx, `INSERT INTO received_identities (`+identityColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-			top, source, f.Source.Unmap().String(), int64(0), service, f.Host, f.Claimed, f.Again.Unix(), int64(1), int64(0))
-		return err
-	case err != nil:
-		return err
-	case host == f.Host && old == service:
-		_, err := t.exec(ctx, `UPDATE received_identities SET again = $1, claimed = $2 WHERE id = $3`, f.Again.Unix(), f.Claimed, id)
-		return err
-	case again == 0 || bounded(int64(f.From)) <= from: // the first, or one that holds for all that the one before held for
-		return t.rename(ctx, id, old, service, f)
 	}
-	return t.newSpan(ctx, id, lastDay, service, f)
+	return nil
 }
 
-// rename calls a span by another name; its rows follow, and the rollups.
-func (t *tx) rename(ctx context.Context, id, old, service int64, f *analysis.Identity) error {
-	d := rollupDeltas{}
-	if old != service {
-		if err := d.gather(ctx, t, -1, `r.identity = $1`, id); err != nil {
-			return err
-		}
-		d.move(service)
-	}
-	if _, err := t.exec(ctx, `UPDATE received_identities SET service = $1, host = $2, claimed = $3, again = $4 WHERE id = $5`,
-		service, f.Host, f.Claimed, f.Again.Unix(), id); err != nil {
-		return err
-	}
-	return d.write(ctx, t)
-}
-
-// move adds to a service what is taken from others.
-func (d rollupDeltas) move(service int64) {
-	taken := make(map[rollupKey][2]int64, len(d))
-	for k, sum := range d {
-		taken[k] = *sum
-	}
-	for k, sum := range taken {
-		k.service = service
-		d.add(k, -sum[0], -sum[1])
-	}
-}
-
-// newSpan begins a span from a day on, and moves the rows of reports from then on.
-func (t *tx) newSpan(ctx context.Context, id, lastDay, service int64, f *analysis.Identity) error {
-	top, err := t.takeIDs(ctx, 1)
-	if err != nil {
-		return err
-	}
-	const later = `identity = $1 AND report IN (SELECT p.id FROM received_reports p WHERE p.day >= $2)`
-	from := bounded(int64(f.From))
-	d := rollupDeltas{}
-	if err := d.gather(ctx, t, -1, `r.`+later, id, from); err != nil {
-		return err
-	}
-	d.move(service)
-	for _, step := range []struct {
-		query string
-		args  []any
-	}{
-		{`UPDATE received_identities SET current = 0 WHERE id = $1`, []any{id}},
-		{`INSERT INTO received_identities (` + identityColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-			[]any{top, clientKey(f.Source), f.Source.Unmap().String(), from, service, f.Host, f.Claimed, f.Again.Unix(), int64(1), lastDay}},
-		{`UPDATE received_rows SET identity = $3 WHERE ` + later, []any{id, from, top}},
-	} {
-		if _, err := t.exec(ctx, step.query, step.args...); err != nil {
-			return err
+func (i *identifying) moveRows(g *segment) (keep, changed bool) {
+	for n := range g.rows {
+		r := &g.rows[n]
+		for span, ok := i.spans[r.identity]; ok && g.middle >= span.from; span, ok = i.spans[r.identity] {
+			r.identity, changed = span.id, true
 		}
 	}
-	return d.write(ctx, t)
+	return true, changed
 }

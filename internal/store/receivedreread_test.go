@@ -65,8 +65,6 @@ func TestReread(t *testing.T) {
 			}
 		}
 		compareFigures(t, s, like, analysis.Query{Filter: analysis.Filter{All: true}})
-		s.rowsOnly = true
-		compareFigures(t, s, like, analysis.Query{Filter: analysis.Filter{All: true}})
 		if _, err := s.Reread(t.Context(), 999, 2, &better); err != analysis.ErrNotFound {
 			t.Errorf("a report that is not there: %v", err)
 		}

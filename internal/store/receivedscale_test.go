@@ -209,13 +209,19 @@ func printPlans(t *testing.T, s *Store, q analysis.Query) {
 	if s.dialect.shared {
 		explain = "EXPLAIN "
 	}
-	w := &conditions{}
-	w.rows(&q)
-	for _, query := range []string{
-		`SELECT r.domain, sum(r.messages) FROM received_rows r WHERE ` + w.and() + ` GROUP BY r.domain`,
-		`SELECT * FROM received_rows r WHERE ` + w.and() + ` ORDER BY r.day DESC, r.report, r.number LIMIT 100`,
+	blocks, attention := &conditions{}, &conditions{}
+	blocks.period(&q.Filter, "day", 0)
+	attention.add(wantsAttention)
+	attention.period(&q.Filter, "p.day", 0)
+	for _, c := range []struct {
+		query string
+		w     *conditions
+	}{
+		{`SELECT day, body FROM received_blocks WHERE ` + blocks.and() + ` ORDER BY day, number`, blocks},
+		{`SELECT count(*) FROM received_reports p WHERE ` + attention.and(), attention},
 	} {
-		rows := must(s.reader.QueryContext(t.Context(), explain+query, w.args...))
+		query := c.query
+		rows := must(s.reader.QueryContext(t.Context(), explain+query, c.w.args...))
 		var lines []string
 		columns := must(rows.Columns())
 		for rows.Next() {

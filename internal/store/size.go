@@ -15,7 +15,7 @@ func otherTables() []string {
 	return []string{
 		"texts", "aggregates", "reports", "report_files", "deliveries", "policies",
 		"received_items", "received_reports", "received_raws", "received_faults", "received_sets", "received_set_names",
-		"received_identities", "received_rows", "received_rollups", "received_snapshots",
+		"received_identities", "received_blocks", "received_rollup_days", "received_snapshots",
 		"console_users", "console_credentials", "console_audit",
 	}
 }

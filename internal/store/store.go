@@ -84,10 +84,10 @@ type Store struct {
 	lists    sync.Map // listKey → query
 	prepared sync.Map // query → *sql.Stmt of the writer; SQLite only
 	texts    textCache
+	shared   sharedCache
 	timing   timing
 
 	undecodable atomic.Uint64
-	rowsOnly    bool // for tests: figures of received reports come from rows
 }
 
 // timing holds what tests shorten.

@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -19,10 +20,13 @@ type Known struct {
 }
 
 // Key names a report: the same key is the same report. The e-mail address and the
-// organization are as sent, the domain and id too.
+// organization are as sent, the domain and id too. It begins with the day, so that in an
+// index the keys of a day lie together.
 func (r *Report) Key() [32]byte {
-	return sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %d %d", r.Policy.Domain, r.Metadata.OrgName, r.Metadata.Email, r.Metadata.ReportID,
+	key := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %d %d", r.Policy.Domain, r.Metadata.OrgName, r.Metadata.Email, r.Metadata.ReportID,
 		r.Metadata.Begin.Unix(), r.Metadata.End.Unix()))
+	binary.BigEndian.PutUint32(key[:4], uint32(r.Day()))
+	return key
 }
 
 // Classify decides what becomes of a report when others of its key are stored. of is the

@@ -37,8 +37,8 @@ type Filter struct {
 	IncludeFailed bool // reports that do not count for want of trust, too
 }
 
-// RollupOnly tells whether the rollups know all that the filter asks for: domain,
-// period, service, label, result and disposition, of reports that count.
+// RollupOnly tells whether rollups know all that the filter asks for: domain, period,
+// service and its label, result and disposition, of reports that count.
 func (f *Filter) RollupOnly() bool {
 	return f.Host.Empty() && f.IP.Empty() && f.Reporter.Empty() && f.Reason.Empty() && f.Policy.Empty() && f.HeaderFrom.Empty() &&
 		f.EnvelopeFrom.Empty() && f.SPFDomain.Empty() && f.DKIMDomain.Empty() && f.Selector.Empty() && !f.IncludeFailed

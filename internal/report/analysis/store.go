@@ -23,8 +23,8 @@ type Store interface {
 
 // Ingester stores what feeds take in.
 type Ingester interface {
-	// Ingest stores a batch and says what became of each report in it. Rows and
-	// rollups change together; a duplicate is found by a unique key of the database,
+	// Ingest stores a batch and says what became of each report in it. Figures change
+	// with it at once; a duplicate is found by a unique key of the database,
 	// within the batch too. A domain that occurs in no row before needs nothing first.
 	Ingest(ctx context.Context, b *Batch) ([]Classified, error)
 	// KnownReports gives the reports that are stored under keys, as Settle takes them.
@@ -47,8 +47,8 @@ type Query struct {
 	After   string     // where the page before ended; "" for the first
 }
 
-// Figures are the views' questions. Rows come from rollups where the filter allows
-// that, else from records; the figures are the same.
+// Figures are the views' questions. They come from records and, for days whose records
+// retention has removed, from rollups where the filter asks for what those know.
 type Figures interface {
 	// Overview gives a line for each managed domain with reports, by falling count
 	// of messages that are not compliant, then by name.
@@ -90,12 +90,13 @@ type Reports interface {
 
 // Sources are addresses that mail came from, and what they are called.
 type Sources interface {
-	// Unidentified gives addresses without an identity, or with one that is to be
-	// looked up again by now, those with the most recent mail first.
+	// Unidentified gives addresses without an identity, those with the most recent mail
+	// first, to some days; then those that are to be looked up again by now, in the order
+	// in which they became due.
 	Unidentified(ctx context.Context, now time.Time, limit int) ([]netip.Addr, error)
 	// Identify notes what addresses are called. The first identity of an address holds
-	// for all its mail; another one for reports whose day is its From or later. Rows and
-	// rollups follow.
+	// for all its mail; another one for reports whose day is its From or later. Figures
+	// follow.
 	Identify(ctx context.Context, found []Identity) error
 }
 
