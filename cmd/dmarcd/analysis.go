@@ -10,11 +10,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/api"
+	"dmarcd/internal/present"
 	"dmarcd/internal/report/analysis"
-	"dmarcd/internal/text"
 )
 
-func analysisCommand(s streams) *cobra.Command {
+func analysisCommand(s present.Streams) *cobra.Command {
 	c := group("analysis", "The reports that others send about our domains: figures, sources, records, reporters",
 		analysisOverviewCommand(s), analysisSourcesCommand(s), analysisDetailsCommand(s), analysisTrendCommand(s), analysisExportCommand(s),
 		analysisReportsCommand(s), analysisReportersCommand(s), analysisLabelCommand(s), analysisRawCommand(s),
@@ -34,12 +34,11 @@ is asked on its admin socket; where none runs, the store is opened.`
 type analysisOptions struct {
 	target  *target
 	request api.FiguresRequest
-	asJSON  bool
-	asCSV   bool
+	form    present.Form
 }
 
 // analysisView makes the command of a view. show asks and prints.
-func analysisView(s streams, c *cobra.Command, paged bool, show func(ctx context.Context, a api.Asker, o *analysisOptions) error) *cobra.Command {
+func analysisView(s present.Streams, c *cobra.Command, paged bool, show func(ctx context.Context, a api.Asker, o *analysisOptions) error) *cobra.Command {
 	o := &analysisOptions{target: targetFlags(c)}
 	c.Args = cobra.NoArgs
 	f := c.Flags()
@@ -51,8 +50,8 @@ func analysisView(s streams, c *cobra.Command, paged bool, show func(ctx context
 		f.StringArrayVar(one.into, one.name, nil, one.usage)
 	}
 	f.BoolVar(&r.IncludeFailed, "include-failed", false, "count reports too whose mail failed authentication")
-	f.BoolVar(&o.asJSON, "json", false, "one JSON object a line")
-	f.BoolVar(&o.asCSV, "csv", false, "CSV, with names in the first line")
+	f.BoolVar(&o.form.AsJSON, "json", false, "one JSON object a line")
+	f.BoolVar(&o.form.AsCSV, "csv", false, "CSV, with names in the first line")
 	if paged {
 		f.IntVar(&r.Limit, "limit", 100, "how many lines at most, up to 1000")
 		f.StringVar(&r.After, "after", "", "go on behind the page that ended so")
@@ -94,7 +93,7 @@ func criteriaFlags(r *api.FiguresRequest) []criterionFlag {
 
 // check reads the criteria, so that what is wrong is told by the names of flags.
 func (o *analysisOptions) check(now time.Time) error {
-	if o.asJSON && o.asCSV {
+	if o.form.AsJSON && o.form.AsCSV {
 		return errors.New("--json and --csv do not go together")
 	}
 	if o.request.Limit < 0 {
@@ -113,96 +112,10 @@ func (o *analysisOptions) check(now time.Time) error {
 }
 
 // withStore calls work with whom to ask for what is stored.
-func withStore(ctx context.Context, t *target, s streams, work func(api.Asker) error) error {
+func withStore(ctx context.Context, t *target, s present.Streams, work func(api.Asker) error) error {
 	c, err := connect(ctx, t, s)
 	if err != nil {
 		return err
 	}
 	return errors.Join(work(c), c.Close())
-}
-
-// view is rows to print: as a table, as CSV or as JSON.
-type view[T any] struct {
-	columns []text.Column
-	table   func(*T) []string // a row of the table
-	names   []string          // of CSV
-	cells   func(*T) []string // a row of CSV
-	rows    []T
-	after   string
-	notes   []analysis.Note
-	below   func()       // prints what stands below the table
-	more    func() error // of JSON; nil for nothing
-}
-
-// print prints the rows, and what to go on with.
-func (v *view[T]) print(s streams, o *analysisOptions) error {
-	for _, n := range v.notes {
-		fmt.Fprintf(s.err, "--%s: %s\n", strings.ReplaceAll(n.Name, "_", "-"), n.Text)
-	}
-	switch {
-	case o.asJSON:
-		return v.printJSON(s)
-	case o.asCSV:
-		return v.printCSV(s)
-	}
-	var rows [][]string
-	for i := range v.rows {
-		rows = append(rows, v.table(&v.rows[i]))
-	}
-	if len(rows) == 0 {
-		s.line("Nothing in this period meets the criteria.")
-	} else if err := text.WriteTable(s.out, text.Terminal, v.columns, rows); err != nil {
-		return troubleError(err)
-	}
-	if v.after != "" {
-		s.line("There is more: --after %s", shellWord(v.after))
-	}
-	if v.below != nil {
-		v.below()
-	}
-	return nil
-}
-
-func (v *view[T]) printJSON(s streams) error {
-	for i := range v.rows {
-		if err := writeJSONLine(s, &v.rows[i]); err != nil {
-			return err
-		}
-	}
-	if v.more != nil {
-		if err := v.more(); err != nil {
-			return err
-		}
-	}
-	if v.after != "" {
-		return writeJSONLine(s, map[string]string{"after": v.after})
-	}
-	return nil
-}
-
-func (v *view[T]) printCSV(s streams) error {
-	out := text.NewCSV(s.below().out)
-	if err := out.Write(v.names...); err != nil {
-		return troubleError(err)
-	}
-	for i := range v.rows {
-		if err := out.Write(v.cells(&v.rows[i])...); err != nil {
-			return troubleError(err)
-		}
-	}
-	if v.after != "" {
-		fmt.Fprintf(s.err, "There is more: --after %s\n", shellWord(v.after))
-	}
-	if err := out.Flush(); err != nil {
-		return troubleError(err)
-	}
-	return nil
-}
-
-// shellWord is s as one word of a shell.
-func shellWord(s string) string {
-	if strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:_-/+=@,") == "" && s != "" {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

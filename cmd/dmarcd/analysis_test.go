@@ -18,6 +18,7 @@ import (
 	"dmarcd/internal/admin"
 	"dmarcd/internal/api"
 	"dmarcd/internal/dns"
+	"dmarcd/internal/present"
 	dmarcreport "dmarcd/internal/report"
 	"dmarcd/internal/report/analysis"
 	"dmarcd/internal/report/analysis/analysistest"
@@ -160,7 +161,7 @@ func TestAnalysisCommands(t *testing.T) {
 				args = append(args, "-c", path)
 			}
 			var out, errs bytes.Buffer
-			code := run(t.Context(), args, streams{out: &out, err: &errs})
+			code := run(t.Context(), args, present.Streams{Out: &out, Err: &errs})
 			all := out.String() + errs.String()
 			if code != c.code {
 				t.Errorf("exit code %d, want %d: %s", code, c.code, all)
@@ -189,7 +190,7 @@ func TestAnalysisJSONAndCSV(t *testing.T) {
 	path := analysisSite(t)
 	for _, view := range []string{"overview", "sources", "details", "trend", "export", "reports", "reporters"} {
 		var out, errs bytes.Buffer
-		if code := run(t.Context(), []string{"analysis", view, "--json", "-c", path}, streams{out: &out, err: &errs}); code != exitFine {
+		if code := run(t.Context(), []string{"analysis", view, "--json", "-c", path}, present.Streams{Out: &out, Err: &errs}); code != exitFine {
 			t.Fatalf("%s: %s", view, errs.String())
 		}
 		for line := range strings.Lines(out.String()) {
@@ -198,7 +199,7 @@ func TestAnalysisJSONAndCSV(t *testing.T) {
 			}
 		}
 		out.Reset()
-		if code := run(t.Context(), []string{"analysis", view, "--csv", "-c", path}, streams{out: &out, err: &errs}); code != exitFine {
+		if code := run(t.Context(), []string{"analysis", view, "--csv", "-c", path}, present.Streams{Out: &out, Err: &errs}); code != exitFine {
 			t.Fatalf("%s: %s", view, errs.String())
 		}
 		rows, err := csv.NewReader(&out).ReadAll()

@@ -4,10 +4,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/api"
+	"dmarcd/internal/present"
 	"dmarcd/internal/text"
 )
 
-func analysisFeedsCommand(s streams) *cobra.Command {
+func analysisFeedsCommand(s present.Streams) *cobra.Command {
 	asJSON := false
 	c := &cobra.Command{
 		Use:   "feeds",
@@ -25,33 +26,13 @@ folder, and what admins gave. Exit code 0, also where a feed fails.`,
 			if err != nil {
 				return err
 			}
-			return printFeeds(s, &found, asJSON)
+			return present.Feeds(s, &found, asJSON)
 		})
 	}
 	return c
 }
 
-func printFeeds(s streams, found *api.Feeds, asJSON bool) error {
-	var rows [][]string
-	for i := range found.Feeds {
-		f := &found.Feeds[i]
-		if asJSON {
-			if err := writeJSONLine(s, f); err != nil {
-				return err
-			}
-			continue
-		}
-		rows = append(rows, []string{f.Name, f.Host, stampOf(f.LastRun), text.Number(f.Backlog), text.Number(f.Taken), f.Error})
-	}
-	if asJSON || len(rows) == 0 {
-		return nil
-	}
-	return text.WriteTable(s.out, text.Terminal, []text.Column{
-		{Name: "Feed", Least: 10}, {Name: "Host", Least: 8}, {Name: "Last run"}, {Name: "Waiting", Right: true}, {Name: "Taken", Right: true}, {Name: "Error", Least: 10},
-	}, rows)
-}
-
-func analysisReprocessCommand(s streams) *cobra.Command {
+func analysisReprocessCommand(s present.Streams) *cobra.Command {
 	asJSON := false
 	c := &cobra.Command{
 		Use:   "reprocess",
@@ -90,9 +71,9 @@ Exit code 0, also where some cannot be read any more: those stay as they were.`,
 			}
 		}
 		if asJSON {
-			return writeJSONLine(s, &sum)
+			return present.WriteJSONLine(s, &sum)
 		}
-		s.line("%s read again, %s differently; %s cannot be read any more.", text.Count(sum.Read, "report"), text.Number(sum.Changed), text.Number(sum.Failed))
+		s.Line("%s read again, %s differently; %s cannot be read any more.", text.Count(sum.Read, "report"), text.Number(sum.Changed), text.Number(sum.Failed))
 		return nil
 	}
 	return c

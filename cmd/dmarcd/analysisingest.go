@@ -14,6 +14,7 @@ import (
 
 	"dmarcd/internal/api"
 	"dmarcd/internal/daemon"
+	"dmarcd/internal/present"
 	"dmarcd/internal/report/intake"
 	"dmarcd/internal/text"
 )
@@ -23,7 +24,7 @@ type ingestOptions struct {
 	dry, asJSON bool
 }
 
-func analysisIngestCommand(s streams) *cobra.Command {
+func analysisIngestCommand(s present.Streams) *cobra.Command {
 	var o ingestOptions
 	c := &cobra.Command{
 		Use:   "ingest PATH…|-",
@@ -64,7 +65,7 @@ Exit code 0; 1: one is "no" or "differs"; 3: the store is away.`,
 
 // ingestTarget is whom to give reports to: the daemon or the store or, for a dry run
 // where there never was one, this process.
-func ingestTarget(ctx context.Context, t *target, o *ingestOptions, s streams) (api.Asker, func() error, error) {
+func ingestTarget(ctx context.Context, t *target, o *ingestOptions, s present.Streams) (api.Asker, func() error, error) {
 	c, config, err := findDaemon(ctx, t, s)
 	if err != nil {
 		return nil, nil, err
@@ -116,10 +117,10 @@ type ingestFile struct {
 }
 
 // ingest gives all files to a, while the next are read.
-func ingest(ctx context.Context, a api.Asker, most int64, paths []string, o *ingestOptions, s streams) error {
+func ingest(ctx context.Context, a api.Asker, most int64, paths []string, o *ingestOptions, s present.Streams) error {
 	reading, cancel := context.WithCancel(ctx)
 	defer cancel()
-	r := &ingestReader{ctx: reading, most: most, stdin: s.in, batches: make(chan *ingestBatch, 1)}
+	r := &ingestReader{ctx: reading, most: most, stdin: s.In, batches: make(chan *ingestBatch, 1)}
 	total, err := countFiles(paths)
 	if err != nil {
 		return usageError(err)
@@ -127,7 +128,7 @@ func ingest(ctx context.Context, a api.Asker, most int64, paths []string, o *ing
 	// Mail goes first, also where this reads and the daemon judges.
 	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, 10) // without it, it works too
 	go r.read(paths)
-	sum := &ingestSum{s: s, asJSON: o.asJSON, dry: o.dry, bar: newProgress(s.below().err, "files", time.Now()), total: total}
+	sum := &ingestSum{s: s, asJSON: o.asJSON, dry: o.dry, bar: present.NewProgress(s.Below().Err, "files", time.Now()), total: total}
 	for b := range r.batches {
 		if err == nil {
 			err = sum.take(ctx, a, b)
@@ -233,11 +234,11 @@ func (r *ingestReader) flush() error {
 
 // ingestSum tells what became of files, and counts.
 type ingestSum struct {
-	s      streams
+	s      present.Streams
 	asJSON bool
 	dry    bool
 	seen   map[string]string // of a dry run: records by report
-	bar    *progress
+	bar    *present.Progress
 	total  int64
 	files  int64
 	counts map[api.Accepted]int64
@@ -263,7 +264,7 @@ func (m *ingestSum) take(ctx context.Context, a api.Asker, b *ingestBatch) error
 		}
 	}
 	if m.bar != nil {
-		m.bar.show(m.files, m.total, time.Now())
+		m.bar.Show(m.files, m.total, time.Now())
 	}
 	return b.err
 }
@@ -310,15 +311,15 @@ func (m *ingestSum) tell(f *ingestFile) error {
 	for i := range lines {
 		switch {
 		case m.asJSON:
-			if err := m.s.json().Encode(&lines[i]); err != nil {
+			if err := m.s.JSON().Encode(&lines[i]); err != nil {
 				return err
 			}
 		case len(lines) > 1 && i == 0:
 		case lines[i].Accepted == api.AcceptedNo, lines[i].Accepted == api.AcceptedDiffers, lines[i].Accepted == api.AcceptedAside:
 			if m.bar != nil {
-				m.bar.clear()
+				m.bar.Clear()
 			}
-			m.s.line("%s: %s: %s", lines[i].File, lines[i].Accepted, lines[i].Reason)
+			m.s.Line("%s: %s: %s", lines[i].File, lines[i].Accepted, lines[i].Reason)
 		}
 	}
 	return nil
@@ -369,14 +370,14 @@ func sumOutcomes(each []api.IngestOutcome) api.IngestOutcome {
 // end prints the sums.
 func (m *ingestSum) end(err error) error {
 	if m.bar != nil {
-		m.bar.clear()
+		m.bar.Clear()
 	}
 	if !m.asJSON && m.files > 0 {
 		verb := "stored"
 		if m.dry {
 			verb = "read, nothing stored"
 		}
-		m.s.line("%s: %s with %s on %s %s.", text.Count(m.files, "file"), text.Count(m.all.Reports, "report"), text.Count(m.all.Records, "record"),
+		m.s.Line("%s: %s with %s on %s %s.", text.Count(m.files, "file"), text.Count(m.all.Reports, "report"), text.Count(m.all.Records, "record"),
 			text.Count(m.all.Messages, "message"), verb)
 		for _, one := range []struct {
 			what  api.Accepted
@@ -386,7 +387,7 @@ func (m *ingestSum) end(err error) error {
 			{api.AcceptedDiffers, "that differ from what is stored"}, {api.AcceptedNo, "that cannot be read"},
 		} {
 			if n := m.counts[one.what]; n > 0 {
-				m.s.line("  %s %s", text.Number(n), one.words)
+				m.s.Line("  %s %s", text.Number(n), one.words)
 			}
 		}
 	}

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"fmt"
-	"io"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -13,11 +10,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/api"
+	"dmarcd/internal/present"
 	"dmarcd/internal/report/analysis"
-	"dmarcd/internal/text"
 )
 
-func analysisReportsCommand(s streams) *cobra.Command {
+func analysisReportsCommand(s present.Streams) *cobra.Command {
 	var status, kind, trust string
 	c := &cobra.Command{
 		Use:   "reports",
@@ -41,9 +38,9 @@ none. Of the criteria, those on domains, days and reporters count.
 		if err != nil {
 			return err
 		}
-		v := reportsView(page.Rows)
-		v.after, v.notes = page.After, page.Notes
-		return v.print(s, o)
+		v := present.ReportsView(page.Rows)
+		v.After, v.Notes = page.After, page.Notes
+		return v.Print(s, o.form)
 	})
 	f := c.Flags()
 	f.StringVar(&status, "status", "", "only those with that status")
@@ -52,44 +49,7 @@ none. Of the criteria, those on domains, days and reporters count.
 	return view
 }
 
-func reportsView(rows []analysis.Listed) view[analysis.Listed] {
-	return view[analysis.Listed]{
-		rows: rows,
-		columns: []text.Column{
-			{Name: "Number", Right: true}, {Name: "Received"}, {Name: "Day"}, {Name: "Domain", Least: 12}, {Name: "Reporter", Least: 10},
-			{Name: "Messages", Right: true}, {Name: "Status", Least: 9},
-		},
-		table: func(r *analysis.Listed) []string {
-			status, about, who := string(r.Status), r.Domain.String(), r.Reporter
-			switch {
-			case r.Kind != analysis.KindAggregate:
-				status, about, who = string(r.Kind), r.Name, r.From
-			case r.Status == analysis.StatusStored && !r.Trust.Counts():
-				status = string(r.Trust)
-			case about == "":
-				about = r.Policy
-			}
-			day := ""
-			if !r.Begin.IsZero() {
-				day = analysis.MiddleDay(r.Begin, r.End).String()
-			}
-			return []string{strconv.FormatInt(r.ID, 10), dateOf(r.Received), day, about, who, text.Number(r.Messages), status}
-		},
-		names: []string{
-			"id", "received", "feed", "kind", "status", "why", "domain", "policy_domain", "reporter", "email", "report_id", "begin", "end",
-			"trust", "auth_domain", "records", "messages", "compliant", "quarantined_records",
-		},
-		cells: func(r *analysis.Listed) []string {
-			return []string{
-				strconv.FormatInt(r.ID, 10), stampOf(r.Received), r.Feed, string(r.Kind), string(r.Status), r.Why, r.Domain.String(), r.Policy, r.Reporter,
-				r.Email, r.ReportID, stampOf(r.Begin), stampOf(r.End), string(r.Trust), r.Auth.String(), strconv.FormatInt(r.Records, 10),
-				strconv.FormatInt(r.Messages, 10), strconv.FormatInt(r.Compliant, 10), strconv.FormatInt(r.Quarantined, 10),
-			}
-		},
-	}
-}
-
-func analysisReportersCommand(s streams) *cobra.Command {
+func analysisReportersCommand(s present.Streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "reporters",
 		Short: "Who sends reports, and which names were accepted",
@@ -103,45 +63,15 @@ name of another is "other_name": it does not count until the pair is accepted.`,
 		if err != nil {
 			return err
 		}
-		v := reportersView(page.Rows)
-		v.after, v.notes = page.After, page.Notes
-		v.below = func() {
-			for _, p := range page.Pairs {
-				word := "Rejected"
-				if p.Accepted {
-					word = "Accepted"
-				}
-				s.line("%s: %s:%s, by %s on %s, %s", word, p.Auth, p.Email, p.By, dateOf(p.At), text.Count(p.Reports, "report"))
-			}
-		}
-		return v.print(s, o)
+		v := present.ReportersView(s, &page)
+		return v.Print(s, o.form)
 	})
 	c.AddCommand(pairCommand(s, "accept", true), pairCommand(s, "reject", false))
 	return c
 }
 
-func reportersView(rows []analysis.ReporterRow) view[analysis.ReporterRow] {
-	return view[analysis.ReporterRow]{
-		rows: rows,
-		columns: []text.Column{
-			{Name: "Reporter", Least: 12}, {Name: "E-mail", Least: 12}, {Name: "Reports", Right: true}, {Name: "Messages", Right: true},
-			{Name: "Trust"}, {Name: "Last"},
-		},
-		table: func(r *analysis.ReporterRow) []string {
-			return []string{r.Reporter, r.Email, text.Number(r.Reports), text.Number(r.Messages), string(r.Trust), dateOf(r.LastSeen)}
-		},
-		names: []string{"reporter", "email", "auth_domain", "trust", "reports", "messages", "notes", "first_seen", "last_seen"},
-		cells: func(r *analysis.ReporterRow) []string {
-			return []string{
-				r.Reporter, r.Email, r.Auth.String(), string(r.Trust), strconv.FormatInt(r.Reports, 10), strconv.FormatInt(r.Messages, 10),
-				strconv.FormatInt(r.Notes, 10), stampOf(r.FirstSeen), stampOf(r.LastSeen),
-			}
-		},
-	}
-}
-
 // pairCommand accepts or rejects a pair of names.
-func pairCommand(s streams, verb string, accept bool) *cobra.Command {
+func pairCommand(s present.Streams, verb string, accept bool) *cobra.Command {
 	c := &cobra.Command{
 		Use:   verb + " PAIR",
 		Short: strings.ToUpper(verb[:1]) + verb[1:] + " mail of one organization as the reports of another",
@@ -159,7 +89,7 @@ that of the e-mail address in the reports. Reports that are stored follow.`,
 		return withStore(c.Context(), t, s, func(a api.Asker) error {
 			p, err := api.AnalysisPair().Ask(c.Context(), a, api.PairRequest{Auth: auth, Email: email, Accept: accept})
 			if err == nil {
-				s.line("%sed: mail authenticated for %s that reports as %s", strings.ToUpper(verb[:1])+verb[1:], p.Auth, p.Email)
+				s.Line("%sed: mail authenticated for %s that reports as %s", strings.ToUpper(verb[:1])+verb[1:], p.Auth, p.Email)
 			}
 			return err
 		})
@@ -167,7 +97,7 @@ that of the e-mail address in the reports. Reports that are stored follow.`,
 	return c
 }
 
-func analysisLabelCommand(s streams) *cobra.Command {
+func analysisLabelCommand(s present.Streams) *cobra.Command {
 	request := api.SetLabelRequest{}
 	asJSON, host := false, false
 	c := &cobra.Command{
@@ -200,7 +130,7 @@ from that a host (--host), an address or a CIDR block. Without arguments, list t
 			if err != nil {
 				return err
 			}
-			return printLabels(s, found.Labels, asJSON)
+			return present.Labels(s, found.Labels, asJSON)
 		})
 	}
 	return c
@@ -224,31 +154,7 @@ func labelRequest(r api.SetLabelRequest, args []string, host bool) api.SetLabelR
 	return r
 }
 
-func printLabels(s streams, labels []analysis.LabelSet, asJSON bool) error {
-	var rows [][]string
-	for i := range labels {
-		l := &labels[i]
-		if asJSON {
-			if err := writeJSONLine(s, l); err != nil {
-				return err
-			}
-			continue
-		}
-		source := l.Service + l.Host
-		if l.Network.IsValid() {
-			source = l.Network.String()
-		}
-		rows = append(rows, []string{l.Domain.String(), source, string(l.Label), dateOf(l.At), l.By, l.Note})
-	}
-	if len(rows) == 0 {
-		return nil
-	}
-	return text.WriteTable(s.out, text.Terminal, []text.Column{
-		{Name: "Domain", Least: 12}, {Name: "Source", Least: 12}, {Name: "Label"}, {Name: "Since"}, {Name: "By", Least: 7}, {Name: "Note", Least: 8},
-	}, rows)
-}
-
-func analysisRawCommand(s streams) *cobra.Command {
+func analysisRawCommand(s present.Streams) *cobra.Command {
 	output := ""
 	c := &cobra.Command{
 		Use:   "raw NUMBER",
@@ -271,26 +177,8 @@ compressed file.`,
 			if err != nil {
 				return err
 			}
-			return writeRaw(s, &found.Reports[0], output)
+			return present.WriteRaw(s, &found.Reports[0], output)
 		})
 	}
 	return c
-}
-
-func writeRaw(s streams, r *api.RawReport, output string) error {
-	switch {
-	case len(r.Gzip) == 0:
-		fmt.Fprintf(s.err, "report %d is not kept as it was received (retention.raw_reports)\n", r.ID)
-		return answerNo()
-	case output != "":
-		return writeOut(s.file(), output, r.Gzip)
-	}
-	z, err := gzip.NewReader(bytes.NewReader(r.Gzip))
-	if err == nil {
-		_, err = io.Copy(s.file(), z)
-	}
-	if err != nil {
-		return troubleError(fmt.Errorf("report %d: %w", r.ID, err))
-	}
-	return nil
 }

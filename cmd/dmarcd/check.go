@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,6 +17,7 @@ import (
 	"dmarcd/internal/filter"
 	"dmarcd/internal/message"
 	"dmarcd/internal/policy"
+	"dmarcd/internal/present"
 	"dmarcd/internal/settings"
 )
 
@@ -34,7 +34,7 @@ type checkOptions struct {
 	secondOpinion bool
 }
 
-func checkCommand(s streams) *cobra.Command {
+func checkCommand(s present.Streams) *cobra.Command {
 	o := &checkOptions{}
 	c := &cobra.Command{
 		Use:   "check [flags] [MESSAGE|-]",
@@ -81,12 +81,12 @@ Exit code 0: the message would pass; 1: it would be quarantined or rejected;
 	return c
 }
 
-func check(ctx context.Context, o *checkOptions, name string, s streams) error {
+func check(ctx context.Context, o *checkOptions, name string, s present.Streams) error {
 	language, err := explain.ParseLanguage(o.language)
 	if err != nil {
 		return usageError(fmt.Errorf("--lang: %w", err))
 	}
-	config, err := loadSettings(o.config, s.err)
+	config, err := loadSettings(o.config, s.Err)
 	if err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func check(ctx context.Context, o *checkOptions, name string, s streams) error {
 	if err != nil {
 		return usageError(err)
 	}
-	raw, err := readMessage(name, s.in)
+	raw, err := readMessage(name, s.In)
 	if err != nil {
 		return err
 	}
@@ -118,14 +118,14 @@ func check(ctx context.Context, o *checkOptions, name string, s streams) error {
 	if err != nil {
 		return troubleError(err)
 	}
-	report := newCheckReport(config, outcome, language)
+	report := present.NewCheckReport(config, outcome, language)
 	if relay != nil {
-		report.Relay = newRelayReport(relay, read)
+		report.Relay = present.NewRelayReport(relay, read)
 	}
 	if o.secondOpinion {
 		report.SecondOpinion = secondOpinion(ctx, client, config, raw)
 	}
-	if err := writeReport(s, report, o.asJSON); err != nil {
+	if err := present.WriteAnswer(s, report, o.asJSON); err != nil {
 		return err
 	}
 	return checkResult(outcome)
@@ -147,32 +147,11 @@ const maxCheckedMessage = 256 << 20
 
 // readMessage reads a message from a file, or from standard input for "-".
 func readMessage(name string, in io.Reader) ([]byte, error) {
-	raw, err := readInput(name, in, "message", maxCheckedMessage)
+	raw, err := present.ReadInput(name, in, "message", maxCheckedMessage)
 	if err == nil && len(raw) == 0 {
 		err = usageError(errors.New("the message is empty; name a file, or give it on standard input"))
 	}
 	return raw, err
-}
-
-// readInput reads a file, or standard input for "-", of at most so many bytes. What
-// names it to people.
-func readInput(name string, in io.Reader, what string, most int64) ([]byte, error) {
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, usageError(err)
-		}
-		defer f.Close() //nolint:errcheck // opened for reading only
-		in = f
-	}
-	data, err := io.ReadAll(io.LimitReader(in, most+1))
-	switch {
-	case err != nil:
-		return nil, usageError(fmt.Errorf("read the %s: %w", what, err))
-	case int64(len(data)) > most:
-		return nil, usageError(fmt.Errorf("the %s is larger than %d MiB", what, most>>20))
-	}
-	return data, nil
 }
 
 // envelope is the envelope that the flags and the message tell.

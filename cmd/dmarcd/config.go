@@ -9,14 +9,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/daemon"
+	"dmarcd/internal/present"
 	"dmarcd/internal/settings"
 )
 
-func configCommand(s streams) *cobra.Command {
+func configCommand(s present.Streams) *cobra.Command {
 	return group("config", "Check and show the configuration", configCheckCommand(s), configShowCommand(s))
 }
 
-func configCheckCommand(s streams) *cobra.Command {
+func configCheckCommand(s present.Streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "check [FILE…]",
 		Short: "Check both files, or the files named; every fault and warning is told at once",
@@ -34,7 +35,7 @@ Exit code 0: no fault; 2: a fault.`,
 	c.RunE = func(_ *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			if args = daemon.FindSource(*path).Files(); len(args) == 0 {
-				fmt.Fprintf(s.out, "%s has no files; the built-in settings apply and have no faults\n", daemon.DefaultFolder)
+				fmt.Fprintf(s.Out, "%s has no files; the built-in settings apply and have no faults\n", daemon.DefaultFolder)
 				return nil
 			}
 		}
@@ -44,16 +45,16 @@ Exit code 0: no fault; 2: a fault.`,
 }
 
 // checkFiles checks files of either kind and tells every fault and warning.
-func checkFiles(s streams, paths []string) error {
+func checkFiles(s present.Streams, paths []string) error {
 	loaded, warnings, err := settings.Check(daemon.HostName(), time.Now(), paths...)
 	for _, w := range warnings {
-		fmt.Fprintf(s.out, "warning: %s\n", w)
+		fmt.Fprintf(s.Out, "warning: %s\n", w)
 	}
 	if err == nil {
 		err = checkReports(s, loaded)
 	}
 	if err == nil {
-		fmt.Fprintf(s.out, "%s: no faults\n", strings.Join(paths, ", "))
+		fmt.Fprintf(s.Out, "%s: no faults\n", strings.Join(paths, ", "))
 		return nil
 	}
 	var faults settings.Faults
@@ -61,20 +62,20 @@ func checkFiles(s streams, paths []string) error {
 		return usageError(err)
 	}
 	for _, f := range faults {
-		fmt.Fprintf(s.err, "%s\n", f)
+		fmt.Fprintf(s.Err, "%s\n", f)
 	}
 	return &exitError{exitUsage}
 }
 
 // checkReports looks at what the keys below reports name: a key, a password.
-func checkReports(s streams, loaded []*settings.Settings) error {
+func checkReports(s present.Streams, loaded []*settings.Settings) error {
 	for _, l := range loaded {
 		_, warnings, err := daemon.ReportsConfig(l, version)
 		for _, w := range warnings {
-			fmt.Fprintf(s.out, "warning: %s: %s\n", l.File, w)
+			fmt.Fprintf(s.Out, "warning: %s: %s\n", l.File, w)
 		}
 		if off := l.DailyReportsOff(); off != "" {
-			fmt.Fprintf(s.out, "note: %s\n", off)
+			fmt.Fprintf(s.Out, "note: %s\n", off)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", l.File, err)
@@ -83,7 +84,7 @@ func checkReports(s streams, loaded []*settings.Settings) error {
 	return nil
 }
 
-func configShowCommand(s streams) *cobra.Command {
+func configShowCommand(s present.Streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "show",
 		Short: "Show the effective settings with defaults filled in, as YAML",
@@ -91,11 +92,11 @@ func configShowCommand(s streams) *cobra.Command {
 	}
 	path := configFlag(c)
 	c.RunE = func(*cobra.Command, []string) error {
-		config, err := loadSettings(*path, s.err)
+		config, err := loadSettings(*path, s.Err)
 		if err != nil {
 			return err
 		}
-		return config.Show(s.out)
+		return config.Show(s.Out)
 	}
 	return c
 }

@@ -12,6 +12,7 @@ import (
 	"dmarcd/internal/admin"
 	"dmarcd/internal/api"
 	"dmarcd/internal/daemon"
+	"dmarcd/internal/present"
 	"dmarcd/internal/settings"
 )
 
@@ -104,26 +105,26 @@ func (c *connection) Close() error { return c.close() }
 
 // findDaemon finds the running daemon, whatever its files on disk hold by now. Where
 // none runs there is no connection, and the settings are those of the files.
-func findDaemon(ctx context.Context, t *target, s streams) (*connection, *settings.Settings, error) {
+func findDaemon(ctx context.Context, t *target, s present.Streams) (*connection, *settings.Settings, error) {
 	config, _, faults := daemon.FindSource(t.config).Read()
 	client, err := dial(ctx, t)
 	switch {
 	case err == nil:
 		if faults != nil {
-			sayInForce(s.err)
+			sayInForce(s.Err)
 		}
 		return &connection{Asker: client, close: client.Close}, nil, nil
 	case !errors.Is(err, admin.ErrNoDaemon) || t.socket != "":
 		return nil, nil, err
 	case faults != nil:
-		return nil, nil, explainFaults(s.err, faults)
+		return nil, nil, explainFaults(s.Err, faults)
 	}
 	return nil, config, nil
 }
 
 // connect finds out whom to ask for a command that runs once: the running daemon;
 // without one the store is opened. The caller closes the connection.
-func connect(ctx context.Context, t *target, s streams) (*connection, error) {
+func connect(ctx context.Context, t *target, s present.Streams) (*connection, error) {
 	c, config, err := findDaemon(ctx, t, s)
 	if c != nil || err != nil {
 		return c, err

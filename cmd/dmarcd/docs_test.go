@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"dmarcd/internal/present"
 )
 
 // shownCommand is a command line of ours in a text: behind a prompt, or in code.
@@ -48,7 +50,7 @@ func TestDocumentedCommandsExist(t *testing.T) {
 // parses reports what is wrong with a command line, without running it. Words in
 // capitals stand for any argument, also for that of a flag.
 func parses(args []string) error {
-	root := newRoot(streams{out: io.Discard, err: io.Discard})
+	root := newRoot(present.Streams{Out: io.Discard, Err: io.Discard})
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	c, rest, err := root.Find(args)

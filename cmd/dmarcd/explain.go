@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/api"
 	"dmarcd/internal/explain"
+	"dmarcd/internal/present"
 )
 
 // explainOptions are the flags of `dmarcd explain`.
@@ -18,7 +18,7 @@ type explainOptions struct {
 	all, asJSON bool
 }
 
-func explainCommand(s streams) *cobra.Command {
+func explainCommand(s present.Streams) *cobra.Command {
 	o := &explainOptions{}
 	c := &cobra.Command{
 		Use:   "explain QUEUE-ID|MESSAGE-ID",
@@ -54,7 +54,7 @@ Exit code 0: found; 1: no such message is remembered; 3: the store cannot be rea
 	return c
 }
 
-func explainMessage(ctx context.Context, o *explainOptions, id string, s streams) error {
+func explainMessage(ctx context.Context, o *explainOptions, id string, s present.Streams) error {
 	language, err := explain.ParseLanguage(o.language)
 	if err != nil {
 		return usageError(fmt.Errorf("--lang: %w", err))
@@ -71,50 +71,7 @@ func explainMessage(ctx context.Context, o *explainOptions, id string, s streams
 	case err != nil:
 		return err
 	case o.asJSON:
-		return writeExplanations(s, &found)
+		return present.ExplanationsJSON(s, &found)
 	}
-	return printExplanations(s, &found)
-}
-
-// explanationReport is an explanation as JSON, with the other messages that have the id.
-type explanationReport struct {
-	*explain.Explanation
-	Others []api.OtherMessage `json:"others,omitempty"` // newest first
-}
-
-func writeExplanations(s streams, found *api.Explained) error {
-	out := s.json()
-	for _, m := range found.Messages {
-		if err := out.Encode(explanationReport{Explanation: m, Others: found.Others}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// maxListedOthers bounds the list of other messages.
-const maxListedOthers = 20
-
-func printExplanations(s streams, found *api.Explained) error {
-	for i, m := range found.Messages {
-		if i > 0 {
-			const width = 72
-			fmt.Fprintf(s.out, "\n%s\n\n", strings.Repeat("-", width))
-		}
-		if err := m.WriteText(s.out); err != nil {
-			return err
-		}
-	}
-	if len(found.Others) == 0 {
-		return nil
-	}
-	fmt.Fprintf(s.out, "\nOther messages with this id: %d (--all explains them too)\n", len(found.Others))
-	for i, o := range found.Others {
-		if i == maxListedOthers {
-			fmt.Fprintf(s.out, "  ... and %d more\n", len(found.Others)-i)
-			break
-		}
-		s.line("  %s  %-14s %-10s %s", o.At.Format("2006-01-02 15:04:05.000 MST"), o.QueueID, o.Action, strings.Join(o.From, ", "))
-	}
-	return nil
+	return present.Explanations(s, &found)
 }

@@ -13,11 +13,12 @@ import (
 
 	"dmarcd/internal/api"
 	"dmarcd/internal/errkind"
+	"dmarcd/internal/present"
 	"dmarcd/internal/settings"
 	"dmarcd/internal/text"
 )
 
-func heldCommand(s streams) *cobra.Command {
+func heldCommand(s present.Streams) *cobra.Command {
 	c := group("held", "The mail that this host holds: list, release, delete",
 		heldListCommand(s), heldDoCommand(s, "release"), heldDoCommand(s, "delete"))
 	c.Long = `The mail that waits in the hold queue of this host's MTA because dmarcd put it there
@@ -27,7 +28,7 @@ is told of it.`
 	return c
 }
 
-func heldListCommand(s streams) *cobra.Command {
+func heldListCommand(s present.Streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List held mail, newest first",
@@ -47,12 +48,10 @@ Exit code 0: listed, if there is any; 3: the store cannot be read.`,
 		}
 		defer conn.Close() //nolint:errcheck // opened for reading only
 		now := time.Now()
-		return eachPage(p, s, func(after string, limit int) ([]api.HeldMessage, string, error) {
+		return present.EachPage(p, s, func(after string, limit int) ([]api.HeldMessage, string, error) {
 			page, err := api.HeldList().Ask(ctx, conn, api.HeldRequest{After: after, Limit: limit})
 			return page.Messages, page.After, err
-		}, func(m *api.HeldMessage) {
-			s.line("%-14s for %-9s %s → %s  %s", m.QueueID, age(now.Sub(m.At)), orDash(m.From), orDash(strings.Join(m.Rcpt, ", ")), m.Hold)
-		})
+		}, func(m *api.HeldMessage) { present.Held(s, m, now) })
 	}
 	return c
 }
@@ -66,7 +65,7 @@ type heldOptions struct {
 	asJSON bool
 }
 
-func heldDoCommand(s streams, does string) *cobra.Command {
+func heldDoCommand(s present.Streams, does string) *cobra.Command {
 	o := &heldOptions{does: does}
 	c := &cobra.Command{
 		Use:   does + " [ID…]",
@@ -87,7 +86,7 @@ Exit code 0: done; 1: one of the messages is not held here; 3: a command of the 
 	return c
 }
 
-func heldDo(ctx context.Context, o *heldOptions, ids []string, s streams) error {
+func heldDo(ctx context.Context, o *heldOptions, ids []string, s present.Streams) error {
 	request := api.HeldRequest{IDs: ids, Limit: 1000}
 	switch {
 	case (o.older == "") == (len(ids) == 0):
@@ -116,7 +115,7 @@ func heldDo(ctx context.Context, o *heldOptions, ids []string, s streams) error 
 		for i := range page.Messages {
 			if err := o.do(ctx, c, &page.Messages[i], s); err != nil {
 				failed++
-				fmt.Fprintf(s.err, "%s: %s\n", page.Messages[i].QueueID, err)
+				fmt.Fprintf(s.Err, "%s: %s\n", page.Messages[i].QueueID, err)
 			}
 		}
 		switch {
@@ -131,15 +130,8 @@ func heldDo(ctx context.Context, o *heldOptions, ids []string, s streams) error 
 	}
 }
 
-// heldDone is what was done with a message, as JSON.
-type heldDone struct {
-	QueueID string `json:"queue_id"`
-	Command string `json:"command"`
-	Done    bool   `json:"done"`
-}
-
 // do releases or deletes one message, or shows how.
-func (o *heldOptions) do(ctx context.Context, c *connection, m *api.HeldMessage, s streams) error {
+func (o *heldOptions) do(ctx context.Context, c *connection, m *api.HeldMessage, s present.Streams) error {
 	command, err := o.command(m)
 	if err != nil {
 		return err
@@ -147,7 +139,7 @@ func (o *heldOptions) do(ctx context.Context, c *connection, m *api.HeldMessage,
 	if !o.print {
 		shell := exec.CommandContext(ctx, "/bin/sh", "-c", command)
 		shell.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":"+systemPath)
-		shell.Stdout, shell.Stderr = s.err, s.err
+		shell.Stdout, shell.Stderr = s.Err, s.Err
 		if err := shell.Run(); err != nil {
 			return fmt.Errorf("%s: %w", command, err)
 		}
@@ -156,9 +148,9 @@ func (o *heldOptions) do(ctx context.Context, c *connection, m *api.HeldMessage,
 		}
 	}
 	if o.asJSON {
-		return writeJSONLine(s, heldDone{QueueID: m.QueueID, Command: command, Done: !o.print})
+		return present.WriteJSONLine(s, present.HeldDone{QueueID: m.QueueID, Command: command, Done: !o.print})
 	}
-	s.line("%s", command)
+	s.Line("%s", command)
 	return nil
 }
 

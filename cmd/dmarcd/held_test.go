@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"dmarcd/internal/milter/miltertest"
+	"dmarcd/internal/present"
 )
 
 // heldSite is a daemon that has held two messages, rejected one and let one pass.
@@ -155,6 +156,6 @@ func TestPolicyHistory(t *testing.T) {
 func runCommand(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, errs strings.Builder
-	code = run(t.Context(), args, streams{in: strings.NewReader(""), out: &out, err: &errs})
+	code = run(t.Context(), args, present.Streams{In: strings.NewReader(""), Out: &out, Err: &errs})
 	return out.String(), errs.String(), code
 }

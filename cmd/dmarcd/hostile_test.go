@@ -11,6 +11,7 @@ import (
 
 	"dmarcd/internal/daemon"
 	"dmarcd/internal/dns/dnstest"
+	"dmarcd/internal/present"
 	"dmarcd/internal/report/analysis"
 	"dmarcd/internal/report/outgoing"
 	"dmarcd/internal/settings"
@@ -61,25 +62,25 @@ func fill(v reflect.Value, words string) {
 // TestHostileTextIsSafeWhereItLeaves prints what others wrote on each surface.
 func TestHostileTextIsSafeWhereItLeaves(t *testing.T) {
 	surfaces := map[string]string{}
-	print := func(name string, write func(s streams)) {
+	print := func(name string, write func(s present.Streams)) {
 		var out, errs bytes.Buffer
-		s := streams{in: strings.NewReader(""), out: &out, err: &errs}.safe()
+		s := present.Streams{In: strings.NewReader(""), Out: &out, Err: &errs}.Safe()
 		write(s)
 		surfaces[name] = out.String() + errs.String()
 	}
 	var report outgoing.Report
 	fill(reflect.ValueOf(&report).Elem(), hostile)
-	print("report list", func(s streams) { printReport(s, &report) })
-	print("report list --json", func(s streams) { _ = writeJSONLine(s, report) })
+	print("report list", func(s present.Streams) { present.Report(s, &report) })
+	print("report list --json", func(s present.Streams) { _ = present.WriteJSONLine(s, report) })
 	var suppression outgoing.Suppression
 	fill(reflect.ValueOf(&suppression).Elem(), hostile)
-	print("report suppress", func(s streams) { printSuppression(s, &suppression) })
+	print("report suppress", func(s present.Streams) { present.Suppression(s, &suppression) })
 	var verification analysis.Verification
 	fill(reflect.ValueOf(&verification).Elem(), hostile)
-	print("record verify", func(s streams) { printVerification(s, &verification, true) })
+	print("record verify", func(s present.Streams) { present.Verification(s, &verification, true) })
 	for _, format := range []settings.LogFormat{settings.FormatJSON, settings.FormatText} {
-		print("log "+string(format), func(s streams) {
-			log := daemon.NewLog(s.below().err, settings.Log{Level: settings.LevelInfo, Format: format}, new(slog.LevelVar))
+		print("log "+string(format), func(s present.Streams) {
+			log := daemon.NewLog(s.Below().Err, settings.Log{Level: settings.LevelInfo, Format: format}, new(slog.LevelVar))
 			log.Info("message", "helo", hostile, "error", errors.New(hostile))
 		})
 	}
@@ -97,14 +98,14 @@ func TestHostileTextIsSafeWhereItLeaves(t *testing.T) {
 	} {
 		args = append([]string{"check", "-c", config, "--helo", hostile, "--rcpt", "user@example.org", message}, args...)
 		var out, errs bytes.Buffer
-		run(t.Context(), args, streams{in: strings.NewReader(""), out: &out, err: &errs})
+		run(t.Context(), args, present.Streams{In: strings.NewReader(""), Out: &out, Err: &errs})
 		surfaces[name] = out.String() + errs.String()
 	}
 	for name, args := range map[string][]string{
 		"an unknown command": {hostile}, "an unknown flag": {"check", "--" + hostile}, "an id": {"explain", "-c", config, hostile}, "a domain": {"record", "lookup", "-c", config, hostile},
 	} {
 		var out, errs bytes.Buffer
-		run(t.Context(), args, streams{in: strings.NewReader(""), out: &out, err: &errs})
+		run(t.Context(), args, present.Streams{In: strings.NewReader(""), Out: &out, Err: &errs})
 		surfaces[name] = out.String() + errs.String()
 	}
 	for name, printed := range surfaces {

@@ -5,8 +5,10 @@ package main
 import (
 	"context"
 	"os"
+
+	"dmarcd/internal/present"
 )
 
 func main() {
-	os.Exit(run(context.Background(), os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
+	os.Exit(run(context.Background(), os.Args[1:], present.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
 }

@@ -12,6 +12,7 @@ import (
 	"dmarcd/internal/journal"
 	"dmarcd/internal/memory"
 	"dmarcd/internal/policy"
+	"dmarcd/internal/present"
 	"dmarcd/internal/settings"
 )
 
@@ -157,6 +158,6 @@ func TestJournalInUse(t *testing.T) {
 func runExplain(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, errs strings.Builder
-	code = run(t.Context(), append([]string{"explain"}, args...), streams{in: strings.NewReader(""), out: &out, err: &errs})
+	code = run(t.Context(), append([]string{"explain"}, args...), present.Streams{In: strings.NewReader(""), Out: &out, Err: &errs})
 	return out.String(), errs.String(), code
 }

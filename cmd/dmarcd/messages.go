@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/api"
+	"dmarcd/internal/present"
 )
 
 // periodFlags are --since and --until.
@@ -32,7 +32,7 @@ func (p *periodFlags) period(now time.Time) (api.Period, error) {
 	return span.Period, nil
 }
 
-func messagesCommand(s streams) *cobra.Command {
+func messagesCommand(s present.Streams) *cobra.Command {
 	r := api.MessagesRequest{}
 	c := &cobra.Command{
 		Use:   "messages",
@@ -65,29 +65,15 @@ Exit code 0: listed, if there is any; 3: the store cannot be read.`,
 	return c
 }
 
-func listMessages(ctx context.Context, t *target, p *pageOptions, r api.MessagesRequest, s streams) error {
+func listMessages(ctx context.Context, t *target, p *present.Page, r api.MessagesRequest, s present.Streams) error {
 	c, err := connect(ctx, t, s)
 	if err != nil {
 		return err
 	}
 	defer c.Close() //nolint:errcheck // opened for reading only
-	return eachPage(p, s, func(after string, limit int) ([]api.Message, string, error) {
+	return present.EachPage(p, s, func(after string, limit int) ([]api.Message, string, error) {
 		r.After, r.Limit = after, limit
 		page, err := api.MessagesList().Ask(ctx, c, r)
 		return page.Messages, page.After, err
-	}, func(m *api.Message) { printMessage(s, m) })
-}
-
-// printMessage writes a message on one line.
-func printMessage(s streams, m *api.Message) {
-	action := m.Action
-	if m.Would != m.Action {
-		action += " (would " + m.Would + ")"
-	}
-	why := m.Reason
-	if m.Rule != "" {
-		why += " by " + m.Rule
-	}
-	s.line("%s  %-14s %-10s %s → %s  %s  %s", m.At.UTC().Format("2006-01-02 15:04:05"), orDash(m.QueueID), action,
-		orDash(m.From), orDash(strings.Join(m.Rcpt, ", ")), orDash(m.Client), why)
+	}, func(m *api.Message) { present.Message(s, m) })
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"net/netip"
 	"slices"
@@ -15,6 +14,7 @@ import (
 
 	"dmarcd/internal/dns"
 	"dmarcd/internal/milter"
+	"dmarcd/internal/present"
 	"dmarcd/internal/settings"
 )
 
@@ -33,7 +33,7 @@ type pingOptions struct {
 	asJSON     bool
 }
 
-func pingCommand(s streams) *cobra.Command {
+func pingCommand(s present.Streams) *cobra.Command {
 	o := &pingOptions{}
 	c := &cobra.Command{
 		Use:   "ping",
@@ -66,8 +66,8 @@ Exit code 0: the daemon answered, whatever the verdict; 3: it did not.`,
 	return c
 }
 
-func ping(ctx context.Context, o *pingOptions, s streams) error {
-	config, err := loadSettings(o.config, s.err)
+func ping(ctx context.Context, o *pingOptions, s present.Streams) error {
+	config, err := loadSettings(o.config, s.Err)
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func ping(ctx context.Context, o *pingOptions, s streams) error {
 	if err != nil {
 		return troubleError(fmt.Errorf("%w; is the daemon running, and does it listen there?", err))
 	}
-	return writeReport(s, newPingReport(o, time.Since(began), answer), o.asJSON)
+	return present.WriteAnswer(s, present.NewPingReport(o.socket, o.rcpt, time.Since(began), answer), o.asJSON)
 }
 
 // checkAddresses brings the addresses that were given into their plain form.
@@ -177,64 +177,4 @@ func (o *pingOptions) message(config *settings.Settings) ([]byte, error) {
 		return nil, troubleError(fmt.Errorf("sign the message: %w", err))
 	}
 	return signed, nil
-}
-
-// pingReport is what `dmarcd ping` says.
-type pingReport struct {
-	Socket   string   `json:"socket"`
-	Millis   float64  `json:"ms"`
-	Answer   string   `json:"answer"` // accepted, quarantined, discarded or the SMTP reply
-	Hold     string   `json:"hold,omitempty"`
-	Redirect string   `json:"redirect,omitempty"`
-	Changed  []string `json:"changed,omitempty"`
-	Added    []string `json:"added"`
-	Bypassed bool     `json:"bypassed,omitempty"` // accepted without one of our fields: it was not judged
-	rcpt     string
-}
-
-func newPingReport(o *pingOptions, took time.Duration, a milter.Answer) pingReport {
-	r := pingReport{
-		Socket: o.socket, rcpt: o.rcpt, Millis: float64(took.Microseconds()) / 1000,
-		Answer: "accepted", Hold: a.Quarantine, Added: []string{},
-	}
-	switch {
-	case !a.Reply.IsZero():
-		r.Answer = fmt.Sprintf("%d %s %s", a.Reply.Code, a.Reply.Enhanced, a.Reply.Text)
-	case a.Discard:
-		r.Answer = "discarded"
-	case a.Quarantine != "":
-		r.Answer = "quarantined"
-	}
-	for _, e := range a.Edits {
-		switch e.Kind {
-		case milter.InsertHeader:
-			r.Added = append([]string{e.Name + ":" + unfold(e.Value)}, r.Added...)
-		case milter.ChangeHeader, milter.AddHeader:
-			r.Changed = append(r.Changed, e.Name+":"+unfold(e.Value))
-		case milter.AddRcpt:
-			r.Redirect = strings.Trim(e.Name, "<>")
-		}
-	}
-	r.Bypassed = r.Answer == "accepted" && len(a.Edits) == 0
-	return r
-}
-
-func (r pingReport) print(w io.Writer) error {
-	fmt.Fprintf(w, "%s answered in %.1f ms: %s\n", r.Socket, r.Millis, r.Answer)
-	if r.Bypassed {
-		fmt.Fprintf(w, "the message was accepted without a check, and no field was added: is %s ours?\n", r.rcpt)
-	}
-	if r.Hold != "" {
-		fmt.Fprintf(w, "hold      %s\n", r.Hold)
-	}
-	if r.Redirect != "" {
-		fmt.Fprintf(w, "redirect  %s\n", r.Redirect)
-	}
-	for _, f := range r.Changed {
-		fmt.Fprintf(w, "changed   %s\n", f)
-	}
-	for _, f := range r.Added {
-		fmt.Fprintf(w, "added     %s\n", f)
-	}
-	return nil
 }

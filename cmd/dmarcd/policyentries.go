@@ -6,9 +6,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/api"
+	"dmarcd/internal/present"
 )
 
-func policyListCommand(s streams) *cobra.Command {
+func policyListCommand(s present.Streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List the domain entries with their modes and what differs from the default",
@@ -25,18 +26,13 @@ Exit code 0: listed, if there are any.`,
 	return c
 }
 
-func policyList(ctx context.Context, path string, p *pageOptions, s streams) error {
-	config, err := lookAtSettings(path, s.err)
+func policyList(ctx context.Context, path string, p *present.Page, s present.Streams) error {
+	config, err := lookAtSettings(path, s.Err)
 	if err != nil {
 		return err
 	}
-	return eachPage(p, s, func(after string, limit int) ([]api.PolicyEntry, string, error) {
+	return present.EachPage(p, s, func(after string, limit int) ([]api.PolicyEntry, string, error) {
 		page, err := api.PolicyList().Ask(ctx, inForce(config), api.PolicyListRequest{After: after, Limit: limit})
 		return page.Entries, page.After, err
-	}, func(e *api.PolicyEntry) {
-		s.line("%s  mode %s  %s", e.Domain, e.Mode, follows(e.Placed))
-		for _, d := range e.Differs {
-			s.line("    %s: %s", d.Key, d.Value)
-		}
-	})
+	}, func(e *api.PolicyEntry) { present.PolicyEntry(s, e) })
 }

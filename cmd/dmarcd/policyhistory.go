@@ -8,9 +8,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/api"
+	"dmarcd/internal/present"
 )
 
-func policyHistoryCommand(s streams) *cobra.Command {
+func policyHistoryCommand(s present.Streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "history [ID]",
 		Short: "List the policies that were in force, or print one of them",
@@ -31,30 +32,30 @@ Exit code 0: listed, if there are any; 1: there is no such policy; 3: the store 
 		}
 		defer conn.Close() //nolint:errcheck // opened for reading only
 		if len(args) == 1 {
-			return printPolicy(c.Context(), conn, args[0], p.asJSON, s)
+			return printPolicy(c.Context(), conn, args[0], p.AsJSON, s)
 		}
-		return eachPage(p, s, func(after string, limit int) ([]api.PolicyUse, string, error) {
+		return present.EachPage(p, s, func(after string, limit int) ([]api.PolicyUse, string, error) {
 			page, err := api.PolicyHistory().Ask(c.Context(), conn, api.PolicyHistoryRequest{After: after, Limit: limit})
 			return page.Uses, page.After, err
-		}, func(u *api.PolicyUse) { s.line("%s  %s  %s", u.At.UTC().Format(time.RFC3339), u.ID, u.Host) })
+		}, func(u *api.PolicyUse) { s.Line("%s  %s  %s", u.At.UTC().Format(time.RFC3339), u.ID, u.Host) })
 	}
 	return c
 }
 
-func printPolicy(ctx context.Context, c *connection, id string, asJSON bool, s streams) error {
+func printPolicy(ctx context.Context, c *connection, id string, asJSON bool, s present.Streams) error {
 	found, err := api.PolicyHistory().Ask(ctx, c, api.PolicyHistoryRequest{ID: id})
 	if err != nil {
 		return err
 	}
 	for i := range found.Files {
 		if asJSON {
-			if err := writeJSONLine(s, &found.Files[i]); err != nil {
+			if err := present.WriteJSONLine(s, &found.Files[i]); err != nil {
 				return err
 			}
 			continue
 		}
-		s.line("# %s", found.Files[i].Path)
-		if _, err := fmt.Fprint(s.file(), found.Files[i].Text); err != nil {
+		s.Line("# %s", found.Files[i].Path)
+		if _, err := fmt.Fprint(s.File(), found.Files[i].Text); err != nil {
 			return err
 		}
 	}

@@ -1,17 +1,16 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/dns"
 	"dmarcd/internal/errkind"
+	"dmarcd/internal/present"
 	"dmarcd/internal/settings"
 	"dmarcd/internal/text"
 )
@@ -40,7 +39,7 @@ func listFlags(c *cobra.Command) func() settings.ListKind {
 	}
 }
 
-func policyImportCommand(s streams) *cobra.Command {
+func policyImportCommand(s present.Streams) *cobra.Command {
 	var to string
 	var from openDMARCFiles
 	c := &cobra.Command{
@@ -99,8 +98,8 @@ Exit code 0: the list or the policy was written; 2: a line is wrong, nothing was
 	return c
 }
 
-func policyImport(kind settings.ListKind, name, to string, skip bool, s streams) error {
-	data, err := readInput(name, s.in, "list", maxList)
+func policyImport(kind settings.ListKind, name, to string, skip bool, s present.Streams) error {
+	data, err := present.ReadInput(name, s.In, "list", maxList)
 	if err != nil {
 		return err
 	}
@@ -110,7 +109,7 @@ func policyImport(kind settings.ListKind, name, to string, skip bool, s streams)
 	}
 	lines, warnings, err := settings.ParseList(kind, shown, data)
 	for _, w := range warnings {
-		fmt.Fprintf(s.err, "warning: %s\n", w)
+		fmt.Fprintf(s.Err, "warning: %s\n", w)
 	}
 	if err != nil {
 		var faults settings.Faults
@@ -118,83 +117,32 @@ func policyImport(kind settings.ListKind, name, to string, skip bool, s streams)
 			return usageError(err)
 		}
 		for _, f := range faults {
-			fmt.Fprintln(s.err, f)
+			fmt.Fprintln(s.Err, f)
 		}
 		wrong := text.Count(int64(len(faults)), "invalid line")
 		if !skip {
 			return usageError(fmt.Errorf("%s has %s; nothing was written (--skip-invalid writes the others)", shown, wrong))
 		}
-		fmt.Fprintf(s.err, "%s: left out %s\n", shown, wrong)
+		fmt.Fprintf(s.Err, "%s: left out %s\n", shown, wrong)
 	}
 	if to == "" {
-		return writeLines(s.out, lines)
+		return present.WriteLines(s.Out, lines)
 	}
-	if err := replaceFile(to, func(w io.Writer) error { return writeLines(w, lines) }); err != nil {
+	if err := present.ReplaceFile(to, func(w io.Writer) error { return present.WriteLines(w, lines) }); err != nil {
 		return troubleError(err)
 	}
 	whole, err := filepath.Abs(to)
 	if err != nil {
 		whole = to
 	}
-	fmt.Fprintf(s.out, "%s: %s; name it in policy.yaml as %s: [\"file:%s\"]\n", to, entryCount(len(lines)), kind, whole)
+	fmt.Fprintf(s.Out, "%s: %s; name it in policy.yaml as %s: [\"file:%s\"]\n", to, present.EntryCount(len(lines)), kind, whole)
 	return nil
-}
-
-func entryCount(n int) string {
-	if n == 1 {
-		return "1 entry"
-	}
-	return fmt.Sprintf("%d entries", n)
 }
 
 // maxList bounds a list that is read into memory.
 const maxList = 64 << 20
 
-func writeLines(w io.Writer, lines []string) error {
-	b := bufio.NewWriter(w)
-	for _, l := range lines {
-		b.WriteString(l) //nolint:errcheck // Flush tells
-		b.WriteByte('\n')
-	}
-	if err := b.Flush(); err != nil {
-		return troubleError(err)
-	}
-	return nil
-}
-
-// replaceFile writes a file beside the old and puts it in its place, so that
-// nobody reads half of it. The old one's permissions are kept.
-func replaceFile(path string, write func(w io.Writer) error) (err error) {
-	mode := os.FileMode(0o644) // the daemon runs as another user
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target
-	}
-	if old, err := os.Stat(path); err == nil {
-		if !old.Mode().IsRegular() {
-			return fmt.Errorf("%s is not a file", path)
-		}
-		mode = old.Mode().Perm()
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = f.Close()           // the first error tells
-			_ = os.Remove(f.Name()) // likewise
-		}
-	}()
-	if err := write(f); err != nil {
-		return err
-	}
-	if err := errors.Join(f.Chmod(mode), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
-}
-
-func policyExportCommand(s streams) *cobra.Command {
+func policyExportCommand(s present.Streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "export {--senders|--exceptions|--peers} [DOMAIN]",
 		Short: "Print a list of the policy, one entry a line, as import reads it",
@@ -210,7 +158,7 @@ Exit code 0: the list was printed, which may be empty; 1: the domain is not ours
 	c.MarkFlagsOneRequired("senders", "exceptions", "peers")
 	c.MarkFlagsMutuallyExclusive("senders", "exceptions", "peers")
 	c.RunE = func(_ *cobra.Command, args []string) error {
-		config, err := lookAtSettings(*path, s.err)
+		config, err := lookAtSettings(*path, s.Err)
 		if err != nil {
 			return err
 		}
@@ -225,7 +173,7 @@ Exit code 0: the list was printed, which may be empty; 1: the domain is not ours
 				return errkind.Errorf(errkind.NotFound, "%s is not ours: mail for it is not checked", name)
 			}
 		}
-		return writeLines(s.out, settings.List(kind(), rules))
+		return present.WriteLines(s.Out, settings.List(kind(), rules))
 	}
 	return c
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"path/filepath"
 
+	"dmarcd/internal/present"
 	"dmarcd/internal/settings"
 )
 
@@ -18,20 +19,20 @@ type openDMARCFiles struct {
 // maxOpenDMARC bounds a configuration that is read into memory.
 const maxOpenDMARC = 1 << 20
 
-func policyImportOpenDMARC(from openDMARCFiles, to string, s streams) error {
-	conf, err := readInput(from.conf, s.in, "configuration", maxOpenDMARC)
+func policyImportOpenDMARC(from openDMARCFiles, to string, s present.Streams) error {
+	conf, err := present.ReadInput(from.conf, s.In, "configuration", maxOpenDMARC)
 	if err != nil {
 		return err
 	}
 	var hosts []byte
 	if from.hosts != "" {
-		if hosts, err = readInput(from.hosts, s.in, "list", maxList); err != nil {
+		if hosts, err = present.ReadInput(from.hosts, s.In, "list", maxList); err != nil {
 			return err
 		}
 	}
 	var lists []settings.Text
 	if from.peers != "" {
-		data, err := readInput(from.peers, s.in, "list", maxList)
+		data, err := present.ReadInput(from.peers, s.In, "list", maxList)
 		if err != nil {
 			return err
 		}
@@ -48,19 +49,19 @@ func policyImportOpenDMARC(from openDMARCFiles, to string, s streams) error {
 		if !filepath.IsAbs(named) {
 			named = filepath.Join(filepath.Dir(from.conf), named)
 		}
-		data, err := readInput(named, s.in, "list", maxList)
+		data, err := present.ReadInput(named, s.In, "list", maxList)
 		return named, data, err
 	}, lists...)
 	if err != nil {
 		return usageError(err)
 	}
 	for _, n := range made.Notes {
-		fmt.Fprintln(s.err, n)
+		fmt.Fprintln(s.Err, n)
 	}
 	if len(made.Daemon) > 0 {
-		fmt.Fprintf(s.err, "\nThis belongs in dmarcd.yaml:\n\n")
+		fmt.Fprintf(s.Err, "\nThis belongs in dmarcd.yaml:\n\n")
 		for _, l := range made.Daemon {
-			fmt.Fprintln(s.err, l)
+			fmt.Fprintln(s.Err, l)
 		}
 	}
 	write := func(w io.Writer) error {
@@ -68,9 +69,9 @@ func policyImportOpenDMARC(from openDMARCFiles, to string, s streams) error {
 		return err
 	}
 	if to == "" {
-		err = write(s.out)
+		err = write(s.Out)
 	} else {
-		err = replaceFile(to, write)
+		err = present.ReplaceFile(to, write)
 	}
 	if err != nil {
 		return troubleError(err)

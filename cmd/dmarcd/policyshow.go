@@ -9,9 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/api"
-	"dmarcd/internal/policy"
+	"dmarcd/internal/present"
 	"dmarcd/internal/settings"
-	"dmarcd/internal/text"
 )
 
 // showOptions are the flags of `dmarcd policy show`.
@@ -21,7 +20,7 @@ type showOptions struct {
 	asJSON  bool
 }
 
-func policyShowCommand(s streams) *cobra.Command {
+func policyShowCommand(s present.Streams) *cobra.Command {
 	o := &showOptions{}
 	c := &cobra.Command{
 		Use:   "show DOMAIN",
@@ -57,11 +56,11 @@ func inForce(config *settings.Settings) api.Local {
 	return api.Local{Viewer: api.Operator(), Service: &api.Service{Settings: func() *settings.Settings { return config }, Now: time.Now}}
 }
 
-func policyShow(ctx context.Context, o *showOptions, domain string, s streams) error {
+func policyShow(ctx context.Context, o *showOptions, domain string, s present.Streams) error {
 	if o.ip != "" && o.why == "" {
 		return usageError(errors.New("--ip needs --why: the From domain to ask about"))
 	}
-	config, err := lookAtSettings(o.config, s.err)
+	config, err := lookAtSettings(o.config, s.Err)
 	if err != nil {
 		return err
 	}
@@ -71,62 +70,17 @@ func policyShow(ctx context.Context, o *showOptions, domain string, s streams) e
 	case err != nil:
 		return err
 	case o.asJSON:
-		err = s.json().Encode(shown)
+		err = s.JSON().Encode(shown)
 	case !shown.Ours:
-		s.line("# %s is not ours: it is neither below \"domains\" nor in \"managed\"; mail for it is not checked", shown.Domain)
+		s.Line("# %s is not ours: it is neither below \"domains\" nor in \"managed\"; mail for it is not checked", shown.Domain)
 	case o.why == "":
-		s.line("# %s follows %s", shown.Domain, follows(shown.Placed))
-		_, err = fmt.Fprint(s.out, shown.YAML)
+		s.Line("# %s follows %s", shown.Domain, present.Follows(shown.Placed))
+		_, err = fmt.Fprint(s.Out, shown.YAML)
 	default:
-		err = printWhy(s, &shown)
+		err = present.PrintWhy(s, &shown)
 	}
 	if err == nil && !shown.Ours {
 		return answerNo()
 	}
 	return err
-}
-
-// printWhy writes what a sender's mail meets as two tables.
-func printWhy(s streams, p *api.PolicyShown) error {
-	s.line("# %s follows %s", p.Domain, follows(p.Placed))
-	client := "client not named"
-	if p.IP != "" {
-		client = "client " + p.IP
-	}
-	s.line("# mail From %s, %s", p.From, client)
-	if p.Mode == string(policy.Monitor) {
-		s.line("# mode monitor only watches: nothing of this is carried out")
-	}
-	fmt.Fprintln(s.out)
-	var lists, outcomes [][]string
-	for _, m := range p.Lists {
-		lists = append(lists, []string{m.Key, orDash(m.Entry), origin(m.Placed), m.Means})
-	}
-	for _, o := range p.Outcomes {
-		where := "-"
-		if o.Rule != "" {
-			where = origin(o.Placed)
-		}
-		outcomes = append(outcomes, []string{o.Published, o.Result, o.Action, o.Reason, orDash(o.Rule), where})
-	}
-	if err := text.WriteTable(s.out, 0, []text.Column{{Name: "LIST"}, {Name: "ENTRY"}, {Name: "WHERE"}, {Name: "MEANS"}}, lists); err != nil {
-		return err
-	}
-	fmt.Fprintln(s.out)
-	columns := []text.Column{{Name: "PUBLISHED"}, {Name: "RESULT"}, {Name: "ACTION"}, {Name: "REASON"}, {Name: "KEY"}, {Name: "WHERE"}}
-	if err := text.WriteTable(s.out, 0, columns, outcomes); err != nil {
-		return err
-	}
-	_, err := fmt.Fprint(s.out, `
-pass: SPF and DKIM both pass for the From domain. fail: SPF fails, there is no
-signature. temperror: DNS did not let either be checked.
-`)
-	return err
-}
-
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
 }

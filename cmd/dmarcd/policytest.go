@@ -6,10 +6,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/daemon"
+	"dmarcd/internal/present"
 	"dmarcd/internal/settings"
 )
 
-func policyTestCommand(s streams) *cobra.Command {
+func policyTestCommand(s present.Streams) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "test [FILE]",
@@ -38,11 +39,11 @@ Exit code 0: all pass, or there are none; 1: some fail; 2: the file has a fault.
 }
 
 // policyToTry is the policy of the file named, else that of the configuration.
-func policyToTry(config string, args []string, s streams) (*settings.Policy, error) {
+func policyToTry(config string, args []string, s present.Streams) (*settings.Policy, error) {
 	if len(args) == 0 {
 		loaded, _, err := daemon.FindSource(config).Read() // that of the disk, not what is in force
 		if err != nil {
-			return nil, explainFaults(s.err, err)
+			return nil, explainFaults(s.Err, err)
 		}
 		return &loaded.Policy, nil
 	}
@@ -51,71 +52,31 @@ func policyToTry(config string, args []string, s streams) (*settings.Policy, err
 	}
 	p, _, err := settings.ReadPolicy(args[0])
 	if err != nil {
-		return nil, explainFaults(s.err, err)
+		return nil, explainFaults(s.Err, err)
 	}
 	return p, nil
 }
 
-// trialReport is one test as JSON.
-type trialReport struct {
-	Index    int    `json:"index"`
-	Name     string `json:"name,omitempty"`
-	File     string `json:"file"`
-	Line     int    `json:"line"`
-	Passed   bool   `json:"passed"`
-	Expected string `json:"expected"`
-	Got      string `json:"got"`
-	Reason   string `json:"reason"`
-	Rule     string `json:"rule,omitempty"`
-}
-
-func policyTest(p *settings.Policy, asJSON bool, s streams) error {
+func policyTest(p *settings.Policy, asJSON bool, s present.Streams) error {
 	failed, trials := 0, p.Try()
-	out := s.json()
+	out := s.JSON()
 	for _, t := range trials {
 		if !t.Passed() {
 			failed++
 		}
 		if !asJSON {
-			printTrial(s, &t)
+			present.Trial(s, &t)
 			continue
 		}
-		d := t.Decision
-		err := out.Encode(trialReport{
-			Index: t.Index, Name: t.Test.Name, File: t.Test.At.File, Line: t.Test.At.Line, Passed: t.Passed(),
-			Expected: string(t.Test.Expect), Got: string(d.Would), Reason: string(d.Reason), Rule: d.Rule,
-		})
-		if err != nil {
+		if err := out.Encode(present.NewTrialReport(&t)); err != nil {
 			return troubleError(err)
 		}
 	}
 	if !asJSON {
-		fmt.Fprintln(s.out, trialCount(len(trials), failed))
+		fmt.Fprintln(s.Out, present.TrialCount(len(trials), failed))
 	}
 	if failed > 0 {
 		return answerNo()
 	}
 	return nil
-}
-
-func printTrial(s streams, t *settings.Trial) {
-	word := "ok  "
-	if !t.Passed() {
-		word = "FAIL"
-	}
-	name := ""
-	if t.Test.Name != "" {
-		name = fmt.Sprintf(" %q", t.Test.Name)
-	}
-	fmt.Fprintf(s.out, "%s  %s: tests[%d]%s: %s\n", word, t.Test.At, t.Index, name, t)
-}
-
-func trialCount(all, failed int) string {
-	switch {
-	case all == 0:
-		return "the policy has no tests; add some below \"tests\""
-	case failed == 0:
-		return fmt.Sprintf("%d of %d tests pass", all, all)
-	}
-	return fmt.Sprintf("%d of %d tests fail; a policy whose tests fail is not taken over", failed, all)
 }

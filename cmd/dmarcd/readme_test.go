@@ -18,6 +18,7 @@ import (
 	"dmarcd/internal/daemon"
 	"dmarcd/internal/dns/dnstest"
 	"dmarcd/internal/milter/miltertest"
+	"dmarcd/internal/present"
 )
 
 // readmeZone is what example.com publishes.
@@ -146,7 +147,7 @@ func logLine(t *testing.T, line string) map[string]any {
 func output(t *testing.T, code int, args ...string) string {
 	t.Helper()
 	var out, errs bytes.Buffer
-	if got := run(t.Context(), args, streams{in: strings.NewReader(""), out: &out, err: &errs}); got != code {
+	if got := run(t.Context(), args, present.Streams{In: strings.NewReader(""), Out: &out, Err: &errs}); got != code {
 		t.Fatalf("dmarcd %s: exit code %d, want %d\n%s%s", strings.Join(args, " "), got, code, &out, &errs)
 	}
 	return out.String()
@@ -160,7 +161,7 @@ func startDaemon(t *testing.T, args ...string) []string {
 	r, w := io.Pipe()
 	done := make(chan int, 1)
 	go func() {
-		done <- run(ctx, args, streams{in: strings.NewReader(""), out: io.Discard, err: w})
+		done <- run(ctx, args, present.Streams{In: strings.NewReader(""), Out: io.Discard, Err: w})
 		w.CloseWithError(io.EOF)
 	}()
 	t.Cleanup(func() {
@@ -210,7 +211,7 @@ func TestStop(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
 	var log bytes.Buffer
-	if code := run(ctx, []string{"serve", "-c", config}, streams{in: strings.NewReader(""), out: io.Discard, err: &log}); code != exitFine {
+	if code := run(ctx, []string{"serve", "-c", config}, present.Streams{In: strings.NewReader(""), Out: io.Discard, Err: &log}); code != exitFine {
 		t.Errorf("exit code %d", code)
 	}
 	for _, msg := range []string{"ready", "stopping: mail in flight is answered first", "stopped"} {

@@ -12,15 +12,16 @@ import (
 	"dmarcd/internal/api"
 	"dmarcd/internal/auth/dmarc"
 	"dmarcd/internal/daemon"
+	"dmarcd/internal/present"
 	"dmarcd/internal/settings"
 )
 
-func recordCommand(s streams) *cobra.Command {
+func recordCommand(s present.Streams) *cobra.Command {
 	return group("record", "The DMARC records of domains: look up, generate, verify",
 		recordLookupCommand(s), recordGenerateCommand(s), recordVerifyCommand(s))
 }
 
-func recordLookupCommand(s streams) *cobra.Command {
+func recordLookupCommand(s present.Streams) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "lookup DOMAIN",
@@ -44,15 +45,15 @@ Exit code 0: a record applies; 1: none does; 3: DNS trouble.`,
 	return c
 }
 
-func recordLookup(ctx context.Context, a api.Asker, domain string, asJSON bool, s streams) error {
+func recordLookup(ctx context.Context, a api.Asker, domain string, asJSON bool, s present.Streams) error {
 	found, err := api.RecordLookup().Ask(ctx, a, api.Lookup{Domain: domain})
 	if err != nil {
 		return err
 	}
 	if asJSON {
-		err = writeJSONLine(s, found)
+		err = present.WriteJSONLine(s, found)
 	} else {
-		printFound(s, &found)
+		present.FoundRecord(s, &found)
 	}
 	switch {
 	case err != nil:
@@ -65,41 +66,10 @@ func recordLookup(ctx context.Context, a api.Asker, domain string, asJSON bool, 
 	return answerNo()
 }
 
-func printFound(s streams, f *api.FoundRecord) {
-	row := func(name, word, text string) { s.line("%-9s %-11s %s", name, word, text) }
-	row("DMARC", f.Result, "From "+f.Domain)
-	if f.Record != "" {
-		text := fmt.Sprintf("%q at %s: %s=%s", f.Record, f.PolicyDomain, f.Tag, f.Requested)
-		if f.Policy != f.Requested {
-			text += ", lowered to " + f.Policy + " by t=y"
-		}
-		row("", "record", text)
-	}
-	for _, warning := range f.Warnings {
-		row("", "warning", warning)
-	}
-	for _, step := range f.Walk {
-		text := "no record"
-		switch {
-		case step.Error != "":
-			text = step.Error
-		case step.Record != "":
-			text = fmt.Sprintf("%q", step.Record)
-		}
-		row("", "walk", step.Name+": "+text)
-	}
-	if f.OrgDomain != "" {
-		row("", "org domain", f.OrgDomain)
-	}
-	if f.Error != "" {
-		row("", "error", f.Error)
-	}
-}
-
 // withRecords calls work with whom to ask about records: the running daemon or, where
 // none runs, this process. With stored it also has what is stored of domains, as far
 // as that can be had: a record can be verified without.
-func withRecords(ctx context.Context, t *target, stored bool, s streams, work func(api.Asker) error) error {
+func withRecords(ctx context.Context, t *target, stored bool, s present.Streams, work func(api.Asker) error) error {
 	c, config, err := findDaemon(ctx, t, s)
 	switch {
 	case err != nil:
@@ -118,7 +88,7 @@ func withRecords(ctx context.Context, t *target, stored bool, s streams, work fu
 			offline.Service.DNS = lookups
 			return errors.Join(work(offline), offline.Close())
 		}
-		fmt.Fprintf(s.err, "What is stored of domains is left out: %v\n", err)
+		fmt.Fprintf(s.Err, "What is stored of domains is left out: %v\n", err)
 	}
 	return work(api.Local{Viewer: api.Operator(), Service: &api.Service{
 		Settings: func() *settings.Settings { return config }, DNS: lookups, Now: time.Now,

@@ -2,16 +2,15 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/api"
+	"dmarcd/internal/present"
 	"dmarcd/internal/report/analysis"
 )
 
-func recordVerifyCommand(s streams) *cobra.Command {
+func recordVerifyCommand(s present.Streams) *cobra.Command {
 	var expect string
 	var asJSON bool
 	c := &cobra.Command{
@@ -52,7 +51,7 @@ Exit code 0: all are in effect; 1: one is not; 3: one could not be checked.`,
 	return c
 }
 
-func recordVerify(ctx context.Context, a api.Asker, request api.VerifyRequest, asJSON bool, s streams) error {
+func recordVerify(ctx context.Context, a api.Asker, request api.VerifyRequest, asJSON bool, s present.Streams) error {
 	bad, unknown := 0, 0
 	err := api.RecordVerify().Each(ctx, a, request, func(v *analysis.Verification) error {
 		switch v.Result {
@@ -63,9 +62,9 @@ func recordVerify(ctx context.Context, a api.Asker, request api.VerifyRequest, a
 			bad++
 		}
 		if asJSON {
-			return writeJSONLine(s, v)
+			return present.WriteJSONLine(s, v)
 		}
-		printVerification(s, v, len(request.Domains) > 0)
+		present.Verification(s, v, len(request.Domains) > 0)
 		return nil
 	})
 	switch {
@@ -77,42 +76,6 @@ func recordVerify(ctx context.Context, a api.Asker, request api.VerifyRequest, a
 		return &exitError{exitTrouble}
 	}
 	return nil
-}
-
-// verifyWords are the words of verifying, for people.
-var verifyWords = map[analysis.Word]string{
-	analysis.WordInEffect: "In effect", analysis.WordNotYet: "Not yet", analysis.WordMissing: "Missing",
-	analysis.WordBroken: "Broken", analysis.WordUnknown: "Could not check",
-}
-
-// printVerification tells of one domain: all that was checked, or only what is wrong.
-func printVerification(s streams, v *analysis.Verification, whole bool) {
-	s.line("%-15s  %s: %s", verifyWords[v.Result], v.Domain, v.Why)
-	check := func(c analysis.Check, name string) {
-		if whole || c.Result == analysis.CheckFault {
-			s.line("  %-8s %-14s %s", c.Result, name, c.Text)
-		}
-	}
-	if whole && v.Record != "" {
-		ttl := ""
-		if v.TTL > 0 {
-			ttl = fmt.Sprintf("  (TTL %d s)", v.TTL)
-		}
-		s.line("  record   %s%s", v.Record, ttl)
-	}
-	if whole && v.Expected != "" {
-		s.line("  expected %s", v.Expected)
-	}
-	if whole {
-		for _, c := range v.Checks {
-			check(c, c.Name)
-		}
-	}
-	check(v.SPF, "SPF")
-	for _, c := range v.Selectors {
-		c.Text = c.Name + ": " + c.Text
-		check(c, "DKIM")
-	}
 }
 
 // recordFlags are the tags of a record as flags.
@@ -129,7 +92,7 @@ var recordFlags = []struct{ name, usage string }{
 	{"psd", "y: a public suffix; n: an organizational domain"},
 }
 
-func recordGenerateCommand(s streams) *cobra.Command {
+func recordGenerateCommand(s present.Streams) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "generate DOMAIN",
@@ -169,51 +132,19 @@ Exit code 0: printed; 2: a value is wrong; 3: DNS trouble.`,
 	return c
 }
 
-func recordGenerate(ctx context.Context, a api.Asker, request api.GenerateRequest, asJSON bool, s streams) error {
+func recordGenerate(ctx context.Context, a api.Asker, request api.GenerateRequest, asJSON bool, s present.Streams) error {
 	made, err := api.RecordGenerate().Ask(ctx, a, request)
 	if err != nil {
 		return err
 	}
 	for i := range made.Records {
 		if asJSON {
-			if err := writeJSONLine(s, made.Records[i]); err != nil {
+			if err := present.WriteJSONLine(s, made.Records[i]); err != nil {
 				return err
 			}
 			continue
 		}
-		printGenerated(s, &made.Records[i])
+		present.GeneratedRecord(s, &made.Records[i])
 	}
 	return nil
-}
-
-func printGenerated(s streams, r *api.GeneratedRecord) {
-	s.line("TXT record at %s:", r.Name)
-	s.line("  %s", r.Record)
-	s.line("Line of a zone file:")
-	s.line("  %s", r.Zone)
-	switch {
-	case r.Standing == "":
-		s.line("No record of its own stands.")
-	case len(r.Changes) == 0:
-		s.line("It is the record that stands.")
-	default:
-		s.line("Against the record that stands:")
-		for _, c := range r.Changes {
-			if c.Before != "" {
-				s.line("  - %s=%s", c.Tag, c.Before)
-			}
-			if c.After != "" {
-				s.line("  + %s=%s", c.Tag, c.After)
-			}
-		}
-	}
-	if len(r.Authorizations) > 0 {
-		s.line("Hosts of other organizations must ask for the reports, each in its own zone:")
-	}
-	for _, one := range r.Authorizations {
-		s.line("  %-9s %s", one.State, one.Zone)
-	}
-	for _, note := range r.Notes {
-		s.line("Note: %s.", strings.TrimSuffix(note, "."))
-	}
 }

@@ -10,11 +10,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/memory"
+	"dmarcd/internal/present"
 	"dmarcd/internal/report/outgoing"
-	"dmarcd/internal/text"
 )
 
-func reportCommand(s streams) *cobra.Command {
+func reportCommand(s present.Streams) *cobra.Command {
 	c := group("report", "The reports that we send: list, show, send, retry, suppress",
 		reportListCommand(s), reportShowCommand(s), reportSendCommand(s), reportRetryCommand(s), reportSuppressCommand(s))
 	c.Long = `The reports that we send to the domains that ask for them: one aggregate report for each
@@ -48,7 +48,7 @@ type reportConnection struct {
 
 // connectReports finds the running daemon or opens the store in its place. The caller
 // closes it.
-func connectReports(ctx context.Context, t *target, s streams) (*reportConnection, error) {
+func connectReports(ctx context.Context, t *target, s present.Streams) (*reportConnection, error) {
 	m, err := connect(ctx, t, s)
 	if err != nil {
 		return nil, err
@@ -65,7 +65,7 @@ func connectReports(ctx context.Context, t *target, s streams) (*reportConnectio
 
 // deliver sends what is due, where no daemon does it. It says what else there is to
 // know.
-func (d *reportConnection) deliver(ctx context.Context, s streams) error {
+func (d *reportConnection) deliver(ctx context.Context, s present.Streams) error {
 	if d.pipeline == nil {
 		return nil
 	}
@@ -74,13 +74,13 @@ func (d *reportConnection) deliver(ctx context.Context, s streams) error {
 	case err != nil:
 		return err
 	case !led:
-		fmt.Fprintln(s.err, "another daemon that shares the store sends it")
+		fmt.Fprintln(s.Err, "another daemon that shares the store sends it")
 	}
 	return nil
 }
 
 // withReports opens a connection, calls work with it, and closes it.
-func withReports(ctx context.Context, t *target, s streams, work func(*reportConnection) error) error {
+func withReports(ctx context.Context, t *target, s present.Streams, work func(*reportConnection) error) error {
 	c, err := connectReports(ctx, t, s)
 	if err != nil {
 		return err
@@ -90,46 +90,6 @@ func withReports(ctx context.Context, t *target, s streams, work func(*reportCon
 		err = closeErr
 	}
 	return err
-}
-
-// writeJSONLine writes one object on one line.
-func writeJSONLine(s streams, v any) error {
-	if err := s.json().Encode(v); err != nil {
-		return troubleError(err)
-	}
-	return nil
-}
-
-// printReport tells of one report and its deliveries.
-func printReport(s streams, r *outgoing.Report) {
-	s.line("%d  %s  %s  %s  %s, %s", r.ID, r.Day, r.Domain, r.Kind, text.Count(r.Messages, "message"), text.Count(r.Rows, "row"))
-	if r.Problem != "" {
-		s.line("    no report could be made: %s", r.Problem)
-	}
-	for i := range r.Delivered {
-		printDelivery(s, &r.Delivered[i])
-	}
-	if len(r.Delivered) == 0 && r.Problem == "" {
-		s.line("    nowhere to go: the record names no mail address")
-	}
-}
-
-func printDelivery(s streams, d *outgoing.Delivery) {
-	const stamp = "2006-01-02 15:04:05 MST"
-	line := fmt.Sprintf("    %-11s  %s", d.State, d.To)
-	switch {
-	case d.State == outgoing.StateSent:
-		line += "  on " + d.Sent.UTC().Format(stamp)
-	case d.State.Waiting():
-		line += "  next attempt " + d.Due.UTC().Format(stamp) + ", until " + d.Expires.UTC().Format(stamp)
-	}
-	if d.Attempts > 0 {
-		line += fmt.Sprintf("  attempts %d", d.Attempts)
-	}
-	s.line("%s  (delivery %d)", line, d.ID)
-	if d.Cause != "" || d.Error != "" {
-		s.line("                 %s", strings.Trim(string(d.Cause)+": "+d.Error, ": "))
-	}
 }
 
 // filterFlags are the flags that choose reports.

@@ -24,6 +24,7 @@ import (
 	"dmarcd/internal/daemon"
 	"dmarcd/internal/dns"
 	"dmarcd/internal/memory"
+	"dmarcd/internal/present"
 	dmarcreport "dmarcd/internal/report"
 	"dmarcd/internal/report/outgoing"
 	"dmarcd/internal/store"
@@ -184,7 +185,7 @@ func TestReportListTellsThatReportsAreOff(t *testing.T) {
 			t.Fatal(err)
 		}
 		var out, errs bytes.Buffer
-		if code := run(t.Context(), []string{"report", "list", "-c", path}, streams{out: &out, err: &errs}); code != exitFine || !strings.Contains(out.String(), want) {
+		if code := run(t.Context(), []string{"report", "list", "-c", path}, present.Streams{Out: &out, Err: &errs}); code != exitFine || !strings.Contains(out.String(), want) {
 			t.Errorf("%s: code %d, %s%s", policy, code, out.String(), errs.String())
 		}
 	}
@@ -245,7 +246,7 @@ func reportCommands(t *testing.T, path string, sink *mailTaker) {
 		if len(args) > 1 {
 			args = append(args, "-c", path)
 		}
-		code := run(t.Context(), args, streams{in: strings.NewReader(""), out: &out, err: &errs})
+		code := run(t.Context(), args, present.Streams{In: strings.NewReader(""), Out: &out, Err: &errs})
 		all := out.String() + errs.String()
 		if code != c.code {
 			t.Errorf("%s: exit code %d, want %d\n%s", c.args, code, c.code, all)

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -12,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/api"
+	"dmarcd/internal/present"
 	"dmarcd/internal/report/outgoing"
 )
 
@@ -23,7 +22,7 @@ type reportListOptions struct {
 	asJSON bool
 }
 
-func reportListCommand(s streams) *cobra.Command {
+func reportListCommand(s present.Streams) *cobra.Command {
 	o := &reportListOptions{}
 	c := &cobra.Command{
 		Use:   "list",
@@ -46,7 +45,7 @@ Exit code 0: listed, if there are any; 3: the store cannot be read.`,
 	return c
 }
 
-func reportList(ctx context.Context, o *reportListOptions, s streams) error {
+func reportList(ctx context.Context, o *reportListOptions, s present.Streams) error {
 	filter, err := o.filter.filter(time.Now())
 	if err != nil {
 		return usageError(err)
@@ -55,11 +54,11 @@ func reportList(ctx context.Context, o *reportListOptions, s streams) error {
 		return usageError(fmt.Errorf("--limit %d is less than nothing", o.limit))
 	}
 	return withReports(ctx, o.target, s, func(d *reportConnection) error {
-		_, more, err := eachReport(ctx, d, filter, o.limit, func(r *outgoing.Report) error {
+		_, more, err := present.EachReport(ctx, d, filter, o.limit, func(r *outgoing.Report) error {
 			if o.asJSON {
-				return writeJSONLine(s, r)
+				return present.WriteJSONLine(s, r)
 			}
-			printReport(s, r)
+			present.Report(s, r)
 			return nil
 		})
 		if err != nil {
@@ -67,60 +66,16 @@ func reportList(ctx context.Context, o *reportListOptions, s streams) error {
 		}
 		if !o.asJSON {
 			if more {
-				s.line("There are more; --limit 0 shows all.")
+				s.Line("There are more; --limit 0 shows all.")
 			}
-			if err := printState(ctx, d, s); err != nil {
+			state, err := api.ReportsState().Ask(ctx, d, outgoing.StateRequest{})
+			if err != nil {
 				return err
 			}
+			present.ReportsState(s, &state)
 		}
 		return nil
 	})
-}
-
-// eachReport gives reports page by page, limit of them at most, 0 for all.
-func eachReport(ctx context.Context, d api.Asker, f outgoing.Filter, limit int, yield func(*outgoing.Report) error) (shown int, more bool, err error) {
-	const page = 200
-	for {
-		f.Limit = page
-		if limit > 0 {
-			f.Limit = min(page, limit-shown)
-		}
-		listed, err := api.ReportsList().Ask(ctx, d, f)
-		if err != nil {
-			return shown, false, err
-		}
-		for i := range listed.Reports {
-			if err := yield(&listed.Reports[i]); err != nil {
-				return shown, false, err
-			}
-			shown++
-		}
-		if f.Before = listed.Next; f.Before == 0 || limit > 0 && shown >= limit {
-			return shown, f.Before != 0, nil
-		}
-	}
-}
-
-// printState tells what waits.
-func printState(ctx context.Context, d api.Asker, s streams) error {
-	o, err := api.ReportsState().Ask(ctx, d, outgoing.StateRequest{})
-	if err != nil {
-		return err
-	}
-	s.line("Waiting: %d. In the last week %d sent, %d failed, %d expired. Suppressed destinations: %d.",
-		o.Deliveries[outgoing.StateQueued]+o.Deliveries[outgoing.StateUnconfirmed], o.Deliveries[outgoing.StateSent],
-		o.Deliveries[outgoing.StateFailed], o.Deliveries[outgoing.StateExpired], o.Suppressed)
-	if !o.Enabled {
-		line := "No reports are made: reports.enabled is false in dmarcd.yaml."
-		if o.Counted {
-			line += " Mail is counted for them (daily_reports in policy.yaml)."
-		}
-		s.line("%s", line)
-	}
-	if o.Paused {
-		s.line("The queue is paused: reports.smtp does not take mail; the deliveries in the queue say why.")
-	}
-	return nil
 }
 
 // reportShowOptions are the flags of `dmarcd report show`.
@@ -130,7 +85,7 @@ type reportShowOptions struct {
 	content, asJSON bool
 }
 
-func reportShowCommand(s streams) *cobra.Command {
+func reportShowCommand(s present.Streams) *cobra.Command {
 	o := &reportShowOptions{}
 	c := &cobra.Command{
 		Use:   "show ID|REPORT-ID|DOMAIN",
@@ -159,7 +114,7 @@ Exit code 0: found; 1: there is no such report; 3: the store cannot be read.`,
 	return c
 }
 
-func reportShow(ctx context.Context, o *reportShowOptions, name string, s streams) error {
+func reportShow(ctx context.Context, o *reportShowOptions, name string, s present.Streams) error {
 	request, err := nameReport(name, o.day, time.Now())
 	if err != nil {
 		return usageError(err)
@@ -174,30 +129,16 @@ func reportShow(ctx context.Context, o *reportShowOptions, name string, s stream
 		case err != nil:
 			return err
 		case o.asJSON:
-			return writeJSONLine(s, shown.Report)
+			return present.WriteJSONLine(s, shown.Report)
 		case o.output != "":
-			return writeOut(s.file(), o.output, shown.File)
+			return present.WriteOut(s.File(), o.output, shown.File)
 		case o.content:
-			if err := shown.Content(s.file()); err != nil {
+			if err := shown.Content(s.File()); err != nil {
 				return troubleError(err)
 			}
 			return nil
 		}
-		printReport(s, &shown.Report)
-		r := &shown.Report
-		s.line("    Report-ID    %s", r.ReportID)
-		if r.FileName != "" {
-			kept := ""
-			if !r.Stored {
-				kept = ", not kept any more"
-			}
-			s.line("    file         %s (%d octets%s)", r.FileName, r.Octets, kept)
-		}
-		s.line("    subject      %s", r.Subject)
-		s.line("    made         %s", r.Made.Format(time.RFC3339))
-		if r.Note != "" {
-			s.line("    note         %s", r.Note)
-		}
+		present.ReportDetails(s, &shown.Report)
 		return nil
 	})
 }
@@ -216,26 +157,4 @@ func nameReport(name, day string, now time.Time) (outgoing.ShowRequest, error) {
 	}
 	d, err := parseDay(day, now)
 	return outgoing.ShowRequest{Domain: target, Day: &d}, err
-}
-
-// writeOut writes a file that is not there yet, or to standard output.
-func writeOut(out io.Writer, path string, data []byte) error {
-	if path == "-" {
-		if _, err := out.Write(data); err != nil {
-			return troubleError(err)
-		}
-		return nil
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
-	if err != nil {
-		return usageError(fmt.Errorf("%w; give -o another name", err))
-	}
-	_, err = f.Write(data)
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return troubleError(err)
-	}
-	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/api"
+	"dmarcd/internal/present"
 	"dmarcd/internal/report/outgoing"
 	"dmarcd/internal/settings"
 )
@@ -21,7 +22,7 @@ type reportSendOptions struct {
 	asJSON bool
 }
 
-func reportSendCommand(s streams) *cobra.Command {
+func reportSendCommand(s present.Streams) *cobra.Command {
 	o := &reportSendOptions{}
 	c := &cobra.Command{
 		Use:   "send DOMAIN [DAY]",
@@ -49,7 +50,7 @@ not get it; 2: the day is not over; 3: trouble.`,
 	return c
 }
 
-func reportSend(ctx context.Context, o *reportSendOptions, args []string, s streams) error {
+func reportSend(ctx context.Context, o *reportSendOptions, args []string, s present.Streams) error {
 	request := outgoing.SendRequest{Domain: args[0]}
 	if len(args) > 1 {
 		day, err := parseDay(args[1], time.Now())
@@ -66,68 +67,24 @@ func reportSend(ctx context.Context, o *reportSendOptions, args []string, s stre
 		if err := d.deliver(ctx, s); err != nil {
 			return err
 		}
-		r, err := awaitReport(ctx, d, sending.Report.ID, o.wait, s)
+		r, err := present.AwaitReport(ctx, d, sending.Report.ID, o.wait, s)
 		if err != nil {
 			return err
 		}
 		sending.Report = *r
 		if o.asJSON {
-			err = writeJSONLine(s, sending)
+			err = present.WriteJSONLine(s, sending)
 		} else {
-			printReport(s, r)
+			present.Report(s, r)
 			if sending.Again {
-				s.line("It had been made before; the same file goes out again under the same Report-ID.")
+				s.Line("It had been made before; the same file goes out again under the same Report-ID.")
 			}
 		}
-		if err == nil && !wellDelivered(r) {
+		if err == nil && !present.WellDelivered(r) {
 			err = answerNo()
 		}
 		return err
 	})
-}
-
-// awaitReport waits until nothing of a report waits for its first attempt any more.
-func awaitReport(ctx context.Context, d api.Asker, id int64, wait time.Duration, s streams) (*outgoing.Report, error) {
-	const look = 300 * time.Millisecond
-	line := newProgress(s.below().err, "", time.Now())
-	end := time.Now().Add(wait)
-	for {
-		shown, err := api.ReportsShow().Ask(ctx, d, outgoing.ShowRequest{ID: id})
-		if err != nil {
-			return nil, err
-		}
-		waiting := 0
-		for i := range shown.Report.Delivered {
-			if d := &shown.Report.Delivered[i]; d.State.Waiting() && d.Cause == "" {
-				waiting++
-			}
-		}
-		if waiting == 0 || !time.Now().Before(end) {
-			if line != nil {
-				line.clear()
-			}
-			return &shown.Report, nil
-		}
-		if line != nil {
-			fmt.Fprintf(s.below().err, "\r\x1b[K%d of %d addresses wait for the mail server", waiting, len(shown.Report.Delivered))
-		}
-		select {
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		case <-time.After(look):
-		}
-	}
-}
-
-// wellDelivered tells whether every destination has the report or may still get it.
-func wellDelivered(r *outgoing.Report) bool {
-	for i := range r.Delivered {
-		switch d := &r.Delivered[i]; d.State {
-		case outgoing.StateFailed, outgoing.StateExpired, outgoing.StateSuppressed, outgoing.StateUnverified, outgoing.StateCapped:
-			return false
-		}
-	}
-	return len(r.Delivered) > 0
 }
 
 // reportRetryOptions are the flags of `dmarcd report retry`.
@@ -139,7 +96,7 @@ type reportRetryOptions struct {
 	asJSON   bool
 }
 
-func reportRetryCommand(s streams) *cobra.Command {
+func reportRetryCommand(s present.Streams) *cobra.Command {
 	o := &reportRetryOptions{}
 	c := &cobra.Command{
 		Use:   "retry [ID]",
@@ -193,7 +150,7 @@ func (o *reportRetryOptions) request(args []string, now time.Time) (outgoing.Ret
 	return r, nil
 }
 
-func reportRetry(ctx context.Context, o *reportRetryOptions, args []string, s streams) error {
+func reportRetry(ctx context.Context, o *reportRetryOptions, args []string, s present.Streams) error {
 	request, err := o.request(args, time.Now())
 	if err != nil {
 		return usageError(err)
@@ -209,9 +166,9 @@ func reportRetry(ctx context.Context, o *reportRetryOptions, args []string, s st
 			}
 		}
 		if o.asJSON {
-			err = writeJSONLine(s, retried)
+			err = present.WriteJSONLine(s, retried)
 		} else {
-			s.line("deliveries tried again: %d", retried.Queued)
+			s.Line("deliveries tried again: %d", retried.Queued)
 		}
 		if err == nil && retried.Queued == 0 {
 			err = answerNo()
@@ -227,7 +184,7 @@ type reportSuppressOptions struct {
 	remove, list, all, asJSON bool
 }
 
-func reportSuppressCommand(s streams) *cobra.Command {
+func reportSuppressCommand(s present.Streams) *cobra.Command {
 	o := &reportSuppressOptions{}
 	c := &cobra.Command{
 		Use:   "suppress [ADDRESS|HOST]",
@@ -261,7 +218,7 @@ Exit code 0: done; 1: with --remove, it was not suppressed; 3: trouble.`,
 	return c
 }
 
-func reportSuppress(ctx context.Context, o *reportSuppressOptions, args []string, s streams) error {
+func reportSuppress(ctx context.Context, o *reportSuppressOptions, args []string, s present.Streams) error {
 	if len(args) == 0 || o.list {
 		if len(args) > 0 || o.remove || o.span != "" || o.reason != "" {
 			return usageError(errors.New("the list takes neither a destination nor --remove, --for or --reason"))
@@ -285,24 +242,24 @@ func reportSuppress(ctx context.Context, o *reportSuppressOptions, args []string
 			return err
 		}
 		if o.asJSON {
-			return writeJSONLine(s, done)
+			return present.WriteJSONLine(s, done)
 		}
-		printSuppression(s, &done)
+		present.Suppression(s, &done)
 		return nil
 	})
 }
 
-func unsuppress(ctx context.Context, d *reportConnection, o *reportSuppressOptions, target string, s streams) error {
+func unsuppress(ctx context.Context, d *reportConnection, o *reportSuppressOptions, target string, s present.Streams) error {
 	done, err := api.ReportsUnsuppress().Ask(ctx, d, outgoing.UnsuppressRequest{Target: target})
 	if err != nil {
 		return err
 	}
 	if o.asJSON {
-		err = writeJSONLine(s, done)
+		err = present.WriteJSONLine(s, done)
 	} else if done.Found {
-		s.line("%s gets reports again; what was suppressed meanwhile: dmarcd report retry --state suppressed", target)
+		s.Line("%s gets reports again; what was suppressed meanwhile: dmarcd report retry --state suppressed", target)
 	} else {
-		s.line("%s was not suppressed", target)
+		s.Line("%s was not suppressed", target)
 	}
 	if err == nil && !done.Found {
 		err = answerNo()
@@ -310,44 +267,14 @@ func unsuppress(ctx context.Context, d *reportConnection, o *reportSuppressOptio
 	return err
 }
 
-func suppressionList(ctx context.Context, o *reportSuppressOptions, s streams) error {
+func suppressionList(ctx context.Context, o *reportSuppressOptions, s present.Streams) error {
 	return withReports(ctx, o.target, s, func(d *reportConnection) error {
-		return eachSuppression(ctx, d, o.all, func(x *outgoing.Suppression) error {
+		return present.EachSuppression(ctx, d, o.all, func(x *outgoing.Suppression) error {
 			if o.asJSON {
-				return writeJSONLine(s, x)
+				return present.WriteJSONLine(s, x)
 			}
-			printSuppression(s, x)
+			present.Suppression(s, x)
 			return nil
 		})
 	})
-}
-
-// eachSuppression gives suppressions page by page.
-func eachSuppression(ctx context.Context, d api.Asker, all bool, yield func(*outgoing.Suppression) error) error {
-	r := outgoing.SuppressionsRequest{All: all, Limit: 1000}
-	for {
-		silent, err := api.ReportsSuppressions().Ask(ctx, d, r)
-		if err != nil {
-			return err
-		}
-		for i := range silent.Suppressions {
-			if err := yield(&silent.Suppressions[i]); err != nil {
-				return err
-			}
-		}
-		if r.After = silent.Next; r.After == nil {
-			return nil
-		}
-	}
-}
-
-func printSuppression(s streams, x *outgoing.Suppression) {
-	end := "for ever"
-	if !x.Until.IsZero() {
-		end = "until " + x.Until.UTC().Format("2006-01-02 15:04 MST")
-	}
-	if !x.Active {
-		end += " (over)"
-	}
-	s.line("%-40s  %s, since %s: %s", x.Target, end, x.Since.UTC().Format(time.DateOnly), x.Reason)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/errkind"
+	"dmarcd/internal/present"
 	"dmarcd/internal/text"
 )
 
@@ -49,13 +50,13 @@ func codeOf(err error) int {
 func answerNo() error { return &exitError{exitNo} }
 
 // run is the whole program but for the process round it.
-func run(ctx context.Context, args []string, s streams) int {
-	s = s.safe()
+func run(ctx context.Context, args []string, s present.Streams) int {
+	s = s.Safe()
 	root := newRoot(s)
 	root.SetArgs(args)
-	root.SetIn(s.in)
-	root.SetOut(s.out)
-	root.SetErr(s.err)
+	root.SetIn(s.In)
+	root.SetOut(s.Out)
+	root.SetErr(s.Err)
 	begun := false
 	onBegin(root, func() { begun = true })
 	err := root.ExecuteContext(ctx)
@@ -63,7 +64,7 @@ func run(ctx context.Context, args []string, s streams) int {
 		err = usageError(err) // cobra found something wrong
 	}
 	if err != nil && err.Error() != "" {
-		fmt.Fprintf(s.err, "dmarcd: %s\n", text.Error(err))
+		fmt.Fprintf(s.Err, "dmarcd: %s\n", text.Error(err))
 	}
 	return codeOf(err)
 }
@@ -81,7 +82,7 @@ func onBegin(c *cobra.Command, note func()) {
 	}
 }
 
-func newRoot(s streams) *cobra.Command {
+func newRoot(s present.Streams) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "dmarcd",
 		Short: "Inbound DMARC filter for Postfix and Sendmail",
@@ -102,7 +103,7 @@ touching the configuration).`,
 		SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usageError(fmt.Errorf("%s; see '%s --help'", text.Line(err.Error(), maxLine), c.CommandPath()))
+		return usageError(fmt.Errorf("%s; see '%s --help'", text.Line(err.Error(), present.MaxLine), c.CommandPath()))
 	})
 	root.AddCommand(
 		serveCommand(s),

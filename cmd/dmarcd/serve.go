@@ -11,10 +11,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/daemon"
+	"dmarcd/internal/present"
 	"dmarcd/internal/settings"
 )
 
-func serveCommand(s streams) *cobra.Command {
+func serveCommand(s present.Streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Filter mail: the daemon",
@@ -41,13 +42,13 @@ built-in settings.`,
 }
 
 // serve runs the daemon until a signal or ctx ends it.
-func serve(ctx context.Context, source daemon.Source, s streams) error {
+func serve(ctx context.Context, source daemon.Source, s present.Streams) error {
 	config, warnings, err := source.Load()
 	if err != nil {
-		return explainFaults(s.err, err)
+		return explainFaults(s.Err, err)
 	}
 	level := new(slog.LevelVar)
-	log := daemon.NewLog(s.below().err, config.Log, level)
+	log := daemon.NewLog(s.Below().Err, config.Log, level)
 	for _, w := range warnings {
 		log.Warn("configuration", "warning", w.String())
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/api"
+	"dmarcd/internal/present"
 	"dmarcd/internal/settings"
 	"dmarcd/internal/simulate"
 )
@@ -23,7 +24,7 @@ type simulateOptions struct {
 	asJSON       bool
 }
 
-func policySimulateCommand(s streams) *cobra.Command {
+func policySimulateCommand(s present.Streams) *cobra.Command {
 	o := &simulateOptions{}
 	c := &cobra.Command{
 		Use:   "simulate NEW.yaml",
@@ -61,7 +62,7 @@ cannot be read.`,
 	return c
 }
 
-func policySimulate(ctx context.Context, o *simulateOptions, file string, s streams) error {
+func policySimulate(ctx context.Context, o *simulateOptions, file string, s present.Streams) error {
 	span, err := api.ParseSpan(o.since, o.until, time.Now())
 	if err != nil {
 		return usageError(fmt.Errorf("--%w", err))
@@ -83,23 +84,23 @@ func policySimulate(ctx context.Context, o *simulateOptions, file string, s stre
 	case err != nil:
 		return err
 	case o.asJSON:
-		return s.json().Encode(simulateReport{File: file, Since: span.Since, Until: span.Until, Domain: o.domain, Result: result})
+		return s.JSON().Encode(present.SimulateReport{File: file, Since: span.Since, Until: span.Until, Domain: o.domain, Result: result})
 	}
-	return result.Print(s.out, span.String(), filepath.Base(file))
+	return result.Print(s.Out, span.String(), filepath.Base(file))
 }
 
 // simulated asks for a replay, and shows how far it is on a terminal.
-func simulated(ctx context.Context, c *connection, in api.SimulateRequest, s streams) (result *simulate.Result, err error) {
-	bar := newProgress(s.below().err, "messages replayed", time.Now())
+func simulated(ctx context.Context, c *connection, in api.SimulateRequest, s present.Streams) (result *simulate.Result, err error) {
+	bar := present.NewProgress(s.Below().Err, "messages replayed", time.Now())
 	err = api.PolicySimulate().Each(ctx, c, in, func(step *api.SimulateStep) error {
 		result = step.Result
 		if bar != nil {
-			bar.show(step.Read, step.Total, time.Now())
+			bar.Show(step.Read, step.Total, time.Now())
 		}
 		return nil
 	})
 	if bar != nil {
-		bar.clear()
+		bar.Clear()
 	}
 	if err == nil && result == nil {
 		err = errors.New("the replay ended without a result")
@@ -107,20 +108,11 @@ func simulated(ctx context.Context, c *connection, in api.SimulateRequest, s str
 	return result, err
 }
 
-// simulateReport is what `dmarcd policy simulate` tells.
-type simulateReport struct {
-	File   string    `json:"file"`
-	Since  time.Time `json:"since"`
-	Until  time.Time `json:"until"`
-	Domain string    `json:"domain,omitempty"`
-	*simulate.Result
-}
-
 // policyToSimulate reads a policy as `config check` does.
-func policyToSimulate(file string, s streams) (*settings.Policy, error) {
+func policyToSimulate(file string, s present.Streams) (*settings.Policy, error) {
 	p, warnings, err := settings.LoadPolicy(file)
 	for _, w := range warnings {
-		fmt.Fprintf(s.err, "warning: %s\n", w)
+		fmt.Fprintf(s.Err, "warning: %s\n", w)
 	}
 	if err == nil {
 		return p, nil
@@ -130,7 +122,7 @@ func policyToSimulate(file string, s streams) (*settings.Policy, error) {
 		return nil, usageError(err)
 	}
 	for _, f := range faults {
-		fmt.Fprintf(s.err, "%s\n", f)
+		fmt.Fprintf(s.Err, "%s\n", f)
 	}
 	return nil, &exitError{exitUsage}
 }

@@ -18,6 +18,7 @@ import (
 	"dmarcd/internal/dns"
 	"dmarcd/internal/memory"
 	"dmarcd/internal/policy"
+	"dmarcd/internal/present"
 	"dmarcd/internal/settings"
 )
 
@@ -161,7 +162,7 @@ func TestPolicySimulate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			args := append([]string{"policy", "simulate", "-c", filepath.Join(dir, "dmarcd.yaml"), filepath.Join(dir, c.args[0])}, c.args[1:]...)
 			var out, stderr bytes.Buffer
-			code := run(t.Context(), args, streams{in: strings.NewReader(""), out: &out, err: &stderr})
+			code := run(t.Context(), args, present.Streams{In: strings.NewReader(""), Out: &out, Err: &stderr})
 			if code != c.code || !strings.Contains(out.String(), c.out) || !strings.Contains(stderr.String(), c.stderr) {
 				t.Errorf("exit code %d, want %d\n%s\n%s", code, c.code, out.String(), stderr.String())
 			}
@@ -179,7 +180,7 @@ func TestPolicySimulateJSON(t *testing.T) {
 	writeFiles(t, dir, map[string]string{"new.yaml": "mode: monitor\n"})
 	var out, stderr bytes.Buffer
 	args := []string{"policy", "simulate", "-c", filepath.Join(dir, "dmarcd.yaml"), filepath.Join(dir, "new.yaml"), "--json"}
-	if code := run(t.Context(), args, streams{in: strings.NewReader(""), out: &out, err: &stderr}); code != exitFine {
+	if code := run(t.Context(), args, present.Streams{In: strings.NewReader(""), Out: &out, Err: &stderr}); code != exitFine {
 		t.Fatalf("exit code %d: %s", code, stderr.String())
 	}
 	var got struct {
@@ -208,28 +209,7 @@ func TestPolicySimulateWithoutDaemon(t *testing.T) {
 	writeFiles(t, dir, map[string]string{"dmarcd.yaml": "state_dir: " + dir + "\nstore: postgres://nobody@127.0.0.1:1/none\n", "policy.yaml": ""})
 	var out, stderr bytes.Buffer
 	args := []string{"policy", "simulate", "-c", filepath.Join(dir, "dmarcd.yaml"), filepath.Join(dir, "policy.yaml")}
-	if code := run(t.Context(), args, streams{in: strings.NewReader(""), out: &out, err: &stderr}); code != exitTrouble {
+	if code := run(t.Context(), args, present.Streams{In: strings.NewReader(""), Out: &out, Err: &stderr}); code != exitTrouble {
 		t.Errorf("exit code %d: %s%s", code, out.String(), stderr.String())
-	}
-}
-
-func TestProgress(t *testing.T) {
-	if newProgress(&bytes.Buffer{}, "", time.Now()) != nil {
-		t.Error("a buffer is taken for a terminal")
-	}
-	var out bytes.Buffer
-	began := time.Date(2026, 11, 25, 0, 0, 0, 0, time.UTC)
-	p := &progress{w: &out, what: "messages replayed", began: began, last: began}
-	p.show(100, 10_000, began.Add(time.Millisecond))
-	if out.Len() > 0 {
-		t.Errorf("told at once: %q", out.String())
-	}
-	p.show(2500, 10_000, began.Add(2*time.Second))
-	const want = " 25%  2,500 of 10,000 messages replayed, 1,250 a second, 6s left"
-	if !strings.HasSuffix(out.String(), want) {
-		t.Errorf("got %q, want %q", out.String(), want)
-	}
-	if got := p.line(2500, 0, began.Add(2*time.Second)); got != "2,500 messages replayed, 1,250 a second" {
-		t.Errorf("got %q", got)
 	}
 }

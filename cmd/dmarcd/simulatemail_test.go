@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"dmarcd/internal/milter/miltertest"
+	"dmarcd/internal/present"
 )
 
 // TestSimulateRealMail sends mail to a daemon and replays it: against the policy in
@@ -38,7 +39,7 @@ func TestSimulateRealMail(t *testing.T) {
 	simulated := func(file string) string {
 		var out, stderr bytes.Buffer
 		args := []string{"policy", "simulate", "-c", site.config, filepath.Join(site.dir, file), "--examples", "0"}
-		if code := run(t.Context(), args, streams{in: strings.NewReader(""), out: &out, err: &stderr}); code != exitFine {
+		if code := run(t.Context(), args, present.Streams{In: strings.NewReader(""), Out: &out, Err: &stderr}); code != exitFine {
 			t.Fatalf("exit code %d: %s", code, stderr.String())
 		}
 		return out.String()

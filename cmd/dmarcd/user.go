@@ -1,24 +1,17 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
-	"fmt"
-	"io"
-	"os"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"dmarcd/internal/account"
 	"dmarcd/internal/api"
-	"dmarcd/internal/dns"
+	"dmarcd/internal/present"
 )
 
-func userCommand(s streams) *cobra.Command {
+func userCommand(s present.Streams) *cobra.Command {
 	c := group("user", "The users of the console: add, change a password, list, remove",
 		userAddCommand(s), userPasswordCommand(s), userListCommand(s), userRemoveCommand(s))
 	c.Long = `The users who may log in to the console. While there is none, the console answers on
@@ -28,7 +21,7 @@ A password is asked for on a terminal; otherwise it is the first line of standar
 	return c
 }
 
-func userAddCommand(s streams) *cobra.Command {
+func userAddCommand(s present.Streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "add NAME",
 		Short: "Add a user",
@@ -54,14 +47,14 @@ a domain; 3: the store cannot be asked.`,
 			if err != nil {
 				return err
 			}
-			s.line("%s may log in as %s.", u.Name, u.Role)
+			s.Line("%s may log in as %s.", u.Name, u.Role)
 			return nil
 		})
 	}
 	return c
 }
 
-func userPasswordCommand(s streams) *cobra.Command {
+func userPasswordCommand(s present.Streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "passwd NAME",
 		Short: "Give a user another password, and end their sessions",
@@ -77,14 +70,14 @@ Exit code 0: changed; 1: there is no such user; 2: the password will not do.`,
 			if _, err := api.UsersPassword().Ask(c.Context(), conn, api.PasswordRequest{Name: args[0], Password: password}); err != nil {
 				return err
 			}
-			s.line("%s has another password, and has to log in again.", args[0])
+			s.Line("%s has another password, and has to log in again.", args[0])
 			return nil
 		})
 	}
 	return c
 }
 
-func userListCommand(s streams) *cobra.Command {
+func userListCommand(s present.Streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:     "list",
 		Short:   "List the users of the console",
@@ -99,32 +92,15 @@ func userListCommand(s streams) *cobra.Command {
 			return err
 		}
 		defer conn.Close() //nolint:errcheck // opened for reading only
-		return eachPage(p, s, func(after string, limit int) ([]api.ConsoleUser, string, error) {
+		return present.EachPage(p, s, func(after string, limit int) ([]api.ConsoleUser, string, error) {
 			page, err := api.UsersList().Ask(c.Context(), conn, api.UsersRequest{After: after, Limit: limit})
 			return page.Users, page.After, err
-		}, func(u *api.ConsoleUser) {
-			last := "never logged in"
-			if !u.LastLogin.IsZero() {
-				last = "last login " + u.LastLogin.UTC().Format(time.RFC3339)
-			}
-			s.line("%-20s %-6s  %s  %s", u.Name, u.Role, domainsOf(u.Domains), last)
-		})
+		}, func(u *api.ConsoleUser) { present.User(s, u) })
 	}
 	return c
 }
 
-func domainsOf(domains []dns.Name) string {
-	if len(domains) == 0 {
-		return "all domains"
-	}
-	var names []string
-	for _, d := range domains {
-		names = append(names, d.String())
-	}
-	return strings.Join(names, " ")
-}
-
-func userRemoveCommand(s streams) *cobra.Command {
+func userRemoveCommand(s present.Streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:     "remove NAME",
 		Short:   "Remove a user, and end their sessions and tokens",
@@ -142,15 +118,15 @@ func userRemoveCommand(s streams) *cobra.Command {
 		if _, err := api.UsersRemove().Ask(c.Context(), conn, api.UserRequest{Name: args[0]}); err != nil {
 			return err
 		}
-		s.line("%s is removed.", args[0])
+		s.Line("%s is removed.", args[0])
 		return nil
 	}
 	return c
 }
 
 // withPassword asks for a new password, then connects and works with it.
-func withPassword(ctx context.Context, t *target, s streams, work func(api.Asker, string) error) error {
-	password, err := newPassword(s)
+func withPassword(ctx context.Context, t *target, s present.Streams, work func(api.Asker, string) error) error {
+	password, err := present.NewPassword(s)
 	if err != nil {
 		return err
 	}
@@ -160,52 +136,4 @@ func withPassword(ctx context.Context, t *target, s streams, work func(api.Asker
 	}
 	defer conn.Close() //nolint:errcheck // what was done is done
 	return work(conn, password)
-}
-
-// newPassword reads a password: twice, unseen, from a terminal, else once.
-func newPassword(s streams) (string, error) {
-	file, isFile := s.in.(*os.File)
-	if isFile {
-		if _, err := unix.IoctlGetTermios(int(file.Fd()), unix.TCGETS); err == nil {
-			return typedPassword(file, s)
-		}
-	}
-	line, err := bufio.NewReader(io.LimitReader(s.in, 4<<10)).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return "", troubleError(fmt.Errorf("the password cannot be read: %w", err))
-	}
-	if line = strings.TrimRight(line, "\r\n"); line == "" {
-		return "", usageError(errors.New("there is no password on standard input; give it there, as one line"))
-	}
-	return line, nil
-}
-
-// typedPassword asks on a terminal.
-func typedPassword(terminal *os.File, s streams) (string, error) {
-	fd := int(terminal.Fd())
-	shown, err := unix.IoctlGetTermios(fd, unix.TCGETS)
-	if err != nil {
-		return "", troubleError(err)
-	}
-	hidden := *shown
-	hidden.Lflag &^= unix.ECHO
-	if err := unix.IoctlSetTermios(fd, unix.TCSETS, &hidden); err != nil {
-		return "", troubleError(err)
-	}
-	defer unix.IoctlSetTermios(fd, unix.TCSETS, shown) //nolint:errcheck // nothing more can be done
-	in := bufio.NewReader(terminal)
-	var typed [2]string
-	for i, ask := range []string{"Password: ", "Once more: "} {
-		fmt.Fprint(s.err, ask)
-		line, err := in.ReadString('\n')
-		fmt.Fprintln(s.err)
-		if err != nil {
-			return "", troubleError(fmt.Errorf("the password cannot be read: %w", err))
-		}
-		typed[i] = strings.TrimRight(line, "\r\n")
-	}
-	if typed[0] != typed[1] {
-		return "", usageError(errors.New("the two passwords differ; nothing was changed"))
-	}
-	return typed[0], nil
 }

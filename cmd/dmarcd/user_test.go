@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"dmarcd/internal/present"
 )
 
 // TestUserCommands adds, lists, changes and removes users where no daemon runs.
@@ -41,7 +43,7 @@ func TestUserCommands(t *testing.T) {
 	} {
 		var out bytes.Buffer
 		args := append([]string{"user"}, append(strings.Fields(c.args), "-c", config)...)
-		code := run(t.Context(), args, streams{in: strings.NewReader(c.in), out: &out, err: &out})
+		code := run(t.Context(), args, present.Streams{In: strings.NewReader(c.in), Out: &out, Err: &out})
 		if code != c.code || !strings.Contains(out.String(), c.want) {
 			t.Errorf("user %s: %d, want %d with %q:\n%s", c.args, code, c.code, c.want, &out)
 		}

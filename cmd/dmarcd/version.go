@@ -6,6 +6,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"dmarcd/internal/present"
 )
 
 // version is set by the build with -ldflags "-X main.version=…".
@@ -31,7 +33,7 @@ func thisVersion() versionInfo {
 	return v
 }
 
-func versionCommand(s streams) *cobra.Command {
+func versionCommand(s present.Streams) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "version",
@@ -40,9 +42,9 @@ func versionCommand(s streams) *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			v := thisVersion()
 			if asJSON {
-				return s.json().Encode(v)
+				return s.JSON().Encode(v)
 			}
-			_, err := fmt.Fprintf(s.out, "dmarcd %s (%s, %s)\n", v.Version, v.Go, v.Platform)
+			_, err := fmt.Fprintf(s.Out, "dmarcd %s (%s, %s)\n", v.Version, v.Go, v.Platform)
 			return err
 		},
 	}

@@ -14,6 +14,7 @@ import (
 	"dmarcd/internal/api"
 	"dmarcd/internal/dns/dnstest"
 	"dmarcd/internal/milter/miltertest"
+	"dmarcd/internal/present"
 )
 
 // keysOf adds the JSON keys of a type and of all below it.
@@ -54,7 +55,7 @@ func TestOneVocabulary(t *testing.T) {
 		documented[w[strings.LastIndexByte(w, '.')+1:]] = true
 	}
 	messages := map[string]bool{}
-	for _, v := range []any{checkReport{}, explanationReport{}} {
+	for _, v := range []any{present.CheckReport{}, present.ExplanationReport{}} {
 		keysOf(reflect.TypeOf(v), messages, map[reflect.Type]bool{})
 	}
 	for key := range messages {
@@ -75,7 +76,7 @@ func TestOneVocabulary(t *testing.T) {
 	}
 
 	all := maps.Clone(messages)
-	keysOf(reflect.TypeOf(pingReport{}), all, map[reflect.Type]bool{})
+	keysOf(reflect.TypeOf(present.PingReport{}), all, map[reflect.Type]bool{})
 	for _, op := range api.Table() {
 		keysOf(op.Info().Out, all, map[reflect.Type]bool{})
 	}

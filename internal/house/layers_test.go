@@ -65,6 +65,7 @@ var ranks = map[string]int{
 	"report/intake": 7,
 
 	"daemon":    8,
+	"present":   8,
 	"demo/fill": 8,
 }
 

@@ -1,4 +1,4 @@
-package main
+package present
 
 import (
 	"fmt"
@@ -8,25 +8,25 @@ import (
 	"dmarcd/internal/text"
 )
 
-// progress is one line on a terminal that says how far long work is.
-type progress struct {
+// Progress is one line on a terminal that says how far long work is.
+type Progress struct {
 	w     io.Writer
 	what  string // what is counted, such as "messages replayed"
 	began time.Time
 	last  time.Time
 }
 
-// newProgress gives nil where w is no terminal.
-func newProgress(w io.Writer, what string, now time.Time) *progress {
+// NewProgress gives nil where w is no terminal.
+func NewProgress(w io.Writer, what string, now time.Time) *Progress {
 	if !isTerminal(w) {
 		return nil
 	}
-	return &progress{w: w, what: what, began: now, last: now}
+	return &Progress{w: w, what: what, began: now, last: now}
 }
 
-// show writes the line, but not more often than one can read it. Total is about; 0 where
+// Show writes the line, but not more often than one can read it. Total is about; 0 where
 // it is not known.
-func (p *progress) show(done, total int64, now time.Time) {
+func (p *Progress) Show(done, total int64, now time.Time) {
 	const often = 250 * time.Millisecond
 	if now.Sub(p.last) < often {
 		return
@@ -36,7 +36,7 @@ func (p *progress) show(done, total int64, now time.Time) {
 }
 
 // line says how much was done, how fast, and how long the rest takes.
-func (p *progress) line(done, total int64, now time.Time) string {
+func (p *Progress) line(done, total int64, now time.Time) string {
 	rate := float64(done) / max(now.Sub(p.began).Seconds(), 0.001)
 	shown := text.Number(done) + " " + p.what
 	if total > 0 {
@@ -50,5 +50,5 @@ func (p *progress) line(done, total int64, now time.Time) string {
 	return shown
 }
 
-// clear takes the line away.
-func (p *progress) clear() { fmt.Fprint(p.w, "\r\x1b[K") }
+// Clear takes the line away.
+func (p *Progress) Clear() { fmt.Fprint(p.w, "\r\x1b[K") }

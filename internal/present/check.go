@@ -1,4 +1,4 @@
-package main
+package present
 
 import (
 	"fmt"
@@ -10,9 +10,9 @@ import (
 	"dmarcd/internal/text"
 )
 
-// checkReport is what `dmarcd check` says: what `dmarcd explain` would say of the
+// CheckReport is what `dmarcd check` says: what `dmarcd explain` would say of the
 // message, and what only a command can.
-type checkReport struct {
+type CheckReport struct {
 	*explain.Explanation
 	Relay         *relayReport `json:"relay,omitempty"` // with --relay
 	SecondOpinion []string     `json:"second_opinion,omitempty"`
@@ -28,7 +28,7 @@ type relayReport struct {
 	Field   string `json:"field,omitempty"` // the field that cannot be read
 }
 
-func newRelayReport(relay *settings.ClientIPSource, c filter.TrueClient) *relayReport {
+func NewRelayReport(relay *settings.ClientIPSource, c filter.TrueClient) *relayReport {
 	r := &relayReport{Network: relay.Relay.String(), Helo: c.Helo, Login: c.Login, Hops: c.Hops, Field: c.Field}
 	if c.Addr.IsValid() {
 		r.Client = c.Addr.String()
@@ -49,7 +49,7 @@ func (r *relayReport) String() string {
 	return "no Received field names a client"
 }
 
-func newCheckReport(config *settings.Settings, o *filter.Result, language explain.Language) *checkReport {
+func NewCheckReport(config *settings.Settings, o *filter.Result, language explain.Language) *CheckReport {
 	told := *config
 	told.Log.Addresses = true // they were given on the command line, and are not kept
 	record := o.Record(filter.Remember{Settings: &told, Sampled: true, Offline: true})
@@ -58,15 +58,15 @@ func newCheckReport(config *settings.Settings, o *filter.Result, language explai
 	for _, f := range o.Change {
 		e.Changed = append(e.Changed, f.Name+":"+unfold(f.Value))
 	}
-	return &checkReport{Explanation: e}
+	return &CheckReport{Explanation: e}
 }
 
-func (r *checkReport) print(w io.Writer) error {
+func (r *CheckReport) print(w io.Writer) error {
 	if err := r.WriteText(w); err != nil {
 		return err
 	}
 	if r.Relay != nil {
-		fmt.Fprintf(w, "\nRelay %s\n  %s\n", r.Relay.Network, text.Line(r.Relay.String(), maxLine))
+		fmt.Fprintf(w, "\nRelay %s\n  %s\n", r.Relay.Network, text.Line(r.Relay.String(), MaxLine))
 	}
 	for i, line := range r.SecondOpinion {
 		if i == 0 {
