@@ -14,7 +14,8 @@ import (
 
 // Bounds of looking names of sources up.
 const (
-	identifyBatch  = 200
+	identifyBatch  = 2000 // taken on at once
+	identifyWrite  = 200  // stored at once
 	identifyAtOnce = 20
 	identifyEach   = 10 * time.Second // for one source, its look-ups together
 	identifyIdle   = 20 * time.Second // between two looks at what there is to do
@@ -48,27 +49,41 @@ func (i *identifier) run(ctx context.Context) {
 	}
 }
 
-// batch looks some sources up, and says how many.
+// batch looks some sources up, and says how many. What is found is stored as it comes, so
+// that those who are slow to answer hold up no others.
 func (i *identifier) batch(ctx context.Context) (int, error) {
 	sources, err := i.store.Unidentified(ctx, i.now(), identifyBatch)
 	if err != nil || len(sources) == 0 {
 		return 0, err
 	}
-	found := make([]analysis.Identity, len(sources))
-	free := make(chan struct{}, identifyAtOnce)
-	var working sync.WaitGroup
-	for n, source := range sources {
-		free <- struct{}{}
-		working.Go(func() {
-			defer func() { <-free }()
-			found[n] = i.look(ctx, source)
-		})
+	results := make(chan analysis.Identity, identifyAtOnce)
+	go func() {
+		defer close(results)
+		var working sync.WaitGroup
+		free := make(chan struct{}, identifyAtOnce)
+		for _, source := range sources {
+			free <- struct{}{}
+			working.Go(func() {
+				defer func() { <-free }()
+				results <- i.look(ctx, source)
+			})
+		}
+		working.Wait()
+	}()
+	var found []analysis.Identity
+	for one := range results {
+		if found = append(found, one); len(found) == identifyWrite && err == nil && ctx.Err() == nil {
+			err = i.store.Identify(ctx, found)
+			found = nil
+		}
 	}
-	working.Wait()
 	if ctx.Err() != nil {
 		return 0, ctx.Err() // what was cut off says nothing
 	}
-	return len(sources), i.store.Identify(ctx, found)
+	if err == nil && len(found) > 0 {
+		err = i.store.Identify(ctx, found)
+	}
+	return len(sources), err
 }
 
 func (i *identifier) look(ctx context.Context, source netip.Addr) analysis.Identity {

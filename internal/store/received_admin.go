@@ -47,9 +47,10 @@ func (t *tx) trust(ctx context.Context, p *analysis.Pair, from, to analysis.Trus
 	if err != nil {
 		return err
 	}
-	for _, id := range reports {
-		if _, err := t.exec(ctx, `UPDATE received_reports SET trust = $1, counts = CASE WHEN status = 'stored' THEN $2 ELSE 0 END WHERE id = $3`,
-			string(to), boolInt(to.Counts()), id); err != nil {
+	for chunk := range slices.Chunk(anys(reports), 256) {
+		_, err := t.exec(ctx, `UPDATE received_reports SET trust = $1, counts = CASE WHEN status = 'stored' THEN $2 ELSE 0 END
+			WHERE id IN (`+argList(3, len(chunk))+`)`, append([]any{string(to), boolInt(to.Counts())}, chunk...)...)
+		if err != nil {
 			return err
 		}
 	}

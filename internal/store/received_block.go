@@ -176,25 +176,39 @@ func (r *packedRow) pack(b []byte, day, last int64) []byte {
 }
 
 // unpacker reads what pack wrote. After an end that is none it gives zeros, and bad is
-// true.
+// true. What changes in it is no pointer, which would cost more than the reading.
 type unpacker struct {
 	b   []byte
+	at  int
 	bad bool
 }
 
+func (u *unpacker) more() bool { return u.at < len(u.b) }
+
+// fail has it read no more.
+func (u *unpacker) fail() int64 {
+	u.bad, u.at = true, len(u.b)
+	return 0
+}
+
 func (u *unpacker) uvarint() int64 {
-	if len(u.b) > 0 && u.b[0] < 0x80 {
-		v := u.b[0]
-		u.b = u.b[1:]
-		return int64(v)
+	if u.at < len(u.b) && u.b[u.at] < 0x80 {
+		u.at++
+		return int64(u.b[u.at-1])
 	}
-	v, n := binary.Uvarint(u.b)
-	if n <= 0 {
-		u.bad, u.b = true, nil
-		return 0
+	return u.longUvarint()
+}
+
+func (u *unpacker) longUvarint() int64 {
+	var v uint64
+	for n, c := range u.b[u.at:min(u.at+binary.MaxVarintLen64, len(u.b))] {
+		v |= uint64(c&0x7f) << (7 * n)
+		if c < 0x80 {
+			u.at += n + 1
+			return int64(v)
+		}
 	}
-	u.b = u.b[n:]
-	return int64(v)
+	return u.fail()
 }
 
 func (u *unpacker) varint() int64 {
@@ -203,13 +217,12 @@ func (u *unpacker) varint() int64 {
 }
 
 func (u *unpacker) octets(n int64) []byte {
-	if n < 0 || n > int64(len(u.b)) {
-		u.bad, u.b = true, nil
+	if n < 0 || n > int64(len(u.b)-u.at) {
+		u.fail()
 		return nil
 	}
-	taken := u.b[:n]
-	u.b = u.b[n:]
-	return taken
+	u.at += int(n)
+	return u.b[u.at-int(n) : u.at]
 }
 
 // head reads the head of a segment of a day, and gives its rows as they are packed.
@@ -233,12 +246,12 @@ func (u *unpacker) head(g *segment, day int64) (rows unpacker, n int64) {
 
 // row reads the row after the one with the number last.
 func (u *unpacker) row(r *packedRow, day, last int64) {
-	if len(u.b) == 0 {
-		u.bad = true
+	if !u.more() {
+		u.fail()
 		return
 	}
-	head := int64(u.b[0])
-	u.b = u.b[1:]
+	head := int64(u.b[u.at])
+	u.at++
 	r.code, r.number, r.flags, r.next = min(head&31, int64(verdictCodes-1)), last+1, 0, noDay
 	if head&rowJump != 0 {
 		r.number = last + u.varint()
@@ -260,7 +273,7 @@ func (u *unpacker) row(r *packedRow, day, last int64) {
 // cannot be read to its end.
 func unpackAll(body []byte, day int64) (all []segment, ok bool) {
 	u := unpacker{b: body}
-	for len(u.b) > 0 {
+	for u.more() {
 		var g segment
 		rows, n := u.head(&g, day)
 		if u.bad || n > int64(len(rows.b)) {

@@ -263,7 +263,7 @@ func (t *tx) foldBlocks(ctx context.Context, w *conditions, yield func(g *segmen
 func eachSegment(body []byte, day int64, yield func(g *segment, rows unpacker, n int64) error) error {
 	u := unpacker{b: body}
 	var g segment
-	for len(u.b) > 0 {
+	for u.more() {
 		rows, n := u.head(&g, day)
 		if u.bad {
 			return errUndecodable

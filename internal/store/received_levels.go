@@ -91,8 +91,13 @@ func (t *tx) sources(ctx context.Context, q *analysis.Query, level analysis.Leve
 		}
 		return sum
 	}
+	var last *sourceSums
+	lastID := int64(-1)
 	err = t.foldRows(ctx, f, func(g *segment, r *packedRow) error {
-		of(identities, r.identity).add(g.day, g.domain, r.code, r.messages, labelled)
+		if r.identity != lastID {
+			last, lastID = of(identities, r.identity), r.identity
+		}
+		last.add(g.day, g.domain, r.code, r.messages, labelled)
 		return nil
 	})
 	if err != nil {

@@ -45,7 +45,7 @@ func (r rollup) pack() []byte {
 
 func eachLine(body []byte, day int64, yield func(*rollupLine)) (ok bool) {
 	u := unpacker{b: body}
-	for len(u.b) > 0 {
+	for u.more() {
 		l := rollupLine{rollupKey: rollupKey{u.uvarint(), u.uvarint(), u.uvarint()}, day: day, messages: u.uvarint(), records: u.uvarint()}
 		if u.bad || l.code < 0 || l.code >= int64(verdictCodes) {
 			return false

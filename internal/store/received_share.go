@@ -198,7 +198,7 @@ func (in *ingest) shareSets(ctx context.Context) error {
 		if r.Status != analysis.StatusStored {
 			return
 		}
-		day := lastUse(bounded(int64(r.Day())))
+		day := lastUse(bounded(int64(r.Day())), setSpan)
 		hashes := make([]textHash, len(r.Rows))
 		for i := range r.Rows {
 			body := jsonText(setOf(&r.Rows[i]))
@@ -274,7 +274,7 @@ func (in *ingest) shareSources(ctx context.Context) error {
 	in.sources, in.usedSources = map[netip.Addr]sharedSource{}, map[netip.Addr]sharedSource{}
 	missing := map[netip.Addr]int64{} // the day of its latest mail
 	in.eachReport(func(r *analysis.Report) {
-		day := lastUse(bounded(int64(r.Day())))
+		day := lastUse(bounded(int64(r.Day())), sourceSpan)
 		for i := range r.Rows {
 			addr := sourceOf(&r.Rows[i])
 			if known, ok := in.t.s.shared.source(in.epoch, addr, day); ok {

@@ -9,12 +9,15 @@ import (
 // maxShared bounds the sets, and the sources, that are remembered: some 100 octets each.
 const maxShared = 100_000
 
-// useSpan is how closely the day is noted until which something is in use, so that what
-// is in use each day is not written each day.
-const useSpan = 16
+// setSpan and sourceSpan are how closely the day is noted until which sets and sources
+// are in use, so that what is in use each day is not written each day.
+const (
+	setSpan    = 64
+	sourceSpan = 16
+)
 
 // lastUse is the day to note for a use.
-func lastUse(day int64) int64 { return bounded((day/useSpan + 1) * useSpan) }
+func lastUse(day, span int64) int64 { return bounded((day/span + 1) * span) }
 
 // sharedSet is a set that the database has, in use until a day.
 type sharedSet struct{ id, lastDay int64 }
