@@ -8,6 +8,7 @@ import (
 	"dmarcd/internal/memory"
 	"dmarcd/internal/report/analysis"
 	"dmarcd/internal/report/outgoing"
+	"dmarcd/internal/report/source"
 	"dmarcd/internal/settings"
 )
 
@@ -22,10 +23,11 @@ type Service struct {
 	Host     string // the name of this host, as records have it
 	Daemon   Daemon // the running daemon
 	Reports  outgoing.Service
-	Received analysis.Store    // reports about our domains
-	Intake   Intake            // of received reports
-	DNS      analysis.Resolver // past every cache of ours
-	Accounts *account.Service  // who may use the console
+	Received analysis.Store     // reports about our domains
+	Intake   Intake             // of received reports
+	DNS      analysis.Resolver  // past every cache of ours
+	Services func() *source.Map // of email services; nil for none
+	Accounts *account.Service   // who may use the console
 	Now      func() time.Time
 }
 

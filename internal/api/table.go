@@ -26,6 +26,7 @@ func Table() []Operation {
 		RecordLookup(),
 		RecordVerify(),
 		RecordGenerate(),
+		ReadinessAssess(),
 		AnalysisOverview(),
 		AnalysisSources(),
 		AnalysisDetails(),

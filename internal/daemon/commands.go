@@ -67,6 +67,7 @@ func (d *Daemon) service() *api.Service {
 		Received: d.recorder.store,
 		Intake:   d.receiving.service,
 		DNS:      d.lookups,
+		Services: d.services.get,
 		Accounts: d.accounts,
 		Now:      time.Now,
 	}

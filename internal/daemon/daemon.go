@@ -62,6 +62,7 @@ type Daemon struct {
 	reporting *reporting
 	receiving *receiving
 	sources   *identifier
+	services  *services
 	records   *recordPoll
 	policies  *policyNotes
 	accounts  *account.Service
@@ -132,6 +133,7 @@ func (d *Daemon) open(config *settings.Settings, registry *prometheus.Registry) 
 	if d.receiving, err = newReceiving(d); err != nil {
 		return err
 	}
+	d.services = newServices(d.settings.Load, d.log)
 	d.sources = &identifier{settings: d.settings.Load, store: d.recorder.store, names: d.lookups, log: d.log, now: time.Now}
 	d.records = &recordPoll{settings: d.settings.Load, store: d.recorder.store, resolver: d.lookups, log: d.log, now: time.Now}
 	d.accounts = account.New(d.recorder.store, time.Now)

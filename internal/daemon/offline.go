@@ -67,6 +67,7 @@ func OpenOffline(ctx context.Context, config *settings.Settings) (*Offline, erro
 		Policies: s,
 		Host:     HostName(),
 		Received: s,
+		Services: newServices(func() *settings.Settings { return config }, slog.New(slog.DiscardHandler)).get,
 		Accounts: account.New(s, time.Now),
 		Now:      time.Now,
 	}}

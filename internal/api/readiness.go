@@ -1,0 +1,123 @@
+package api
+
+import (
+	"context"
+
+	"dmarcd/internal/auth/dmarc"
+	"dmarcd/internal/dns"
+	"dmarcd/internal/errkind"
+	"dmarcd/internal/report"
+	"dmarcd/internal/report/analysis"
+	"dmarcd/internal/report/source"
+)
+
+// ReadinessAssess says what a stricter policy would do to a domain's mail.
+func ReadinessAssess() Op[Lookup, analysis.Readiness] {
+	return Op[Lookup, analysis.Readiness]{
+		Name: "readiness", Summary: "What p=quarantine and p=reject would do to a domain's mail, by received reports, and whether it is ready.",
+		Role: RoleViewer, Scope: ScopeDomains, Example: Lookup{Domain: "example.org"}, Do: readiness,
+	}
+}
+
+// services is the map of email services.
+func (s *Service) services() *source.Map {
+	if s.Services == nil {
+		return &source.Map{}
+	}
+	return s.Services()
+}
+
+func readiness(ctx context.Context, s *Service, v Viewer, in Lookup) (analysis.Readiness, error) {
+	if s.Received == nil {
+		return analysis.Readiness{}, missing("received reports")
+	}
+	domain, err := dns.Parse(in.Domain)
+	if err != nil {
+		return analysis.Readiness{}, errkind.Wrap(errkind.BadRequest, err)
+	}
+	if !v.Sees(domain) || analysis.ManagedBy(s.Settings()).Owner(domain) != domain {
+		return analysis.Readiness{}, errkind.Errorf(errkind.NotFound, "there is no managed domain %s", domain)
+	}
+	f := analysis.ReadinessFacts{Domain: domain, To: today(s) - analysis.ReadinessDelay, Services: s.services()}
+	f.From = f.To - analysis.ReadinessDays + 1
+	if list := analysis.OurAddresses(s.Settings(), domain); len(list) > 0 {
+		f.OurAddress = list[0].Address
+	}
+	if err := s.readinessFigures(ctx, &f); err != nil {
+		return analysis.Readiness{}, err
+	}
+	if f.Record, err = s.publishedRecord(ctx, domain); err != nil {
+		return analysis.Readiness{}, err
+	}
+	if record, err := dmarc.ParseRecord(f.Record); err == nil {
+		f.Policy = report.Policy(record.P)
+	}
+	return analysis.AssessReadiness(&f)
+}
+
+// readinessFigures asks the store.
+func (s *Service) readinessFigures(ctx context.Context, f *analysis.ReadinessFacts) error {
+	q := analysis.Query{Filter: analysis.Filter{From: f.From, To: f.To, Domain: []dns.Name{f.Domain}}, Managed: []dns.Name{f.Domain}, Limit: maxPage}
+	for ask := q; ; {
+		page, err := s.Received.Sources(ctx, ask, analysis.LevelService)
+		if err != nil {
+			return err
+		}
+		f.Sources = append(f.Sources, page.Rows...)
+		if ask.After = page.Next; ask.After == "" {
+			break
+		}
+	}
+	var failing analysis.FailingSums
+	every := q
+	every.Filter.Result = analysis.ResultNotCompliant
+	err := s.Received.Export(ctx, every, func(d *analysis.Detail) error {
+		failing.Add(d)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	f.Failing = failing.Rows()
+	days, err := s.Received.Trend(ctx, q)
+	if err != nil {
+		return err
+	}
+	for i := range days {
+		f.Days = append(f.Days, days[i].Day)
+	}
+	overview, err := s.Received.Overview(ctx, q)
+	if err != nil {
+		return err
+	}
+	for i := range overview.Rows {
+		f.Reporters += overview.Rows[i].Reporters
+	}
+	return nil
+}
+
+// publishedRecord is the domain's own record as it was seen last, or as it is where
+// nobody has looked yet; "" for none.
+func (s *Service) publishedRecord(ctx context.Context, domain dns.Name) (string, error) {
+	seen, err := s.Received.Snapshots(ctx, []dns.Name{domain})
+	if err != nil {
+		return "", err
+	}
+	for i := range seen {
+		if n := &seen[i]; n.Kind == analysis.SnapshotDMARC && n.Word != analysis.WordUnknown {
+			return n.Value, nil
+		}
+	}
+	name, err := analysis.RecordName(domain)
+	if err != nil || s.DNS == nil {
+		return "", err
+	}
+	texts, _, err := s.DNS.LookupTTL(ctx, name)
+	switch {
+	case err != nil && !dns.IsNone(err):
+		return "", errkind.Errorf(errkind.Trouble, "the record that stands could not be looked up: %s: %s", name, analysis.DNSTrouble(err))
+	case len(texts) == 1:
+		return texts[0], nil
+	}
+	return "", nil
+}

@@ -1,0 +1,117 @@
+package fill_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"dmarcd/internal/api"
+	"dmarcd/internal/demo"
+	"dmarcd/internal/demo/fill"
+	"dmarcd/internal/memory"
+	"dmarcd/internal/report"
+	"dmarcd/internal/report/analysis"
+	"dmarcd/internal/report/source"
+	"dmarcd/internal/settings"
+	"dmarcd/internal/store"
+)
+
+// filled is a store with the demonstration, whose sources have their true names.
+func filled(t *testing.T) (*store.Store, *demo.World, *settings.Settings) {
+	t.Helper()
+	ctx := t.Context()
+	s, err := store.Open(ctx, store.Config{URL: "sqlite:demo.db", Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	w := demo.New(1, memory.DayOf(time.Now())-1)
+	config := settings.Default("mx.reports.example")
+	config.Analysis.Domains = demo.Tenants()
+	if _, err := fill.Fill(ctx, s, w, config, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	identify(t, ctx, s)
+	return s, w, config
+}
+
+func identify(t *testing.T, ctx context.Context, s *store.Store) {
+	t.Helper()
+	var found []analysis.Identity
+	for _, h := range demo.Hosts() {
+		one := analysis.Identity{Source: h.Addr, Host: h.Name, Service: h.Service, Again: time.Now().Add(time.Hour)}
+		if one.Service == "" {
+			one.Service = analysis.ServiceUnknown
+		}
+		found = append(found, one)
+	}
+	if err := s.Identify(ctx, found); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := s.Unidentified(ctx, time.Now(), 10); err != nil || len(left) > 0 {
+		t.Fatalf("%v have no name, %v", left, err)
+	}
+}
+
+// TestReadinessOfTheQuarter asks on chosen days what a stricter policy would do, and
+// compares that with what was planted.
+func TestReadinessOfTheQuarter(t *testing.T) {
+	s, w, config := filled(t)
+	m, err := source.Builtin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name   string
+		domain string
+		day    int // on which is asked
+		ready  bool
+		class  analysis.SourceClass // of the service that breaks; "" where it does not fail
+	}{
+		{"too early", demo.Acme, 10, false, ""},
+		{"before it breaks", demo.Acme, 17, true, ""},
+		{"while it is broken", demo.Acme, 28, false, analysis.ClassOwn},
+		{"mended, not long enough", demo.Acme, 40, false, analysis.ClassOwn},
+		// The last failures are of day 30. A report on a week spreads them up to day 35.
+		{"mended for 14 days", demo.Acme, 52, true, analysis.ClassMended},
+		{"long after", demo.Acme, 80, true, ""},
+		{"a wave of forgeries", demo.Globex, 52, true, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			now := w.Day(c.day).Begin().Add(12 * time.Hour)
+			// What is published is that of the end: these tenants' records do not change.
+			a := api.Local{Viewer: api.Operator(), Service: &api.Service{
+				Settings: func() *settings.Settings { return config }, Received: s, Services: func() *source.Map { return m }, Now: func() time.Time { return now },
+			}}
+			began := time.Now()
+			r, err := api.ReadinessAssess().Ask(t.Context(), a, api.Lookup{Domain: c.domain})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("in %v: lost %d of %d, forged %d", time.Since(began).Round(time.Millisecond), r.Lost, r.Messages, r.Forged)
+			reject := r.Steps[1]
+			if reject.Policy != report.PolicyReject || reject.Ready != c.ready {
+				t.Errorf("ready %v, because %q; sources %+v", reject.Ready, reject.Because, r.Sources)
+			}
+			var service *analysis.ReadySource
+			for i := range r.Sources {
+				if r.Sources[i].Service == "sendgrid.net" {
+					service = &r.Sources[i]
+				}
+			}
+			if (service != nil) != (c.class != "") {
+				t.Fatalf("sources %+v", r.Sources)
+			}
+			if service != nil && (service.Class != c.class || service.Cause != analysis.CauseSignature || service.Selector != "s1") {
+				t.Errorf("the service: %+v", service)
+			}
+			if c.class == analysis.ClassOwn && !strings.Contains(service.Advice, "s1._domainkey.acme.example") {
+				t.Errorf("advice %q", service.Advice)
+			}
+			if c.domain == demo.Globex && (r.Forged == 0 || r.Lost > 0) {
+				t.Errorf("forged %d, lost %d", r.Forged, r.Lost)
+			}
+		})
+	}
+}
