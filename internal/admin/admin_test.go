@@ -425,14 +425,14 @@ func TestListen(t *testing.T) {
 	if _, err := Listen(path); err == nil || !strings.Contains(err.Error(), "another dmarcd") {
 		t.Errorf("twice: %v", err)
 	}
-	if _, err := Listen(filepath.Join("/tmp", strings.Repeat("x", maxPath))); err == nil || !strings.Contains(err.Error(), "shorter state_dir") {
+	if _, err := Listen(filepath.Join("/tmp", strings.Repeat("x", MaxPath))); err == nil || !strings.Contains(err.Error(), "shorter state_dir") {
 		t.Errorf("a long path: %v", err)
 	}
 	link := path + ".link"
 	if err := os.Symlink(path, link); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Listen(link); err == nil || !strings.Contains(err.Error(), "no socket") {
+	if _, err := Listen(link); err == nil || !strings.Contains(err.Error(), "not a socket") {
 		t.Errorf("a symbolic link: %v", err)
 	}
 	if err := os.Remove(path); err != nil {
@@ -447,7 +447,7 @@ func TestListen(t *testing.T) {
 	if b, err := os.ReadFile(path); err != nil || string(b) != "mine" {
 		t.Errorf("a file of somebody else's is gone: %q, %v", b, err)
 	}
-	if _, err := Listen(path); err == nil || !strings.Contains(err.Error(), "left alone") {
+	if _, err := Listen(path); err == nil || !strings.Contains(err.Error(), "not touched") {
 		t.Errorf("a file: %v", err)
 	}
 }

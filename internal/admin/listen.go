@@ -17,15 +17,15 @@ import (
 // socketMode lets the daemon's own group in.
 const socketMode = 0o660
 
-// maxPath is the longest path of a unix socket, in octets (sun_path of unix(7)).
-const maxPath = 107
+// MaxPath is the longest path of a unix socket, in octets (sun_path of unix(7)).
+const MaxPath = 107
 
 // Listen opens the socket at path. A stale one is replaced, one that somebody
 // listens on is not, nor is anything else that stands there, a symbolic link
 // included.
 func Listen(path string) (net.Listener, error) {
-	if len(path) > maxPath {
-		return nil, fmt.Errorf("admin socket %s: a socket's path can have %d octets at most; choose a shorter state_dir", path, maxPath)
+	if len(path) > MaxPath {
+		return nil, fmt.Errorf("admin socket %s: a socket's path can have %d octets at most; choose a shorter state_dir", path, MaxPath)
 	}
 	if err := clearPath(path); err != nil {
 		return nil, fmt.Errorf("admin socket %s: %w", path, err)

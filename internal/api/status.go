@@ -23,9 +23,11 @@ type Status struct {
 	Files   []FileInForce  `json:"files"`  // none where the built-in ones are in force
 	Faults  []Fault        `json:"faults"` // of the files on disk
 	Sockets []SocketStatus `json:"sockets"`
-	Store   StoreStatus    `json:"store"`
-	Journal JournalStatus  `json:"journal"`
-	Reports ReportsStatus  `json:"reports"`
+	// Listening are all sockets and ports that it has open, those of Sockets among them.
+	Listening []string      `json:"listening"`
+	Store     StoreStatus   `json:"store"`
+	Journal   JournalStatus `json:"journal"`
+	Reports   ReportsStatus `json:"reports"`
 	// Analysis is about the reports that others send.
 	Analysis AnalysisStatus `json:"analysis"`
 	Leader   bool           `json:"leader"` // of those that share the store

@@ -28,7 +28,7 @@ func newCommands(d *Daemon) (*commands, error) {
 		return nil, fmt.Errorf("the socket for commands: %w", err)
 	}
 	c := &commands{listeners: []net.Listener{l}, log: d.log}
-	c.server = admin.NewServer(admin.Config{Version: d.version, Source: d.source.name(), Service: d.service(), Log: d.log})
+	c.server = admin.NewServer(admin.Config{Version: d.version, Source: d.source.Name(), Service: d.service(), Log: d.log})
 	if l, err := listenRuntime(); err != nil {
 		d.log.Debug("commands that cannot read dmarcd.yaml will not find this daemon by themselves", "error", err.Error())
 	} else {

@@ -13,6 +13,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -97,7 +98,7 @@ func New(o Options) (_ *Daemon, err error) {
 		}
 	}()
 	if err := os.MkdirAll(o.Settings.StateDir, 0o750); err != nil {
-		return nil, startError(fmt.Errorf("state_dir: %w; make it, or let this user write there", err))
+		return nil, startError(stateError(err))
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -110,6 +111,23 @@ func New(o Options) (_ *Daemon, err error) {
 	d.milter = d.newMilter(o.Settings)
 	d.registerCounts(registry)
 	return d, nil
+}
+
+// stateError is why the state directory cannot be used; nil for nil.
+func stateError(err error) error {
+	if err == nil {
+		return nil
+	}
+	next := "make it, or let the user that dmarcd runs as write there"
+	switch {
+	case errors.Is(err, syscall.ENOSPC):
+		next = "make room there"
+	case errors.Is(err, syscall.EROFS):
+		next = "mount it for writing, or name another"
+	case errors.Is(err, syscall.ENOTDIR):
+		next = "name a folder"
+	}
+	return fmt.Errorf("state_dir: %w; %s", err, next)
 }
 
 // open opens what can fail: sockets, files, the store.

@@ -77,7 +77,7 @@ func (d *Daemon) openWeb(config *settings.Settings, registry *prometheus.Registr
 	show := promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 	h := config.HTTP
 	if h.MetricsListen != "" {
-		l, err := listenWeb(h.MetricsListen)
+		l, err := listenWeb("http.metrics_listen", h.MetricsListen)
 		if err != nil {
 			return err
 		}
@@ -92,7 +92,7 @@ func (d *Daemon) openWeb(config *settings.Settings, registry *prometheus.Registr
 	var l net.Listener
 	var err error
 	if h.Loopback() {
-		if l, err = listenWeb(h.Listen); err != nil {
+		if l, err = listenWeb("http.listen", h.Listen); err != nil {
 			return err
 		}
 	} else {
@@ -102,7 +102,7 @@ func (d *Daemon) openWeb(config *settings.Settings, registry *prometheus.Registr
 	if h.TLSCert != "" {
 		cert, err := tls.LoadX509KeyPair(config.Path(h.TLSCert), config.Path(h.TLSKey))
 		if err != nil {
-			return errors.Join(errkind.Errorf(errkind.WrongUse, "http.tls_cert: %w", err), l.Close())
+			return errors.Join(certError(err), l.Close())
 		}
 		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
 	}
@@ -112,12 +112,27 @@ func (d *Daemon) openWeb(config *settings.Settings, registry *prometheus.Registr
 	return nil
 }
 
-func listenWeb(address string) (net.Listener, error) {
+func listenWeb(key, address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("http: %w; set http.listen to another address, or to \"\" for none", err)
+	return l, webError(key, err)
+}
+
+// webError is why a port of HTTP cannot be opened; nil for nil.
+func webError(key string, err error) error {
+	if err == nil {
+		return nil
 	}
-	return l, nil
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = fmt.Errorf("%s cannot be opened: %w", op.Addr, op.Err)
+	}
+	return fmt.Errorf("%s: %w; set it to another address, or to \"\" for none", key, err)
+}
+
+// certError is why the certificate of the console cannot be used. It stays until
+// somebody mends it.
+func certError(err error) error {
+	return errkind.Errorf(errkind.WrongUse, "http.tls_cert: %w", err)
 }
 
 // closeListeners closes those that were never used.

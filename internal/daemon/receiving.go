@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"dmarcd/internal/errkind"
 	"dmarcd/internal/inbound"
 	"dmarcd/internal/milter"
 	"dmarcd/internal/report/analysis"
@@ -43,7 +42,7 @@ func newReceiving(d *Daemon) (*receiving, error) {
 	config := d.settings.Load()
 	waiting, err := spool.Open(spool.Config{Dir: spoolDir(config), Now: time.Now})
 	if err != nil {
-		return nil, errkind.Errorf(errkind.WrongUse, "%w; state_dir must belong to the user that dmarcd runs as", err)
+		return nil, startError(stateError(err))
 	}
 	r := &receiving{
 		settings: d.settings.Load, log: d.log, store: d.recorder.store, spool: waiting, tap: inbound.NewReportTap(waiting, d.log), recorder: d.recorder,

@@ -83,11 +83,16 @@ func openJournal(config *settings.Settings, s *store.Store, log *slog.Logger) (*
 	})
 	switch {
 	case errors.Is(err, journal.ErrLocked):
-		return nil, fmt.Errorf("%w (each dmarcd needs a state_dir of its own)", err)
-	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("%w; state_dir must belong to the user that dmarcd runs as", err)
+		return nil, lockError(err)
+	case errors.As(err, new(*fs.PathError)):
+		return nil, stateError(err)
 	}
 	return j, err
+}
+
+// lockError is for a journal that another process has.
+func lockError(err error) error {
+	return fmt.Errorf("%w (each dmarcd needs a state_dir of its own)", err)
 }
 
 // journalSink is the store as the journal loads into it.

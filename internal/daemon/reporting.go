@@ -24,7 +24,7 @@ import (
 func ReportsConfig(s *settings.Settings, version string) (outgoing.Config, []string, error) {
 	signer, warnings, err := outgoing.LoadSigner(s)
 	if err != nil {
-		return outgoing.Config{}, warnings, errkind.Errorf(errkind.WrongUse, "reports.dkim: %w", err)
+		return outgoing.Config{}, warnings, errkind.Wrap(errkind.WrongUse, err)
 	}
 	password, err := readPassword(s.Path(s.Reports.PasswordFile))
 	if err != nil {

@@ -120,8 +120,8 @@ func runtimeFolder() string {
 	return "/run/dmarcd"
 }
 
-// name tells sources apart.
-func (s Source) name() string {
+// Name tells sources apart: the dmarcd.yaml of the source, whole.
+func (s Source) Name() string {
 	file := s.File
 	if file == "" {
 		file = filepath.Join(s.Folder, "dmarcd.yaml")
@@ -148,7 +148,7 @@ func (s Source) Dial(ctx context.Context, version string) (*admin.Client, error)
 	switch {
 	case elsewhere != nil:
 		return nil, fmt.Errorf("%w, nor on %s", err, admin.SocketPath(runtimeFolder()))
-	case other.Source() != s.name():
+	case other.Source() != s.Name():
 		return nil, errors.Join(fmt.Errorf("%w; the one on %s runs by %s", err, other.Socket(), other.Source()), other.Close())
 	}
 	return other, nil

@@ -64,7 +64,7 @@ func (d *Daemon) Status(ctx context.Context) api.Status {
 		Mode:    string(config.Policy.Mode),
 		Files:   d.files.list(),
 		Faults:  d.faultsOnDisk(),
-		Sockets: d.socketStatus(),
+		Sockets: d.socketStatus(), Listening: d.listening(),
 		Store:   api.StoreStatus{URL: store.Shown(d.initial.Store), Up: d.recorder.store.Ping(ctx) == nil, LagS: journal.Lag.Seconds()},
 		Journal: api.JournalStatus{Bytes: journal.Bytes, Records: journal.Unloaded},
 		Reports: api.ReportsStatus{Enabled: config.Reports.Enabled},
@@ -147,6 +147,21 @@ func (d *Daemon) socketStatus() []api.SocketStatus {
 	out := []api.SocketStatus{}
 	for _, l := range d.mail {
 		out = append(out, api.SocketStatus{Socket: l.name, Connections: d.milter.OpenOn(l.Listener)})
+	}
+	return out
+}
+
+// listening are all sockets and ports, as the settings name them.
+func (d *Daemon) listening() []string {
+	out := []string{}
+	for _, l := range d.mail {
+		out = append(out, l.name)
+	}
+	if d.receiving.listener.Listener != nil {
+		out = append(out, d.receiving.listener.name)
+	}
+	for _, w := range d.web {
+		out = append(out, w.name)
 	}
 	return out
 }

@@ -60,13 +60,18 @@ func lockDir(dir string) (*os.File, error) {
 	if !errors.Is(err, syscall.EWOULDBLOCK) {
 		return nil, fmt.Errorf("journal: lock %s: %w", dir, err)
 	}
+	return nil, lockedBy(f, dir)
+}
+
+// lockedBy is the error that names who has the lock.
+func lockedBy(f *os.File, dir string) error {
 	owner := "another process"
 	b := make([]byte, 20)
 	n, _ := f.ReadAt(b, 0)
 	if pid, err := strconv.Atoi(strings.TrimSpace(string(b[:n]))); err == nil {
 		owner = "process " + strconv.Itoa(pid)
 	}
-	return nil, fmt.Errorf("%w: %s has %s; stop it, or give this dmarcd a journal directory of its own", ErrLocked, owner, dir)
+	return fmt.Errorf("%w: %s has %s; stop it, or give this dmarcd a journal directory of its own", ErrLocked, owner, dir)
 }
 
 // newID makes the name of a journal.

@@ -127,7 +127,7 @@ func clearPath(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(filepath.Dir(path)); err != nil {
-			return fmt.Errorf("needs the folder %s: %w", filepath.Dir(path), unwrapPath(err))
+			return needsFolder(filepath.Dir(path), err)
 		}
 		return nil
 	}
@@ -135,7 +135,7 @@ func clearPath(path string) error {
 		return plain(err)
 	}
 	if info.Mode().Type() != fs.ModeSocket {
-		return errors.New("exists and is not a socket; it was not touched")
+		return errNoSocket
 	}
 	conn, err := net.DialTimeout(networkUnix, path, probeTimeout)
 	if err == nil {
@@ -144,12 +144,28 @@ func clearPath(path string) error {
 	}
 	if !errors.Is(err, syscall.ECONNREFUSED) {
 		// Not allowed to look, or its queue is full: somebody may be there.
-		return fmt.Errorf("%w, or cannot be looked at: %w", ErrInUse, err)
+		return fmt.Errorf("%w, or cannot be looked at: %w", ErrInUse, unwrapOp(err))
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("is stale and cannot be removed: %w", unwrapPath(err))
 	}
 	return nil
+}
+
+// errNoSocket: something else stands in the place of a socket.
+var errNoSocket = errors.New("exists and is not a socket; it was not touched")
+
+func needsFolder(folder string, err error) error {
+	return fmt.Errorf("needs the folder %s: %w", folder, unwrapPath(err))
+}
+
+// unwrapOp takes the address off, which stands before the error already.
+func unwrapOp(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
 }
 
 func unwrapPath(err error) error {

@@ -41,6 +41,7 @@ func TestForeignDatabase(t *testing.T) {
 				if !errors.Is(err, ErrForeign) || errors.Is(err, ErrUnavailable) {
 					t.Errorf("%v", err)
 				}
+				advised(t, Probe(t.Context(), Config{URL: db.url, Dir: db.dir}), ErrForeign, "give dmarcd a database of its own")
 			})
 		})
 	}
@@ -95,6 +96,33 @@ func ready(t *testing.T, c Config, want string) {
 	}
 	defer s.Close()
 	advised(t, s.Ready(t.Context()), ErrUnavailable, want)
+	advised(t, Probe(t.Context(), c), ErrUnavailable, want)
+}
+
+// TestProbe looks at databases that are in order, or yet to be made, and leaves them so.
+func TestProbe(t *testing.T) {
+	eachDialect(t, func(t *testing.T, db database) {
+		c := Config{URL: db.url, Dir: db.dir}
+		if err := Probe(t.Context(), c); err != nil {
+			t.Errorf("yet to be made: %v", err)
+		}
+		if files, _ := os.ReadDir(db.dir); db.kind == "sqlite" && len(files) != 0 {
+			t.Errorf("made %v", files)
+		}
+		s, err := Open(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := Probe(t.Context(), c); err != nil {
+			t.Errorf("in use: %v", err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := Probe(t.Context(), c); err != nil {
+			t.Errorf("in order: %v", err)
+		}
+	})
 }
 
 func advised(t *testing.T, err, kind error, want string) {

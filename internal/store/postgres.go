@@ -117,6 +117,9 @@ func readPassword(cfg Config, c *pgx.ConnConfig) error {
 // each schema of a database.
 const schemaKey = `hashtextextended('dmarcd schema ' || current_schema(), 0)`
 
+// errNoSchema: there is nowhere to make the tables.
+var errNoSchema = fmt.Errorf("%w: no schema of the search_path exists in this database, or the user may use none; as the owner of the database: CREATE SCHEMA, and GRANT USAGE, CREATE ON it to the user", ErrUnavailable)
+
 func lockSchemaPostgres(ctx context.Context, tx *sql.Tx) error {
 	// Others' writes are short, another's migration may take its time.
 	if _, err := tx.ExecContext(ctx, `SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0`); err != nil {
@@ -127,7 +130,7 @@ func lockSchemaPostgres(ctx context.Context, tx *sql.Tx) error {
 		return err
 	}
 	if !schema.Valid {
-		return fmt.Errorf("%w: no schema of the search_path exists in this database, or the user may use none; as the owner of the database: CREATE SCHEMA, and GRANT USAGE, CREATE ON it to the user", ErrUnavailable)
+		return errNoSchema
 	}
 	_, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock(`+schemaKey+`)`)
 	return err

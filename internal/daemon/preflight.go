@@ -1,0 +1,216 @@
+package daemon
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"dmarcd/internal/admin"
+	"dmarcd/internal/errkind"
+	"dmarcd/internal/journal"
+	"dmarcd/internal/milter"
+	"dmarcd/internal/settings"
+	"dmarcd/internal/store"
+)
+
+// Obstacle is what a look at this host found. One without a kind is a warning: the daemon
+// would start, or what is in its way is gone by then. WrongUse and Trouble would keep it
+// from starting, with the exit code of serve.
+type Obstacle struct {
+	Kind errkind.Kind
+	Text string
+}
+
+// Preflight looks for whatever would keep a daemon with these settings from starting on
+// this host, and changes nothing. Sockets are what the daemon that runs by the same
+// source has open, nil where none runs: what it holds is in nobody's way.
+func Preflight(ctx context.Context, config *settings.Settings, version string, running bool, sockets []string) []Obstacle {
+	p := &preflight{config: config, running: running, sockets: sockets, user: serviceUser(config.StateDir)}
+	p.stateDir()
+	p.listeners()
+	p.web()
+	p.secrets(version)
+	p.resolver()
+	p.memory(ctx)
+	return p.found
+}
+
+type preflight struct {
+	config  *settings.Settings
+	running bool
+	sockets []string
+	user    osUser
+	found   []Obstacle
+}
+
+func (p *preflight) warn(format string, args ...any) {
+	p.found = append(p.found, Obstacle{Text: fmt.Sprintf(format, args...)})
+}
+
+// meet notes an error that would keep the daemon from starting.
+func (p *preflight) meet(err error) {
+	if err != nil {
+		err = startError(err)
+		p.found = append(p.found, Obstacle{Kind: errkind.Of(err), Text: err.Error()})
+	}
+}
+
+// stateDir asks whether the state directory is there, or can be made, and takes files.
+func (p *preflight) stateDir() {
+	dir := p.config.StateDir
+	if path := admin.SocketPath(dir); len(path) > admin.MaxPath {
+		p.meet(fmt.Errorf("state_dir: the socket %s would have a path of over %d octets; choose a shorter one", path, admin.MaxPath))
+		return
+	}
+	info, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		p.parent(dir)
+		return
+	}
+	switch {
+	case err != nil:
+		p.meet(stateError(err))
+	case !info.IsDir():
+		p.meet(stateError(&fs.PathError{Op: "open", Path: dir, Err: syscall.ENOTDIR}))
+	case !p.user.may(info, 3):
+		p.meet(stateError(fmt.Errorf("%s belongs to others, and %s may not write there: %w", dir, p.user, fs.ErrPermission)))
+	case p.user.isUs() || os.Geteuid() == 0:
+		p.meet(stateError(tryFile(dir)))
+	default:
+		p.warn("state_dir %s is for %s, and you cannot look into it; run this as that user or root", dir, p.user)
+	}
+}
+
+// parent asks whether a directory that is not there can be made.
+func (p *preflight) parent(dir string) {
+	for up := filepath.Dir(dir); ; up = filepath.Dir(up) {
+		info, err := os.Stat(up)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && up != filepath.Dir(up):
+			continue
+		case err != nil:
+			p.meet(stateError(err))
+		case !info.IsDir():
+			p.meet(stateError(&fs.PathError{Op: "mkdir", Path: dir, Err: syscall.ENOTDIR}))
+		case !p.user.may(info, 3) || syscall.Access(up, 2) != nil && p.user.isUs():
+			p.meet(stateError(&fs.PathError{Op: "mkdir", Path: dir, Err: syscall.EACCES}))
+		}
+		return
+	}
+}
+
+// tryFile writes a file and removes it.
+func tryFile(dir string) error {
+	f, err := os.CreateTemp(dir, ".check-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(make([]byte, 4096))
+	return errors.Join(err, f.Close(), os.Remove(f.Name()))
+}
+
+// listeners asks for the sockets that the MTA connects to, and that for LMTP.
+func (p *preflight) listeners() {
+	all := slices.Clone(p.config.Listen)
+	names := make([]string, len(all))
+	for i := range all {
+		names[i] = "listen"
+	}
+	if lmtp := p.config.Analysis.LMTP; lmtp.Socket != "" {
+		all = append(all, lmtp.Listen)
+		names = append(names, "analysis.lmtp")
+	}
+	for i, l := range all {
+		if slices.Contains(p.sockets, l.Socket) {
+			continue
+		}
+		a, err := milter.ParseAddress(l.Socket)
+		if err == nil {
+			err = milter.Probe(a, l.Group)
+		}
+		if errors.Is(err, milter.ErrInUse) {
+			p.warn("%s: %v", names[i], err)
+			continue
+		}
+		if err != nil {
+			p.meet(fmt.Errorf("%s: %w", names[i], err))
+			continue
+		}
+		p.socketFolder(names[i], a)
+	}
+}
+
+// socketFolder asks whether the service may make a socket in its folder.
+func (p *preflight) socketFolder(key string, a milter.Address) {
+	if a.Network != "unix" {
+		return
+	}
+	folder := filepath.Dir(a.Addr)
+	if info, err := os.Stat(folder); err == nil && !p.user.may(info, 3) {
+		p.meet(fmt.Errorf("%s: %s cannot be opened: %s may not write in %s: %w", key, a, p.user, folder, fs.ErrPermission))
+	}
+}
+
+// web asks for the ports of HTTP and the certificate.
+func (p *preflight) web() {
+	h := p.config.HTTP
+	for _, port := range [][2]string{{"http.listen", h.Listen}, {"http.metrics_listen", h.MetricsListen}} {
+		key, address := port[0], port[1]
+		if address == "" || slices.Contains(p.sockets, address) {
+			continue
+		}
+		l, err := net.Listen("tcp", address)
+		switch {
+		case errors.Is(err, syscall.EADDRINUSE):
+			p.warn("%s: %s is in use by another process", key, address)
+		case err != nil:
+			p.meet(webError(key, err))
+		default:
+			_ = l.Close() // nobody was let in
+		}
+	}
+	if h.TLSCert != "" {
+		if _, err := tls.LoadX509KeyPair(p.config.Path(h.TLSCert), p.config.Path(h.TLSKey)); err != nil {
+			p.meet(certError(err))
+		}
+	}
+}
+
+// resolver asks for the servers that resolv.conf names.
+func (p *preflight) resolver() {
+	c, err := NewResolver(p.config)
+	if err != nil {
+		p.meet(err)
+		return
+	}
+	c.Close()
+}
+
+// memory asks for the journal's lock and the store. One that is out of reach keeps no
+// daemon from starting.
+func (p *preflight) memory(ctx context.Context) {
+	if p.running {
+		return // it holds both, and tells of them in its status
+	}
+	if err := journal.Probe(journalDir(p.config)); errors.Is(err, journal.ErrLocked) {
+		p.meet(lockError(err))
+	} else {
+		p.meet(err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeWait)
+	defer cancel()
+	switch err := store.Probe(ctx, StoreConfig(p.config)); {
+	case errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrSchema):
+		p.warn("%v; mail is filtered all the same, and its records wait in the journal", strings.TrimSpace(err.Error()))
+	default:
+		p.meet(err)
+	}
+}
