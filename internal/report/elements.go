@@ -1,10 +1,12 @@
 package report
 
+import "slices"
+
 // element is one that an aggregate report may have: with children, or with text.
 type element struct {
 	name     string
-	children map[string]*element // nil where it has text
-	section  bool                // an unknown element in it may wrap others of its children
+	children []*element // few, nil where it has text
+	section  bool       // an unknown element in it may wrap others of its children
 }
 
 // The elements of RFC 9990 appendix A, RFC 7489 appendix C and the drafts.
@@ -37,12 +39,14 @@ func parent(name string, children ...[]*element) []*element {
 	return []*element{{name: name, children: under(children...)}}
 }
 
-func under(lists ...[]*element) map[string]*element {
-	out := make(map[string]*element)
-	for _, list := range lists {
-		for _, e := range list {
-			out[e.name] = e
+func under(lists ...[]*element) []*element { return slices.Concat(lists...) }
+
+// child is the element of that name within e; nil for none.
+func (e *element) child(name string) *element {
+	for _, c := range e.children {
+		if c.name == name {
+			return c
 		}
 	}
-	return out
+	return nil
 }

@@ -26,6 +26,12 @@ func DefaultLimits() Limits {
 	return Limits{Bytes: 100 << 20, Rows: 250_000, Depth: 32, Text: 64 << 10, Notes: 100}
 }
 
+// Bounds that follow from the limits or from none.
+const (
+	maxRepairs  = 250_000 // of markup and entities, in one file
+	strangeEach = 8       // elements that are none of a report's, for each record that there may be
+)
+
 func (l Limits) filled() Limits {
 	d := DefaultLimits()
 	if l.Bytes <= 0 {

@@ -88,13 +88,20 @@ func (n Note) Text() string {
 type notes struct {
 	most int
 	seen map[Note]*Note // without Record and Count
+	last Note           // the key added last, and its note
+	same *Note
 }
 
 func (n *notes) add(note Note) {
 	key := note
 	key.Record, key.Count = 0, 0
+	if n.same != nil && n.last == key {
+		n.same.Count++
+		return
+	}
 	if known := n.seen[key]; known != nil {
 		known.Count++
+		n.last, n.same = key, known
 		return
 	}
 	if len(n.seen) >= n.most && note.Kind != NoteMore {

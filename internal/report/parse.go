@@ -76,6 +76,8 @@ type parser struct {
 	out      Received
 	new      bool // it has elements of RFC 9990
 	records  int  // met so far
+	strange  int  // elements that are not ours
+	repairs  int  // of markup and entities
 	inRecord bool
 
 	recordSent *[]Sent           // of the present record
@@ -122,7 +124,7 @@ func (p *parser) beginning() string {
 	if p.src.pos == 0 && len(p.src.buf) == 0 {
 		return "; the file is empty"
 	}
-	if text := bytes.TrimSpace(p.src.buf); len(text) < short && p.src.line < 10 {
+	if text := bytes.TrimSpace(p.src.buf); len(text) < short && p.src.lineNow() < 10 {
 		return "; the file holds " + shown(string(text))
 	}
 	return ""
@@ -142,6 +144,9 @@ func (p *parser) next() (*token, error) {
 			var err error
 			if t, err = p.scan.next(); err != nil {
 				return nil, p.trouble(err)
+			}
+			if p.repairs > maxRepairs {
+				return nil, fmt.Errorf("%w: more than %d repairs up to line %d", ErrTooLarge, maxRepairs, p.src.lineNow())
 			}
 		}
 		p.holds = false
@@ -179,7 +184,12 @@ func (p *parser) hold(t *token, closing int) {
 
 func (p *parser) push(t *token, child *element) error {
 	if len(p.open) >= p.limits.Depth {
-		return fmt.Errorf("%w: elements more than %d deep in line %d", ErrTooLarge, p.limits.Depth, t.line)
+		return fmt.Errorf("%w: elements more than %d deep in line %d", ErrTooLarge, p.limits.Depth, p.src.lineNow())
+	}
+	if child == nil || child.name != t.name {
+		if p.strange++; p.strange > strangeEach*p.limits.Rows {
+			return fmt.Errorf("%w: more than %d elements that are none of a report's", ErrTooLarge, strangeEach*p.limits.Rows)
+		}
 	}
 	p.open = append(p.open, node{prefix: t.prefix, name: t.name, spaces: len(p.spaces), element: child})
 	if declares(t) {
@@ -218,7 +228,7 @@ func (p *parser) place(t *token) (child *element, displaced int) {
 	if top == nil {
 		return nil, 0
 	}
-	child = top.children[t.name]
+	child = top.child(t.name)
 	declares := declares(t)
 	switch {
 	case !declares && p.foreign(t.prefix):
@@ -228,7 +238,7 @@ func (p *parser) place(t *token) (child *element, displaced int) {
 	case declares:
 	default:
 		for i := len(p.open) - 2; i >= 0; i-- {
-			if e := p.open[i].element; e != nil && e.children[t.name] != nil {
+			if e := p.open[i].element; e != nil && e.child(t.name) != nil {
 				return nil, len(p.open) - 1 - i
 			}
 		}
@@ -251,13 +261,13 @@ func (p *parser) within(prefix, name string) int {
 
 func (p *parser) pop() *token {
 	p.closing--
-	last := p.open[len(p.open)-1]
+	last := &p.open[len(p.open)-1]
 	p.open = p.open[:len(p.open)-1]
 	p.spaces = p.spaces[:last.spaces]
 	if last.element != nil && last.name == "record" && (p.closing > 0 || p.holds) {
 		p.unclosed = true
 	}
-	p.end = token{kind: endToken, prefix: last.prefix, name: last.name}
+	p.end.kind, p.end.prefix, p.end.name = endToken, last.prefix, last.name
 	return &p.end
 }
 
@@ -348,6 +358,9 @@ func (p *parser) skip() error {
 func (p *parser) note(n Note) {
 	if p.inRecord {
 		n.Record = p.records
+	}
+	if n.Kind == NoteMarkup || n.Kind == NoteEntity {
+		p.repairs++
 	}
 	n.Value = tidy(n.Value, mostShown)
 	p.notes.add(n)

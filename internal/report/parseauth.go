@@ -76,7 +76,7 @@ func (r *recordReader) mixed(text *[]byte, each func(name string) error) error {
 			return nil
 		case textToken, plainToken:
 			if *text = r.decode(*text, t.raw); len(*text) > r.limits.Text {
-				return fmt.Errorf("%w: a text of over %d octets in line %d", ErrTooLarge, r.limits.Text, r.src.line)
+				return fmt.Errorf("%w: a text of over %d octets in line %d", ErrTooLarge, r.limits.Text, r.src.lineNow())
 			}
 		case startToken:
 			if r.top() == nil {

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"html"
-	"strconv"
+	"math"
 	"strings"
 	"unicode/utf8"
 
@@ -40,7 +40,7 @@ func (p *parser) text() ([]byte, error) {
 			p.markup("elements do not match their ends")
 		}
 		if len(b) > p.limits.Text {
-			return nil, fmt.Errorf("%w: a text of over %d octets in line %d", ErrTooLarge, p.limits.Text, p.src.line)
+			return nil, fmt.Errorf("%w: a text of over %d octets in line %d", ErrTooLarge, p.limits.Text, p.src.lineNow())
 		}
 	}
 	p.scratch = b
@@ -54,7 +54,6 @@ func (p *parser) text() ([]byte, error) {
 // decode appends text with its character references and entities read (XML 1.0
 // sections 4.1 and 4.6). Those of HTML are known too; others stay as they are.
 func (p *parser) decode(b, raw []byte) []byte {
-	const longest = 33 // octets between "&" and ";": the longest of HTML
 	for {
 		i := bytes.IndexByte(raw, '&')
 		if i < 0 {
@@ -62,19 +61,34 @@ func (p *parser) decode(b, raw []byte) []byte {
 		}
 		b = append(b, raw[:i]...)
 		raw = raw[i+1:]
-		end := bytes.IndexByte(raw[:min(len(raw), longest)], ';')
-		if end < 1 || bytes.ContainsFunc(raw[:end], func(r rune) bool { return r != '#' && alphanumeric(r) < 0 }) {
+		end := entityEnd(raw)
+		if end < 1 {
 			p.note(Note{Kind: NoteEntity, Value: "&"})
 			b = append(b, '&')
 			continue
 		}
-		b = p.entity(b, string(raw[:end]))
+		b = p.entity(b, raw[:end])
 		raw = raw[end+1:]
 	}
 }
 
-func (p *parser) entity(b []byte, name string) []byte {
-	switch name {
+// entityEnd is where the ";" of an entity stands, behind its "&"; -1 for none.
+func entityEnd(b []byte) int {
+	const longest = 33 // octets between both: the longest of HTML
+	for i, c := range b[:min(len(b), longest)] {
+		switch {
+		case c == ';':
+			return i
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '#':
+		default:
+			return -1
+		}
+	}
+	return -1
+}
+
+func (p *parser) entity(b, name []byte) []byte {
+	switch string(name) {
 	case "amp":
 		return append(b, '&')
 	case "lt":
@@ -86,32 +100,50 @@ func (p *parser) entity(b []byte, name string) []byte {
 	case "apos":
 		return append(b, '\'')
 	}
-	whole := "&" + name + ";"
 	if name[0] == '#' {
-		return p.reference(b, whole)
+		return p.reference(b, name[1:])
 	}
+	whole := "&" + string(name) + ";"
 	p.note(Note{Kind: NoteEntity, Value: whole})
 	return append(b, html.UnescapeString(whole)...)
 }
 
 // reference appends the character that "&#…;" stands for, and U+FFFD for one that
 // XML does not allow.
-func (p *parser) reference(b []byte, whole string) []byte {
-	digits, base := whole[2:len(whole)-1], 10
-	if rest, hex := strings.CutPrefix(strings.ToLower(digits), "x"); hex {
-		digits, base = rest, 16
-	}
-	n, err := strconv.ParseUint(digits, base, 32)
-	if err != nil {
+func (p *parser) reference(b, digits []byte) []byte {
+	n, ok := codePoint(digits)
+	if !ok {
+		whole := "&#" + string(digits) + ";"
 		p.note(Note{Kind: NoteEntity, Value: whole})
 		return append(b, whole...)
 	}
 	r := rune(min(n, utf8.MaxRune+1))
 	if !allowed(r) && !blankRune(r) || !utf8.ValidRune(r) {
 		p.src.repaired++
+		p.repairs++
 		r = utf8.RuneError
 	}
 	return utf8.AppendRune(b, r)
+}
+
+// codePoint reads the digits of a character reference, hexadecimal behind an "x".
+func codePoint(digits []byte) (n uint64, ok bool) {
+	base := uint64(10)
+	if len(digits) > 0 && digits[0]|0x20 == 'x' {
+		digits, base = digits[1:], 16
+	}
+	for _, c := range digits {
+		v := uint64(c - '0')
+		if lower := c | 0x20; base == 16 && 'a' <= lower && lower <= 'f' {
+			v = uint64(lower - 'a' + 10)
+		} else if c < '0' || c > '9' {
+			return 0, false
+		}
+		if n = n*base + v; n > math.MaxUint32 {
+			return 0, false
+		}
+	}
+	return n, len(digits) > 0
 }
 
 func blankRune(r rune) bool { return r == '\n' || r == '\t' || r == '\r' }
@@ -188,19 +220,20 @@ func (p *parser) where() place {
 func (p *parser) odd(kind NoteKind, where place, value []byte, as string) {
 	v := string(value[:min(len(value), maxName)])
 	v = strings.ToValidUTF8(v, "")
-	p.note(Note{Kind: kind, Where: where.String(), Value: v, As: as})
-	p.sent(where, v)
+	at := where.String()
+	p.note(Note{Kind: kind, Where: at, Value: v, As: as})
+	p.sent(at, v)
 }
 
 // sent keeps a value as it was sent.
-func (p *parser) sent(where place, value string) {
+func (p *parser) sent(where, value string) {
 	const most = 64
 	to := &p.out.Sent
 	if p.inRecord {
 		to = p.recordSent
 	}
 	if len(*to) < most {
-		*to = append(*to, Sent{Where: where.String(), Value: value})
+		*to = append(*to, Sent{Where: where, Value: value})
 	}
 }
 
@@ -240,7 +273,7 @@ func (p *parser) named(to *string, where place, b []byte) {
 	case !read.ok:
 		p.odd(NoteDomain, where, b, "")
 	case !read.same:
-		p.sent(where, string(b))
+		p.sent(where.String(), string(b))
 	}
 }
 

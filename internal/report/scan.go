@@ -26,7 +26,7 @@ type token struct {
 	raw    []byte // all of it, as in the file; for a CDATA section its content
 	attrs  []byte // of a start
 	empty  bool   // the start is its own end
-	line   int
+	line   int    // of the start of a record; else of no meaning
 }
 
 // scanner finds the tags of a file. It is lenient: a "<" that begins no tag is
@@ -36,13 +36,14 @@ type token struct {
 type scanner struct {
 	src    *source
 	text   int // the longest text, tag or comment
-	names  map[string]string
-	broken int   // tags that end without ">"
-	token  token // the present one
+	names  map[string]interned
+	recent [64]interned // those that were met last, by what is quick to work out
+	broken int          // tags that end without ">"
+	token  token        // the present one
 }
 
 func newScanner(src *source, text int) *scanner {
-	return &scanner{src: src, text: text, names: make(map[string]string, 64)}
+	return &scanner{src: src, text: text, names: make(map[string]interned, 64)}
 }
 
 // errMore tells that the window ends within a token.
@@ -57,7 +58,7 @@ func (s *scanner) next() (*token, error) {
 		n, err := s.one(s.src.window())
 		if err == errMore { //nolint:errorlint // it is never wrapped, and met often
 			if len(s.src.window()) > s.text {
-				return nil, fmt.Errorf("%w: a text of over %d octets in line %d", ErrTooLarge, s.text, s.src.line)
+				return nil, fmt.Errorf("%w: a text of over %d octets in line %d", ErrTooLarge, s.text, s.src.lineNow())
 			}
 			err = s.src.more()
 			if rest := s.src.window(); errors.Is(err, io.EOF) && len(rest) > 0 && rest[0] != '<' {
@@ -69,7 +70,9 @@ func (s *scanner) next() (*token, error) {
 		if err != nil {
 			return nil, err
 		}
-		t.line = s.src.line
+		if t.raw != nil && t.kind == startToken && t.name == "record" {
+			t.line = s.src.lineNow()
+		}
 		s.src.take(n)
 		if t.raw != nil {
 			return t, nil
@@ -116,7 +119,7 @@ func (s *scanner) textUntil(w []byte, from int) (int, error) {
 		return 0, errMore
 	}
 	if i+from > s.text {
-		return 0, fmt.Errorf("%w: a text of over %d octets in line %d", ErrTooLarge, s.text, s.src.line)
+		return 0, fmt.Errorf("%w: a text of over %d octets in line %d", ErrTooLarge, s.text, s.src.lineNow())
 	}
 	return s.found(textToken, w[:i+from]), nil
 }
@@ -159,7 +162,7 @@ func (s *scanner) until(w []byte, mark string) (int, error) {
 	case i < 0:
 		return 0, errMore
 	case i > s.text:
-		return 0, fmt.Errorf("%w: a comment of over %d octets in line %d", ErrTooLarge, s.text, s.src.line)
+		return 0, fmt.Errorf("%w: a comment of over %d octets in line %d", ErrTooLarge, s.text, s.src.lineNow())
 	}
 	return i + len(mark), nil
 }
@@ -234,16 +237,28 @@ func (s *scanner) split(name []byte) (prefix, local string) {
 	return "", s.intern(name)
 }
 
+// interned is a name as in the file and in lower case, each text once.
+type interned struct{ raw, lower string }
+
 func (s *scanner) intern(name []byte) string {
-	if known, ok := s.names[string(name)]; ok {
-		return known
+	if len(name) == 0 {
+		return ""
 	}
-	const most = 1000
-	lower := strings.ToLower(string(name))
-	if len(s.names) < most && len(name) < 64 {
-		s.names[string(name)] = lower
+	recent := &s.recent[(len(name)*5^int(name[0])^int(name[len(name)-1])*3)&63]
+	if recent.raw == string(name) {
+		return recent.lower
 	}
-	return lower
+	known, ok := s.names[string(name)]
+	if !ok {
+		known = interned{raw: string(name), lower: strings.ToLower(string(name))}
+		const most = 1000
+		if len(s.names) >= most || len(name) >= 64 {
+			return known.lower
+		}
+		s.names[known.raw] = known
+	}
+	*recent = known
+	return known.lower
 }
 
 func blank(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\r' }

@@ -19,9 +19,10 @@ type source struct {
 	in   []byte    // read, not yet cleaned: at most the beginning of a character
 	buf  []byte    // cleaned
 	pos  int       // in buf: what was taken
-	line int       // of pos, from 1
+	line int       // of counted, from 1
 	err  error     // of r; io.EOF at its end
 
+	counted  int    // in buf: up to here lines were counted
 	repaired int    // characters replaced
 	odd      string // a charset that is not known
 }
@@ -117,9 +118,13 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 func (s *source) window() []byte { return s.buf[s.pos:] }
 
 // take passes over n octets of the window, which stay valid until more.
-func (s *source) take(n int) {
-	s.line += bytes.Count(s.buf[s.pos:s.pos+n], []byte("\n"))
-	s.pos += n
+func (s *source) take(n int) { s.pos += n }
+
+// lineNow is the line of what comes next.
+func (s *source) lineNow() int {
+	s.line += bytes.Count(s.buf[s.counted:s.pos], []byte("\n"))
+	s.counted = s.pos
+	return s.line
 }
 
 // more makes the window longer, by a whole chunk as long as there is one.
@@ -136,8 +141,9 @@ func (s *source) more() error {
 		s.in = nil
 		return s.err
 	}
+	s.lineNow()
 	s.buf = s.buf[:copy(s.buf, s.buf[s.pos:])]
-	s.pos = 0
+	s.pos, s.counted = 0, 0
 	used := s.clean(s.in, s.err != nil)
 	s.in = s.in[:copy(s.in, s.in[used:])]
 	return nil

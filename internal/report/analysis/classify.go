@@ -58,19 +58,25 @@ func Classify(r *Report, known []Known) (status Status, of int64) {
 
 // DigestRows is the digest of records, whatever their order.
 func DigestRows(rows []Row) [32]byte {
+	const most = 4096
 	var sum [32]byte
+	auths := map[*AuthSet][32]byte{}
+	var b []byte
 	for i := range rows {
-		one := rows[i]
-		auth := *one.Auth
-		one.Number, one.Auth = 0, nil
-		text, err := json.Marshal(struct {
-			Row  Row
-			Auth AuthSet
-		}{one, auth})
-		if err != nil {
-			continue // a struct of texts and numbers can always be encoded
+		auth, known := auths[rows[i].Auth]
+		if !known {
+			text, err := json.Marshal(rows[i].Auth)
+			if err != nil {
+				continue // a struct of texts can always be encoded
+			}
+			auth = sha256.Sum256(text)
+			if len(auths) >= most {
+				clear(auths)
+			}
+			auths[rows[i].Auth] = auth
 		}
-		digest := sha256.Sum256(text)
+		b = rows[i].appendTo(b[:0], auth)
+		digest := sha256.Sum256(b)
 		carry := 0
 		for j := range sum { // a sum does not cancel equal records out
 			carry += int(sum[j]) + int(digest[j])
@@ -79,4 +85,21 @@ func DigestRows(rows []Row) [32]byte {
 		}
 	}
 	return sum
+}
+
+// appendTo appends what makes a record, but for its place, in a form of its own.
+func (r *Row) appendTo(b []byte, auth [32]byte) []byte {
+	source := r.Source.As16()
+	b = append(append(b, auth[:]...), source[:]...)
+	b = binary.AppendVarint(b, r.Count)
+	b = binary.AppendUvarint(b, uint64(r.Flags))
+	null := byte(0)
+	if r.NullSender {
+		null = 1
+	}
+	b = append(b, null)
+	for _, s := range []string{string(r.Disposition), string(r.SPF), string(r.DKIM), r.HeaderFrom, r.EnvelopeFrom, r.EnvelopeTo} {
+		b = append(binary.AppendUvarint(b, uint64(len(s))), s...)
+	}
+	return b
 }

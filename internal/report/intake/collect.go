@@ -199,6 +199,10 @@ func (r *reading) xml(in io.Reader, at place, raw func() ([]byte, error)) error 
 		rep.Status, rep.Why, rep.Rows = analysis.StatusRefused, told(err), nil
 	}
 	rep.Digest = analysis.DigestRows(rep.Rows)
+	if errors.Is(err, report.ErrTooLarge) || errors.Is(err, errRefused) { // the mail or file is kept as it came
+		r.item.Reports = append(r.item.Reports, rep)
+		return nil
+	}
 	kept, rawErr := raw()
 	if r.ctx.Err() != nil {
 		return r.ctx.Err()
