@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/api"
+	"dmarcd/internal/client"
 	"dmarcd/internal/present"
 	"dmarcd/internal/report/analysis"
 )
@@ -32,7 +33,7 @@ is asked on its admin socket; where none runs, the store is opened.`
 
 // analysisOptions are the flags that the views have in common.
 type analysisOptions struct {
-	target  *target
+	target  *client.Target
 	request api.FiguresRequest
 	form    present.Form
 }
@@ -60,7 +61,7 @@ func analysisView(s present.Streams, c *cobra.Command, paged bool, show func(ctx
 		if err := o.check(time.Now()); err != nil {
 			return usageError(err)
 		}
-		return withStore(c.Context(), o.target, s, func(a api.Asker) error { return show(c.Context(), a, o) })
+		return client.WithStore(c.Context(), o.target, s, func(a api.Asker) error { return show(c.Context(), a, o) })
 	}
 	return c
 }
@@ -109,13 +110,4 @@ func (o *analysisOptions) check(now time.Time) error {
 		lines = append(lines, "--"+strings.ReplaceAll(name, "_", "-")+": "+rest)
 	}
 	return errors.New(strings.Join(lines, "\n"))
-}
-
-// withStore calls work with whom to ask for what is stored.
-func withStore(ctx context.Context, t *target, s present.Streams, work func(api.Asker) error) error {
-	c, err := connect(ctx, t, s)
-	if err != nil {
-		return err
-	}
-	return errors.Join(work(c), c.Close())
 }

@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/api"
+	"dmarcd/internal/client"
 	"dmarcd/internal/present"
 	"dmarcd/internal/text"
 )
@@ -21,7 +22,7 @@ folder, and what admins gave. Exit code 0, also where a feed fails.`,
 	t := targetFlags(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "one JSON object a line")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		return withStore(c.Context(), t, s, func(a api.Asker) error {
+		return client.WithStore(c.Context(), t, s, func(a api.Asker) error {
 			found, err := api.AnalysisFeeds().Ask(c.Context(), a, api.FeedsRequest{})
 			if err != nil {
 				return err
@@ -49,13 +50,13 @@ Exit code 0, also where some cannot be read any more: those stay as they were.`,
 	t := targetFlags(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "one JSON object")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		a, err := connect(c.Context(), t, s)
+		a, err := client.Connect(c.Context(), t, s)
 		if err != nil {
 			return err
 		}
 		defer a.Close() //nolint:errcheck // what was read is stored
-		if a.offline != nil {
-			a.offline.UseIntake()
+		if a.Offline != nil {
+			a.Offline.UseIntake()
 		}
 		var sum api.Reprocessed
 		for {

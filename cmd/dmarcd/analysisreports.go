@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/api"
+	"dmarcd/internal/client"
 	"dmarcd/internal/present"
 	"dmarcd/internal/report/analysis"
 )
@@ -86,7 +87,7 @@ that of the e-mail address in the reports. Reports that are stored follow.`,
 		if !ok {
 			return usageError(fmt.Errorf("%q is no pair of domains such as mailer.example:reporter.example", args[0]))
 		}
-		return withStore(c.Context(), t, s, func(a api.Asker) error {
+		return client.WithStore(c.Context(), t, s, func(a api.Asker) error {
 			p, err := api.AnalysisPair().Ask(c.Context(), a, api.PairRequest{Auth: auth, Email: email, Accept: accept})
 			if err == nil {
 				s.Line("%sed: mail authenticated for %s that reports as %s", strings.ToUpper(verb[:1])+verb[1:], p.Auth, p.Email)
@@ -119,7 +120,7 @@ from that a host (--host), an address or a CIDR block. Without arguments, list t
 	c.Flags().BoolVar(&host, "host", false, "SOURCE is a host, not a service")
 	c.Flags().BoolVar(&asJSON, "json", false, "one JSON object a line for each label")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return withStore(c.Context(), t, s, func(a api.Asker) error {
+		return client.WithStore(c.Context(), t, s, func(a api.Asker) error {
 			var found api.Labels
 			var err error
 			if len(args) == 0 {
@@ -172,7 +173,7 @@ compressed file.`,
 		if err != nil {
 			return usageError(fmt.Errorf("%q is no number; \"dmarcd analysis reports\" has them", args[0]))
 		}
-		return withStore(c.Context(), t, s, func(a api.Asker) error {
+		return client.WithStore(c.Context(), t, s, func(a api.Asker) error {
 			found, err := api.AnalysisRaw().Ask(c.Context(), a, api.RawRequest{IDs: []int64{id}})
 			if err != nil {
 				return err

@@ -1,35 +1,28 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/auth/dmarc"
 	"dmarcd/internal/daemon"
+	"dmarcd/internal/errkind"
 	"dmarcd/internal/explain"
 	"dmarcd/internal/filter"
-	"dmarcd/internal/message"
 	"dmarcd/internal/policy"
 	"dmarcd/internal/present"
-	"dmarcd/internal/settings"
+	"dmarcd/internal/probe"
 )
 
 // checkOptions are the flags of `dmarcd check`.
 type checkOptions struct {
 	config        string
 	language      string
-	ip, helo      string
-	relay         string
-	from          string
-	fromGiven     bool
-	rcpts         []string
+	envelope      probe.Envelope
 	asJSON        bool
 	secondOpinion bool
 }
@@ -62,16 +55,16 @@ Exit code 0: the message would pass; 1: it would be quarantined or rejected;
 	}
 	path := configFlag(c)
 	f := c.Flags()
-	f.StringVar(&o.ip, "ip", "", "address of the SMTP client")
-	f.StringVar(&o.helo, "helo", "", "HELO argument of the client")
-	f.StringVar(&o.relay, "relay", "", "address or network of a relay of ours: read the true client from the Received fields as client_ip_from would")
-	f.StringVar(&o.from, "from", "", "MAIL FROM address")
-	f.StringSliceVar(&o.rcpts, "rcpt", nil, "recipient; may be repeated")
+	f.StringVar(&o.envelope.Ip, "ip", "", "address of the SMTP client")
+	f.StringVar(&o.envelope.Helo, "helo", "", "HELO argument of the client")
+	f.StringVar(&o.envelope.Relay, "relay", "", "address or network of a relay of ours: read the true client from the Received fields as client_ip_from would")
+	f.StringVar(&o.envelope.From, "from", "", "MAIL FROM address")
+	f.StringSliceVar(&o.envelope.Rcpts, "rcpt", nil, "recipient; may be repeated")
 	f.StringVar(&o.language, "lang", string(explain.English), "language of the texts: en or ja")
 	f.BoolVar(&o.asJSON, "json", false, "print one JSON object")
 	f.BoolVar(&o.secondOpinion, "second-opinion", false, "also print what go-msgauth's verifier says of the signatures")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		o.config, o.fromGiven = *path, c.Flags().Changed("from")
+		o.config, o.envelope.FromGiven = *path, c.Flags().Changed("from")
 		name := "-"
 		if len(args) > 0 {
 			name = args[0]
@@ -90,7 +83,7 @@ func check(ctx context.Context, o *checkOptions, name string, s present.Streams)
 	if err != nil {
 		return err
 	}
-	relay, err := o.source(config)
+	relay, err := o.envelope.Source(config)
 	if err != nil {
 		return usageError(err)
 	}
@@ -98,13 +91,13 @@ func check(ctx context.Context, o *checkOptions, name string, s present.Streams)
 	if err != nil {
 		return err
 	}
-	env, err := o.envelope(raw)
+	env, err := o.envelope.Read(raw)
 	if err != nil {
 		return usageError(err)
 	}
 	var read filter.TrueClient
 	if relay != nil {
-		header := headerOf(raw)
+		header := probe.HeaderOf(raw)
 		read = filter.ReadTrueClient(config, &header, relay)
 		env.ClientIP, env.Helo = read.Addr, read.Helo
 	}
@@ -114,7 +107,7 @@ func check(ctx context.Context, o *checkOptions, name string, s present.Streams)
 	}
 	defer client.Close()
 
-	outcome, err := judge(ctx, client, config, env, raw)
+	outcome, err := probe.Judge(ctx, client, config, env, raw)
 	if err != nil {
 		return troubleError(err)
 	}
@@ -123,7 +116,7 @@ func check(ctx context.Context, o *checkOptions, name string, s present.Streams)
 		report.Relay = present.NewRelayReport(relay, read)
 	}
 	if o.secondOpinion {
-		report.SecondOpinion = secondOpinion(ctx, client, config, raw)
+		report.SecondOpinion = probe.SecondOpinion(ctx, client, config, raw)
 	}
 	if err := present.WriteAnswer(s, report, o.asJSON); err != nil {
 		return err
@@ -135,9 +128,9 @@ func check(ctx context.Context, o *checkOptions, name string, s present.Streams)
 func checkResult(o *filter.Result) error {
 	switch {
 	case o.Decision.Status == dmarc.TempError || o.Decision.Reason == policy.ReasonTemperror:
-		return &exitError{exitTrouble}
+		return present.Silent(errkind.Trouble)
 	case o.Decision.Would != policy.Bypass:
-		return answerNo()
+		return present.Silent(errkind.NotFound)
 	}
 	return nil
 }
@@ -152,104 +145,4 @@ func readMessage(name string, in io.Reader) ([]byte, error) {
 		err = usageError(errors.New("the message is empty; name a file, or give it on standard input"))
 	}
 	return raw, err
-}
-
-// envelope is the envelope that the flags and the message tell.
-func (o *checkOptions) envelope(raw []byte) (message.Envelope, error) {
-	env := message.Envelope{Helo: o.helo, QueueID: "check", Received: time.Now().UTC()}
-	if o.ip != "" {
-		ip, err := netip.ParseAddr(o.ip)
-		if err != nil {
-			return env, fmt.Errorf("--ip %q is not an IP address", o.ip)
-		}
-		env.ClientIP = ip.Unmap().WithZone("")
-	}
-	if o.fromGiven {
-		var err error
-		if env.MailFrom, err = flagSender("from", o.from); err != nil {
-			return env, err
-		}
-	} else {
-		env.MailFrom = guessSender(raw)
-	}
-	for _, r := range o.rcpts {
-		a, err := flagAddress("rcpt", r)
-		if err != nil {
-			return env, err
-		}
-		env.Rcpts = append(env.Rcpts, a)
-	}
-	return env, nil
-}
-
-// source is the relay of --relay; nil without it. An entry of client_ip_from for it
-// says where it writes the client.
-func (o *checkOptions) source(config *settings.Settings) (*settings.ClientIPSource, error) {
-	if o.relay == "" {
-		return nil, nil
-	}
-	if o.ip != "" {
-		return nil, errors.New("--relay and --ip do not go together: the relay's field names the client")
-	}
-	network, err := netip.ParsePrefix(o.relay)
-	if err != nil {
-		addr, addrErr := netip.ParseAddr(o.relay)
-		if addrErr != nil {
-			return nil, fmt.Errorf("--relay %q is neither an address nor a network such as 192.0.2.0/24", o.relay)
-		}
-		network = netip.PrefixFrom(addr.Unmap().WithZone(""), addr.Unmap().BitLen())
-	}
-	for _, from := range config.ClientIPFrom {
-		if from.Relay.Contains(network.Addr()) {
-			return &settings.ClientIPSource{Relay: network.Masked(), Header: from.Header}, nil
-		}
-	}
-	return &settings.ClientIPSource{Relay: network.Masked()}, nil
-}
-
-// guessSender is the address of the Return-Path field, else the domain of the From field.
-func guessSender(raw []byte) message.Address {
-	h := headerOf(raw)
-	if f, ok := h.First("Return-Path"); ok {
-		return message.ParseAddress(string(f.Value()))
-	}
-	if a := message.ParseAuthor(&h); !a.Domain.IsZero() {
-		return message.Address{Local: "postmaster", Host: a.Domain.String(), Domain: a.Domain}
-	}
-	return message.Address{}
-}
-
-// headerOf is the header of a message.
-func headerOf(raw []byte) message.Header {
-	var h message.Header
-	_ = message.Stream(bytes.NewReader(raw), message.Events{ // only the header matters here
-		Field: func(name string, value []byte) {
-			line := append([]byte(name+":"), value...)
-			h.Fields = append(h.Fields, message.Field{Name: name, Raw: append(line, '\r', '\n')})
-		},
-		EndOfHeader: func() {},
-		Body:        func([]byte) bool { return false },
-	})
-	return h
-}
-
-// judge runs one message through the filter.
-func judge(ctx context.Context, client filter.Resolver, config *settings.Settings, env message.Envelope, raw []byte) (*filter.Result, error) {
-	rcpts := env.Rcpts
-	env.Rcpts = nil
-	t := filter.New(client, nil).BeginUntrusted(ctx, config, env)
-	t.ShowWholeWalk()
-	if len(rcpts) == 0 {
-		t.AssumeRecipient()
-	}
-	for _, r := range rcpts {
-		t.Rcpt(filter.Recipient{Written: r}, false)
-	}
-	err := message.Stream(bytes.NewReader(raw), message.Events{Field: t.Header, EndOfHeader: t.EndOfHeader, Body: t.Body})
-	if err != nil {
-		t.Abort()
-		return nil, err
-	}
-	outcome := t.EndOfMessage("")
-	return &outcome, nil
 }

@@ -1,20 +1,13 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"dmarcd/internal/api"
+	"dmarcd/internal/client"
 	"dmarcd/internal/daemon"
-	"dmarcd/internal/errkind"
 	"dmarcd/internal/present"
-	"dmarcd/internal/settings"
-	"dmarcd/internal/text"
 )
 
 func configCommand(s present.Streams) *cobra.Command {
@@ -50,82 +43,9 @@ host that can pass or be mended without touching the files, as serve would end w
 				return nil
 			}
 		}
-		return checkFiles(c.Context(), s, args, host)
+		return client.CheckFiles(c.Context(), s, version, args, host)
 	}
 	return c
-}
-
-// checkFiles checks files of either kind and tells every fault and warning. With host it
-// looks at this host too.
-func checkFiles(ctx context.Context, s present.Streams, paths []string, host bool) error {
-	loaded, warnings, err := settings.Check(daemon.HostName(), time.Now(), paths...)
-	for _, w := range warnings {
-		fmt.Fprintf(s.Out, "warning: %s\n", w)
-	}
-	var faults settings.Faults
-	switch {
-	case errors.As(err, &faults):
-		for _, f := range faults {
-			fmt.Fprintf(s.Err, "%s\n", f)
-		}
-		return &exitError{exitUsage}
-	case err != nil:
-		return usageError(err)
-	}
-	code := exitFine
-	for _, l := range loaded {
-		code = worse(code, checkHost(ctx, s, l, host))
-		if off := l.DailyReportsOff(); off != "" {
-			fmt.Fprintf(s.Out, "note: %s\n", off)
-		}
-	}
-	if code != exitFine {
-		return &exitError{code}
-	}
-	fmt.Fprintf(s.Out, "%s: no faults\n", strings.Join(paths, ", "))
-	return nil
-}
-
-// worse is the exit code that counts of two: a fault counts more than trouble.
-func worse(a, b int) int {
-	if a == exitUsage || b == exitFine {
-		return a
-	}
-	return b
-}
-
-// checkHost tells what would keep the daemon from starting on this host, with the exit
-// code that it would end with.
-func checkHost(ctx context.Context, s present.Streams, config *settings.Settings, host bool) int {
-	if !host {
-		return exitFine
-	}
-	var status api.Status
-	source := daemon.FindSource(config.File)
-	client, err := source.Dial(ctx, version)
-	if err == nil {
-		defer client.Close() //nolint:errcheck // opened for reading only
-		status, err = api.DaemonStatus().Ask(ctx, client, api.StatusRequest{})
-	}
-	own := err == nil && client.Source() == source.Name()
-	if !own {
-		status.Listening = nil
-	}
-	code := exitFine
-	for _, o := range daemon.Preflight(ctx, config, version, own, status.Listening) {
-		told := text.Error(errors.New(o.Text))
-		switch o.Kind {
-		case "":
-			fmt.Fprintf(s.Out, "warning: %s: %s\n", config.File, told)
-		case errkind.Trouble:
-			fmt.Fprintf(s.Err, "trouble: %s: %s\n", config.File, told)
-			code = worse(code, exitTrouble)
-		default:
-			fmt.Fprintf(s.Err, "%s: %s\n", config.File, told)
-			code = exitUsage
-		}
-	}
-	return code
 }
 
 func configShowCommand(s present.Streams) *cobra.Command {

@@ -7,13 +7,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/api"
+	"dmarcd/internal/client"
 	"dmarcd/internal/explain"
 	"dmarcd/internal/present"
 )
 
 // explainOptions are the flags of `dmarcd explain`.
 type explainOptions struct {
-	target      *target
+	target      *client.Target
 	language    string
 	all, asJSON bool
 }
@@ -59,7 +60,7 @@ func explainMessage(ctx context.Context, o *explainOptions, id string, s present
 	if err != nil {
 		return usageError(fmt.Errorf("--lang: %w", err))
 	}
-	c, err := connect(ctx, o.target, s)
+	c, err := client.Connect(ctx, o.target, s)
 	if err != nil {
 		return err
 	}

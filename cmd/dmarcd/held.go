@@ -5,14 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/api"
+	"dmarcd/internal/client"
 	"dmarcd/internal/errkind"
+	"dmarcd/internal/mta"
 	"dmarcd/internal/present"
 	"dmarcd/internal/settings"
 	"dmarcd/internal/text"
@@ -42,7 +43,7 @@ Exit code 0: listed, if there is any; 3: the store cannot be read.`,
 	t, p := targetFlags(c), pageFlags(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		ctx := c.Context()
-		conn, err := connect(ctx, t, s)
+		conn, err := client.Connect(ctx, t, s)
 		if err != nil {
 			return err
 		}
@@ -58,7 +59,7 @@ Exit code 0: listed, if there is any; 3: the store cannot be read.`,
 
 // heldOptions are the flags of a command that does something with held mail.
 type heldOptions struct {
-	target *target
+	target *client.Target
 	does   string // release or delete
 	older  string
 	print  bool
@@ -101,7 +102,7 @@ func heldDo(ctx context.Context, o *heldOptions, ids []string, s present.Streams
 	if !o.print && os.Geteuid() != 0 {
 		return usageError(errors.New("only root may run the MTA's commands; --print shows them"))
 	}
-	c, err := connect(ctx, o.target, s)
+	c, err := client.Connect(ctx, o.target, s)
 	if err != nil {
 		return err
 	}
@@ -131,17 +132,14 @@ func heldDo(ctx context.Context, o *heldOptions, ids []string, s present.Streams
 }
 
 // do releases or deletes one message, or shows how.
-func (o *heldOptions) do(ctx context.Context, c *connection, m *api.HeldMessage, s present.Streams) error {
-	command, err := o.command(m)
+func (o *heldOptions) do(ctx context.Context, c *client.Connection, m *api.HeldMessage, s present.Streams) error {
+	command, err := mta.Command(m, o.does)
 	if err != nil {
 		return err
 	}
 	if !o.print {
-		shell := exec.CommandContext(ctx, "/bin/sh", "-c", command)
-		shell.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":"+systemPath)
-		shell.Stdout, shell.Stderr = s.Err, s.Err
-		if err := shell.Run(); err != nil {
-			return fmt.Errorf("%s: %w", command, err)
+		if err := mta.Run(ctx, command, s.Err); err != nil {
+			return err
 		}
 		if _, err := api.HeldDone().Ask(ctx, c, api.HeldDoneRequest{Keys: []string{m.Key}}); err != nil {
 			return err
@@ -152,33 +150,4 @@ func (o *heldOptions) do(ctx context.Context, c *connection, m *api.HeldMessage,
 	}
 	s.Line("%s", command)
 	return nil
-}
-
-// systemPath is where the programs of an MTA are, beside what PATH names.
-const systemPath = "/usr/sbin:/usr/bin:/sbin:/bin"
-
-// hasPostfix tells whether this host has Postfix's program for its queue.
-func hasPostfix() bool {
-	for _, name := range []string{"postsuper", "/usr/sbin/postsuper"} {
-		if _, err := exec.LookPath(name); err == nil {
-			return true
-		}
-	}
-	return false
-}
-
-// command is that of the MTA for a message. Where it is not known which MTA holds it, it
-// is the one that this host has.
-func (o *heldOptions) command(m *api.HeldMessage) (string, error) {
-	for _, mta := range m.Commands {
-		if len(m.Commands) > 1 && hasPostfix() != (mta.MTA == "postfix") {
-			continue
-		}
-		for _, c := range mta.Commands {
-			if c.Does == o.does && strings.Contains(c.Command, m.QueueID) { // an id that is none has a stand-in
-				return c.Command, nil
-			}
-		}
-	}
-	return "", fmt.Errorf("no command of an MTA is known to %s it", o.does)
 }

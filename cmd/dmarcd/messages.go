@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/api"
+	"dmarcd/internal/client"
 	"dmarcd/internal/present"
 )
 
@@ -65,8 +66,8 @@ Exit code 0: listed, if there is any; 3: the store cannot be read.`,
 	return c
 }
 
-func listMessages(ctx context.Context, t *target, p *present.Page, r api.MessagesRequest, s present.Streams) error {
-	c, err := connect(ctx, t, s)
+func listMessages(ctx context.Context, t *client.Target, p *present.Page, r api.MessagesRequest, s present.Streams) error {
+	c, err := client.Connect(ctx, t, s)
 	if err != nil {
 		return err
 	}

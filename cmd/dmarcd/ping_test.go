@@ -3,6 +3,7 @@ package main
 import (
 	"testing"
 
+	"dmarcd/internal/probe"
 	"dmarcd/internal/settings"
 )
 
@@ -21,7 +22,7 @@ func TestPingDomain(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := ourDomain(&settings.Settings{AuthServID: "mx.example.org", Policy: *p}); got != c.want {
+			if got := probe.OurDomain(&settings.Settings{AuthServID: "mx.example.org", Policy: *p}); got != c.want {
 				t.Errorf("ourDomain = %s, want %s", got, c.want)
 			}
 		})

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/api"
+	"dmarcd/internal/client"
 	"dmarcd/internal/present"
 )
 
@@ -32,7 +33,7 @@ func policyList(ctx context.Context, path string, p *present.Page, s present.Str
 		return err
 	}
 	return present.EachPage(p, s, func(after string, limit int) ([]api.PolicyEntry, string, error) {
-		page, err := api.PolicyList().Ask(ctx, inForce(config), api.PolicyListRequest{After: after, Limit: limit})
+		page, err := api.PolicyList().Ask(ctx, client.InForce(config), api.PolicyListRequest{After: after, Limit: limit})
 		return page.Entries, page.After, err
 	}, func(e *api.PolicyEntry) { present.PolicyEntry(s, e) })
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/api"
+	"dmarcd/internal/client"
 	"dmarcd/internal/present"
 )
 
@@ -26,7 +27,7 @@ Exit code 0: listed, if there are any; 1: there is no such policy; 3: the store 
 	}
 	t, p := targetFlags(c), pageFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		conn, err := connect(c.Context(), t, s)
+		conn, err := client.Connect(c.Context(), t, s)
 		if err != nil {
 			return err
 		}
@@ -42,7 +43,7 @@ Exit code 0: listed, if there are any; 1: there is no such policy; 3: the store 
 	return c
 }
 
-func printPolicy(ctx context.Context, c *connection, id string, asJSON bool, s present.Streams) error {
+func printPolicy(ctx context.Context, c *client.Connection, id string, asJSON bool, s present.Streams) error {
 	found, err := api.PolicyHistory().Ask(ctx, c, api.PolicyHistoryRequest{ID: id})
 	if err != nil {
 		return err

@@ -2,9 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"io"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -12,7 +9,6 @@ import (
 	"dmarcd/internal/errkind"
 	"dmarcd/internal/present"
 	"dmarcd/internal/settings"
-	"dmarcd/internal/text"
 )
 
 // listFlags adds the flags that name one list of the policy.
@@ -41,7 +37,7 @@ func listFlags(c *cobra.Command) func() settings.ListKind {
 
 func policyImportCommand(s present.Streams) *cobra.Command {
 	var to string
-	var from openDMARCFiles
+	var from present.OpenDMARCFiles
 	c := &cobra.Command{
 		Use:   "import {--senders|--exceptions|--peers} FILE|- | --opendmarc FILE [--ignore-hosts FILE] [--peer-list FILE]",
 		Short: "Check a list with one entry a line, or make a policy of an opendmarc.conf",
@@ -69,78 +65,34 @@ Exit code 0: the list or the policy was written; 2: a line is wrong, nothing was
 	}
 	kind := listFlags(c)
 	c.Flags().StringVar(&to, "to", "", "file to write: a list for the policy to name, or the policy")
-	c.Flags().StringVar(&from.conf, "opendmarc", "", "configuration of OpenDMARC to make a policy of")
-	c.Flags().StringVar(&from.hosts, "ignore-hosts", "", "the file of its IgnoreHosts, if it is elsewhere")
-	c.Flags().StringVar(&from.peers, "peer-list", "", "the PeerList of an OpenDKIM on the same host")
+	c.Flags().StringVar(&from.Conf, "opendmarc", "", "configuration of OpenDMARC to make a policy of")
+	c.Flags().StringVar(&from.Hosts, "ignore-hosts", "", "the file of its IgnoreHosts, if it is elsewhere")
+	c.Flags().StringVar(&from.Peers, "peer-list", "", "the PeerList of an OpenDKIM on the same host")
 	skip := c.Flags().Bool("skip-invalid", false, "write the list without the lines that are wrong")
 	c.MarkFlagsOneRequired("senders", "exceptions", "peers", "opendmarc")
 	c.MarkFlagsMutuallyExclusive("senders", "exceptions", "peers", "opendmarc")
 	list := arguments(1, 1, "name the list to import, or - for standard input")
 	c.Args = func(c *cobra.Command, args []string) error {
 		switch {
-		case from.conf != "" && *skip:
+		case from.Conf != "" && *skip:
 			return errors.New("--skip-invalid is for lists; --opendmarc leaves out what has no counterpart by itself")
-		case from.conf != "":
+		case from.Conf != "":
 			return noArguments()(c, args)
-		case from.hosts != "":
+		case from.Hosts != "":
 			return errors.New("--ignore-hosts goes with --opendmarc")
-		case from.peers != "":
+		case from.Peers != "":
 			return errors.New("--peer-list goes with --opendmarc; to import it alone, use --exceptions")
 		}
 		return list(c, args)
 	}
 	c.RunE = func(_ *cobra.Command, args []string) error {
-		if from.conf != "" {
-			return policyImportOpenDMARC(from, to, s)
+		if from.Conf != "" {
+			return present.ImportOpenDMARC(from, to, s)
 		}
-		return policyImport(kind(), args[0], to, *skip, s)
+		return present.ImportList(kind(), args[0], to, *skip, s)
 	}
 	return c
 }
-
-func policyImport(kind settings.ListKind, name, to string, skip bool, s present.Streams) error {
-	data, err := present.ReadInput(name, s.In, "list", maxList)
-	if err != nil {
-		return err
-	}
-	shown := name
-	if name == "-" {
-		shown = "standard input"
-	}
-	lines, warnings, err := settings.ParseList(kind, shown, data)
-	for _, w := range warnings {
-		fmt.Fprintf(s.Err, "warning: %s\n", w)
-	}
-	if err != nil {
-		var faults settings.Faults
-		if !errors.As(err, &faults) {
-			return usageError(err)
-		}
-		for _, f := range faults {
-			fmt.Fprintln(s.Err, f)
-		}
-		wrong := text.Count(int64(len(faults)), "invalid line")
-		if !skip {
-			return usageError(fmt.Errorf("%s has %s; nothing was written (--skip-invalid writes the others)", shown, wrong))
-		}
-		fmt.Fprintf(s.Err, "%s: left out %s\n", shown, wrong)
-	}
-	if to == "" {
-		return present.WriteLines(s.Out, lines)
-	}
-	if err := present.ReplaceFile(to, func(w io.Writer) error { return present.WriteLines(w, lines) }); err != nil {
-		return troubleError(err)
-	}
-	whole, err := filepath.Abs(to)
-	if err != nil {
-		whole = to
-	}
-	fmt.Fprintf(s.Out, "%s: %s; name it in policy.yaml as %s: [\"file:%s\"]\n", to, present.EntryCount(len(lines)), kind, whole)
-	return nil
-}
-
-// maxList bounds a list that is read into memory.
-const maxList = 64 << 20
 
 func policyExportCommand(s present.Streams) *cobra.Command {
 	c := &cobra.Command{

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/api"
+	"dmarcd/internal/client"
+	"dmarcd/internal/errkind"
 	"dmarcd/internal/present"
-	"dmarcd/internal/settings"
 )
 
 // showOptions are the flags of `dmarcd policy show`.
@@ -51,11 +51,6 @@ Exit code 0: the domain is ours; 1: it is not, and mail for it is not checked.`,
 	return c
 }
 
-// inForce asks about the settings alone, in this process.
-func inForce(config *settings.Settings) api.Local {
-	return api.Local{Viewer: api.Operator(), Service: &api.Service{Settings: func() *settings.Settings { return config }, Now: time.Now}}
-}
-
 func policyShow(ctx context.Context, o *showOptions, domain string, s present.Streams) error {
 	if o.ip != "" && o.why == "" {
 		return usageError(errors.New("--ip needs --why: the From domain to ask about"))
@@ -65,7 +60,7 @@ func policyShow(ctx context.Context, o *showOptions, domain string, s present.St
 		return err
 	}
 	request := api.PolicyShowRequest{Domain: domain, From: o.why, IP: o.ip, YAML: !o.asJSON && o.why == ""}
-	shown, err := api.PolicyShow().Ask(ctx, inForce(config), request)
+	shown, err := api.PolicyShow().Ask(ctx, client.InForce(config), request)
 	switch {
 	case err != nil:
 		return err
@@ -80,7 +75,7 @@ func policyShow(ctx context.Context, o *showOptions, domain string, s present.St
 		err = present.PrintWhy(s, &shown)
 	}
 	if err == nil && !shown.Ours {
-		return answerNo()
+		return present.Silent(errkind.NotFound)
 	}
 	return err
 }

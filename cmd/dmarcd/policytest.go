@@ -5,7 +5,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"dmarcd/internal/client"
 	"dmarcd/internal/daemon"
+	"dmarcd/internal/errkind"
 	"dmarcd/internal/present"
 	"dmarcd/internal/settings"
 )
@@ -43,7 +45,7 @@ func policyToTry(config string, args []string, s present.Streams) (*settings.Pol
 	if len(args) == 0 {
 		loaded, _, err := daemon.FindSource(config).Read() // that of the disk, not what is in force
 		if err != nil {
-			return nil, explainFaults(s.Err, err)
+			return nil, client.ExplainFaults(s.Err, err)
 		}
 		return &loaded.Policy, nil
 	}
@@ -52,7 +54,7 @@ func policyToTry(config string, args []string, s present.Streams) (*settings.Pol
 	}
 	p, _, err := settings.ReadPolicy(args[0])
 	if err != nil {
-		return nil, explainFaults(s.Err, err)
+		return nil, client.ExplainFaults(s.Err, err)
 	}
 	return p, nil
 }
@@ -76,7 +78,7 @@ func policyTest(p *settings.Policy, asJSON bool, s present.Streams) error {
 		fmt.Fprintln(s.Out, present.TrialCount(len(trials), failed))
 	}
 	if failed > 0 {
-		return answerNo()
+		return present.Silent(errkind.NotFound)
 	}
 	return nil
 }

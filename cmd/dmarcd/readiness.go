@@ -6,6 +6,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/api"
+	"dmarcd/internal/client"
+	"dmarcd/internal/errkind"
 	"dmarcd/internal/present"
 )
 
@@ -32,7 +34,7 @@ Exit code 0: it is ready for the next stricter policy, or reject is in force; 1:
 	target := targetFlags(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "one JSON object")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return withStore(c.Context(), target, s, func(a api.Asker) error {
+		return client.WithStore(c.Context(), target, s, func(a api.Asker) error {
 			return readiness(c.Context(), a, args[0], asJSON, s)
 		})
 	}
@@ -57,7 +59,7 @@ func readiness(ctx context.Context, a api.Asker, domain string, asJSON bool, s p
 			if step.Ready {
 				break
 			}
-			return answerNo()
+			return present.Silent(errkind.NotFound)
 		}
 	}
 	return nil

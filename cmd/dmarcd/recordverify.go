@@ -6,6 +6,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/api"
+	"dmarcd/internal/client"
+	"dmarcd/internal/errkind"
 	"dmarcd/internal/present"
 	"dmarcd/internal/report/analysis"
 )
@@ -44,7 +46,7 @@ Exit code 0: all are in effect; 1: one is not; 3: one could not be checked.`,
 		if c.Flags().Changed("expect") {
 			request.Expect = &expect
 		}
-		return withRecords(c.Context(), target, true, s, func(a api.Asker) error {
+		return client.WithRecords(c.Context(), target, true, s, func(a api.Asker) error {
 			return recordVerify(c.Context(), a, request, asJSON, s)
 		})
 	}
@@ -71,9 +73,9 @@ func recordVerify(ctx context.Context, a api.Asker, request api.VerifyRequest, a
 	case err != nil:
 		return err
 	case bad > 0:
-		return answerNo()
+		return present.Silent(errkind.NotFound)
 	case unknown > 0:
-		return &exitError{exitTrouble}
+		return present.Silent(errkind.Trouble)
 	}
 	return nil
 }
@@ -125,7 +127,7 @@ Exit code 0: printed; 2: a value is wrong; 3: DNS trouble.`,
 				*into = &values[i]
 			}
 		}
-		return withRecords(c.Context(), target, true, s, func(a api.Asker) error {
+		return client.WithRecords(c.Context(), target, true, s, func(a api.Asker) error {
 			return recordGenerate(c.Context(), a, request, asJSON, s)
 		})
 	}

@@ -3,21 +3,20 @@ package main
 import (
 	"context"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/api"
+	"dmarcd/internal/client"
 	"dmarcd/internal/present"
 	"dmarcd/internal/report/outgoing"
 )
 
 // reportListOptions are the flags of `dmarcd report list`.
 type reportListOptions struct {
-	target *target
-	filter filterFlags
+	target *client.Target
+	filter outgoing.FilterText
 	limit  int
 	asJSON bool
 }
@@ -36,7 +35,7 @@ Exit code 0: listed, if there are any; 3: the store cannot be read.`,
 		Args: noArguments(),
 	}
 	o.target = targetFlags(c)
-	o.filter.add(c)
+	addFilter(c, &o.filter)
 	c.Flags().IntVar(&o.limit, "limit", 100, "how many reports at most; 0 for all")
 	c.Flags().BoolVar(&o.asJSON, "json", false, "one JSON object a line for each report")
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -46,14 +45,14 @@ Exit code 0: listed, if there are any; 3: the store cannot be read.`,
 }
 
 func reportList(ctx context.Context, o *reportListOptions, s present.Streams) error {
-	filter, err := o.filter.filter(time.Now())
+	filter, err := o.filter.Parse(time.Now())
 	if err != nil {
 		return usageError(err)
 	}
 	if o.limit < 0 {
 		return usageError(fmt.Errorf("--limit %d is less than nothing", o.limit))
 	}
-	return withReports(ctx, o.target, s, func(d *reportConnection) error {
+	return client.WithReports(ctx, o.target, s, func(d *client.ReportConnection) error {
 		_, more, err := present.EachReport(ctx, d, filter, o.limit, func(r *outgoing.Report) error {
 			if o.asJSON {
 				return present.WriteJSONLine(s, r)
@@ -80,7 +79,7 @@ func reportList(ctx context.Context, o *reportListOptions, s present.Streams) er
 
 // reportShowOptions are the flags of `dmarcd report show`.
 type reportShowOptions struct {
-	target          *target
+	target          *client.Target
 	day, output     string
 	content, asJSON bool
 }
@@ -115,7 +114,7 @@ Exit code 0: found; 1: there is no such report; 3: the store cannot be read.`,
 }
 
 func reportShow(ctx context.Context, o *reportShowOptions, name string, s present.Streams) error {
-	request, err := nameReport(name, o.day, time.Now())
+	request, err := outgoing.NameReport(name, o.day, time.Now())
 	if err != nil {
 		return usageError(err)
 	}
@@ -123,7 +122,7 @@ func reportShow(ctx context.Context, o *reportShowOptions, name string, s presen
 		return usageError(fmt.Errorf("--json and --xml or -o do not go together"))
 	}
 	request.Content = o.content || o.output != ""
-	return withReports(ctx, o.target, s, func(d *reportConnection) error {
+	return client.WithReports(ctx, o.target, s, func(d *client.ReportConnection) error {
 		shown, err := api.ReportsShow().Ask(ctx, d, request)
 		switch {
 		case err != nil:
@@ -141,20 +140,4 @@ func reportShow(ctx context.Context, o *reportShowOptions, name string, s presen
 		present.ReportDetails(s, &shown.Report)
 		return nil
 	})
-}
-
-// nameReport reads what names a report.
-func nameReport(name, day string, now time.Time) (outgoing.ShowRequest, error) {
-	if id, err := strconv.ParseInt(name, 10, 64); err == nil && id > 0 {
-		return outgoing.ShowRequest{ID: id}, nil
-	}
-	target, err := outgoing.ParseTarget(name)
-	if err != nil {
-		return outgoing.ShowRequest{}, err
-	}
-	if !strings.Contains(target, ".") {
-		return outgoing.ShowRequest{ReportID: target}, nil
-	}
-	d, err := parseDay(day, now)
-	return outgoing.ShowRequest{Domain: target, Day: &d}, err
 }

@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/api"
+	"dmarcd/internal/client"
+	"dmarcd/internal/errkind"
 	"dmarcd/internal/present"
 	"dmarcd/internal/report/outgoing"
 	"dmarcd/internal/settings"
@@ -17,7 +19,7 @@ import (
 
 // reportSendOptions are the flags of `dmarcd report send`.
 type reportSendOptions struct {
-	target *target
+	target *client.Target
 	wait   time.Duration
 	asJSON bool
 }
@@ -53,18 +55,18 @@ not get it; 2: the day is not over; 3: trouble.`,
 func reportSend(ctx context.Context, o *reportSendOptions, args []string, s present.Streams) error {
 	request := outgoing.SendRequest{Domain: args[0]}
 	if len(args) > 1 {
-		day, err := parseDay(args[1], time.Now())
+		day, err := outgoing.ParseDay(args[1], time.Now())
 		if err != nil {
 			return usageError(err)
 		}
 		request.Day = &day
 	}
-	return withReports(ctx, o.target, s, func(d *reportConnection) error {
+	return client.WithReports(ctx, o.target, s, func(d *client.ReportConnection) error {
 		sending, err := api.ReportsSend().Ask(ctx, d, request)
 		if err != nil {
 			return err
 		}
-		if err := d.deliver(ctx, s); err != nil {
+		if err := d.Deliver(ctx, s); err != nil {
 			return err
 		}
 		r, err := present.AwaitReport(ctx, d, sending.Report.ID, o.wait, s)
@@ -81,7 +83,7 @@ func reportSend(ctx context.Context, o *reportSendOptions, args []string, s pres
 			}
 		}
 		if err == nil && !present.WellDelivered(r) {
-			err = answerNo()
+			err = present.Silent(errkind.NotFound)
 		}
 		return err
 	})
@@ -89,8 +91,8 @@ func reportSend(ctx context.Context, o *reportSendOptions, args []string, s pres
 
 // reportRetryOptions are the flags of `dmarcd report retry`.
 type reportRetryOptions struct {
-	target   *target
-	filter   filterFlags
+	target   *client.Target
+	filter   outgoing.FilterText
 	delivery int64
 	failed   bool
 	asJSON   bool
@@ -114,7 +116,7 @@ Exit code 0: some are tried again; 1: there are none; 3: trouble.`,
 		Args: arguments(0, 1, ""),
 	}
 	o.target = targetFlags(c)
-	o.filter.add(c)
+	addFilter(c, &o.filter)
 	c.Flags().Int64Var(&o.delivery, "delivery", 0, "the delivery of that number alone")
 	c.Flags().BoolVar(&o.failed, "failed", false, "all that failed or expired")
 	c.Flags().BoolVar(&o.asJSON, "json", false, "one JSON object")
@@ -125,7 +127,7 @@ Exit code 0: some are tried again; 1: there are none; 3: trouble.`,
 }
 
 func (o *reportRetryOptions) request(args []string, now time.Time) (outgoing.RetryRequest, error) {
-	filter, err := o.filter.filter(now)
+	filter, err := o.filter.Parse(now)
 	r := outgoing.RetryRequest{Delivery: o.delivery, Filter: filter}
 	if err != nil {
 		return r, err
@@ -155,13 +157,13 @@ func reportRetry(ctx context.Context, o *reportRetryOptions, args []string, s pr
 	if err != nil {
 		return usageError(err)
 	}
-	return withReports(ctx, o.target, s, func(d *reportConnection) error {
+	return client.WithReports(ctx, o.target, s, func(d *client.ReportConnection) error {
 		retried, err := api.ReportsRetry().Ask(ctx, d, request)
 		if err != nil {
 			return err
 		}
 		if retried.Queued > 0 {
-			if err := d.deliver(ctx, s); err != nil {
+			if err := d.Deliver(ctx, s); err != nil {
 				return err
 			}
 		}
@@ -171,7 +173,7 @@ func reportRetry(ctx context.Context, o *reportRetryOptions, args []string, s pr
 			s.Line("deliveries tried again: %d", retried.Queued)
 		}
 		if err == nil && retried.Queued == 0 {
-			err = answerNo()
+			err = present.Silent(errkind.NotFound)
 		}
 		return err
 	})
@@ -179,7 +181,7 @@ func reportRetry(ctx context.Context, o *reportRetryOptions, args []string, s pr
 
 // reportSuppressOptions are the flags of `dmarcd report suppress`.
 type reportSuppressOptions struct {
-	target                    *target
+	target                    *client.Target
 	span, reason              string
 	remove, list, all, asJSON bool
 }
@@ -233,7 +235,7 @@ func reportSuppress(ctx context.Context, o *reportSuppressOptions, args []string
 		}
 		until = time.Now().Add(span)
 	}
-	return withReports(ctx, o.target, s, func(d *reportConnection) error {
+	return client.WithReports(ctx, o.target, s, func(d *client.ReportConnection) error {
 		if o.remove {
 			return unsuppress(ctx, d, o, args[0], s)
 		}
@@ -249,7 +251,7 @@ func reportSuppress(ctx context.Context, o *reportSuppressOptions, args []string
 	})
 }
 
-func unsuppress(ctx context.Context, d *reportConnection, o *reportSuppressOptions, target string, s present.Streams) error {
+func unsuppress(ctx context.Context, d *client.ReportConnection, o *reportSuppressOptions, target string, s present.Streams) error {
 	done, err := api.ReportsUnsuppress().Ask(ctx, d, outgoing.UnsuppressRequest{Target: target})
 	if err != nil {
 		return err
@@ -262,13 +264,13 @@ func unsuppress(ctx context.Context, d *reportConnection, o *reportSuppressOptio
 		s.Line("%s was not suppressed", target)
 	}
 	if err == nil && !done.Found {
-		err = answerNo()
+		err = present.Silent(errkind.NotFound)
 	}
 	return err
 }
 
 func suppressionList(ctx context.Context, o *reportSuppressOptions, s present.Streams) error {
-	return withReports(ctx, o.target, s, func(d *reportConnection) error {
+	return client.WithReports(ctx, o.target, s, func(d *client.ReportConnection) error {
 		return present.EachSuppression(ctx, d, o.all, func(x *outgoing.Suppression) error {
 			if o.asJSON {
 				return present.WriteJSONLine(s, x)

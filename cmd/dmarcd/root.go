@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -20,22 +19,13 @@ const (
 	exitTrouble = 3 // DNS, store, network
 )
 
-// exitError is an exit code without a text.
-type exitError struct{ code int }
-
-func (e *exitError) Error() string { return "" }
-
 func usageError(err error) error   { return errkind.Wrap(errkind.WrongUse, err) }
 func troubleError(err error) error { return errkind.Wrap(errkind.Trouble, err) }
 
 // codeOf is the code that an error ends the program with.
 func codeOf(err error) int {
-	var silent *exitError
-	switch {
-	case err == nil:
+	if err == nil {
 		return exitFine
-	case errors.As(err, &silent):
-		return silent.code
 	}
 	switch errkind.Of(err) {
 	case errkind.NotFound:
@@ -45,9 +35,6 @@ func codeOf(err error) int {
 	}
 	return exitTrouble
 }
-
-// answerNo ends a command whose output already said that the answer is no.
-func answerNo() error { return &exitError{exitNo} }
 
 // run is the whole program but for the process round it.
 func run(ctx context.Context, args []string, s present.Streams) int {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"dmarcd/internal/client"
 	"dmarcd/internal/daemon"
 	"dmarcd/internal/present"
 	"dmarcd/internal/settings"
@@ -45,7 +46,7 @@ built-in settings.`,
 func serve(ctx context.Context, source daemon.Source, s present.Streams) error {
 	config, warnings, err := source.Load()
 	if err != nil {
-		return explainFaults(s.Err, err)
+		return client.ExplainFaults(s.Err, err)
 	}
 	level := new(slog.LevelVar)
 	log := daemon.NewLog(s.Below().Err, config.Log, level)

@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/api"
+	"dmarcd/internal/client"
+	"dmarcd/internal/errkind"
 	"dmarcd/internal/present"
 	"dmarcd/internal/settings"
 	"dmarcd/internal/simulate"
@@ -17,7 +19,7 @@ import (
 
 // simulateOptions are the flags of `dmarcd policy simulate`.
 type simulateOptions struct {
-	target       *target
+	target       *client.Target
 	since, until string
 	domain       string
 	examples     int
@@ -71,7 +73,7 @@ func policySimulate(ctx context.Context, o *simulateOptions, file string, s pres
 	if err != nil {
 		return err
 	}
-	c, err := connect(ctx, o.target, s)
+	c, err := client.Connect(ctx, o.target, s)
 	if err != nil {
 		return err
 	}
@@ -79,7 +81,7 @@ func policySimulate(ctx context.Context, o *simulateOptions, file string, s pres
 	request := api.SimulateRequest{
 		Files: api.PolicyFiles(next.Texts), Name: filepath.Base(file), Period: span.Period, Domain: o.domain, Examples: o.examples,
 	}
-	result, err := simulated(ctx, c, request, s)
+	result, err := present.Simulated(ctx, c, request, s)
 	switch {
 	case err != nil:
 		return err
@@ -87,25 +89,6 @@ func policySimulate(ctx context.Context, o *simulateOptions, file string, s pres
 		return s.JSON().Encode(present.SimulateReport{File: file, Since: span.Since, Until: span.Until, Domain: o.domain, Result: result})
 	}
 	return result.Print(s.Out, span.String(), filepath.Base(file))
-}
-
-// simulated asks for a replay, and shows how far it is on a terminal.
-func simulated(ctx context.Context, c *connection, in api.SimulateRequest, s present.Streams) (result *simulate.Result, err error) {
-	bar := present.NewProgress(s.Below().Err, "messages replayed", time.Now())
-	err = api.PolicySimulate().Each(ctx, c, in, func(step *api.SimulateStep) error {
-		result = step.Result
-		if bar != nil {
-			bar.Show(step.Read, step.Total, time.Now())
-		}
-		return nil
-	})
-	if bar != nil {
-		bar.Clear()
-	}
-	if err == nil && result == nil {
-		err = errors.New("the replay ended without a result")
-	}
-	return result, err
 }
 
 // policyToSimulate reads a policy as `config check` does.
@@ -124,5 +107,5 @@ func policyToSimulate(file string, s present.Streams) (*settings.Policy, error) 
 	for _, f := range faults {
 		fmt.Fprintf(s.Err, "%s\n", f)
 	}
-	return nil, &exitError{exitUsage}
+	return nil, present.Silent(errkind.WrongUse)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/api"
+	"dmarcd/internal/client"
 	"dmarcd/internal/present"
 )
 
@@ -30,13 +31,13 @@ Exit code 0: a daemon answers; 3: none does.`,
 	return c
 }
 
-func showStatus(ctx context.Context, t *target, asJSON bool, s present.Streams) error {
-	client, err := dial(ctx, t)
+func showStatus(ctx context.Context, t *client.Target, asJSON bool, s present.Streams) error {
+	c, err := client.Dial(ctx, t)
 	if err != nil {
 		return err
 	}
-	defer client.Close() //nolint:errcheck // opened for reading only
-	status, err := api.DaemonStatus().Ask(ctx, client, api.StatusRequest{})
+	defer c.Close() //nolint:errcheck // opened for reading only
+	status, err := api.DaemonStatus().Ask(ctx, c, api.StatusRequest{})
 	switch {
 	case err != nil:
 		return err

@@ -8,6 +8,7 @@ import (
 
 	"dmarcd/internal/account"
 	"dmarcd/internal/api"
+	"dmarcd/internal/client"
 	"dmarcd/internal/present"
 )
 
@@ -87,7 +88,7 @@ func userListCommand(s present.Streams) *cobra.Command {
 	}
 	t, p := targetFlags(c), pageFlags(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		conn, err := connect(c.Context(), t, s)
+		conn, err := client.Connect(c.Context(), t, s)
 		if err != nil {
 			return err
 		}
@@ -110,7 +111,7 @@ func userRemoveCommand(s present.Streams) *cobra.Command {
 	}
 	t := targetFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		conn, err := connect(c.Context(), t, s)
+		conn, err := client.Connect(c.Context(), t, s)
 		if err != nil {
 			return err
 		}
@@ -125,12 +126,12 @@ func userRemoveCommand(s present.Streams) *cobra.Command {
 }
 
 // withPassword asks for a new password, then connects and works with it.
-func withPassword(ctx context.Context, t *target, s present.Streams, work func(api.Asker, string) error) error {
+func withPassword(ctx context.Context, t *client.Target, s present.Streams, work func(api.Asker, string) error) error {
 	password, err := present.NewPassword(s)
 	if err != nil {
 		return err
 	}
-	conn, err := connect(ctx, t, s)
+	conn, err := client.Connect(ctx, t, s)
 	if err != nil {
 		return err
 	}

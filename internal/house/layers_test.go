@@ -61,11 +61,15 @@ var ranks = map[string]int{
 	"console": 7,
 	"inbound": 7,
 	"metrics": 7,
+	"mta":     7,
+	"probe":   7,
 
 	"report/intake": 7,
 
-	"daemon":    8,
-	"present":   8,
+	"daemon":  8,
+	"present": 8,
+
+	"client":    9,
 	"demo/fill": 8,
 }
 

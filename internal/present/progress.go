@@ -1,10 +1,14 @@
 package present
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
 
+	"dmarcd/internal/api"
+	"dmarcd/internal/simulate"
 	"dmarcd/internal/text"
 )
 
@@ -52,3 +56,22 @@ func (p *Progress) line(done, total int64, now time.Time) string {
 
 // Clear takes the line away.
 func (p *Progress) Clear() { fmt.Fprint(p.w, "\r\x1b[K") }
+
+// Simulated asks for a replay, and shows how far it is on a terminal.
+func Simulated(ctx context.Context, c api.Asker, in api.SimulateRequest, s Streams) (result *simulate.Result, err error) {
+	bar := NewProgress(s.Below().Err, "messages replayed", time.Now())
+	err = api.PolicySimulate().Each(ctx, c, in, func(step *api.SimulateStep) error {
+		result = step.Result
+		if bar != nil {
+			bar.Show(step.Read, step.Total, time.Now())
+		}
+		return nil
+	})
+	if bar != nil {
+		bar.Clear()
+	}
+	if err == nil && result == nil {
+		err = errors.New("the replay ended without a result")
+	}
+	return result, err
+}

@@ -85,3 +85,6 @@ func isTerminal(w io.Writer) bool {
 	info, err := f.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
+
+// Silent ends a command whose output already said what there is to say.
+func Silent(kind errkind.Kind) error { return errkind.New(kind, "") }

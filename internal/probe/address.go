@@ -1,4 +1,4 @@
-package main
+package probe
 
 import (
 	"fmt"
@@ -8,9 +8,9 @@ import (
 	"dmarcd/internal/message"
 )
 
-// flagAddress reads the envelope address that a flag gives, with or without angle
+// FlagAddress reads the envelope address that a flag gives, with or without angle
 // brackets. What could not stand in a command of SMTP as it is, is no address.
-func flagAddress(flag, text string) (message.Address, error) {
+func FlagAddress(flag, text string) (message.Address, error) {
 	a := message.ParseAddress(text)
 	bad := func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) || r == unicode.ReplacementChar }
 	if a.Local == "" || a.Domain.IsZero() || strings.ContainsFunc(text, bad) || strings.ContainsAny(a.Local, "<>") {
@@ -24,5 +24,5 @@ func flagSender(flag, text string) (message.Address, error) {
 	if text == "" || text == "<>" {
 		return message.Address{}, nil
 	}
-	return flagAddress(flag, text)
+	return FlagAddress(flag, text)
 }

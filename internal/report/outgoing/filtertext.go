@@ -1,0 +1,81 @@
+package outgoing
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"dmarcd/internal/memory"
+)
+
+// FilterText is a Filter as the flags of a command give it.
+type FilterText struct {
+	Domain, Day, Since, Until, State, Kind, To string
+}
+
+// Parse reads the flags; its errors name them.
+func (f *FilterText) Parse(now time.Time) (Filter, error) {
+	out := Filter{Kind: Kind(f.Kind), State: State(f.State), To: f.To}
+	if f.Domain != "" {
+		name, err := ParseTarget(f.Domain)
+		if err != nil || strings.Contains(name, "@") {
+			return out, fmt.Errorf("--domain %q is no domain", f.Domain)
+		}
+		out.Domain = name
+	}
+	if f.Kind != "" && out.Kind != KindAggregate && out.Kind != KindFailure {
+		return out, fmt.Errorf("--kind is %s or %s, not %q", KindAggregate, KindFailure, f.Kind)
+	}
+	if f.Day != "" && (f.Since != "" || f.Until != "") {
+		return out, errors.New("--day and --since or --until do not go together")
+	}
+	for _, d := range []struct {
+		name, text string
+		into       []**memory.Day
+	}{
+		{"--day", f.Day, []**memory.Day{&out.Since, &out.Until}},
+		{"--since", f.Since, []**memory.Day{&out.Since}},
+		{"--until", f.Until, []**memory.Day{&out.Until}},
+	} {
+		if d.text == "" {
+			continue
+		}
+		day, err := ParseDay(d.text, now)
+		if err != nil {
+			return out, fmt.Errorf("%s: %w", d.name, err)
+		}
+		for _, into := range d.into {
+			*into = &day
+		}
+	}
+	return out, nil
+}
+
+// ParseDay reads a day, or a word for one.
+func ParseDay(word string, now time.Time) (memory.Day, error) {
+	switch word {
+	case "today":
+		return memory.DayOf(now), nil
+	case "yesterday":
+		return memory.DayOf(now) - 1, nil
+	}
+	return memory.ParseDay(word)
+}
+
+// NameReport reads what names a report: its number, its Report-ID, or a domain with day.
+func NameReport(name, day string, now time.Time) (ShowRequest, error) {
+	if id, err := strconv.ParseInt(name, 10, 64); err == nil && id > 0 {
+		return ShowRequest{ID: id}, nil
+	}
+	target, err := ParseTarget(name)
+	if err != nil {
+		return ShowRequest{}, err
+	}
+	if !strings.Contains(target, ".") {
+		return ShowRequest{ReportID: target}, nil
+	}
+	d, err := ParseDay(day, now)
+	return ShowRequest{Domain: target, Day: &d}, err
+}
