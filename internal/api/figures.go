@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"dmarcd/internal/dns"
@@ -162,13 +161,7 @@ func trend(ctx context.Context, s *Service, v Viewer, in TrendRequest) (Trend, e
 	if in.Weekly {
 		rows = weekly(rows)
 	}
-	out := Trend{Rows: append([]analysis.TrendRow{}, rows...), Domains: []dns.Name{}, Notes: notes}
-	for _, name := range analysis.ManagedBy(s.Settings()).Names() {
-		if chosen := len(q.Filter.Domain) == 0 || slices.Contains(q.Filter.Domain, name); chosen && v.Sees(name) && len(out.Domains) < maxPage {
-			out.Domains = append(out.Domains, name)
-		}
-	}
-	return out, nil
+	return Trend{Rows: append([]analysis.TrendRow{}, rows...), Domains: s.chosenDomains(v, &q), Notes: notes}, nil
 }
 
 // weekly adds days up to weeks, in order.

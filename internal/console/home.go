@@ -24,6 +24,7 @@ type step struct {
 type homeData struct {
 	Steps   []step // none where all hold
 	Answers []answer
+	Refused []api.Message // the latest
 }
 
 // answer is one of the questions of a morning, answered.
@@ -39,8 +40,24 @@ func home(v *visit) error {
 			return err
 		}
 	}
+	in := v.figures()
+	counted, err := v.counted(in)
+	if err == nil && counted.Reports > 0 {
+		d.Answers, err = v.answers(in, counted)
+	}
+	if err != nil && errkind.Of(err) != errkind.Trouble { // mail alone has pages too
+		return err
+	}
+	mail, err := ask(v, api.MessagesList(), api.MessagesRequest{Refused: true, Limit: 10, Period: api.Period{Since: v.Service.Now().Add(-homeMail)}})
+	if err != nil {
+		return err
+	}
+	d.Refused = mail.Messages
 	return v.show(&page{Template: "home", Title: v.t("Home"), Data: d})
 }
+
+// homeMail is how far back the start page looks for refused mail.
+const homeMail = 24 * time.Hour
 
 // firstSteps are those of an installation, none where all hold.
 func (v *visit) firstSteps() ([]step, error) {

@@ -76,6 +76,8 @@ func functions(lang language, assetURL func(string) string) template.FuncMap {
 		"join":    strings.Join,
 		"title":   func(s string) string { return strings.ToUpper(s[:min(1, len(s))]) + s[min(1, len(s)):] },
 		"sub":     func(a, b int64) int64 { return a - b },
+		"points":  func(tenths int64) string { return points(tenths) },
+		"list":    func(words ...string) []string { return words },
 		"access":  func(list []api.Access, action, form string) accessList { return accessList{list, action, form} },
 	}
 }
@@ -95,6 +97,9 @@ type page struct {
 	Crumbs   []link
 	Bare     bool // without navigation
 	Data     any
+	Bar      *filterBar   // of a page with filters
+	Counted  *api.Counted // what is counted
+	Refused  bool         // the filters cannot be read: there are no rows
 
 	Lang, Theme, Host, Version, User string
 	Form                             string // token of forms
@@ -102,7 +107,7 @@ type page struct {
 	Sections, Tabs                   []link
 	Notice                           string
 	Now                              time.Time
-	OtherLang, OtherName, OtherQuery string
+	OtherLang, OtherName, OtherURL   string
 	Query                            url.Values // of the URL, without language
 	Path                             string
 }
@@ -152,7 +157,7 @@ func (v *visit) fill(p *page) {
 		p.OtherLang, p.OtherName = string(english), "English"
 	}
 	other.Set("lang", p.OtherLang)
-	p.OtherQuery = other.Encode()
+	p.OtherURL = "?" + other.Encode()
 	p.Query.Del("lang")
 	if p.Bare {
 		return
@@ -265,3 +270,14 @@ func unicodeName(s any) string {
 }
 
 var breaks = strings.NewReplacer(".", ".<wbr>", "::", "::<wbr>", ":", ":<wbr>", "@", "@<wbr>")
+
+// points is a difference in points of a hundred, given in tenths.
+func points(tenths int64) string {
+	switch {
+	case tenths > 0:
+		return fmt.Sprintf("▲ %.1f", float64(tenths)/10)
+	case tenths < 0:
+		return fmt.Sprintf("▼ %.1f", float64(-tenths)/10)
+	}
+	return "0.0"
+}

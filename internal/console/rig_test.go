@@ -17,6 +17,7 @@ import (
 	"dmarcd/internal/api"
 	"dmarcd/internal/dns"
 	"dmarcd/internal/dns/dnstest"
+	"dmarcd/internal/report/outgoing"
 	"dmarcd/internal/settings"
 	"dmarcd/internal/store"
 )
@@ -64,6 +65,7 @@ func newRig(t *testing.T) *rig {
 		Settings: func() *settings.Settings { return config }, Memory: s, Held: s, Policies: s, Host: "mx1.example.org", Daemon: calmDaemon{}, Received: s,
 		DNS: ttlZone{dnstest.MustZone("")}, Accounts: account.New(s, now), Now: now,
 	}
+	r.service.Reports = outgoing.New(outgoing.Options{Store: s.Reports(), Log: slog.New(slog.DiscardHandler), Now: now}, outgoing.Config{}).Service()
 	r.pages = PageConfig{Service: r.service, Version: "1.2.3", Log: slog.New(slog.DiscardHandler)}
 	r.start()
 	return r
