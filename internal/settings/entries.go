@@ -145,6 +145,10 @@ func (f *entryForm) line(d *decoder, n *yaml.Node, s string) (e entry, ok bool) 
 			s = words[0]
 		}
 	}
+	if len(words) > 1 && !f.requires && !slices.Contains(words, "-") {
+		d.wrong(n, f.expected(), s, &meant{reason: "entries on one line have commas between them"})
+		return e, false
+	}
 	if f.networks {
 		if _, err := parsePrefix(s); err == nil || !f.domains {
 			e.network, ok = d.network(n, s)

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,6 +24,10 @@ func (d *decoder) unknownKey(k *yaml.Node, name string, names, keys []string) {
 	}
 	if path := pathTo(name, keys); path != "" {
 		d.faultHint(k, path, "unknown key here")
+		return
+	}
+	if i := strings.IndexAny(name, ": ="); i > 0 && slices.Contains(names, name[:i]) {
+		d.faultHint(k, name[:i]+": "+strings.TrimLeft(name[i:], ": ="), "unknown key: behind the colon of a key stands a space")
 		return
 	}
 	if hint := nearest(name, names); hint != "" {

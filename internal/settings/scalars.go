@@ -51,7 +51,11 @@ func (d *decoder) wrong(n *yaml.Node, expected, found string, err error) {
 	if !m.secret {
 		problem += fmt.Sprintf(", found %q", clip(found))
 	}
-	if reason := err.Error(); reason != "" {
+	reason := err.Error()
+	if strings.Contains(found, " - ") {
+		reason = "a - that is indented deeper than the entry above it continues that entry"
+	}
+	if reason != "" {
 		problem += ": " + reason
 	}
 	d.faults.add(d.at(n, problem, m.hint), "")

@@ -165,7 +165,7 @@ func (t *text) secondDocument() *Fault {
 // openQuote blames a quote that was open before the bad line.
 func (t *text) openQuote() *Fault {
 	q := t.open.quoted
-	if t.open.quote == 0 || strings.Contains(t.complaint, "escape") {
+	if t.open.quote == 0 || t.badEscape() {
 		return nil
 	}
 	return t.fault(q.line, q.offset, "a quote is opened here and not closed")
@@ -174,7 +174,7 @@ func (t *text) openQuote() *Fault {
 func (t *text) tab() *Fault {
 	for _, i := range t.around() {
 		rest := strings.TrimLeft(t.lines[i], " ")
-		if strings.HasPrefix(rest, "\t") && strings.TrimSpace(rest) != "" {
+		if strings.HasPrefix(rest, "\t") && (i == t.bad || strings.TrimSpace(rest) != "") {
 			return t.fault(i, len(t.lines[i])-len(rest), "a tab in the indentation; YAML takes spaces only")
 		}
 	}
@@ -183,11 +183,10 @@ func (t *text) tab() *Fault {
 
 // unusualSpace finds a blank that only looks like a space.
 func (t *text) unusualSpace() *Fault {
-	names := map[rune]string{'\u00a0': "non-breaking space", '\u202f': "narrow non-breaking space", '\u3000': "wide space", '\u200b': "space without width", '\ufeff': "byte order mark"}
 	for _, i := range t.around() {
 		for offset, r := range t.lines[i] {
-			if name, unusual := names[r]; unusual {
-				return t.fault(i, offset, "a %s (%U) stands here; write an ordinary space", name, r)
+			if name := lookalike(r); name != "" {
+				return t.fault(i, offset, "a %s (%U) stands here; %s", name, r, instead(r))
 			}
 		}
 	}
@@ -237,6 +236,8 @@ func (t *text) unusualParts() *Fault {
 		return t.fault(t.bad, o.offset, "a list cannot begin behind its key; put each - on a line of its own below the key, or write [a, b]")
 	case blockText:
 		return t.fault(t.bad, o.offset, "text that | or > announces begins on the next line")
+	case noComma:
+		return t.fault(t.bad, o.offset, "a second colon before the next comma: a comma is missing, or text that holds a colon and a space needs quotes")
 	case secondColon:
 		return t.fault(t.bad, o.offset, "a second colon on this line; text that holds a colon and a space needs quotes")
 	}
@@ -359,9 +360,19 @@ func (t *text) keyWithoutColon(i int) *Fault {
 
 var badEscape = regexp.MustCompile(`\\[^0abt\tnvfre "/\\N_LPxuU]`)
 
+var shortEscape = regexp.MustCompile(`\\(?:x[0-9A-Fa-f]{0,1}|u[0-9A-Fa-f]{0,3}|U[0-9A-Fa-f]{0,7})(?:[^0-9A-Fa-f]|$)`)
+
+// badEscape tells that the parser complains of an escape.
+func (t *text) badEscape() bool {
+	return strings.Contains(t.complaint, "escape") || strings.Contains(t.complaint, "hexdecimal") // its word
+}
+
 func (t *text) escape() *Fault {
-	if !strings.Contains(t.complaint, "escape") {
+	if !t.badEscape() {
 		return nil
+	}
+	if m := shortEscape.FindStringIndex(t.lines[t.bad]); m != nil {
+		return t.fault(t.bad, m[0], `after \x, \u and \U within double quotes stand 2, 4 or 8 hexadecimal digits; write \\ for a backslash, or use single quotes`)
 	}
 	if m := badEscape.FindStringIndex(t.lines[t.bad]); m != nil {
 		return t.fault(t.bad, m[0], "%s is no escape within double quotes; write \\\\ for a backslash, or use single quotes", t.lines[t.bad][m[0]:m[1]])

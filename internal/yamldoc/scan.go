@@ -48,6 +48,7 @@ const (
 	dashInLine   = "a list that begins behind its key"
 	blockText    = "text behind | or >"
 	secondColon  = "two colons"
+	noComma      = "two colons without a comma between them"
 )
 
 // scanner goes through one line.
@@ -59,6 +60,7 @@ type scanner struct {
 	i       int
 	start   bool // a value may begin here
 	keyed   bool // a key stands before, in block context
+	paired  bool // likewise in brackets, since the last comma
 	unusual []unusualPart
 }
 
@@ -188,10 +190,12 @@ func (c *scanner) value(b byte) bool {
 		c.i++
 	case b == '[' || b == '{':
 		c.brackets = append(c.brackets, mark{b, c.number, c.i, c.indent})
+		c.paired = false
 		c.i++
 	case b == ']' || b == '}':
 		c.closeBracket(b)
 	case b == ',' && flow:
+		c.paired = false
 		c.i++
 	case b == '-' && c.ends(c.at(1)) && !flow:
 		if c.keyed {
@@ -232,16 +236,21 @@ func (c *scanner) inText(b byte) {
 				c.note(secondColon, c.i)
 			}
 			c.keyed = true
+		} else {
+			if c.paired {
+				c.note(noComma, c.i)
+			}
+			c.paired = true
 		}
 		c.start = true
 	case flow && b == ',':
-		c.start = true
+		c.start, c.paired = true, false
 	case flow && (b == ']' || b == '}'):
 		c.closeBracket(b)
 		return
 	case flow && (b == '[' || b == '{'):
 		c.brackets = append(c.brackets, mark{b, c.number, c.i, c.indent})
-		c.start = true
+		c.start, c.paired = true, false
 	}
 	c.i++
 }
@@ -263,6 +272,7 @@ func (c *scanner) closeBracket(b byte) {
 		c.note(wrongCloser, c.i)
 	}
 	c.brackets = c.brackets[:last]
+	c.paired = false
 	c.i++
 	c.after(afterBracket)
 }

@@ -3,7 +3,8 @@
 // a line far from the slip, so the place is looked for anew.
 //
 // Beyond what the parser refuses, control characters, text that is not UTF-8, a
-// second document and an anchor that is defined twice are faults.
+// second document, an anchor that is defined twice or names nothing, and blanks and quotes
+// that only look like YAML's are faults.
 package yamldoc
 
 import (
@@ -47,7 +48,7 @@ func Parse(data []byte, maxValues int) (*yaml.Node, *Fault) {
 	case !errors.Is(err, io.EOF):
 		return nil, explain(data, err)
 	}
-	if f := duplicateAnchor(doc, map[string]*yaml.Node{}); f != nil {
+	if f := (&reviewer{data: data, anchors: map[string]*yaml.Node{}}).review(doc); f != nil {
 		return nil, f
 	}
 	return doc.Content[0], nil
@@ -94,23 +95,6 @@ func unreadable(data []byte, maxValues int) *Fault {
 	}
 	if values > maxValues {
 		return &Fault{Line: 1, Column: 1, Problem: fmt.Sprintf("the file holds more than %d values", maxValues)}
-	}
-	return nil
-}
-
-// duplicateAnchor finds a name that two values bear: which of them an alias means is
-// a riddle for the reader.
-func duplicateAnchor(n *yaml.Node, first map[string]*yaml.Node) *Fault {
-	if n.Anchor != "" && n.Kind != yaml.AliasNode {
-		if f, twice := first[n.Anchor]; twice {
-			return &Fault{Line: n.Line, Column: n.Column, Problem: fmt.Sprintf("duplicate anchor &%s; the first is on line %d", clip(n.Anchor), f.Line)}
-		}
-		first[n.Anchor] = n
-	}
-	for _, c := range n.Content {
-		if f := duplicateAnchor(c, first); f != nil {
-			return f
-		}
 	}
 	return nil
 }
