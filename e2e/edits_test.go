@@ -65,9 +65,12 @@ func TestQuarantineByRedirect(t *testing.T) {
 			t.Fatalf("the MTA said %d %s; want 250", answer.code, answer.text)
 		}
 		toFirst := func(m mail) bool { return slices.Contains(m.fields, "To: <"+first+">") }
-		if _, arrived := here.sink.awaitWhere(mailbox, deliveryLimit, toFirst); !arrived {
-			t.Errorf("the message did not get to %s", mailbox)
+		got, arrived := here.sink.awaitWhere(mailbox, deliveryLimit, toFirst)
+		if !arrived {
+			t.Fatalf("the message did not get to %s", mailbox)
 		}
+		checkField(t, got, "X-TM-Original-Recipients", "", "<"+first+">, <"+second+">")
+		checkField(t, got, "X-TM-Quarantine", "", "dmarc")
 	})
 }
 

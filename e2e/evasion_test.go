@@ -11,10 +11,13 @@ import (
 // of ours: none gets a forgery past the filter.
 func TestRecipientSpelling(t *testing.T) {
 	for name, spelling := range map[string]func(local string) string{
-		"percent": func(l string) string { return l + "%example.org" },
-		"quoted":  func(l string) string { return `"` + l + `@example.org"` },
-		"bang":    func(l string) string { return "example.org!" + l },
-		"route":   func(l string) string { return "@elsewhere.example:" + l + "@example.org" },
+		"no domain": func(l string) string { return l },
+		"localhost": func(l string) string { return l + "@localhost" },
+		"this host": func(l string) string { return l + "@mx.example.org" },
+		"percent":   func(l string) string { return l + "%example.org" },
+		"quoted":    func(l string) string { return `"` + l + `@example.org"` },
+		"bang":      func(l string) string { return "example.org!" + l },
+		"route":     func(l string) string { return "@elsewhere.example:" + l + "@example.org" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachMTA(t, func(t *testing.T, m mta) {

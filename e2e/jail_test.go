@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 )
@@ -190,6 +191,17 @@ func (l *logbook) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.file.Write(p)
+}
+
+// count tells how often the log has a text.
+func (l *logbook) count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all, err := os.ReadFile(l.file.Name())
+	if err != nil {
+		return 0 // nothing was written yet
+	}
+	return strings.Count(string(all), text)
 }
 
 // syslog stands in for the syslog daemon that both MTAs write to.
