@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"dmarcd/internal/api"
@@ -58,24 +60,29 @@ Exit code 0, also where some cannot be read any more: those stay as they were.`,
 		if a.Offline != nil {
 			a.Offline.UseIntake()
 		}
-		var sum api.Reprocessed
-		for {
-			got, err := api.AnalysisReprocess().Ask(c.Context(), a, api.ReprocessRequest{After: sum.After})
-			if err != nil {
-				return err
-			}
-			sum.Read += got.Read
-			sum.Changed += got.Changed
-			sum.Failed += got.Failed
-			if sum.After = got.After; got.After == 0 {
-				break
-			}
-		}
-		if asJSON {
-			return present.WriteJSONLine(s, &sum)
-		}
-		s.Line("%s read again, %s differently; %s cannot be read any more.", text.Count(sum.Read, "report"), text.Number(sum.Changed), text.Number(sum.Failed))
-		return nil
+		return reprocess(c.Context(), a, asJSON, s)
 	}
 	return c
+}
+
+// reprocess reads reports again until none is left, and tells how many changed.
+func reprocess(ctx context.Context, a api.Asker, asJSON bool, s present.Streams) error {
+	var sum api.Reprocessed
+	for {
+		got, err := api.AnalysisReprocess().Ask(ctx, a, api.ReprocessRequest{After: sum.After})
+		if err != nil {
+			return err
+		}
+		sum.Read += got.Read
+		sum.Changed += got.Changed
+		sum.Failed += got.Failed
+		if sum.After = got.After; got.After == 0 {
+			break
+		}
+	}
+	if asJSON {
+		return present.WriteJSONLine(s, &sum)
+	}
+	s.Line("%s read again, %s differently; %s cannot be read any more.", text.Count(sum.Read, "report"), text.Number(sum.Changed), text.Number(sum.Failed))
+	return nil
 }

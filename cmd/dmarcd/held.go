@@ -107,6 +107,17 @@ func heldDo(ctx context.Context, o *heldOptions, ids []string, s present.Streams
 		return err
 	}
 	defer c.Close() //nolint:errcheck // what was done is done
+	return heldWork{does: o.does, print: o.print, asJSON: o.asJSON}.run(ctx, c, request, s)
+}
+
+// heldWork releases or deletes held mail, or shows how.
+type heldWork struct {
+	does          string // release or delete
+	print, asJSON bool
+}
+
+// run does it with all that the request finds.
+func (o heldWork) run(ctx context.Context, c api.Asker, request api.HeldRequest, s present.Streams) error {
 	failed := 0
 	for {
 		page, err := api.HeldList().Ask(ctx, c, request)
@@ -132,7 +143,7 @@ func heldDo(ctx context.Context, o *heldOptions, ids []string, s present.Streams
 }
 
 // do releases or deletes one message, or shows how.
-func (o *heldOptions) do(ctx context.Context, c *client.Connection, m *api.HeldMessage, s present.Streams) error {
+func (o heldWork) do(ctx context.Context, c api.Asker, m *api.HeldMessage, s present.Streams) error {
 	command, err := mta.Command(m, o.does)
 	if err != nil {
 		return err

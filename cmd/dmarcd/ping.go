@@ -80,17 +80,26 @@ func ping(ctx context.Context, o *pingOptions, s present.Streams) error {
 	if err != nil {
 		return err
 	}
+	began := time.Now()
+	answer, err := sendPing(ctx, socket, &o.mail, raw)
+	if err != nil {
+		return err
+	}
+	return present.WriteAnswer(s, present.NewPingReport(o.socket, o.mail.Rcpt, time.Since(began), answer), o.asJSON)
+}
+
+// sendPing sends a mail through the milter socket, as a client at pingClient would.
+func sendPing(ctx context.Context, socket milter.Address, mail *probe.Mail, raw []byte) (milter.Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
-	began := time.Now()
 	answer, err := milter.Submit(ctx, socket, milter.Submission{
 		Client: netip.MustParseAddr(pingClient), Host: "ping.invalid", Helo: "ping.invalid",
-		From: "<" + o.mail.From + ">", Rcpts: []string{"<" + o.mail.Rcpt + ">"},
+		From: "<" + mail.From + ">", Rcpts: []string{"<" + mail.Rcpt + ">"},
 		Macros:  map[string]string{"i": "ping", milter.TestMacro: "1"},
 		Message: bytes.NewReader(raw),
 	})
 	if err != nil {
-		return troubleError(fmt.Errorf("%w; is the daemon running, and does it listen there?", err))
+		return milter.Answer{}, troubleError(fmt.Errorf("%w; is the daemon running, and does it listen there?", err))
 	}
-	return present.WriteAnswer(s, present.NewPingReport(o.socket, o.mail.Rcpt, time.Since(began), answer), o.asJSON)
+	return answer, nil
 }

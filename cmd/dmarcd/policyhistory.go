@@ -43,7 +43,8 @@ Exit code 0: listed, if there are any; 1: there is no such policy; 3: the store 
 	return c
 }
 
-func printPolicy(ctx context.Context, c *client.Connection, id string, asJSON bool, s present.Streams) error {
+// printPolicy writes the files of a policy that was in force.
+func printPolicy(ctx context.Context, c api.Asker, id string, asJSON bool, s present.Streams) error {
 	found, err := api.PolicyHistory().Ask(ctx, c, api.PolicyHistoryRequest{ID: id})
 	if err != nil {
 		return err

@@ -60,15 +60,20 @@ func policyShow(ctx context.Context, o *showOptions, domain string, s present.St
 		return err
 	}
 	request := api.PolicyShowRequest{Domain: domain, From: o.why, IP: o.ip, YAML: !o.asJSON && o.why == ""}
-	shown, err := api.PolicyShow().Ask(ctx, client.InForce(config), request)
+	return showPolicy(ctx, client.InForce(config), request, o.asJSON, s)
+}
+
+// showPolicy writes what a recipient domain follows or what a sender meets there.
+func showPolicy(ctx context.Context, a api.Asker, request api.PolicyShowRequest, asJSON bool, s present.Streams) error {
+	shown, err := api.PolicyShow().Ask(ctx, a, request)
 	switch {
 	case err != nil:
 		return err
-	case o.asJSON:
+	case asJSON:
 		err = s.JSON().Encode(shown)
 	case !shown.Ours:
 		s.Line("# %s is not ours: it is neither below \"domains\" nor in \"managed\"; mail for it is not checked", shown.Domain)
-	case o.why == "":
+	case request.From == "":
 		s.Line("# %s follows %s", shown.Domain, present.Follows(shown.Placed))
 		_, err = fmt.Fprint(s.Out, shown.YAML)
 	default:

@@ -59,6 +59,7 @@ func policyToTry(config string, args []string, s present.Streams) (*settings.Pol
 	return p, nil
 }
 
+// policyTest tries the tests of a policy, and writes what came of each.
 func policyTest(p *settings.Policy, asJSON bool, s present.Streams) error {
 	failed, trials := 0, p.Try()
 	out := s.JSON()

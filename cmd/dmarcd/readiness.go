@@ -41,6 +41,7 @@ Exit code 0: it is ready for the next stricter policy, or reject is in force; 1:
 	return c
 }
 
+// readiness assesses a domain; the answer is no where it is not ready.
 func readiness(ctx context.Context, a api.Asker, domain string, asJSON bool, s present.Streams) error {
 	r, err := api.ReadinessAssess().Ask(ctx, a, api.Lookup{Domain: domain})
 	if err != nil {

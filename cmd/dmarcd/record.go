@@ -42,6 +42,7 @@ Exit code 0: a record applies; 1: none does; 3: DNS trouble.`,
 	return c
 }
 
+// recordLookup asks for the record that governs a domain, and writes it.
 func recordLookup(ctx context.Context, a api.Asker, domain string, asJSON bool, s present.Streams) error {
 	found, err := api.RecordLookup().Ask(ctx, a, api.Lookup{Domain: domain})
 	if err != nil {

@@ -53,6 +53,7 @@ Exit code 0: all are in effect; 1: one is not; 3: one could not be checked.`,
 	return c
 }
 
+// recordVerify checks records and writes what was found of each.
 func recordVerify(ctx context.Context, a api.Asker, request api.VerifyRequest, asJSON bool, s present.Streams) error {
 	bad, unknown := 0, 0
 	err := api.RecordVerify().Each(ctx, a, request, func(v *analysis.Verification) error {
@@ -134,6 +135,7 @@ Exit code 0: printed; 2: a value is wrong; 3: DNS trouble.`,
 	return c
 }
 
+// recordGenerate makes records and writes them.
 func recordGenerate(ctx context.Context, a api.Asker, request api.GenerateRequest, asJSON bool, s present.Streams) error {
 	made, err := api.RecordGenerate().Ask(ctx, a, request)
 	if err != nil {

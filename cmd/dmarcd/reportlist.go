@@ -53,28 +53,30 @@ func reportList(ctx context.Context, o *reportListOptions, s present.Streams) er
 		return usageError(fmt.Errorf("--limit %d is less than nothing", o.limit))
 	}
 	return client.WithReports(ctx, o.target, s, func(d *client.ReportConnection) error {
-		_, more, err := present.EachReport(ctx, d, filter, o.limit, func(r *outgoing.Report) error {
-			if o.asJSON {
-				return present.WriteJSONLine(s, r)
-			}
-			present.Report(s, r)
-			return nil
-		})
-		if err != nil {
-			return err
+		return listReports(ctx, d, filter, o.limit, o.asJSON, s)
+	})
+}
+
+// listReports writes reports, the newest first, and as text what waits.
+func listReports(ctx context.Context, d api.Asker, filter outgoing.Filter, limit int, asJSON bool, s present.Streams) error {
+	_, more, err := present.EachReport(ctx, d, filter, limit, func(r *outgoing.Report) error {
+		if asJSON {
+			return present.WriteJSONLine(s, r)
 		}
-		if !o.asJSON {
-			if more {
-				s.Line("There are more; --limit 0 shows all.")
-			}
-			state, err := api.ReportsState().Ask(ctx, d, outgoing.StateRequest{})
-			if err != nil {
-				return err
-			}
-			present.ReportsState(s, &state)
-		}
+		present.Report(s, r)
 		return nil
 	})
+	if err != nil || asJSON {
+		return err
+	}
+	if more {
+		s.Line("There are more; --limit 0 shows all.")
+	}
+	state, err := api.ReportsState().Ask(ctx, d, outgoing.StateRequest{})
+	if err == nil {
+		present.ReportsState(s, &state)
+	}
+	return err
 }
 
 // reportShowOptions are the flags of `dmarcd report show`.

@@ -91,11 +91,16 @@ func reportSend(ctx context.Context, o *reportSendOptions, args []string, s pres
 
 // reportRetryOptions are the flags of `dmarcd report retry`.
 type reportRetryOptions struct {
-	target   *client.Target
+	target *client.Target
+	retryText
+	asJSON bool
+}
+
+// retryText is what to try again, as the flags of a command give it.
+type retryText struct {
 	filter   outgoing.FilterText
 	delivery int64
 	failed   bool
-	asJSON   bool
 }
 
 func reportRetryCommand(s present.Streams) *cobra.Command {
@@ -126,7 +131,8 @@ Exit code 0: some are tried again; 1: there are none; 3: trouble.`,
 	return c
 }
 
-func (o *reportRetryOptions) request(args []string, now time.Time) (outgoing.RetryRequest, error) {
+// request reads the flags and the arguments; its errors name them.
+func (o *retryText) request(args []string, now time.Time) (outgoing.RetryRequest, error) {
 	filter, err := o.filter.Parse(now)
 	r := outgoing.RetryRequest{Delivery: o.delivery, Filter: filter}
 	if err != nil {
@@ -225,7 +231,9 @@ func reportSuppress(ctx context.Context, o *reportSuppressOptions, args []string
 		if len(args) > 0 || o.remove || o.span != "" || o.reason != "" {
 			return usageError(errors.New("the list takes neither a destination nor --remove, --for or --reason"))
 		}
-		return suppressionList(ctx, o, s)
+		return client.WithReports(ctx, o.target, s, func(d *client.ReportConnection) error {
+			return suppressionList(ctx, d, o.all, o.asJSON, s)
+		})
 	}
 	var until time.Time
 	if o.span != "" {
@@ -237,7 +245,7 @@ func reportSuppress(ctx context.Context, o *reportSuppressOptions, args []string
 	}
 	return client.WithReports(ctx, o.target, s, func(d *client.ReportConnection) error {
 		if o.remove {
-			return unsuppress(ctx, d, o, args[0], s)
+			return unsuppress(ctx, d, args[0], o.asJSON, s)
 		}
 		done, err := api.ReportsSuppress().Ask(ctx, d, outgoing.SuppressRequest{Target: args[0], Reason: o.reason, Until: until})
 		if err != nil {
@@ -251,12 +259,13 @@ func reportSuppress(ctx context.Context, o *reportSuppressOptions, args []string
 	})
 }
 
-func unsuppress(ctx context.Context, d *client.ReportConnection, o *reportSuppressOptions, target string, s present.Streams) error {
+// unsuppress ends a suppression, and tells whether there was one.
+func unsuppress(ctx context.Context, d api.Asker, target string, asJSON bool, s present.Streams) error {
 	done, err := api.ReportsUnsuppress().Ask(ctx, d, outgoing.UnsuppressRequest{Target: target})
 	if err != nil {
 		return err
 	}
-	if o.asJSON {
+	if asJSON {
 		err = present.WriteJSONLine(s, done)
 	} else if done.Found {
 		s.Line("%s gets reports again; what was suppressed meanwhile: dmarcd report retry --state suppressed", target)
@@ -269,14 +278,13 @@ func unsuppress(ctx context.Context, d *client.ReportConnection, o *reportSuppre
 	return err
 }
 
-func suppressionList(ctx context.Context, o *reportSuppressOptions, s present.Streams) error {
-	return client.WithReports(ctx, o.target, s, func(d *client.ReportConnection) error {
-		return present.EachSuppression(ctx, d, o.all, func(x *outgoing.Suppression) error {
-			if o.asJSON {
-				return present.WriteJSONLine(s, x)
-			}
-			present.Suppression(s, x)
-			return nil
-		})
+// suppressionList writes suppressions.
+func suppressionList(ctx context.Context, d api.Asker, all, asJSON bool, s present.Streams) error {
+	return present.EachSuppression(ctx, d, all, func(x *outgoing.Suppression) error {
+		if asJSON {
+			return present.WriteJSONLine(s, x)
+		}
+		present.Suppression(s, x)
+		return nil
 	})
 }
