@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"strconv"
 	"strings"
 
@@ -126,7 +125,7 @@ from that a host (--host), an address or a CIDR block. Without arguments, list t
 			if len(args) == 0 {
 				found, err = api.AnalysisLabels().Ask(c.Context(), a, api.LabelsRequest{})
 			} else {
-				found, err = api.AnalysisSetLabel().Ask(c.Context(), a, labelRequest(request, args, host))
+				found, err = api.AnalysisSetLabel().Ask(c.Context(), a, api.SetLabel(request, args, host))
 			}
 			if err != nil {
 				return err
@@ -135,24 +134,6 @@ from that a host (--host), an address or a CIDR block. Without arguments, list t
 		})
 	}
 	return c
-}
-
-// labelRequest puts arguments into a request.
-func labelRequest(r api.SetLabelRequest, args []string, host bool) api.SetLabelRequest {
-	r.Domain = args[0]
-	_, notAddress := netip.ParseAddr(args[1])
-	switch {
-	case host:
-		r.Host = args[1]
-	case notAddress == nil || strings.Contains(args[1], "/"):
-		r.Network = args[1]
-	default:
-		r.Service = args[1]
-	}
-	if args[2] != "none" {
-		r.Label = analysis.Label(args[2])
-	}
-	return r
 }
 
 func analysisRawCommand(s present.Streams) *cobra.Command {

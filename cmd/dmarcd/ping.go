@@ -1,10 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,13 +10,6 @@ import (
 	"dmarcd/internal/present"
 	"dmarcd/internal/probe"
 )
-
-// pingClient is the address that a ping comes from: TEST-NET-1 of RFC 5737, which
-// no real client has.
-const pingClient = "192.0.2.1"
-
-// pingTimeout bounds a ping: above the DNS budget of any sane configuration.
-const pingTimeout = 60 * time.Second
 
 type pingOptions struct {
 	config string
@@ -34,7 +24,7 @@ func pingCommand(s present.Streams) *cobra.Command {
 		Use:   "ping",
 		Short: "Send a whole message through the running daemon's socket, as an MTA would",
 		Long: `Send one message through the milter socket of the running daemon, as an MTA would send
-it for a client at ` + pingClient + `, and print the answer. The message is marked as a test: it is
+it for a client at ` + probe.Client + `, and print the answer. The message is marked as a test: it is
 never delivered, journaled, counted or reported; the daemon only logs it.
 
 With --sign it carries a DKIM signature: by the key of "reports.dkim" if that is
@@ -81,25 +71,9 @@ func ping(ctx context.Context, o *pingOptions, s present.Streams) error {
 		return err
 	}
 	began := time.Now()
-	answer, err := sendPing(ctx, socket, &o.mail, raw)
+	answer, err := probe.Send(ctx, socket, &o.mail, raw)
 	if err != nil {
 		return err
 	}
 	return present.WriteAnswer(s, present.NewPingReport(o.socket, o.mail.Rcpt, time.Since(began), answer), o.asJSON)
-}
-
-// sendPing sends a mail through the milter socket, as a client at pingClient would.
-func sendPing(ctx context.Context, socket milter.Address, mail *probe.Mail, raw []byte) (milter.Answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
-	defer cancel()
-	answer, err := milter.Submit(ctx, socket, milter.Submission{
-		Client: netip.MustParseAddr(pingClient), Host: "ping.invalid", Helo: "ping.invalid",
-		From: "<" + mail.From + ">", Rcpts: []string{"<" + mail.Rcpt + ">"},
-		Macros:  map[string]string{"i": "ping", milter.TestMacro: "1"},
-		Message: bytes.NewReader(raw),
-	})
-	if err != nil {
-		return milter.Answer{}, troubleError(fmt.Errorf("%w; is the daemon running, and does it listen there?", err))
-	}
-	return answer, nil
 }

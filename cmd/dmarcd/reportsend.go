@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -92,15 +91,8 @@ func reportSend(ctx context.Context, o *reportSendOptions, args []string, s pres
 // reportRetryOptions are the flags of `dmarcd report retry`.
 type reportRetryOptions struct {
 	target *client.Target
-	retryText
+	outgoing.RetryText
 	asJSON bool
-}
-
-// retryText is what to try again, as the flags of a command give it.
-type retryText struct {
-	filter   outgoing.FilterText
-	delivery int64
-	failed   bool
 }
 
 func reportRetryCommand(s present.Streams) *cobra.Command {
@@ -121,9 +113,9 @@ Exit code 0: some are tried again; 1: there are none; 3: trouble.`,
 		Args: arguments(0, 1, ""),
 	}
 	o.target = targetFlags(c)
-	addFilter(c, &o.filter)
-	c.Flags().Int64Var(&o.delivery, "delivery", 0, "the delivery of that number alone")
-	c.Flags().BoolVar(&o.failed, "failed", false, "all that failed or expired")
+	addFilter(c, &o.Filter)
+	c.Flags().Int64Var(&o.Delivery, "delivery", 0, "the delivery of that number alone")
+	c.Flags().BoolVar(&o.Failed, "failed", false, "all that failed or expired")
 	c.Flags().BoolVar(&o.asJSON, "json", false, "one JSON object")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return reportRetry(c.Context(), o, args, s)
@@ -131,35 +123,8 @@ Exit code 0: some are tried again; 1: there are none; 3: trouble.`,
 	return c
 }
 
-// request reads the flags and the arguments; its errors name them.
-func (o *retryText) request(args []string, now time.Time) (outgoing.RetryRequest, error) {
-	filter, err := o.filter.Parse(now)
-	r := outgoing.RetryRequest{Delivery: o.delivery, Filter: filter}
-	if err != nil {
-		return r, err
-	}
-	if len(args) == 1 {
-		if r.Report, err = strconv.ParseInt(args[0], 10, 64); err != nil || r.Report <= 0 {
-			return r, fmt.Errorf("%q is not the number of a report; \"dmarcd report list\" shows them", args[0])
-		}
-	}
-	chosen := 0
-	for _, yes := range []bool{r.Report != 0, r.Delivery != 0, o.failed || r.Filter.State != ""} {
-		if yes {
-			chosen++
-		}
-	}
-	if chosen != 1 {
-		return r, errors.New("what is to be tried again? Give the number of a report, --delivery, --failed or --state, and one of them only")
-	}
-	if o.failed && r.Filter.State != "" && r.Filter.State != outgoing.StateFailed {
-		return r, errors.New("--failed and --state do not go together")
-	}
-	return r, nil
-}
-
 func reportRetry(ctx context.Context, o *reportRetryOptions, args []string, s present.Streams) error {
-	request, err := o.request(args, time.Now())
+	request, err := o.Request(args, time.Now())
 	if err != nil {
 		return usageError(err)
 	}
@@ -232,7 +197,7 @@ func reportSuppress(ctx context.Context, o *reportSuppressOptions, args []string
 			return usageError(errors.New("the list takes neither a destination nor --remove, --for or --reason"))
 		}
 		return client.WithReports(ctx, o.target, s, func(d *client.ReportConnection) error {
-			return suppressionList(ctx, d, o.all, o.asJSON, s)
+			return present.Suppressions(ctx, d, o.all, o.asJSON, s)
 		})
 	}
 	var until time.Time
@@ -245,7 +210,7 @@ func reportSuppress(ctx context.Context, o *reportSuppressOptions, args []string
 	}
 	return client.WithReports(ctx, o.target, s, func(d *client.ReportConnection) error {
 		if o.remove {
-			return unsuppress(ctx, d, args[0], o.asJSON, s)
+			return present.Unsuppress(ctx, d, args[0], o.asJSON, s)
 		}
 		done, err := api.ReportsSuppress().Ask(ctx, d, outgoing.SuppressRequest{Target: args[0], Reason: o.reason, Until: until})
 		if err != nil {
@@ -255,36 +220,6 @@ func reportSuppress(ctx context.Context, o *reportSuppressOptions, args []string
 			return present.WriteJSONLine(s, done)
 		}
 		present.Suppression(s, &done)
-		return nil
-	})
-}
-
-// unsuppress ends a suppression, and tells whether there was one.
-func unsuppress(ctx context.Context, d api.Asker, target string, asJSON bool, s present.Streams) error {
-	done, err := api.ReportsUnsuppress().Ask(ctx, d, outgoing.UnsuppressRequest{Target: target})
-	if err != nil {
-		return err
-	}
-	if asJSON {
-		err = present.WriteJSONLine(s, done)
-	} else if done.Found {
-		s.Line("%s gets reports again; what was suppressed meanwhile: dmarcd report retry --state suppressed", target)
-	} else {
-		s.Line("%s was not suppressed", target)
-	}
-	if err == nil && !done.Found {
-		err = present.Silent(errkind.NotFound)
-	}
-	return err
-}
-
-// suppressionList writes suppressions.
-func suppressionList(ctx context.Context, d api.Asker, all, asJSON bool, s present.Streams) error {
-	return present.EachSuppression(ctx, d, all, func(x *outgoing.Suppression) error {
-		if asJSON {
-			return present.WriteJSONLine(s, x)
-		}
-		present.Suppression(s, x)
 		return nil
 	})
 }

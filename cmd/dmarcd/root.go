@@ -3,11 +3,15 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
+	"dmarcd/internal/client"
+	"dmarcd/internal/daemon"
 	"dmarcd/internal/errkind"
 	"dmarcd/internal/present"
+	"dmarcd/internal/settings"
 	"dmarcd/internal/text"
 )
 
@@ -125,4 +129,56 @@ func group(use, short string, sub ...*cobra.Command) *cobra.Command {
 	}
 	c.AddCommand(sub...)
 	return c
+}
+
+// arguments checks how many arguments a command has. Ask says what to do where there
+// are too few, such as "name a domain".
+func arguments(least, most int, ask string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		switch {
+		case len(args) < least:
+			return fmt.Errorf("%s; see '%s --help'", ask, c.CommandPath())
+		case len(args) > most:
+			return fmt.Errorf("%q is one argument too many; see '%s --help'", args[most], c.CommandPath())
+		}
+		return nil
+	}
+}
+
+// noArguments is arguments for a command that takes none.
+func noArguments() cobra.PositionalArgs { return arguments(0, 0, "") }
+
+func pageFlags(c *cobra.Command) *present.Page {
+	p := &present.Page{}
+	f := c.Flags()
+	f.IntVar(&p.Limit, "limit", 100, "how many at most; 0 for all")
+	f.StringVar(&p.After, "after", "", "go on behind the page that ended so")
+	f.BoolVar(&p.AsJSON, "json", false, "one JSON object a line; {\"after\": …} at the end where there is more")
+	return p
+}
+
+// configFlag adds -c to a command.
+func configFlag(c *cobra.Command) *string {
+	return c.Flags().StringP("config", "c", "", "dmarcd.yaml to use (default "+daemon.DefaultFile()+", or the built-in settings where that folder has neither file)")
+}
+
+// loadSettings loads the settings for a command, policy and all. Where the files on disk
+// have faults, it gets those in force from the daemon, if one runs.
+func loadSettings(path string, w io.Writer) (*settings.Settings, error) {
+	return client.LoadSettings(&client.Target{Config: path, Version: version}, w)
+}
+
+// lookAtSettings is loadSettings for a command that looks at the policy: its own tests
+// are not tried.
+func lookAtSettings(path string, w io.Writer) (*settings.Settings, error) {
+	return client.ReadSettings(&client.Target{Config: path, Version: version}, w)
+}
+
+// targetFlags adds -c and --socket to a command.
+func targetFlags(c *cobra.Command) *client.Target {
+	t := &client.Target{Version: version}
+	f := c.Flags()
+	f.StringVarP(&t.Config, "config", "c", "", "dmarcd.yaml of the daemon (default "+daemon.DefaultFile()+", or the built-in settings where there is none)")
+	f.StringVar(&t.Socket, "socket", "", "ask the daemon that listens on this admin socket (default admin.sock in its state_dir, or in /run/dmarcd)")
+	return t
 }

@@ -2,14 +2,20 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
 
+	"dmarcd/internal/api"
 	"dmarcd/internal/client"
 	"dmarcd/internal/daemon"
 	"dmarcd/internal/present"
@@ -80,5 +86,106 @@ func warnBuiltin(log *slog.Logger, config *settings.Settings) {
 		log.Warn("running with the built-in policy: "+acts, "dmarcd.yaml", config.File)
 	case config.File == "":
 		log.Warn("running with the built-in dmarcd.yaml, on loopback", "policy", config.Policy.Texts[0].Path, "state_dir", config.StateDir)
+	}
+}
+
+func statusCommand(s present.Streams) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "status",
+		Short: "Show what the running daemon is doing",
+		Long: `Show what the running daemon is doing: its version and since when it runs, which files
+are in force and since when, the faults of the files on disk, the keys that changed and
+wait for a restart, its sockets, store, journal and reports, whether it leads, the mail that is held, the recipients that are not ours,
+and the relays whose clients could or could not be read.
+
+Exit code 0: a daemon answers; 3: none does.`,
+		Example: `  dmarcd status
+  dmarcd status --json | jq .faults`,
+		Args: noArguments(),
+	}
+	t := targetFlags(c)
+	asJSON := c.Flags().Bool("json", false, "one JSON object")
+	c.RunE = func(c *cobra.Command, _ []string) error { return showStatus(c.Context(), t, *asJSON, s) }
+	return c
+}
+
+func showStatus(ctx context.Context, t *client.Target, asJSON bool, s present.Streams) error {
+	c, err := client.Dial(ctx, t)
+	if err != nil {
+		return err
+	}
+	defer c.Close() //nolint:errcheck // opened for reading only
+	status, err := api.DaemonStatus().Ask(ctx, c, api.StatusRequest{})
+	switch {
+	case err != nil:
+		return err
+	case asJSON:
+		return s.JSON().Encode(status)
+	}
+	present.Status(s, &status, time.Now())
+	return nil
+}
+
+// version is set by the build with -ldflags "-X main.version=…".
+var version = "dev"
+
+// versionInfo is what `dmarcd version --json` prints.
+type versionInfo struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision,omitempty"`
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+}
+
+func thisVersion() versionInfo {
+	v := versionInfo{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				v.Revision = s.Value
+			}
+		}
+	}
+	return v
+}
+
+func versionCommand(s present.Streams) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  noArguments(),
+		RunE: func(*cobra.Command, []string) error {
+			v := thisVersion()
+			if asJSON {
+				return s.JSON().Encode(v)
+			}
+			_, err := fmt.Fprintf(s.Out, "dmarcd %s (%s, %s)\n", v.Version, v.Go, v.Platform)
+			return err
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "one JSON object")
+	return c
+}
+
+// manCommand writes the man pages from the same definitions as --help.
+func manCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "man DIRECTORY",
+		Short: "Write the man pages into a directory",
+		Long:  "Write one man page for each command (section 8) into a directory, which is made if it is missing.",
+		Args:  arguments(1, 1, "name the directory for the man pages"),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := os.MkdirAll(args[0], 0o755); err != nil {
+				return troubleError(err)
+			}
+			root := c.Root()
+			root.DisableAutoGenTag = true
+			header := &doc.GenManHeader{Title: "DMARCD", Section: "8", Source: "dmarcd " + version, Manual: "dmarcd"}
+			if err := doc.GenManTree(root, header, args[0]); err != nil {
+				return troubleError(fmt.Errorf("man pages in %s: %w", args[0], err))
+			}
+			return nil
+		},
 	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -11,9 +10,7 @@ import (
 
 	"dmarcd/internal/api"
 	"dmarcd/internal/client"
-	"dmarcd/internal/errkind"
 	"dmarcd/internal/present"
-	"dmarcd/internal/settings"
 	"dmarcd/internal/simulate"
 )
 
@@ -69,7 +66,7 @@ func policySimulate(ctx context.Context, o *simulateOptions, file string, s pres
 	if err != nil {
 		return usageError(fmt.Errorf("--%w", err))
 	}
-	next, err := policyToSimulate(file, s)
+	next, err := client.PolicyToSimulate(file, s)
 	if err != nil {
 		return err
 	}
@@ -89,23 +86,4 @@ func policySimulate(ctx context.Context, o *simulateOptions, file string, s pres
 		return s.JSON().Encode(present.SimulateReport{File: file, Since: span.Since, Until: span.Until, Domain: o.domain, Result: result})
 	}
 	return result.Print(s.Out, span.String(), filepath.Base(file))
-}
-
-// policyToSimulate reads a policy as `config check` does.
-func policyToSimulate(file string, s present.Streams) (*settings.Policy, error) {
-	p, warnings, err := settings.LoadPolicy(file)
-	for _, w := range warnings {
-		fmt.Fprintf(s.Err, "warning: %s\n", w)
-	}
-	if err == nil {
-		return p, nil
-	}
-	var faults settings.Faults
-	if !errors.As(err, &faults) {
-		return nil, usageError(err)
-	}
-	for _, f := range faults {
-		fmt.Fprintf(s.Err, "%s\n", f)
-	}
-	return nil, present.Silent(errkind.WrongUse)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 
 	"github.com/spf13/cobra"
@@ -43,7 +42,7 @@ a domain; 3: the store cannot be asked.`,
 		if *role != string(account.RoleAdmin) && *role != string(account.RoleViewer) {
 			return usageError(errors.New("--role: expected admin or viewer"))
 		}
-		return withPassword(c.Context(), t, s, func(conn api.Asker, password string) error {
+		return client.WithPassword(c.Context(), t, s, func(conn api.Asker, password string) error {
 			u, err := api.UsersAdd().Ask(c.Context(), conn, api.AddUserRequest{Name: args[0], Password: password, Role: account.Role(*role), Domains: *domains})
 			if err != nil {
 				return err
@@ -67,7 +66,7 @@ Exit code 0: changed; 1: there is no such user; 2: the password will not do.`,
 	}
 	t := targetFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return withPassword(c.Context(), t, s, func(conn api.Asker, password string) error {
+		return client.WithPassword(c.Context(), t, s, func(conn api.Asker, password string) error {
 			if _, err := api.UsersPassword().Ask(c.Context(), conn, api.PasswordRequest{Name: args[0], Password: password}); err != nil {
 				return err
 			}
@@ -123,18 +122,4 @@ func userRemoveCommand(s present.Streams) *cobra.Command {
 		return nil
 	}
 	return c
-}
-
-// withPassword asks for a new password, then connects and works with it.
-func withPassword(ctx context.Context, t *client.Target, s present.Streams, work func(api.Asker, string) error) error {
-	password, err := present.NewPassword(s)
-	if err != nil {
-		return err
-	}
-	conn, err := client.Connect(ctx, t, s)
-	if err != nil {
-		return err
-	}
-	defer conn.Close() //nolint:errcheck // what was done is done
-	return work(conn, password)
 }

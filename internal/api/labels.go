@@ -153,3 +153,21 @@ func readNetwork(text string) (netip.Prefix, error) {
 	network, err := netip.ParsePrefix(text)
 	return network.Masked(), err
 }
+
+// SetLabel puts arguments into a request.
+func SetLabel(r SetLabelRequest, args []string, host bool) SetLabelRequest {
+	r.Domain = args[0]
+	_, notAddress := netip.ParseAddr(args[1])
+	switch {
+	case host:
+		r.Host = args[1]
+	case notAddress == nil || strings.Contains(args[1], "/"):
+		r.Network = args[1]
+	default:
+		r.Service = args[1]
+	}
+	if args[2] != "none" {
+		r.Label = analysis.Label(args[2])
+	}
+	return r
+}

@@ -155,3 +155,17 @@ func MostOctets(t *Target) int64 {
 	}
 	return config.Analysis.Limits.MailBytes
 }
+
+// WithPassword asks for a new password, then connects and works with it.
+func WithPassword(ctx context.Context, t *Target, s present.Streams, work func(api.Asker, string) error) error {
+	password, err := present.NewPassword(s)
+	if err != nil {
+		return err
+	}
+	conn, err := Connect(ctx, t, s)
+	if err != nil {
+		return err
+	}
+	defer conn.Close() //nolint:errcheck // what was done is done
+	return work(conn, password)
+}

@@ -10,6 +10,7 @@ import (
 	"dmarcd/internal/api"
 	"dmarcd/internal/daemon"
 	"dmarcd/internal/errkind"
+	"dmarcd/internal/present"
 	"dmarcd/internal/settings"
 )
 
@@ -70,4 +71,42 @@ func ExplainFaults(w io.Writer, err error) error {
 		fmt.Fprintln(w, f)
 	}
 	return errkind.Wrap(errkind.WrongUse, fmt.Errorf("%d faults in the configuration; nothing was started or changed", len(faults)))
+}
+
+// PolicyToTry is the policy of the file named, else that of the configuration.
+func PolicyToTry(config string, args []string, s present.Streams) (*settings.Policy, error) {
+	if len(args) == 0 {
+		loaded, _, err := daemon.FindSource(config).Read() // that of the disk, not what is in force
+		if err != nil {
+			return nil, ExplainFaults(s.Err, err)
+		}
+		return &loaded.Policy, nil
+	}
+	if config != "" {
+		return nil, errkind.Wrap(errkind.WrongUse, fmt.Errorf("either -c or FILE: -c names a dmarcd.yaml whose policy is tried, FILE a policy"))
+	}
+	p, _, err := settings.ReadPolicy(args[0])
+	if err != nil {
+		return nil, ExplainFaults(s.Err, err)
+	}
+	return p, nil
+}
+
+// PolicyToSimulate reads a policy as `config check` does.
+func PolicyToSimulate(file string, s present.Streams) (*settings.Policy, error) {
+	p, warnings, err := settings.LoadPolicy(file)
+	for _, w := range warnings {
+		fmt.Fprintf(s.Err, "warning: %s\n", w)
+	}
+	if err == nil {
+		return p, nil
+	}
+	var faults settings.Faults
+	if !errors.As(err, &faults) {
+		return nil, errkind.Wrap(errkind.WrongUse, err)
+	}
+	for _, f := range faults {
+		fmt.Fprintf(s.Err, "%s\n", f)
+	}
+	return nil, present.Silent(errkind.WrongUse)
 }

@@ -61,8 +61,8 @@ var ranks = map[string]int{
 	"console": 7,
 	"inbound": 7,
 	"metrics": 7,
-	"mta":     7,
-	"probe":   7,
+
+	"probe": 7,
 
 	"report/intake": 7,
 
@@ -70,6 +70,7 @@ var ranks = map[string]int{
 	"present": 8,
 
 	"client":    9,
+	"mta":       9,
 	"demo/fill": 8,
 }
 

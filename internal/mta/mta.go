@@ -15,8 +15,8 @@ import (
 // systemPath is where the programs of an MTA are, beside what PATH names.
 const systemPath = "/usr/sbin:/usr/bin:/sbin:/bin"
 
-// Run runs a command of the MTA; what it prints goes to w.
-func Run(ctx context.Context, command string, w io.Writer) error {
+// runCommand runs a command of the MTA; what it prints goes to w.
+func runCommand(ctx context.Context, command string, w io.Writer) error {
 	shell := exec.CommandContext(ctx, "/bin/sh", "-c", command)
 	shell.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":"+systemPath)
 	shell.Stdout, shell.Stderr = w, w
@@ -36,9 +36,9 @@ func hasPostfix() bool {
 	return false
 }
 
-// Command is the command that releases or deletes a message. Where it is not known
+// commandFor is the command that releases or deletes a message. Where it is not known
 // which MTA holds it, that is the one that this host has.
-func Command(m *api.HeldMessage, does string) (string, error) {
+func commandFor(m *api.HeldMessage, does string) (string, error) {
 	for _, one := range m.Commands {
 		if len(m.Commands) > 1 && hasPostfix() != (one.MTA == "postfix") {
 			continue

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dmarcd/internal/api"
+	"dmarcd/internal/errkind"
 	"dmarcd/internal/report/outgoing"
 	"dmarcd/internal/text"
 )
@@ -174,4 +175,56 @@ func Suppression(s Streams, x *outgoing.Suppression) {
 		end += " (over)"
 	}
 	s.Line("%-40s  %s, since %s: %s", x.Target, end, x.Since.UTC().Format(time.DateOnly), x.Reason)
+}
+
+// Reports writes reports, the newest first, and as text what waits.
+func Reports(ctx context.Context, d api.Asker, filter outgoing.Filter, limit int, asJSON bool, s Streams) error {
+	_, more, err := EachReport(ctx, d, filter, limit, func(r *outgoing.Report) error {
+		if asJSON {
+			return WriteJSONLine(s, r)
+		}
+		Report(s, r)
+		return nil
+	})
+	if err != nil || asJSON {
+		return err
+	}
+	if more {
+		s.Line("There are more; --limit 0 shows all.")
+	}
+	state, err := api.ReportsState().Ask(ctx, d, outgoing.StateRequest{})
+	if err == nil {
+		ReportsState(s, &state)
+	}
+	return err
+}
+
+// Unsuppress ends a suppression, and tells whether there was one.
+func Unsuppress(ctx context.Context, d api.Asker, target string, asJSON bool, s Streams) error {
+	done, err := api.ReportsUnsuppress().Ask(ctx, d, outgoing.UnsuppressRequest{Target: target})
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		err = WriteJSONLine(s, done)
+	} else if done.Found {
+		s.Line("%s gets reports again; what was suppressed meanwhile: dmarcd report retry --state suppressed", target)
+	} else {
+		s.Line("%s was not suppressed", target)
+	}
+	if err == nil && !done.Found {
+		err = Silent(errkind.NotFound)
+	}
+	return err
+}
+
+// Suppressions writes suppressions.
+func Suppressions(ctx context.Context, d api.Asker, all, asJSON bool, s Streams) error {
+	return EachSuppression(ctx, d, all, func(x *outgoing.Suppression) error {
+		if asJSON {
+			return WriteJSONLine(s, x)
+		}
+		Suppression(s, x)
+		return nil
+	})
 }

@@ -1,11 +1,13 @@
 package present
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"time"
 
 	"dmarcd/internal/api"
+	"dmarcd/internal/errkind"
 	"dmarcd/internal/policy"
 	"dmarcd/internal/settings"
 	"dmarcd/internal/simulate"
@@ -128,4 +130,72 @@ type SimulateReport struct {
 	Until  time.Time `json:"until"`
 	Domain string    `json:"domain,omitempty"`
 	*simulate.Result
+}
+
+// PastPolicy writes the files of a policy that was in force.
+func PastPolicy(ctx context.Context, c api.Asker, id string, asJSON bool, s Streams) error {
+	found, err := api.PolicyHistory().Ask(ctx, c, api.PolicyHistoryRequest{ID: id})
+	if err != nil {
+		return err
+	}
+	for i := range found.Files {
+		if asJSON {
+			if err := WriteJSONLine(s, &found.Files[i]); err != nil {
+				return err
+			}
+			continue
+		}
+		s.Line("# %s", found.Files[i].Path)
+		if _, err := fmt.Fprint(s.File(), found.Files[i].Text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ShowPolicy writes what a recipient domain follows or what a sender meets there.
+func ShowPolicy(ctx context.Context, a api.Asker, request api.PolicyShowRequest, asJSON bool, s Streams) error {
+	shown, err := api.PolicyShow().Ask(ctx, a, request)
+	switch {
+	case err != nil:
+		return err
+	case asJSON:
+		err = s.JSON().Encode(shown)
+	case !shown.Ours:
+		s.Line("# %s is not ours: it is neither below \"domains\" nor in \"managed\"; mail for it is not checked", shown.Domain)
+	case request.From == "":
+		s.Line("# %s follows %s", shown.Domain, Follows(shown.Placed))
+		_, err = fmt.Fprint(s.Out, shown.YAML)
+	default:
+		err = PrintWhy(s, &shown)
+	}
+	if err == nil && !shown.Ours {
+		return Silent(errkind.NotFound)
+	}
+	return err
+}
+
+// TryPolicy tries the tests of a policy, and writes what came of each.
+func TryPolicy(p *settings.Policy, asJSON bool, s Streams) error {
+	failed, trials := 0, p.Try()
+	out := s.JSON()
+	for _, t := range trials {
+		if !t.Passed() {
+			failed++
+		}
+		if !asJSON {
+			Trial(s, &t)
+			continue
+		}
+		if err := out.Encode(NewTrialReport(&t)); err != nil {
+			return errkind.Wrap(errkind.Trouble, err)
+		}
+	}
+	if !asJSON {
+		fmt.Fprintln(s.Out, TrialCount(len(trials), failed))
+	}
+	if failed > 0 {
+		return Silent(errkind.NotFound)
+	}
+	return nil
 }

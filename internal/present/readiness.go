@@ -1,8 +1,11 @@
 package present
 
 import (
+	"context"
 	"slices"
 
+	"dmarcd/internal/api"
+	"dmarcd/internal/errkind"
 	"dmarcd/internal/report/analysis"
 	"dmarcd/internal/text"
 )
@@ -66,6 +69,31 @@ func readySources(s Streams, r *analysis.Readiness) error {
 	for i := range r.ReportedBy[:min(len(r.ReportedBy), 5)] {
 		one := &r.ReportedBy[i]
 		s.Line("lost at %s: %s (%s)", one.Reporter, text.Number(one.Failing), text.Percent(one.Failing, r.Lost))
+	}
+	return nil
+}
+
+// AssessReadiness assesses a domain; the answer is no where it is not ready.
+func AssessReadiness(ctx context.Context, a api.Asker, domain string, asJSON bool, s Streams) error {
+	r, err := api.ReadinessAssess().Ask(ctx, a, api.Lookup{Domain: domain})
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		err = WriteJSONLine(s, &r)
+	} else {
+		err = Readiness(s, &r)
+	}
+	if err != nil {
+		return err
+	}
+	for i := range r.Steps {
+		if step := &r.Steps[i]; !step.InForce {
+			if step.Ready {
+				break
+			}
+			return Silent(errkind.NotFound)
+		}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package present
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"fmt"
 	"io"
 	"strconv"
@@ -141,5 +142,27 @@ func WriteRaw(s Streams, r *api.RawReport, output string) error {
 	if err != nil {
 		return errkind.Wrap(errkind.Trouble, fmt.Errorf("report %d: %w", r.ID, err))
 	}
+	return nil
+}
+
+// Reprocess reads reports again until none is left, and tells how many changed.
+func Reprocess(ctx context.Context, a api.Asker, asJSON bool, s Streams) error {
+	var sum api.Reprocessed
+	for {
+		got, err := api.AnalysisReprocess().Ask(ctx, a, api.ReprocessRequest{After: sum.After})
+		if err != nil {
+			return err
+		}
+		sum.Read += got.Read
+		sum.Changed += got.Changed
+		sum.Failed += got.Failed
+		if sum.After = got.After; got.After == 0 {
+			break
+		}
+	}
+	if asJSON {
+		return WriteJSONLine(s, &sum)
+	}
+	s.Line("%s read again, %s differently; %s cannot be read any more.", text.Count(sum.Read, "report"), text.Number(sum.Changed), text.Number(sum.Failed))
 	return nil
 }

@@ -1,10 +1,13 @@
 package present
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
 	"dmarcd/internal/api"
+	"dmarcd/internal/auth/dmarc"
+	"dmarcd/internal/errkind"
 	"dmarcd/internal/report/analysis"
 )
 
@@ -105,4 +108,72 @@ func GeneratedRecord(s Streams, r *api.GeneratedRecord) {
 	for _, note := range r.Notes {
 		s.Line("Note: %s.", strings.TrimSuffix(note, "."))
 	}
+}
+
+// LookUpRecord asks for the record that governs a domain, and writes it.
+func LookUpRecord(ctx context.Context, a api.Asker, domain string, asJSON bool, s Streams) error {
+	found, err := api.RecordLookup().Ask(ctx, a, api.Lookup{Domain: domain})
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		err = WriteJSONLine(s, found)
+	} else {
+		FoundRecord(s, &found)
+	}
+	switch {
+	case err != nil:
+		return err
+	case found.Record != "":
+		return nil
+	case found.Result == string(dmarc.TempError):
+		return errkind.Wrap(errkind.Trouble, fmt.Errorf("%s: DNS trouble, nothing can be said now", found.Domain))
+	}
+	return Silent(errkind.NotFound)
+}
+
+// VerifyRecords checks records and writes what was found of each.
+func VerifyRecords(ctx context.Context, a api.Asker, request api.VerifyRequest, asJSON bool, s Streams) error {
+	bad, unknown := 0, 0
+	err := api.RecordVerify().Each(ctx, a, request, func(v *analysis.Verification) error {
+		switch v.Result {
+		case analysis.WordInEffect:
+		case analysis.WordUnknown:
+			unknown++
+		default:
+			bad++
+		}
+		if asJSON {
+			return WriteJSONLine(s, v)
+		}
+		Verification(s, v, len(request.Domains) > 0)
+		return nil
+	})
+	switch {
+	case err != nil:
+		return err
+	case bad > 0:
+		return Silent(errkind.NotFound)
+	case unknown > 0:
+		return Silent(errkind.Trouble)
+	}
+	return nil
+}
+
+// GenerateRecords makes records and writes them.
+func GenerateRecords(ctx context.Context, a api.Asker, request api.GenerateRequest, asJSON bool, s Streams) error {
+	made, err := api.RecordGenerate().Ask(ctx, a, request)
+	if err != nil {
+		return err
+	}
+	for i := range made.Records {
+		if asJSON {
+			if err := WriteJSONLine(s, made.Records[i]); err != nil {
+				return err
+			}
+			continue
+		}
+		GeneratedRecord(s, &made.Records[i])
+	}
+	return nil
 }

@@ -1,14 +1,18 @@
 package probe
 
 import (
+	"bytes"
+	"context"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
 	"dmarcd/internal/dns"
 	"dmarcd/internal/errkind"
+	"dmarcd/internal/milter"
 	"dmarcd/internal/settings"
 )
 
@@ -95,4 +99,27 @@ func (o *Mail) Message(config *settings.Settings) ([]byte, error) {
 		return nil, errkind.Wrap(errkind.Trouble, fmt.Errorf("sign the message: %w", err))
 	}
 	return signed, nil
+}
+
+// Client is the address that a ping comes from: TEST-NET-1 of RFC 5737, which
+// no real client has.
+const Client = "192.0.2.1"
+
+// pingTimeout bounds a ping: above the DNS budget of any sane configuration.
+const pingTimeout = 60 * time.Second
+
+// Send sends a mail through the milter socket, as a client at pingClient would.
+func Send(ctx context.Context, socket milter.Address, mail *Mail, raw []byte) (milter.Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	answer, err := milter.Submit(ctx, socket, milter.Submission{
+		Client: netip.MustParseAddr(Client), Host: "ping.invalid", Helo: "ping.invalid",
+		From: "<" + mail.From + ">", Rcpts: []string{"<" + mail.Rcpt + ">"},
+		Macros:  map[string]string{"i": "ping", milter.TestMacro: "1"},
+		Message: bytes.NewReader(raw),
+	})
+	if err != nil {
+		return milter.Answer{}, errkind.Wrap(errkind.Trouble, fmt.Errorf("%w; is the daemon running, and does it listen there?", err))
+	}
+	return answer, nil
 }

@@ -79,3 +79,37 @@ func NameReport(name, day string, now time.Time) (ShowRequest, error) {
 	d, err := ParseDay(day, now)
 	return ShowRequest{Domain: target, Day: &d}, err
 }
+
+// RetryText is what to try again, as the flags of a command give it.
+type RetryText struct {
+	Filter   FilterText
+	Delivery int64
+	Failed   bool
+}
+
+// Request reads the flags and the arguments; its errors name them.
+func (o *RetryText) Request(args []string, now time.Time) (RetryRequest, error) {
+	filter, err := o.Filter.Parse(now)
+	r := RetryRequest{Delivery: o.Delivery, Filter: filter}
+	if err != nil {
+		return r, err
+	}
+	if len(args) == 1 {
+		if r.Report, err = strconv.ParseInt(args[0], 10, 64); err != nil || r.Report <= 0 {
+			return r, fmt.Errorf("%q is not the number of a report; \"dmarcd report list\" shows them", args[0])
+		}
+	}
+	chosen := 0
+	for _, yes := range []bool{r.Report != 0, r.Delivery != 0, o.Failed || r.Filter.State != ""} {
+		if yes {
+			chosen++
+		}
+	}
+	if chosen != 1 {
+		return r, errors.New("what is to be tried again? Give the number of a report, --delivery, --failed or --state, and one of them only")
+	}
+	if o.Failed && r.Filter.State != "" && r.Filter.State != StateFailed {
+		return r, errors.New("--failed and --state do not go together")
+	}
+	return r, nil
+}
