@@ -134,12 +134,18 @@ func (d *dovecot) count(folder string) int {
 	return n
 }
 
-var copyCommand = regexp.MustCompile(`(?i)^(\S+) UID COPY `)
+var (
+	copyCommand  = regexp.MustCompile(`(?i)^(\S+) UID COPY `)
+	storeCommand = regexp.MustCompile(`(?i)^\S+ UID STORE `)
+)
 
-// refuseCopy is an IMAP server before another that refuses the first COPY of all.
-func refuseCopy(t *testing.T, addr, server string) (refused *atomic.Int32) {
+// proxy is an IMAP server before another: it refuses the first COPY of all, and cuts the
+// connection off where the first mails that were copied are to be removed.
+type proxy struct{ copies, removals atomic.Int32 }
+
+func newProxy(t *testing.T, addr, server string) *proxy {
 	t.Helper()
-	refused = &atomic.Int32{}
+	p := &proxy{}
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
@@ -168,9 +174,12 @@ func refuseCopy(t *testing.T, addr, server string) (refused *atomic.Int32) {
 					if err != nil {
 						return
 					}
-					if m := copyCommand.FindStringSubmatch(line); m != nil && refused.Add(1) == 1 {
+					if m := copyCommand.FindStringSubmatch(line); m != nil && p.copies.Add(1) == 1 {
 						fmt.Fprintf(client, "%s NO [OVERQUOTA] Quota exceeded\r\n", m[1])
 						continue
+					}
+					if storeCommand.MatchString(line) && p.removals.Add(1) == 1 {
+						return
 					}
 					if _, err := io.WriteString(behind, line); err != nil {
 						return
@@ -179,5 +188,5 @@ func refuseCopy(t *testing.T, addr, server string) (refused *atomic.Int32) {
 			}()
 		}
 	}()
-	return refused
+	return p
 }

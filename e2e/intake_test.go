@@ -117,10 +117,11 @@ func TestReportByLMTP(t *testing.T) {
 }
 
 // TestReportsFromDovecot fetches reports by IMAP: with and without MOVE, and where a
-// copy is refused once. Each is counted once, and ends up in the done folder once.
+// copy is refused once and the connection is lost between the next and the removal. Each
+// is counted once, and ends up in the done folder once.
 func TestReportsFromDovecot(t *testing.T) {
 	server := newDovecot(t)
-	refused := refuseCopy(t, "127.0.0.1:3143", "127.0.0.1:1143")
+	refused := newProxy(t, "127.0.0.1:3143", "127.0.0.1:1143")
 	d, err := newDaemon("intake", "intake.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -163,8 +164,8 @@ func TestReportsFromDovecot(t *testing.T) {
 			t.Fatal(strings.Join(left, "; "))
 		}
 	}
-	if refused.Load() < 2 {
-		t.Errorf("%d copies were asked for where one is refused", refused.Load())
+	if copies, removals := refused.copies.Load(), refused.removals.Load(); copies < 2 || removals < 2 {
+		t.Errorf("%d copies and %d removals were asked for where one of each fails", copies, removals)
 	}
 	if got := d.received(t, "example.org"); got != 39 {
 		t.Errorf("reports tell of %d messages, want 39", got)

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,6 +39,8 @@ type IMAP struct {
 	Leads func() bool
 	Now   func() time.Time
 	open  func(context.Context, *IMAPAccount) (mailbox, error) // nil: openMailbox
+
+	copies copies // of this session
 }
 
 // Times of a feed by IMAP.
@@ -82,6 +85,7 @@ func (f *IMAP) session(ctx context.Context) error {
 		return err
 	}
 	defer box.Close()
+	f.copies = nil
 	if err := f.Feed.load(ctx); err != nil {
 		return err
 	}
@@ -140,17 +144,20 @@ func (f *IMAP) look(ctx context.Context, box mailbox) (refused, err error) {
 	for len(uids) > 0 {
 		f.Feed.Waits(int64(len(uids)))
 		chunk := uids[:min(len(uids), imapChunk)]
-		if err := f.take(ctx, box, chunk); err != nil {
+		known, err := f.take(ctx, box, chunk)
+		if err != nil {
 			return refused, err
 		}
 		uids = uids[len(chunk):]
 		if f.Account.DoneFolder != "" {
-			switch err := box.Move(chunk, f.Account.DoneFolder); {
-			case errors.Is(err, errServerAnswer):
-				refused = err
-			case err != nil:
+			if f.copies == nil {
+				f.copies = copies{}
+			}
+			answer, err := f.copies.finish(box, chunk, known, f.Account.DoneFolder)
+			if err != nil {
 				return refused, err
 			}
+			refused = cmp.Or(answer, refused)
 		}
 		f.Feed.moved(cursor{box.Validity(), chunk[len(chunk)-1]}.String())
 	}
@@ -161,19 +168,22 @@ func (f *IMAP) look(ctx context.Context, box mailbox) (refused, err error) {
 // token names a mail for ever.
 func (f *IMAP) token(validity, uid uint32) string { return cursor{validity, uid}.String() }
 
-// take fetches mails that are not stored, and waits until they are.
-func (f *IMAP) take(ctx context.Context, box mailbox, uids []uint32) error {
+// take fetches mails that are not stored, and waits until they are. It gives those that
+// were.
+func (f *IMAP) take(ctx context.Context, box mailbox, uids []uint32) (stored []uint32, err error) {
 	tokens := make([]string, len(uids))
 	for i, uid := range uids {
 		tokens[i] = f.token(box.Validity(), uid)
 	}
 	known, err := f.Store.HasTokens(ctx, f.Account.Name(), tokens)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var wanted []uint32
 	for i, uid := range uids {
-		if !known[tokens[i]] {
+		if known[tokens[i]] {
+			stored = append(stored, uid)
+		} else {
 			wanted = append(wanted, uid)
 		}
 	}
@@ -182,7 +192,7 @@ func (f *IMAP) take(ctx context.Context, box mailbox, uids []uint32) error {
 	err = f.fetch(ctx, box, wanted, &sum)
 	sum.under.Wait()
 	f.Feed.Took(sum.taken)
-	return errors.Join(err, sum.err)
+	return stored, errors.Join(err, sum.err)
 }
 
 func (f *IMAP) fetch(ctx context.Context, box mailbox, uids []uint32, sum *counts) error {

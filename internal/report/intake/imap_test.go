@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -264,6 +265,44 @@ func TestIMAPCopyRefused(t *testing.T) {
 				t.Errorf("%d mails in INBOX, %d in Done", in, done)
 			}
 			if n := len(r.store.wait(t, 1)); n != 1 {
+				t.Errorf("%d items", n)
+			}
+		})
+	}
+}
+
+// TestIMAPCopiedBefore finds what was copied to the done folder and not removed, as after
+// a kill between both, and does not copy it again.
+func TestIMAPCopiedBefore(t *testing.T) {
+	for name, caps := range map[string][]imap.Cap{"with UIDPLUS": {imap.CapUIDPlus, imap.CapIdle}, "without UIDPLUS": {imap.CapIdle}} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, nil)
+			r.run()
+			s := newIMAPServer(t, settings.IMAPNone, caps...)
+			must(t, s.user.Create("Done", nil))
+			plain := strings.ReplaceAll(reportMail(t, "b"), "Message-ID: <1@reporter.example>\r\n", "")
+			s.append(t, reportMail(t, "a"), plain, reportMail(t, "c"))
+			f := r.imapFeed(s, settings.IMAPNone, "Done")
+			killed, err := openMailbox(t.Context(), &f.Account)
+			must(t, err)
+			must(t, second(f.take(t.Context(), killed, []uint32{1, 2, 3})))
+			must(t, second(killed.Copy([]uint32{1, 2}, "Done")))
+			killed.Close()
+			// One of the same Message-ID and size, and other octets, came at the same time.
+			s.append(t, strings.Replace(reportMail(t, "a"), "This is a report", "That is a report", 1))
+
+			box, err := openMailbox(t.Context(), &f.Account)
+			must(t, err)
+			defer box.Close()
+			for range 3 {
+				refused, err := f.look(t.Context(), box)
+				must(t, errors.Join(refused, err))
+			}
+			in, done := s.count(t, "INBOX"), s.count(t, "Done")
+			if want := map[bool]int{true: 0, false: 4}[name == "with UIDPLUS"]; done != 4 || in != want {
+				t.Errorf("%d mails in INBOX, %d in Done", in, done)
+			}
+			if n := len(r.store.wait(t, 4)); n != 4 {
 				t.Errorf("%d items", n)
 			}
 		})

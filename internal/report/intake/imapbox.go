@@ -30,9 +30,13 @@ type mailbox interface {
 	After(uid uint32) ([]uint32, error)
 	// Fetch gives each of these mails that is still there, at most most octets of it.
 	Fetch(uids []uint32, most int64, yield func(fetched) error) error
-	// Move copies mails to a folder, waits for the answer, and removes those that were
-	// copied from here.
-	Move(uids []uint32, folder string) error
+	// Copy copies mails to a folder, waits for the answer, and gives those that were
+	// copied: all or, after an error that is errServerAnswer, none.
+	Copy(uids []uint32, folder string) ([]uint32, error)
+	// Remove removes mails.
+	Remove(uids []uint32) error
+	// Copied gives those of the mails of which a folder has one of the same octets.
+	Copied(uids []uint32, folder string) ([]uint32, error)
 	// Wait waits until there is news, for at most so long, or until ctx ends.
 	Wait(ctx context.Context, most time.Duration) error
 	Close()
@@ -52,6 +56,7 @@ var errServerAnswer = errors.New("the server refused")
 // MOVE, it removes mails even though they could not be copied.
 type imapBox struct {
 	client   *imapclient.Client
+	folder   string
 	validity uint32
 	news     chan struct{}
 	stop     func() bool
@@ -115,7 +120,7 @@ func (b *imapBox) open(ctx context.Context, conn net.Conn, a *IMAPAccount) error
 	if err != nil {
 		return fmt.Errorf("folder %s: %w", a.Folder, serverError(err))
 	}
-	b.validity = data.UIDValidity
+	b.folder, b.validity = a.Folder, data.UIDValidity
 	return nil
 }
 
@@ -254,24 +259,36 @@ func uidSet(uids []uint32) imap.UIDSet {
 	return set
 }
 
-// Move is mailbox's. Mails leave only by UID, which needs UIDPLUS (RFC 4315): without
-// it a server would remove what others have marked. There they stay, marked as deleted.
-func (b *imapBox) Move(uids []uint32, folder string) error {
+// Copy is mailbox's. A folder that is not there is made.
+func (b *imapBox) Copy(uids []uint32, folder string) ([]uint32, error) {
 	set := uidSet(uids)
 	data, err := b.client.Copy(set, folder).Wait()
 	var answer *imap.Error
 	if errors.As(err, &answer) && answer.Code == imap.ResponseCodeTryCreate {
 		if err := b.client.Create(folder, nil).Wait(); err != nil {
-			return fmt.Errorf("done_folder %s: %w", folder, serverError(err))
+			return nil, fmt.Errorf("done_folder %s: %w", folder, serverError(err))
 		}
 		data, err = b.client.Copy(set, folder).Wait()
 	}
 	if err != nil {
-		return fmt.Errorf("done_folder %s: %w", folder, serverError(err))
+		return nil, fmt.Errorf("done_folder %s: %w", folder, serverError(err))
 	}
-	if len(data.SourceUIDs) > 0 {
-		set = data.SourceUIDs // those that were there to be copied
+	if len(data.SourceUIDs) == 0 { // the server does not tell
+		return uids, nil
 	}
+	var copied []uint32
+	for _, uid := range uids {
+		if data.SourceUIDs.Contains(imap.UID(uid)) {
+			copied = append(copied, uid)
+		}
+	}
+	return copied, nil
+}
+
+// Remove is mailbox's. Mails leave only by UID, which needs UIDPLUS (RFC 4315): without
+// it a server would remove what others have marked. There they stay, marked as deleted.
+func (b *imapBox) Remove(uids []uint32) error {
+	set := uidSet(uids)
 	store := &imap.StoreFlags{Op: imap.StoreFlagsAdd, Silent: true, Flags: []imap.Flag{imap.FlagDeleted}}
 	if err := b.client.Store(set, store, nil).Close(); err != nil {
 		return serverError(err)
