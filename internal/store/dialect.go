@@ -21,6 +21,10 @@ type dialect struct {
 	forUpdate string // at the end of a SELECT whose rows are about to be changed
 	forShare  string // … whose rows must stay as they are until the transaction ends
 
+	// byIndex has the rest of a transaction look rows up by index; "" where that needs
+	// no word. A table that grows fast has statistics of when it was small.
+	byIndex string
+
 	// open makes the pools for writing and for reading. It may fail for now.
 	open func(context.Context) (writer, reader *sql.DB, err error)
 	// lockSchema keeps out, until the transaction ends, all other migrations and

@@ -66,6 +66,7 @@ func newPostgres(cfg Config) (*dialect, error) {
 		columns:    `SELECT column_name::text FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = 'migrations'`,
 		forUpdate:  " FOR UPDATE",
 		forShare:   " FOR SHARE",
+		byIndex:    `SET LOCAL enable_seqscan = off`,
 		open:       func(ctx context.Context) (*sql.DB, *sql.DB, error) { return openPostgres(ctx, cfg, conf) },
 		lockSchema: lockSchemaPostgres,
 		guard:      guardPostgres,

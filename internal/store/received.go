@@ -77,6 +77,11 @@ func (in *ingest) run(ctx context.Context) error {
 
 // reserve takes ids for all items and reports.
 func (in *ingest) reserve(ctx context.Context) error {
+	if query := in.t.s.dialect.byIndex; query != "" {
+		if _, err := in.t.exec(ctx, query); err != nil {
+			return err
+		}
+	}
 	n := 0
 	for i := range in.batch.Items {
 		n += 1 + len(in.batch.Items[i].Reports)
