@@ -36,26 +36,37 @@ Exit code 0, an empty list too; 2: a criterion is wrong; 3: the store cannot be 
 }
 
 func analysisSourcesCommand(s present.Streams) *cobra.Command {
-	level := ""
+	level, evidence := "", false
 	c := &cobra.Command{
 		Use:   "sources",
 		Short: "Compliance by sending source: email service, host or address",
 		Long: `Compliance by sending source. A source is an email service, named by its domain; its hosts
 and their addresses are the levels below it. A host is a name that the address has and
-that leads back to it; what has none, or was not looked up yet, belongs to no service.`,
+that leads back to it. --evidence tells of each address who is behind it, how sure that is,
+and by what; a forwarder is told by what its mail does. Addresses are looked up in the
+background: what was not yet is unknown.`,
 		Example: `  dmarcd analysis sources --domain example.com
+  dmarcd analysis sources --domain example.com --service sendgrid.net --evidence
   dmarcd analysis sources --level ip --service google.com --result not_compliant`,
 	}
 	view := analysisView(s, c, true, func(ctx context.Context, a api.Asker, o *analysisOptions) error {
+		if evidence {
+			level = string(analysis.LevelIP)
+		}
 		page, err := api.AnalysisSources().Ask(ctx, a, api.SourcesRequest{FiguresRequest: o.request, Level: analysis.Level(level)})
 		if err != nil {
 			return err
+		}
+		if evidence && o.form == (present.Form{}) {
+			present.SourceEvidence(s, page.Rows)
+			return nil
 		}
 		v := present.SourcesView(page.Rows, analysis.Level(level))
 		v.After, v.Notes = page.After, page.Notes
 		return v.Print(s, o.form)
 	})
 	c.Flags().StringVar(&level, "level", string(analysis.LevelService), "service, host or ip")
+	c.Flags().BoolVar(&evidence, "evidence", false, "tell who is behind each address, and by what")
 	return view
 }
 

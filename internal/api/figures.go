@@ -7,6 +7,7 @@ import (
 	"dmarcd/internal/dns"
 	"dmarcd/internal/errkind"
 	"dmarcd/internal/report/analysis"
+	"dmarcd/internal/report/source"
 	"dmarcd/internal/settings"
 )
 
@@ -74,7 +75,23 @@ func sources(ctx context.Context, s *Service, v Viewer, in SourcesRequest) (Sour
 		return Sources{}, err
 	}
 	page, err := s.Received.Sources(ctx, q, in.Level)
+	for i := range page.Rows {
+		s.nameService(&page.Rows[i])
+	}
 	return Sources{Rows: append([]analysis.SourceRow{}, page.Rows...), After: page.Next, Notes: notes}, err
+}
+
+// nameService says what people call a service, where the store does not know.
+func (s *Service) nameService(row *analysis.SourceRow) {
+	name, err := dns.Parse(row.Service)
+	if err != nil || row.Name != "" {
+		return
+	}
+	if known := s.services().Get(name); known != nil {
+		row.Name, row.Kind = known.Label, known.Kind
+	} else if analysis.ManagedBy(s.Settings()).Owner(name) == name {
+		row.Kind = source.KindOwn
+	}
 }
 
 // Details is a page of records.

@@ -40,7 +40,12 @@ func TestIdentifier(t *testing.T) {
 	zone := dnstest.MustZone("1.2.0.192.in-addr.arpa PTR mx.mailer.example\nmx.mailer.example A 192.0.2.1")
 	now := noon
 	config := settings.Default("mx.example.org")
-	i := &identifier{settings: func() *settings.Settings { return config }, store: store, names: zone, log: slog.New(slog.DiscardHandler), now: func() time.Time { return now }}
+	i := &identifier{
+		settings: func() *settings.Settings { return config }, store: store, figures: store, names: zone, spf: zone, log: slog.New(slog.DiscardHandler),
+		now: func() time.Time { return now },
+	}
+	i.services = newServices(i.settings, i.log).get
+	i.network = (&networks{settings: i.settings, log: i.log}).look
 	for _, want := range []int{256, 0} { // so many are different
 		if n, err := i.batch(t.Context()); err != nil || n != want {
 			t.Fatalf("looked %d up, want %d, %v", n, want, err)

@@ -64,6 +64,8 @@ type Daemon struct {
 	receiving *receiving
 	sources   *identifier
 	services  *services
+	networks  *networks
+	cached    *resolver.Client // for records that many sources are compared with
 	records   *recordPoll
 	policies  *policyNotes
 	accounts  *account.Service
@@ -152,7 +154,14 @@ func (d *Daemon) open(config *settings.Settings, registry *prometheus.Registry) 
 		return err
 	}
 	d.services = newServices(d.settings.Load, d.log)
-	d.sources = &identifier{settings: d.settings.Load, store: d.recorder.store, names: d.lookups, log: d.log, now: time.Now}
+	d.networks = &networks{settings: d.settings.Load, log: d.log}
+	if d.cached, err = newSourceLookups(config); err != nil {
+		return err
+	}
+	d.sources = &identifier{
+		settings: d.settings.Load, store: d.recorder.store, figures: d.recorder.store, names: d.lookups, spf: d.cached, services: d.services.get,
+		network: d.networks.look, log: d.log, now: time.Now,
+	}
 	d.records = &recordPoll{settings: d.settings.Load, store: d.recorder.store, resolver: d.lookups, log: d.log, now: time.Now}
 	d.accounts = account.New(d.recorder.store, time.Now)
 	d.policies = newPolicyNotes(d.recorder.store, HostName(), d.log)
@@ -227,6 +236,9 @@ func (d *Daemon) discard() {
 	}
 	if d.resolver != nil {
 		d.resolver.Close()
+	}
+	if d.cached != nil {
+		d.cached.Close()
 	}
 	if d.lookups != nil {
 		d.lookups.Close()
@@ -351,6 +363,8 @@ func (d *Daemon) stop() {
 	d.working.Wait()
 	d.recorder.close()
 	d.resolver.Close()
+	d.cached.Close()
+	d.networks.shutdown()
 	d.lookups.Close()
 	d.log.Info("stopped")
 }

@@ -2,12 +2,16 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
+	"dmarcd/internal/auth/spf"
 	"dmarcd/internal/report/analysis"
+	"dmarcd/internal/report/source"
 	"dmarcd/internal/settings"
 	"dmarcd/internal/text"
 )
@@ -16,17 +20,21 @@ import (
 const (
 	identifyBatch  = 2000 // taken on at once
 	identifyWrite  = 200  // stored at once
-	identifyAtOnce = 20
+	identifyAtOnce = 50
 	identifyEach   = 10 * time.Second // for one source, its look-ups together
 	identifyIdle   = 20 * time.Second // between two looks at what there is to do
 )
 
-// identifier looks up what sources of received reports are called. It has a resolver of
-// its own, and never more than identifyAtOnce look-ups under way.
+// identifier finds out who the sources of received reports are. It has resolvers of its
+// own, and never more than identifyAtOnce sources under way.
 type identifier struct {
 	settings func() *settings.Settings
 	store    analysis.Sources
+	figures  analysis.Figures // what reports tell of sources
 	names    analysis.NameResolver
+	spf      spf.Resolver // for records of managed domains; has a cache
+	services func() *source.Map
+	network  func(netip.Addr) (source.Network, error)
 	log      *slog.Logger
 	now      func() time.Time
 	counts   identifyCounts
@@ -49,32 +57,29 @@ func (i *identifier) run(ctx context.Context) {
 	}
 }
 
-// batch looks some sources up, and says how many. What is found is stored as it comes, so
-// that those who are slow to answer hold up no others.
+// batch identifies some sources, and says how many. What is found is stored as it comes,
+// so that those who are slow to answer hold up no others.
 func (i *identifier) batch(ctx context.Context) (int, error) {
 	sources, err := i.store.Unidentified(ctx, i.now(), identifyBatch)
 	if err != nil || len(sources) == 0 {
 		return 0, err
 	}
+	looking, stop := context.WithCancel(ctx)
+	defer stop()
 	results := make(chan analysis.Identity, identifyAtOnce)
+	failed := make(chan error, 1)
 	go func() {
 		defer close(results)
-		var working sync.WaitGroup
-		free := make(chan struct{}, identifyAtOnce)
-		for _, source := range sources {
-			free <- struct{}{}
-			working.Go(func() {
-				defer func() { <-free }()
-				results <- i.look(ctx, source)
-			})
-		}
-		working.Wait()
+		failed <- i.lookAll(looking, sources, results)
 	}()
 	var found []analysis.Identity
 	for one := range results {
 		if found = append(found, one); len(found) == identifyWrite && err == nil && ctx.Err() == nil {
 			err = i.store.Identify(ctx, found)
 			found = nil
+			if err != nil {
+				stop()
+			}
 		}
 	}
 	if ctx.Err() != nil {
@@ -83,13 +88,38 @@ func (i *identifier) batch(ctx context.Context) (int, error) {
 	if err == nil && len(found) > 0 {
 		err = i.store.Identify(ctx, found)
 	}
-	return len(sources), err
+	return len(sources), errors.Join(err, <-failed)
 }
 
-func (i *identifier) look(ctx context.Context, source netip.Addr) analysis.Identity {
+// lookAll sends what it finds about each source.
+func (i *identifier) lookAll(ctx context.Context, sources []netip.Addr, results chan<- analysis.Identity) error {
+	namer := &analysis.SourceNamer{Names: i.names, SPF: i.spf, Services: i.services(), Network: i.network}
+	var working sync.WaitGroup
+	defer working.Wait()
+	free := make(chan struct{}, identifyAtOnce)
+	for chunk := range slices.Chunk(sources, observedAtOnce) {
+		observed, err := i.observe(ctx, chunk)
+		if err != nil {
+			return err
+		}
+		for _, addr := range chunk {
+			if ctx.Err() != nil {
+				return nil
+			}
+			free <- struct{}{}
+			working.Go(func() {
+				defer func() { <-free }()
+				results <- i.look(ctx, namer, observed[addr.Unmap()])
+			})
+		}
+	}
+	return nil
+}
+
+func (i *identifier) look(ctx context.Context, namer *analysis.SourceNamer, o *analysis.Observed) analysis.Identity {
 	ctx, cancel := context.WithTimeout(ctx, identifyEach)
 	defer cancel()
-	found := analysis.LookUpSource(ctx, i.names, source, i.now())
+	found := namer.Name(ctx, o, i.now())
 	i.counts.add(&found)
 	return found
 }

@@ -13,3 +13,15 @@ func NewLookups(config *settings.Settings) (*resolver.Client, error) {
 	c.CacheEntries = 0
 	return openResolver(c)
 }
+
+// sourceCache is how many answers newSourceLookups keeps: the SPF records of managed
+// domains, with what they include.
+const sourceCache = 4096
+
+// newSourceLookups makes the resolver for records that the sources of received reports
+// are compared with, one source after the other.
+func newSourceLookups(config *settings.Settings) (*resolver.Client, error) {
+	c := resolverConfig(config.Resolver)
+	c.CacheEntries = sourceCache
+	return openResolver(c)
+}

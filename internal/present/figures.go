@@ -150,9 +150,10 @@ func stateWord(w analysis.Word) string {
 func SourcesView(rows []analysis.SourceRow, level analysis.Level) view[analysis.SourceRow] {
 	v := view[analysis.SourceRow]{
 		rows:  rows,
-		names: join([]string{"service", "label", "host", "ip"}, countNames, []string{"first_seen", "last_seen"}),
+		names: join([]string{"service", "label", "host", "ip"}, countNames, []string{"first_seen", "last_seen", "name", "kind", "confidence", "evidence", "forwarding"}),
 		cells: func(r *analysis.SourceRow) []string {
-			return join([]string{r.Service, string(r.Label), r.Host, r.IP}, countCSV(&r.Counts), []string{r.FirstSeen.String(), r.LastSeen.String()})
+			return join([]string{r.Service, string(r.Label), r.Host, r.IP}, countCSV(&r.Counts), []string{r.FirstSeen.String(), r.LastSeen.String()},
+				[]string{r.Name, string(r.Kind), string(r.Confidence), evidenceText(r), string(r.Forwarding)})
 		},
 	}
 	host := func(r *analysis.SourceRow) string { return cmp.Or(r.Host, "no name") }
@@ -178,6 +179,49 @@ func SourcesView(rows []analysis.SourceRow, level analysis.Level) view[analysis.
 		}
 	}
 	return v
+}
+
+// SourceEvidence tells of each address who is behind it, and by what evidence.
+func SourceEvidence(s Streams, rows []analysis.SourceRow) {
+	for i := range rows {
+		r := &rows[i]
+		who := cmp.Or(r.Name, r.Service)
+		if who != r.Service {
+			who += " (" + r.Service + ")"
+		}
+		s.Line("%s  %s, %s, %s", r.IP, cmp.Or(r.Host, "no name"), who, text.Count(r.Messages, "message"))
+		if r.Confidence == "" {
+			s.Line("  not looked up yet")
+			continue
+		}
+		s.Line("  confidence  %s", r.Confidence)
+		for _, e := range r.Evidence {
+			line := fmt.Sprintf("  %-11s %s", e.Kind, e.Value)
+			if e.Service != "" && e.Service != r.Service {
+				line += ", of " + e.Service
+			}
+			s.Line("%s", line)
+		}
+		if r.Origin != "" {
+			s.Line("  origin      %s", r.Origin)
+		}
+		if r.Forwarding != "" {
+			var why []string
+			for _, w := range r.Why {
+				why = append(why, string(w))
+			}
+			s.Line("  forwarding  %s, by %s", r.Forwarding, strings.Join(why, ", "))
+		}
+	}
+}
+
+// evidenceText is the evidence in one cell.
+func evidenceText(r *analysis.SourceRow) string {
+	var out []string
+	for _, e := range r.Evidence {
+		out = append(out, string(e.Kind)+" "+e.Value)
+	}
+	return strings.Join(out, "; ")
 }
 
 func TrendView(rows []analysis.TrendRow) view[analysis.TrendRow] {

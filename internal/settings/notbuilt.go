@@ -6,7 +6,6 @@ package settings
 // with "rules".
 func notBuilt() map[string]bool {
 	keys := []string{
-		"analysis.mmdb",
 		"analysis.failure_reports",
 		"analysis.alerts",
 		"retention.received",

@@ -61,6 +61,11 @@ func (s *Store) Sources(ctx context.Context, q analysis.Query, level analysis.Le
 		if err := t.addLabels(ctx, labels, cut.Rows); err != nil {
 			return err
 		}
+		if level == analysis.LevelIP {
+			if err := t.addAbout(ctx, cut.Rows); err != nil {
+				return err
+			}
+		}
 		page = analysis.Page[analysis.SourceRow]{Next: cut.Next}
 		for i := range cut.Rows {
 			page.Rows = append(page.Rows, cut.Rows[i].SourceRow)

@@ -145,6 +145,9 @@ func unpackInto(t *testing.T, from, to *Store, pruned int64) {
 		}
 		for _, table := range unpackedTables {
 			for _, row := range tables[table] {
+				if table == "received_identities" {
+					row = row[:10] // the column about is younger
+				}
 				if _, err := t.exec(ctx, `INSERT INTO `+table+` VALUES (`+argList(1, len(row))+`)`, row...); err != nil {
 					return fmt.Errorf("%s: %w", table, err)
 				}

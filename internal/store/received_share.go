@@ -301,7 +301,7 @@ func (in *ingest) shareSources(ctx context.Context) error {
 			continue
 		}
 		rows = append(rows, []any{
-			int64(0), sourceKey(addr), addr.String(), int64(0), in.names[analysis.ServiceUnknown], "", "", int64(0), int64(1), missing[addr],
+			int64(0), sourceKey(addr), addr.String(), int64(0), in.names[analysis.ServiceUnknown], "", "", int64(0), int64(1), missing[addr], "{}",
 		})
 	}
 	if err := in.t.noteUse(ctx, "received_identities", used); err != nil {
@@ -326,7 +326,7 @@ func (in *ingest) newSources(ctx context.Context, rows [][]any) error {
 	return in.t.insertMany(ctx, `INSERT INTO received_identities (`+identityColumns+`)`, rows, "", nil)
 }
 
-const identityColumns = `id, source, ip, from_day, service, host, claimed, again, current, last_day`
+const identityColumns = `id, source, ip, from_day, service, host, claimed, again, current, last_day, about`
 
 // sourceOf is the address of a row as it is stored.
 func sourceOf(row *analysis.Row) netip.Addr { return row.Source.Unmap().WithZone("") }

@@ -69,7 +69,7 @@ type identifying struct {
 // identity is a row of received_identities.
 type identity struct {
 	id, from, service, again, current, lastDay int64
-	host, claimed                              string
+	host, claimed, about                       string
 }
 
 // newSpan is where the rows of an identity go from a day on.
@@ -90,10 +90,10 @@ func (i *identifying) run(ctx context.Context, found []analysis.Identity) error 
 	err = i.t.inChunks(ctx, sources, func(scan func(...any) error) error {
 		var source []byte
 		one := &identity{current: 1}
-		err := scan(&source, &one.id, &one.from, &one.service, &one.host, &one.claimed, &one.again, &one.lastDay)
+		err := scan(&source, &one.id, &one.from, &one.service, &one.host, &one.claimed, &one.again, &one.lastDay, &one.about)
 		i.current[addrOf(source)] = one
 		return err
-	}, `SELECT source, id, from_day, service, host, claimed, again, last_day FROM received_identities WHERE current = 1 AND source IN`)
+	}, `SELECT source, id, from_day, service, host, claimed, again, last_day, about FROM received_identities WHERE current = 1 AND source IN`)
 	if err != nil {
 		return err
 	}
@@ -111,11 +111,12 @@ func (i *identifying) run(ctx context.Context, found []analysis.Identity) error 
 func (i *identifying) one(f *analysis.Identity, id int64) {
 	addr := f.Source.Unmap().WithZone("")
 	from := bounded(int64(f.From))
-	next := &identity{id: id, service: i.services[f.Service], again: f.Again.Unix(), current: 1, host: f.Host, claimed: f.Claimed}
+	next := &identity{id: id, service: i.services[f.Service], again: f.Again.Unix(), current: 1, host: f.Host, claimed: f.Claimed, about: aboutText(&f.About)}
 	switch old := i.current[addr]; {
 	case old == nil:
 	case f.Unsure && old.again != 0: // what is known stays
 		next.id, next.from, next.service, next.host, next.claimed, next.lastDay = old.id, old.from, old.service, old.host, old.claimed, old.lastDay
+		next.about = old.about
 	case old.again == 0, from <= old.from, old.host == f.Host && old.service == next.service:
 		// The first name, one that holds for all that the one before held for, or the same.
 		next.id, next.from, next.lastDay = old.id, old.from, old.lastDay
@@ -131,7 +132,7 @@ func (i *identifying) one(f *analysis.Identity, id int64) {
 
 func (i *identifying) put(addr netip.Addr, one *identity) {
 	i.rows = append(i.rows, []any{
-		one.id, sourceKey(addr), addr.String(), one.from, one.service, one.host, one.claimed, one.again, one.current, one.lastDay,
+		one.id, sourceKey(addr), addr.String(), one.from, one.service, one.host, one.claimed, one.again, one.current, one.lastDay, one.about,
 	})
 }
 
@@ -148,7 +149,8 @@ func (i *identifying) write(ctx context.Context) error {
 		}
 	}
 	err := i.t.insertMany(ctx, `INSERT INTO received_identities (`+identityColumns+`)`, rows, `ON CONFLICT (id) DO UPDATE SET
-		service = excluded.service, host = excluded.host, claimed = excluded.claimed, again = excluded.again, current = excluded.current`, nil)
+		service = excluded.service, host = excluded.host, claimed = excluded.claimed, again = excluded.again, current = excluded.current,
+		about = excluded.about`, nil)
 	if err != nil || len(i.spans) == 0 {
 		return err
 	}

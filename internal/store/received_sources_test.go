@@ -11,6 +11,7 @@ import (
 	"dmarcd/internal/memory"
 	"dmarcd/internal/report"
 	"dmarcd/internal/report/analysis"
+	"dmarcd/internal/report/source"
 )
 
 // sourceReport tells of a message from each of the addresses on a day.
@@ -41,6 +42,7 @@ func TestIdentify(t *testing.T) {
 		named := func(addr, host string, day int) analysis.Identity {
 			return analysis.Identity{
 				Source: netip.MustParseAddr(addr), From: memory.DayOf(receivedStart.AddDate(0, 0, day)), Host: host, Claimed: host, Service: "esp.example", Again: again,
+				About: analysis.SourceAbout{Name: "ESP", Confidence: source.High, Evidence: []source.Evidence{{Kind: source.EvidenceHost, Value: host}}},
 			}
 		}
 		identify := func(all ...analysis.Identity) {
@@ -75,6 +77,9 @@ func TestIdentify(t *testing.T) {
 		hosts := map[string]int64{}
 		for _, row := range must(s.Sources(t.Context(), analysis.Query{Filter: analysis.Filter{All: true}}, analysis.LevelIP)).Rows {
 			hosts[row.IP+" "+row.Host] += row.Messages
+			if named := row.Host != ""; named && (len(row.Evidence) != 1 || row.Evidence[0].Value != row.Host || row.Name != "ESP") || !named && row.Confidence != "" {
+				t.Errorf("%s: %+v", row.IP, row.SourceAbout)
+			}
 		}
 		want := map[string]int64{a + " one.esp.example": 2, a + " other.esp.example": 2, b + " two.esp.example": 1, c + " ": 2}
 		if fmt.Sprint(hosts) != fmt.Sprint(want) {

@@ -79,13 +79,14 @@ const (
 )
 
 // SourceRow is a source: a service, a host of it or an address of that. Host and IP
-// are "" at the levels above them; Host is "" too for an address without a name.
+// are "" at the levels above them; Host is "" too for an address without a name. Of
+// SourceAbout, services have the name and kind alone, hosts nothing.
 type SourceRow struct {
-	Service string `json:"service"`        // domain of the email service, or ServiceUnknown
-	Name    string `json:"name,omitempty"` // of the service, for people; "" for none
+	Service string `json:"service"` // domain of the email service, or ServiceUnknown
 	Label   Label  `json:"label"`
 	Host    string `json:"host"`
 	IP      string `json:"ip"`
+	SourceAbout
 	Counts
 	FirstSeen memory.Day `json:"first_seen"`
 	LastSeen  memory.Day `json:"last_seen"`

@@ -107,8 +107,9 @@ type Identity struct {
 	Host    string     // forward-confirmed name; "" for none
 	Claimed string     // name that its reverse record gives, confirmed or not; "" for none
 	Service string     // domain of the email service; ServiceUnknown for none
-	Unsure  bool       // the look-up failed: an identity that is known already stays, and only Again counts
-	Again   time.Time  // when to look again
+	About   SourceAbout
+	Unsure  bool      // the look-up failed: an identity that is known already stays, and only Again counts
+	Again   time.Time // when to look again
 }
 
 // ServiceUnknown stands for the service of a source that is not identified.

@@ -142,6 +142,9 @@ func (s *Store) Sources(_ context.Context, q analysis.Query, level analysis.Leve
 		r := rows[key]
 		if r == nil {
 			r = &analysis.SourceRow{Service: key[0], Host: key[1], IP: key[2], Label: label, FirstSeen: one.day, LastSeen: one.day}
+			if level == analysis.LevelIP {
+				r.SourceAbout = s.identity(one.row.Source, one.day).About
+			}
 			rows[key] = r
 		}
 		if r.Label != label {
