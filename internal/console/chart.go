@@ -156,7 +156,10 @@ func (s *series) bar(b *strings.Builder, i int, top int64) {
 	if s.Link != nil {
 		link = s.Link(r.Day)
 	}
-	fmt.Fprintf(b, `<a href="%s" tabindex="-1"%s><title>%s</title>`, template.HTMLEscapeString(link), class, template.HTMLEscapeString(s.tell(r)))
+	if !s.Small {
+		fmt.Fprintf(b, `<a href="%s" tabindex="-1"%s><title>%s</title>`, template.HTMLEscapeString(link), class, template.HTMLEscapeString(s.tell(r)))
+		defer b.WriteString(`</a>`)
+	}
 	okHeight := (plotBase - plotTop) * float64(r.Compliant) / float64(top)
 	if r.Compliant > 0 {
 		okHeight = max(okHeight, 1)
@@ -170,7 +173,6 @@ func (s *series) bar(b *strings.Builder, i int, top int64) {
 		}
 		fmt.Fprintf(b, `<rect fill="url(#hatch)" x="%.2f%%" width="%.2f%%" y="%.1f" height="%.1f"/>`, x, width, plotBase-okHeight-h-gap, h)
 	}
-	b.WriteString(`</a>`)
 	if !s.Small && s.labelled(i) {
 		fmt.Fprintf(b, `<text x="%.2f%%" y="%d" text-anchor="middle">%s</text>`, x+width/2, labelLine, shortDay(s.Lang, r.Day))
 	}

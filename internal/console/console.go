@@ -118,6 +118,8 @@ func (s *site) handler() http.Handler {
 	for pattern, do := range s.routes() {
 		mux.Handle(pattern, s.page(do))
 	}
+	mux.HandleFunc(apiPath, s.serveAPI)
+	mux.HandleFunc("GET /api/openapi.json", serveOpenAPI)
 	mux.Handle("/", s.page(func(*visit) error { return errNoPage }))
 	return secured(http.NewCrossOriginProtection().Handler(mux))
 }

@@ -75,6 +75,8 @@ func TestDemonstration(t *testing.T) {
 	r.user("ben", account.RoleViewer, demo.Tenants()[0].String())
 	t.Run("every link leads somewhere", func(t *testing.T) { everyLink(t, r) })
 	t.Run("viewers see no others", func(t *testing.T) { noOthers(t, r) })
+	tenants := demo.Tenants()
+	t.Run("operations", func(t *testing.T) { apiOperations(t, r, tenants[0].String(), tenants[1].String(), tenants[2].String()) })
 }
 
 // everyLink follows the links of all pages as an admin.

@@ -30,7 +30,8 @@ type overviewRow struct {
 // dayChart is a chart with its twin in numbers.
 type dayChart struct {
 	series
-	Twin []analysis.TrendRow // days with messages
+	Twin   []analysis.TrendRow // days with messages
+	Source string              // the service that it is about; "" for all
 }
 
 func overviewPage(v *visit) error {

@@ -63,6 +63,13 @@ func functions(lang language, assetURL func(string) string) template.FuncMap {
 		"asset":   assetURL,
 		"num":     func(n any) string { return number(n) },
 		"percent": func(part, whole int64) string { return percent(part, whole) },
+		"count": func(n int, one, many string) string {
+			if n == 1 {
+				many = one
+			}
+			return say(lang, many, n)
+		},
+		"period":  periodTag,
 		"time":    func(t time.Time) template.HTML { return timeTag(lang, t) },
 		"day":     func(d memory.Day) template.HTML { return dayTag(d) },
 		"ago":     func(t, now time.Time) string { return ago(lang, now.Sub(t)) },
@@ -230,6 +237,15 @@ func timeTag(_ language, t time.Time) template.HTML {
 	}
 	t = t.UTC()
 	return template.HTML(fmt.Sprintf(`<time datetime="%s">%s</time>`, t.Format(time.RFC3339), t.Format("2006-01-02 15:04:05")))
+}
+
+// periodTag shows the days of a period.
+func periodTag(begin, end time.Time) template.HTML {
+	first, last := memory.DayOf(begin), memory.DayOf(end.Add(-time.Second))
+	if last <= first {
+		return dayTag(first)
+	}
+	return dayTag(first) + " – " + dayTag(last)
 }
 
 func dayTag(d memory.Day) template.HTML {

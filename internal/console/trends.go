@@ -76,7 +76,7 @@ func (v *visit) sourceCharts(in api.FiguresRequest, counted *api.Counted) ([]*da
 		if err != nil {
 			return nil, err
 		}
-		chart.Small = true
+		chart.Small, chart.Source = true, got.Rows[i].Service
 		for _, r := range chart.Rows {
 			top = max(top, r.Messages)
 		}

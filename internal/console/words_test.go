@@ -30,7 +30,7 @@ func TestWordsAreWhole(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		find(string(text), `[{(]t "([^"]*)"`)
+		find(string(text), `[{(]t "([^"]*)"`, `count \S+ "([^"]*)" "`, `count \S+ "[^"]*" "([^"]*)"`)
 	}
 	sources, err := filepath.Glob("*.go")
 	if err != nil {
