@@ -31,6 +31,7 @@ BENCH_PKGS ?= ./internal/inbound ./internal/milter ./internal/auth/... ./interna
 RUN        ?= .
 SOAK       ?= TestKilledUnderLoad|TestSwappedUnderLoad|TestStoreAway|TestIntakeKilled
 RECORDS    ?= 5000000
+OLD        ?= 8f6c5f3
 
 ##@ Use
 
@@ -123,6 +124,15 @@ bench-backfill: ## time of the milter's answers at half load, with and without a
 soak: ## kill -9 under load 200 times, restart under load 50 times, kill 100 times while reports come in, 10 minutes without the store (40 minutes); SOAK=pattern chooses
 	scripts/with-postgres $(GO) test -count=1 -timeout 90m -v -run '$(SOAK)' ./cmd/dmarcd \
 		-soak.kills 200 -soak.swaps 50 -soak.intake 20 -soak.outage 10m -soak.rate 300 -soak.times
+
+.PHONY: replay-old
+replay-old: ## send 10,000 generated messages through the build of commit OLD and this one; list and explain the differences
+	@if ! git cat-file -e '$(OLD)^{commit}' 2>/dev/null; then \
+		echo "replay-old: skipped: this clone does not have the commit $(OLD); git fetch --unshallow gets it"; exit 0; fi; \
+	dir=$$(mktemp -d); trap 'git worktree remove --force "$$dir/source"; rm -rf "$$dir"' EXIT; \
+	git worktree add --quiet --detach "$$dir/source" '$(OLD)'; \
+	(cd "$$dir/source" && $(GO) build -o "$$dir/dmarcd-old" ./cmd/dmarcd); \
+	$(GO) test -count=1 -v -run TestReplayOld ./cmd/dmarcd -replay.old "$$dir/dmarcd-old"
 
 .PHONY: received-scale
 received-scale: ## fill a store with RECORDS (5000000) received records; prints ingest, queries, export and plans

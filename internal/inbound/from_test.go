@@ -95,7 +95,7 @@ func TestMalformedFromOnTheWire(t *testing.T) {
 }
 
 // TestSecondFromOverReplayedSignature sees that a signature over one From does not carry
-// a second one of the same domain (issue 10 point 4).
+// a second one of the same domain.
 func TestSecondFromOverReplayedSignature(t *testing.T) {
 	s := newSigner("signer.example", "s1")
 	r := newRig(t, fromZone+s.record()+"_dmarc.signer.example. TXT \"v=DMARC1; p=reject\"\n", "{}")

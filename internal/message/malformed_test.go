@@ -147,8 +147,8 @@ func TestMalformedAgainstNetMail(t *testing.T) {
 
 // Fields that break RFC 5322 in which a reader could see another author than x@evil.test.
 var malformedAttacks = []struct{ name, in, want string }{
-	{"of issue 10", "=?utf-8?Q?ceo=40victim.example?=, <x@evil.test>", many},
-	{"of issue 10, text behind", "=?utf-8?Q?ceo=40victim.example_?=x, <x@evil.test>", many},
+	{"encoded address and a comma", "=?utf-8?Q?ceo=40victim.example?=, <x@evil.test>", many},
+	{"encoded address with text behind", "=?utf-8?Q?ceo=40victim.example_?=x, <x@evil.test>", many},
 	{"address as a phrase", "ceo@victim.example <x@evil.test>", many},
 	{"address in a phrase", "Ann ceo@victim.example via List <x@evil.test>", many},
 	{"address in a quoted phrase", "[x] \"ceo@victim.example\" <x@evil.test>", many},
