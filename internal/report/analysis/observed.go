@@ -59,7 +59,7 @@ func (o *Observed) Add(r *Record) {
 	}
 	for _, d := range r.Auth.DKIM {
 		if d.Result == report.ResultPass {
-			o.Signed = count(o.Signed, d.Domain, r.Messages)
+			o.Signed = count(o.Signed, d.Domain, d.Selector, r.Messages)
 		}
 	}
 	o.returnPath(r)
@@ -73,7 +73,7 @@ func (o *Observed) returnPath(r *Record) {
 	for _, s := range r.Auth.SPF {
 		org := organization(s.Domain)
 		if s.Result == report.ResultPass {
-			o.Passed = count(o.Passed, s.Domain, r.Messages)
+			o.Passed = count(o.Passed, s.Domain, "", r.Messages)
 		}
 		if s.Scope == report.ScopeHelo || org.IsZero() {
 			continue
@@ -121,13 +121,13 @@ func organization(text string) dns.Name {
 	return dmarc.ListOrg(name)
 }
 
-// count adds messages to a domain of a list.
-func count(list []source.Seen, text string, messages int64) []source.Seen {
+// count adds messages to a domain, and selector, of a list.
+func count(list []source.Seen, text, selector string, messages int64) []source.Seen {
 	name, err := dns.Parse(text)
 	if err != nil {
 		return list
 	}
-	i := slices.IndexFunc(list, func(s source.Seen) bool { return s.Domain == name })
+	i := slices.IndexFunc(list, func(s source.Seen) bool { return s.Domain == name && s.Selector == selector })
 	if i >= 0 {
 		list[i].Messages += messages
 		return list
@@ -135,7 +135,7 @@ func count(list []source.Seen, text string, messages int64) []source.Seen {
 	if len(list) == maxObserved {
 		return list
 	}
-	return append(list, source.Seen{Domain: name, Messages: messages})
+	return append(list, source.Seen{Domain: name, Selector: selector, Messages: messages})
 }
 
 // Facts are what Observed gives to an identification.

@@ -16,7 +16,9 @@
 //     that the address is its own;
 //  5. the managed domain's SPF record covers the address by an include that belongs to
 //     a service;
-//  6. a signature of a service (d=), where the address has no confirmed name;
+//  6. a signature of a service (d=), else a valid signature of the managed domain under
+//     a selector that one service alone hands out, where the address has no confirmed
+//     name;
 //  7. the forward-confirmed name alone;
 //  8. the owner of the network, by a database that the operator gives.
 //

@@ -25,6 +25,7 @@ type Facts struct {
 // Seen is a domain that reports name, and how much mail of it there was.
 type Seen struct {
 	Domain   dns.Name
+	Selector string // of a signature; "" if not told
 	Messages int64
 }
 
@@ -72,6 +73,7 @@ const (
 	EvidenceClaimed    EvidenceKind = "claimed"     // reverse name that does not lead back
 	EvidenceReturnPath EvidenceKind = "return_path" // SPF passed for that domain
 	EvidenceSignature  EvidenceKind = "signature"   // d= of a valid signature
+	EvidenceSelector   EvidenceKind = "selector"    // the managed domain's own signature has a selector that a service hands out
 	EvidenceNetwork    EvidenceKind = "network"     // owner of the network
 )
 
@@ -153,6 +155,8 @@ func (w *weigh) gather() {
 	for _, s := range f.Signed {
 		if ownerOf(f.Managed, s.Domain).IsZero() {
 			w.add(EvidenceSignature, s.Domain.String(), w.m.BySigner(s.Domain), dns.Name{}, s.Messages)
+		} else if service := w.m.BySelector(s.Selector); service != nil {
+			w.add(EvidenceSelector, s.Selector, service, dns.Name{}, s.Messages)
 		}
 	}
 	if f.Network.Owner != "" || !f.Network.Domain.IsZero() {
@@ -246,8 +250,10 @@ func (w *weigh) choose() Identification {
 	case !w.f.Host.IsZero():
 		return Identification{Service: dmarc.ListOrg(w.f.Host), Confidence: Medium}
 	}
-	if s := w.service(EvidenceSignature); s != nil {
-		return found(s, Low)
+	for _, kind := range []EvidenceKind{EvidenceSignature, EvidenceSelector} {
+		if s := w.service(kind); s != nil {
+			return found(s, Low)
+		}
 	}
 	if s := w.service(EvidenceNetwork); s != nil {
 		return found(s, Low)
@@ -284,7 +290,7 @@ func (w *weigh) evidence(chosen Identification) []Evidence {
 
 // evidenceOrder is by strength.
 var evidenceOrder = [...]EvidenceKind{
-	EvidenceRule, EvidenceSPF, EvidenceHost, EvidenceReturnPath, EvidenceInclude, EvidenceSignature, EvidenceNetwork, EvidenceClaimed,
+	EvidenceRule, EvidenceSPF, EvidenceHost, EvidenceReturnPath, EvidenceInclude, EvidenceSignature, EvidenceSelector, EvidenceNetwork, EvidenceClaimed,
 }
 
 // origin is the service that signed the mail, where another one is its source.

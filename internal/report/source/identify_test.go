@@ -111,6 +111,16 @@ func TestIdentify(t *testing.T) {
 			"amazonses.com", source.KindDelivery, source.Low, "", source.EvidenceSignature,
 		},
 		{
+			"a selector alone", source.Facts{
+				Managed: names("acme.example"), Signed: []source.Seen{{Domain: dns.MustParse("acme.example"), Selector: "mte1", Messages: 5}},
+			},
+			"mandrillapp.com", source.KindDelivery, source.Low, "", source.EvidenceSelector,
+		},
+		{
+			"a selector of somebody else's domain", source.Facts{Signed: []source.Seen{{Domain: dns.MustParse("other.example"), Selector: "mte1", Messages: 5}}},
+			"", "", source.Unknown, "", "",
+		},
+		{
 			"a return path", source.Facts{Passed: seen("eu-west-1.amazonses.com"), Signed: seen("acme.example")},
 			"amazonses.com", source.KindDelivery, source.High, "", source.EvidenceReturnPath,
 		},
