@@ -174,6 +174,7 @@ func TestConfigCheckIsAsDeepAsTheStart(t *testing.T) {
 			if out = strings.ReplaceAll(out, dir, "DIR"); code != f.check || !strings.Contains(portless(out), f.want) {
 				t.Errorf("config check: exit code %d, want %d; %q is not in:\n%s", code, f.check, f.want, out)
 			}
+			noPackages(t, out)
 			if after := listing(t, dir); after != before {
 				t.Errorf("config check left something behind: %s, before %s", after, before)
 			}
@@ -181,6 +182,7 @@ func TestConfigCheckIsAsDeepAsTheStart(t *testing.T) {
 			if code != f.serve {
 				t.Errorf("serve: exit code %d, want %d:\n%s", code, f.serve, out)
 			}
+			noPackages(t, out)
 			if f.serve > 0 && strings.Count(out, "\n")-strings.Count(out, "\n{")-strings.Count(out[:1], "{") != 1 {
 				t.Errorf("serve says more than a line beside its log:\n%s", out)
 			}

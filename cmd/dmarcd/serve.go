@@ -95,8 +95,9 @@ func statusCommand(s present.Streams) *cobra.Command {
 		Short: "Show what the running daemon is doing",
 		Long: `Show what the running daemon is doing: its version and since when it runs, which files
 are in force and since when, the faults of the files on disk, the keys that changed and
-wait for a restart, its sockets, store, journal and reports, whether it leads, the mail that is held, the recipients that are not ours,
-and the relays whose clients could or could not be read.
+wait for a restart, its sockets, store, journal and reports, whether it leads, the mail
+that is held, the recipients that are not ours, and the relays whose clients could or
+could not be read.
 
 Exit code 0: a daemon answers; 3: none does.`,
 		Example: `  dmarcd status

@@ -31,6 +31,7 @@ import (
 	"path/filepath"
 
 	"dmarcd/internal/errkind"
+	"dmarcd/internal/text"
 )
 
 // Protocol is the version of what is spoken on the socket.
@@ -69,7 +70,7 @@ type wireError struct {
 }
 
 func newWireError(err error) wireError {
-	return wireError{Kind: errkind.Of(err), Text: err.Error()}
+	return wireError{Kind: errkind.Of(err), Text: text.Error(err)}
 }
 
 // status is that of an answer of HTTP.

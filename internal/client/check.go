@@ -12,7 +12,6 @@ import (
 	"dmarcd/internal/errkind"
 	"dmarcd/internal/present"
 	"dmarcd/internal/settings"
-	"dmarcd/internal/text"
 )
 
 // CheckFiles checks files of either kind and tells every fault and warning. With host it
@@ -71,15 +70,14 @@ func checkHost(ctx context.Context, s present.Streams, version string, config *s
 		status.Listening = nil
 	}
 	for _, o := range daemon.Preflight(ctx, config, version, own, status.Listening) {
-		told := text.Error(errors.New(o.Text))
 		switch o.Kind {
 		case "":
-			fmt.Fprintf(s.Out, "warning: %s: %s\n", config.File, told)
+			fmt.Fprintf(s.Out, "warning: %s: %s\n", config.File, o.Text)
 		case errkind.Trouble:
-			fmt.Fprintf(s.Err, "trouble: %s: %s\n", config.File, told)
+			fmt.Fprintf(s.Err, "trouble: %s: %s\n", config.File, o.Text)
 			kind = worse(kind, errkind.Trouble)
 		default:
-			fmt.Fprintf(s.Err, "%s: %s\n", config.File, told)
+			fmt.Fprintf(s.Err, "%s: %s\n", config.File, o.Text)
 			kind = errkind.WrongUse
 		}
 	}

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 
@@ -12,11 +13,22 @@ import (
 // by a reload.
 func NewLog(w io.Writer, l settings.Log, level *slog.LevelVar) *slog.Logger {
 	setLevel(level, l.Level)
-	options := &slog.HandlerOptions{Level: level}
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: plainErrors}
 	if l.Format == settings.FormatText {
 		return slog.New(slog.NewTextHandler(text.NewWriter(w), options))
 	}
 	return slog.New(slog.NewJSONHandler(text.NewJSONWriter(w), options))
+}
+
+// plainErrors takes the names of packages off errors, which are for people here.
+func plainErrors(_ []string, a slog.Attr) slog.Attr {
+	if err, ok := a.Value.Any().(error); ok {
+		return slog.String(a.Key, text.Error(err))
+	}
+	if a.Key == "error" && a.Value.Kind() == slog.KindString {
+		a.Value = slog.StringValue(text.Error(errors.New(a.Value.String())))
+	}
+	return a
 }
 
 func setLevel(level *slog.LevelVar, l settings.LogLevel) {

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 
 	"dmarcd/internal/admin"
@@ -19,6 +18,7 @@ import (
 	"dmarcd/internal/milter"
 	"dmarcd/internal/settings"
 	"dmarcd/internal/store"
+	"dmarcd/internal/text"
 )
 
 // Obstacle is what a look at this host found. One without a kind is a warning: the daemon
@@ -59,7 +59,7 @@ func (p *preflight) warn(format string, args ...any) {
 func (p *preflight) meet(err error) {
 	if err != nil {
 		err = startError(err)
-		p.found = append(p.found, Obstacle{Kind: errkind.Of(err), Text: err.Error()})
+		p.found = append(p.found, Obstacle{Kind: errkind.Of(err), Text: text.Error(err)})
 	}
 }
 
@@ -209,7 +209,7 @@ func (p *preflight) memory(ctx context.Context) {
 	defer cancel()
 	switch err := store.Probe(ctx, StoreConfig(p.config)); {
 	case errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrSchema):
-		p.warn("%v; mail is filtered all the same, and its records wait in the journal", strings.TrimSpace(err.Error()))
+		p.warn("%s; mail is filtered all the same, and its records wait in the journal", text.Error(err))
 	default:
 		p.meet(err)
 	}

@@ -6,6 +6,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"dmarcd/internal/text"
 )
 
 // shutListener is a listener that is open only while the console has a user. Nothing
@@ -87,7 +89,7 @@ func (l *shutListener) look(ctx context.Context) string {
 	default:
 		opened, err := net.Listen("tcp", l.address)
 		if err != nil {
-			l.why = err.Error()
+			l.why = text.Error(err)
 			return l.why
 		}
 		l.open, l.why = opened, ""

@@ -13,6 +13,7 @@ import (
 	"dmarcd/internal/report/outgoing"
 	"dmarcd/internal/settings"
 	"dmarcd/internal/store"
+	"dmarcd/internal/text"
 )
 
 // statusWait is how long the status waits for the store.
@@ -138,7 +139,7 @@ func (d *Daemon) faultsOnDisk() []api.Fault {
 			out = append(out, api.Fault{File: f.File, Line: f.Line, Column: f.Column, Key: f.Key, Message: f.Problem})
 		}
 	default:
-		out = append(out, api.Fault{File: d.source.DaemonFile(), Message: err.Error()})
+		out = append(out, api.Fault{File: d.source.DaemonFile(), Message: text.Error(err)})
 	}
 	return out
 }

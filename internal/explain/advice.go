@@ -86,6 +86,9 @@ func (x *explainer) hints() []Hint {
 	if o == nil {
 		return out
 	}
+	if x.r.Hold != "" && !x.o.Offline && isQueueID(x.r.QueueID) {
+		out = append(out, Hint{Text: x.say(hintRelease), Command: "dmarcd held release " + x.r.QueueID})
+	}
 	out = append(out, x.letThrough(o)...)
 	out = append(out, x.intercept(o)...)
 	return append(out, x.lookInto(o)...)

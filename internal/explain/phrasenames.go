@@ -184,6 +184,7 @@ const (
 	dnsCached
 	dnsRecords
 	moreOmitted
+	hintRelease
 	hintSenderIP
 	hintIgnoredPeer
 	hintMultipleFrom

@@ -208,6 +208,7 @@ var phrases = [...]sentence{
 	moreOmitted: {"... and %d more", "... ほか %d 件"},
 
 	// What an administrator can do.
+	hintRelease:       {"to deliver it after all (\"dmarcd held delete\" removes it); as root:", "配送するには (削除は \"dmarcd held delete\")。root で:"},
 	hintSenderIP:      {"to let %s send for %s, add its network there:", "%s に %s のメールの送信を許すには、ここにネットワークを加えます:"},
 	hintIgnoredPeer:   {"to leave %s out of the standalone SPF check:", "%s を単独の SPF 検証から除くには:"},
 	hintMultipleFrom:  {"to let mail without a single From domain through:", "From のドメインがひとつに決まらないメールを通すには:"},

@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,7 +69,7 @@ func (c *Client) ask(ctx context.Context, q *query) (*interpretation, *failure) 
 		}
 		answered[i] = fail.outcome != outcomeTimeout && fail.outcome != outcomeNetwork
 	}
-	return nil, &failure{detail: strings.Join(reasons, "; "), ours: ours}
+	return nil, &failure{detail: strings.Join(slices.Compact(reasons), "; "), ours: ours}
 }
 
 // askServer asks one server: over TCP if its answer over UDP was cut or could

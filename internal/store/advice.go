@@ -50,12 +50,11 @@ func connectText(dial *pgconn.ConnectError) string {
 	}
 	var pg *pgconn.PgError
 	if !errors.As(dial, &pg) {
-		reason := errors.Unwrap(dial)
-		for next := reason; next != nil; next = errors.Unwrap(next) {
-			reason = next // the last one says what happened
-		}
 		text := "no answer"
-		if reason != nil {
+		var op *net.OpError
+		if reason := errors.Unwrap(dial); errors.As(dial, &op) { // of several addresses the first says enough
+			text = op.Err.Error()
+		} else if reason != nil {
 			text = strings.Join(strings.Fields(reason.Error()), " ")
 		}
 		return fmt.Sprintf("%s cannot be reached: %s; is it running, and does it listen there?", where, text)

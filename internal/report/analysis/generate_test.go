@@ -10,7 +10,7 @@ import (
 	"dmarcd/internal/dns/dnstest"
 )
 
-func text(s string) *string { return &s }
+func ptr(s string) *string { return &s }
 
 func TestGenerateRecord(t *testing.T) {
 	const own = "dmarc@example.org"
@@ -28,15 +28,15 @@ func TestGenerateRecord(t *testing.T) {
 		{name: "ours is moved to the head", standing: "v=DMARC1; p=reject; rua=mailto:a@x.example, mailto:DMARC@example.org!10m", own: own,
 			want: "v=DMARC1; p=reject; rua=mailto:dmarc@example.org,mailto:a@x.example"},
 		{name: "unknown tags and their order are kept", standing: "v=DMARC1;p=none;x-note=hello world;pct=50;ri=3600;fo=1", own: own,
-			change: RecordChange{P: text("Reject"), SP: text("quarantine"), NP: text("reject")},
+			change: RecordChange{P: ptr("Reject"), SP: ptr("quarantine"), NP: ptr("reject")},
 			want:   "v=DMARC1; p=reject; sp=quarantine; np=reject; x-note=hello world; pct=50; ri=3600; fo=1; rua=mailto:dmarc@example.org", notes: "pct has no effect"},
-		{name: "every tag", own: own, change: RecordChange{P: text("reject"), SP: text("none"), NP: text("quarantine"), T: text("y"), ADKIM: text("s"), ASPF: text("s"),
-			RUA: text("a@x.example, mailto:b%2Bc@x.example,d!e@x.example"), RUF: text("f@x.example"), FO: text("1:d"), PSD: text("n")},
+		{name: "every tag", own: own, change: RecordChange{P: ptr("reject"), SP: ptr("none"), NP: ptr("quarantine"), T: ptr("y"), ADKIM: ptr("s"), ASPF: ptr("s"),
+			RUA: ptr("a@x.example, mailto:b%2Bc@x.example,d!e@x.example"), RUF: ptr("f@x.example"), FO: ptr("1:d"), PSD: ptr("n")},
 			want: "v=DMARC1; p=reject; sp=none; np=quarantine; t=y; adkim=s; aspf=s; psd=n; fo=1:d; " +
 				"rua=mailto:dmarc@example.org,mailto:a@x.example,mailto:b%2Bc@x.example,mailto:d%21e@x.example; ruf=mailto:f@x.example"},
 		{name: "tags are taken out", standing: "v=DMARC1; p=reject; sp=none; ruf=mailto:f@x.example; t=y", own: own,
-			change: RecordChange{SP: text(""), RUF: text(""), T: text("")}, want: "v=DMARC1; p=reject; rua=mailto:dmarc@example.org"},
-		{name: "addresses are replaced", standing: "v=DMARC1; p=reject; rua=mailto:a@x.example", own: own, change: RecordChange{RUA: text("b@x.example")},
+			change: RecordChange{SP: ptr(""), RUF: ptr(""), T: ptr("")}, want: "v=DMARC1; p=reject; rua=mailto:dmarc@example.org"},
+		{name: "addresses are replaced", standing: "v=DMARC1; p=reject; rua=mailto:a@x.example", own: own, change: RecordChange{RUA: ptr("b@x.example")},
 			want: "v=DMARC1; p=reject; rua=mailto:dmarc@example.org,mailto:b@x.example"},
 		{name: "an invalid record is mended", standing: "v=DMARC1; p=rejekt; sp=none; sp=reject; adkim=x", own: own,
 			want: "v=DMARC1; p=none; sp=none; rua=mailto:dmarc@example.org", notes: "is invalid"},
@@ -57,8 +57,8 @@ func TestGenerateRecord(t *testing.T) {
 		})
 	}
 	for name, change := range map[string]RecordChange{
-		"p=": {P: text("all")}, "without p": {P: text("")}, "sp=": {SP: text("x;y")}, "np=": {NP: text("1")}, "t=": {T: text("yes")}, "adkim=": {ADKIM: text("strict")},
-		"fo=": {FO: text("0:1")}, "psd=": {PSD: text("maybe")}, "rua: ": {RUA: text("nobody")}, "ruf: ": {RUF: text("a@b;c")},
+		"p=": {P: ptr("all")}, "without p": {P: ptr("")}, "sp=": {SP: ptr("x;y")}, "np=": {NP: ptr("1")}, "t=": {T: ptr("yes")}, "adkim=": {ADKIM: ptr("strict")},
+		"fo=": {FO: ptr("0:1")}, "psd=": {PSD: ptr("maybe")}, "rua: ": {RUA: ptr("nobody")}, "ruf: ": {RUF: ptr("a@b;c")},
 	} {
 		if got, err := GenerateRecord("", change, own, dmarc.PolicyNone); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v, %s", name, err, got.Text)
@@ -88,7 +88,7 @@ func readsBack(t *testing.T, text string) {
 }
 
 func TestRecordChanges(t *testing.T) {
-	got, err := GenerateRecord("v=DMARC1; p=none; pct=10; sp=none", RecordChange{P: text("reject"), SP: text("")}, "a@b.example", dmarc.PolicyNone)
+	got, err := GenerateRecord("v=DMARC1; p=none; pct=10; sp=none", RecordChange{P: ptr("reject"), SP: ptr("")}, "a@b.example", dmarc.PolicyNone)
 	if err != nil {
 		t.Fatal(err)
 	}

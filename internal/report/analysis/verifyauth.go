@@ -8,6 +8,7 @@ import (
 
 	"dmarcd/internal/auth/spf"
 	"dmarcd/internal/dns"
+	"dmarcd/internal/text"
 )
 
 // probe is an address that no SPF record lists on purpose (RFC 5737): a check of it
@@ -55,12 +56,12 @@ func spfRecord(texts []string) string {
 	return strings.Join(found, "\n")
 }
 
-// spfTrouble is an error of SPF without the name of our package.
+// spfTrouble is an error of SPF without the names of packages.
 func spfTrouble(err error) string {
 	if err == nil {
 		return "unknown"
 	}
-	return strings.TrimPrefix(err.Error(), "spf: ")
+	return text.Error(err)
 }
 
 // checkKey tells the state of the DKIM key of a selector in use.

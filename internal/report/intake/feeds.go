@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"dmarcd/internal/report/analysis"
+	"dmarcd/internal/text"
 )
 
 // FeedStore keeps the states of feeds: a part of analysis.Store.
@@ -164,7 +165,7 @@ func (f *Feed) Ran(err error) {
 		if f.state.Error == "" {
 			f.set.log.Warn("a feed of received reports fails", "feed", f.state.Name, "error", err.Error())
 		}
-		f.state.Error = cut(err.Error())
+		f.state.Error = cut(text.Error(err))
 		return
 	}
 	if f.state.Error != "" {

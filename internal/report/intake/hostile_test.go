@@ -43,7 +43,7 @@ func repeat(s string, n int) func(io.Writer) error {
 	}
 }
 
-func text(s string) func(io.Writer) error {
+func plainText(s string) func(io.Writer) error {
 	return func(w io.Writer) error { return second(io.WriteString(w, s)) }
 }
 
@@ -75,7 +75,7 @@ func inGzip(step func(io.Writer) error) func(io.Writer) error {
 func whole(records func(io.Writer) error) func(io.Writer) error {
 	all := feedback("\x00")
 	begin, end, _ := strings.Cut(all, "\x00")
-	return chain(text(begin), records, text(end))
+	return chain(plainText(begin), records, plainText(end))
 }
 
 // distinct writes records that differ in everything they can.
@@ -129,7 +129,7 @@ func directory(n int) func(io.Writer) error {
 		}
 		b := one.Bytes()
 		i, j := bytes.Index(b, []byte("PK\x01\x02")), bytes.Index(b, []byte("PK\x05\x06"))
-		if err := chain(text(string(b[:i])), repeat(string(b[i:j]), n))(w); err != nil {
+		if err := chain(plainText(string(b[:i])), repeat(string(b[i:j]), n))(w); err != nil {
 			return err
 		}
 		end := bytes.Clone(b[j:])
@@ -187,11 +187,11 @@ func hostiles() []hostile {
 		{name: "tags within the ratio", make: chain(inGzip(whole(repeat("<a b='c'/>", 20<<20))), noise(2<<20)), why: "none of a report's"},
 		{name: "gzip of zeros", make: inGzip(repeat("\x00", 1<<30)), why: "empty"},
 		{name: "zip of fifty bombs", make: zipOf(50, whole(repeat(plain, 10_000))), why: "times its size|over 100 MiB"},
-		{name: "zip within zip within zip", make: nested(8, text(feedback())), why: "archives more than"},
+		{name: "zip within zip within zip", make: nested(8, plainText(feedback())), why: "archives more than"},
 		{name: "a directory of 500,000 entries", make: directory(500_000), why: "over 50 files|broken"},
-		{name: "10 MB of attributes", make: inGzip(whole(chain(text("<record "), repeat("a='b' ", 10<<20/6), text("/>")))), why: "over 65536 octets"},
-		{name: "10 MB in one value", make: inGzip(whole(chain(text("<record a='"), repeat("b", 10<<20), text("'/>")))), why: "over 65536 octets"},
-		{name: "entities of a DTD", make: text(`<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>` + feedback()), why: "DTD"},
+		{name: "10 MB of attributes", make: inGzip(whole(chain(plainText("<record "), repeat("a='b' ", 10<<20/6), plainText("/>")))), why: "over 65536 octets"},
+		{name: "10 MB in one value", make: inGzip(whole(chain(plainText("<record a='"), repeat("b", 10<<20), plainText("'/>")))), why: "over 65536 octets"},
+		{name: "entities of a DTD", make: plainText(`<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>` + feedback()), why: "DTD"},
 		{name: "ampersands", make: inGzip(whole(repeat("<record><row><count>"+strings.Repeat("&", 60<<10)+"</count></row></record>", 400))), why: "250000 repairs"},
 		{name: "character references", make: chain(inGzip(whole(repeat("<record><row><count>"+strings.Repeat("&#0;", 15<<10)+"</count></row></record>", 1000))), noise(1<<20)), why: "250000 repairs"},
 		{name: "references to letters", make: chain(inGzip(whole(repeat("<record><row><count>"+strings.Repeat("&#65;", 13000)+"</count></row></record>", 1600))), noise(1<<20)), why: "cannot be read"},
@@ -202,12 +202,12 @@ func hostiles() []hostile {
 		{name: "40,000 notes", make: inGzip(whole(distinct(40_000, oddRecord)))},
 		{name: "script in every field", make: inGzip(whole(distinct(1000, scriptRecord))), why: "cannot be read"},
 		{name: "signatures beyond count", make: inGzip(whole(distinct(25_000, manySignatures))), why: "of memory"},
-		{name: "2,000 parts", mail: true, make: chain(text(parts), repeat("--b\r\n\r\nx\r\n", 2000)), why: "over 200 parts"},
-		{name: "a mail of boundaries", mail: true, make: chain(text(parts), repeat("--b\r\n", 5_000_000)), why: "over 200 parts"},
-		{name: "parts 60 deep", mail: true, make: text(head + deep), why: "parts more than 8 deep"},
-		{name: "25 MB of header", mail: true, make: chain(text(head), repeat("a:b\r\n", 5_000_000)), why: "without a report"},
-		{name: "25 MB of one field", mail: true, make: chain(text(head+"Content-Type: x"), repeat("; a=\"b", 4_000_000)), why: "without a report"},
-		{name: "base64 of noise", mail: true, make: chain(text(head+"Content-Transfer-Encoding: base64\r\n\r\n"), repeat("#H4s=", 5_000_000)), why: "empty"},
+		{name: "2,000 parts", mail: true, make: chain(plainText(parts), repeat("--b\r\n\r\nx\r\n", 2000)), why: "over 200 parts"},
+		{name: "a mail of boundaries", mail: true, make: chain(plainText(parts), repeat("--b\r\n", 5_000_000)), why: "over 200 parts"},
+		{name: "parts 60 deep", mail: true, make: plainText(head + deep), why: "parts more than 8 deep"},
+		{name: "25 MB of header", mail: true, make: chain(plainText(head), repeat("a:b\r\n", 5_000_000)), why: "without a report"},
+		{name: "25 MB of one field", mail: true, make: chain(plainText(head+"Content-Type: x"), repeat("; a=\"b", 4_000_000)), why: "without a report"},
+		{name: "base64 of noise", mail: true, make: chain(plainText(head+"Content-Transfer-Encoding: base64\r\n\r\n"), repeat("#H4s=", 5_000_000)), why: "empty"},
 		{name: "noise", make: noise(25<<20 - 1), why: "it holds"},
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"dmarcd/internal/report"
 	"dmarcd/internal/report/analysis"
+	"dmarcd/internal/text"
 )
 
 // Options steer the reading of mails and files.
@@ -148,7 +149,7 @@ func told(err error) string {
 	if errors.As(err, &why) {
 		return string(why)
 	}
-	return cut(strings.TrimPrefix(err.Error(), "report: "))
+	return cut(text.Error(err))
 }
 
 // cut bounds a text from outside.

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"dmarcd/internal/report/analysis"
+	"dmarcd/internal/text"
 )
 
 // Stats count what went along a path since it was made.
@@ -35,7 +36,7 @@ func (s *stats) failed(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.Failures++
-	s.Error = err.Error()
+	s.Error = text.Error(err)
 }
 
 func (s *stats) stored(o *ItemResult) {

@@ -14,6 +14,7 @@ import (
 
 	"dmarcd/internal/report"
 	"dmarcd/internal/report/analysis"
+	"dmarcd/internal/text"
 )
 
 // reading is the reading of one mail or file.
@@ -260,7 +261,7 @@ func (r *reading) failed(at place, err error) error {
 	}
 	var why refusal
 	if !errors.As(err, &why) {
-		why = refusal("it cannot be unpacked: " + cut(err.Error()))
+		why = refusal("it cannot be unpacked: " + cut(text.Error(err)))
 	}
 	r.fault(at, why)
 	return nil

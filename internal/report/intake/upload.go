@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"dmarcd/internal/api"
+	"dmarcd/internal/text"
 )
 
 // Bounds of one request.
@@ -94,7 +95,7 @@ func (r *uploadReader) path(path string) error {
 }
 
 func (r *uploadReader) bad(f *UploadedFile, err error) error {
-	f.Outcomes = append(f.Outcomes, api.IngestOutcome{Accepted: api.AcceptedNo, Reason: err.Error(), Notes: []string{}})
+	f.Outcomes = append(f.Outcomes, api.IngestOutcome{Accepted: api.AcceptedNo, Reason: text.Error(err), Notes: []string{}})
 	r.batch.Ended = append(r.batch.Ended, f)
 	return r.ctx.Err()
 }

@@ -190,7 +190,7 @@ func (p *Pipeline) newBuilder(ctx context.Context, c *Config, day memory.Day) (*
 	receiver, err := c.receiver()
 	switch {
 	case err != nil:
-		return nil, requestErrorf(ErrRequest, "reports.email is needed, an address; it is %q", c.Email)
+		return nil, requestErrorf(ErrRequest, "reports.email of dmarcd.yaml has to be an address that reports come from; it is %q", c.Email)
 	case c.OrgName == "":
 		return nil, requestErrorf(ErrRequest, "reports.org_name is needed")
 	}
