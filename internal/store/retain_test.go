@@ -2,13 +2,16 @@ package store
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"dmarcd/internal/dns"
 	"dmarcd/internal/policy"
+	"dmarcd/internal/report/analysis"
 	"dmarcd/internal/report/outgoing"
 )
 
@@ -174,6 +177,37 @@ func TestPruneReports(t *testing.T) {
 	})
 }
 
+// sameRolledUp compares figures that rollups know for many filters, and adds them up
+// against each other.
+func sameRolledUp(t *testing.T, got, want *Store) {
+	t.Helper()
+	r := rand.New(rand.NewPCG(21, 22))
+	for range 40 {
+		f := randomFilter(t, r)
+		q := analysis.Query{Limit: 1000, Filter: analysis.Filter{
+			From: f.From, To: f.To, All: f.All, Domain: f.Domain, Without: f.Without, Service: f.Service, Result: f.Result, Disposition: f.Disposition,
+			Label: f.Label,
+		}}
+		var sum, days, services analysis.Counts
+		for i, row := range must(got.Overview(t.Context(), q)).Rows {
+			if w := must(want.Overview(t.Context(), q)).Rows; i >= len(w) || w[i].Domain != row.Domain || w[i].Counts != row.Counts {
+				t.Errorf("%+v: row %d is %+v, want it in %+v", q.Filter, i, row, w)
+			}
+			sum = sum.Plus(row.Counts)
+		}
+		for _, row := range sameRows(t, "trend", must(got.Trend(t.Context(), q)), must(want.Trend(t.Context(), q))) {
+			days = days.Plus(row.Counts)
+		}
+		gotServices, wantServices := must(got.Sources(t.Context(), q, analysis.LevelService)), must(want.Sources(t.Context(), q, analysis.LevelService))
+		for _, row := range sameRows(t, "services", gotServices.Rows, wantServices.Rows) {
+			services = services.Plus(row.Counts)
+		}
+		if total := must(got.Totals(t.Context(), q)).Messages; sum != days || sum != services || sum.Messages != total {
+			t.Errorf("%+v: overview adds up to %+v, trend to %+v, services to %+v, totals to %d", q.Filter, sum, days, services, total)
+		}
+	}
+}
+
 // Retention of received reports goes by kind: raw ones, records, and their sums, which
 // outlive them; figures of the service level stay the same. A store that is too large
 // loses none of them.
@@ -193,6 +227,14 @@ func TestPruneReceived(t *testing.T) {
 			must(whole.Ingest(t.Context(), b))
 		}
 		identifySome(t, m, s, whole, 0)
+		for _, l := range []analysis.LabelSet{
+			{Domain: dns.MustParse("acme.example"), Service: "esp.example", Label: analysis.LabelAuthorised},
+			{Domain: dns.MustParse("beta.example"), Service: "other.example", Label: analysis.LabelForwarder},
+		} {
+			if err := errors.Join(s.SetLabel(t.Context(), l), whole.SetLabel(t.Context(), l)); err != nil {
+				t.Fatal(err)
+			}
+		}
 		keep := Retention{RawReports: 30 * day, Received: 200 * day, Rollups: 400 * day, MaxBytes: 1}
 		for _, c := range []struct {
 			after               time.Duration
@@ -210,6 +252,7 @@ func TestPruneReceived(t *testing.T) {
 			}
 			if c.rows || c.rollups {
 				sameLasting(t, s, whole)
+				sameRolledUp(t, s, whole)
 			}
 		}
 	})
