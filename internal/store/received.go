@@ -265,8 +265,7 @@ func (in *ingest) add(ctx context.Context, r *analysis.Report, item int64, place
 		in.known[key] = append(in.known[key], analysis.Known{ID: id, Trust: r.Trust, Auth: r.AuthDomain, Digest: r.Digest, Status: kept})
 	}
 	in.addReport(id, r, kept, of, item, place, it)
-	in.addRows(id, r, kept, it.TakenAt)
-	return analysis.Classified{ID: id, Status: status, Of: of}, nil
+	return analysis.Classified{ID: id, Status: status, Of: of}, in.addRows(ctx, id, r, kept, it.TakenAt)
 }
 
 // replace takes an older report out of what counts.
@@ -363,9 +362,7 @@ func (in *ingest) insert(ctx context.Context) error {
 		}
 		*one.rows = nil
 	}
-	segments := in.segments
-	in.segments = nil
-	return in.t.addSegments(ctx, segments)
+	return in.writeSegments(ctx)
 }
 
 // jsonText is what is only shown, as JSON; nil lists are "null".

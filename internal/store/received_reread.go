@@ -106,7 +106,9 @@ func (in *ingest) putBack(ctx context.Context, version int, settled *analysis.Cl
 		return err
 	}
 	in.addFaults(settled.ID, r)
-	in.addRows(settled.ID, r, kept, in.batch.Items[0].TakenAt)
+	if err := in.addRows(ctx, settled.ID, r, kept, in.batch.Items[0].TakenAt); err != nil {
+		return err
+	}
 	return in.insert(ctx)
 }
 

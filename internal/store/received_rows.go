@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -16,10 +17,14 @@ func isSpread(r *analysis.Report) bool {
 	})
 }
 
+// recordsAtOnce is how many records of a report are made rows of, each of up to 32 days,
+// before these are written.
+const recordsAtOnce = 5000
+
 // addRows makes the segments of a report that is kept.
-func (in *ingest) addRows(id int64, r *analysis.Report, status analysis.Status, received time.Time) {
+func (in *ingest) addRows(ctx context.Context, id int64, r *analysis.Report, status analysis.Status, received time.Time) error {
 	if status != analysis.StatusStored && status != analysis.StatusEmpty {
-		return
+		return nil
 	}
 	messages, _ := r.Messages()
 	home := segment{
@@ -35,15 +40,37 @@ func (in *ingest) addRows(id int64, r *analysis.Report, status analysis.Status, 
 		home.home = false
 	}
 	if status != analysis.StatusStored {
-		return
+		return nil
 	}
+	for first := 0; first < len(r.Rows); first += recordsAtOnce {
+		if first > 0 {
+			home.home = false
+			if err := in.writeSegments(ctx); err != nil {
+				return err
+			}
+		}
+		in.addRecords(r, first, min(first+recordsAtOnce, len(r.Rows)), &home)
+	}
+	return nil
+}
+
+// addRecords makes segments of some records of a report.
+func (in *ingest) addRecords(r *analysis.Report, first, end int, like *segment) {
 	days := map[int64]*segment{}
-	for i := range r.Rows {
-		in.addRow(r, i, &home, days)
+	for i := first; i < end; i++ {
+		in.addRow(r, i, like, days)
 	}
 	for day, g := range days {
 		in.segments[day] = append(in.segments[day], *g)
 	}
+}
+
+func (in *ingest) writeSegments(ctx context.Context) error {
+	if err := in.t.addSegments(ctx, in.segments); err != nil {
+		return err
+	}
+	clear(in.segments)
+	return nil
 }
 
 // addRow puts a row into the segments of its days, which are made like another.
@@ -64,7 +91,7 @@ func (in *ingest) addRow(r *analysis.Report, i int, like *segment, days map[int6
 		if g == nil {
 			g = &segment{}
 			*g = *like
-			g.day, g.rows = day, make([]packedRow, 0, len(r.Rows))
+			g.day, g.rows = day, make([]packedRow, 0, min(len(r.Rows), recordsAtOnce))
 			days[day] = g
 		}
 		g.rows = append(g.rows, one)
