@@ -3,9 +3,11 @@ package message
 import (
 	"bytes"
 	"fmt"
+	"html"
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 
 	"dmarcd/internal/dns"
 )
@@ -57,6 +59,9 @@ func (a *Author) readMalformed(value []byte) (err error, complete bool) {
 	several := err != nil || len(found) > 1
 	complete = true
 	for _, r := range readings {
+		if strings.ContainsAny(r, overrides) {
+			return fmt.Errorf("%w: text that is shown backwards", ErrBadFrom), false
+		}
 		for _, m := range mentions(r) {
 			n, err := dns.Parse(m.domain)
 			several = several || err != nil || n != author
@@ -68,6 +73,10 @@ func (a *Author) readMalformed(value []byte) (err error, complete bool) {
 	}
 	return nil, true
 }
+
+// overrides have what follows shown in the other direction, so that nobody sees what
+// stands there.
+const overrides = "\u202d\u202e"
 
 // readingsOf gives the distinct texts that software can make of the raw readings.
 func readingsOf(raw []string) ([]string, error) {
@@ -92,19 +101,45 @@ func readingsOf(raw []string) ([]string, error) {
 	return slices.Sorted(maps.Keys(all)), nil
 }
 
-// stripped gives s, and s without comments, without quotes and the escapes of URLs and
-// HTML, and without either.
+// stripped gives s, and s without comments, without what hides an address from those who
+// only look, and without either.
 func stripped(s string) []string {
 	bare := withoutComments(s)
-	return []string{s, bare, unescaper.Replace(s), unescaper.Replace(bare)}
+	return []string{s, bare, revealed(s), revealed(bare)}
 }
 
-// unescaper undoes quotes, and what URLs and HTML make of an at sign and a dot.
-var unescaper = strings.NewReplacer(
-	"\"", "", "\\", "",
-	"%40", "@", "%2E", ".", "%2e", ".",
-	"&#64;", "@", "&#064;", "@", "&#x40;", "@", "&#X40;", "@", "&commat;", "@",
-	"&#46;", ".", "&#046;", ".", "&#x2E;", ".", "&#x2e;", ".", "&#X2E;", ".", "&#X2e;", ".", "&period;", ".")
+// revealed undoes what software undoes before it shows a text: quotes, control and
+// format characters, which it drops, and the escapes of HTML and URLs, which may be
+// nested once.
+func revealed(s string) string {
+	for range 2 {
+		s = percentDecoded(html.UnescapeString(s))
+	}
+	return strings.Map(func(r rune) rune {
+		if r == '"' || r == '\\' || unicode.Is(unicode.Cf, r) || unicode.IsControl(r) && !unicode.IsSpace(r) {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// percentDecoded undoes the escapes of URLs (RFC 3986 section 2.1), as far as they are
+// of ASCII.
+func percentDecoded(s string) string {
+	if !strings.Contains(s, "%") {
+		return s
+	}
+	out := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) && unhex(s[i+1]) >= 0 && unhex(s[i+1]) < 8 && unhex(s[i+2]) >= 0 {
+			out = append(out, byte(unhex(s[i+1])<<4|unhex(s[i+2])))
+			i += 2
+			continue
+		}
+		out = append(out, s[i])
+	}
+	return string(out)
+}
 
 // unfold takes the line ends out of a field value; tight is the value without the white
 // space behind them too. Control characters have no place in a field: readers end the

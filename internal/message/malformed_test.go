@@ -147,6 +147,17 @@ func TestMalformedAgainstNetMail(t *testing.T) {
 
 // Fields that break RFC 5322 in which a reader could see another author than x@evil.test.
 var malformedAttacks = []struct{ name, in, want string }{
+	{"NUL in an encoded word", "=?utf-8?Q?ceo=40victim=00.example?=, <x@evil.test>", many},
+	{"backspace in an encoded word", "=?utf-8?Q?ceo=40=08victim.example?=, <x@evil.test>", many},
+	{"soft line end in an encoded word", "=?utf-8?Q?ceo=40victim=\r\n .example?=, <x@evil.test>", many},
+	{"HTML escape with zeros", "ceo&#0064;victim.example, <x@evil.test>", many},
+	{"HTML escape without an end", "ceo&#x40victim.example, <x@evil.test>", many},
+	{"URL escape twice", "ceo%2540victim.example, <x@evil.test>", many},
+	{"URL escape of letters", "ceo%40%76ictim%2eexample, <x@evil.test>", many},
+	{"braces", "ceo@{victim.example}, <x@evil.test>", many},
+	{"slash", "ceo@victim/.example, <x@evil.test>", many},
+	{"asterisk", "ceo@*victim.example*, <x@evil.test>", many},
+	{"shown backwards", "\u202eelpmaxe.mitciv@oec\u202c, <x@evil.test>", bad},
 	{"encoded address and a comma", "=?utf-8?Q?ceo=40victim.example?=, <x@evil.test>", many},
 	{"encoded address with text behind", "=?utf-8?Q?ceo=40victim.example_?=x, <x@evil.test>", many},
 	{"address as a phrase", "ceo@victim.example <x@evil.test>", many},

@@ -94,9 +94,10 @@ func dotLen(s string) int {
 	return 0
 }
 
-// What readers leave out beside an at sign, and beside a dot, apart from white space.
+// What readers leave out or overlook beside an at sign, and beside a dot, apart from
+// white space. (An angle bracket behind an at sign begins an address: "Ann @ <a@b.example>".)
 const (
-	besideAt  = "\"'`\\"
+	besideAt  = "\"'`\\{}|*/~^=+$#!&%?"
 	besideDot = besideAt + "<>()[]"
 )
 

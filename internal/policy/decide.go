@@ -169,12 +169,17 @@ func (r *DMARCRules) temperror(v *Verdict, f Facts, d *Decision) {
 }
 
 // byPolicy defers mail of which a failure would be intercepted, and quarantines it
-// in the end. Where DNS trouble hides the policy itself, nothing is asked for.
+// in the end. Where DNS trouble hides the policy itself, nothing is asked for, unless
+// one above it is known: who sends chooses a name below it whose DNS is broken.
 func (r *DMARCRules) byPolicy(v *Verdict, f Facts, d *Decision) {
+	policy := v.DMARC.Strictest()
 	if v.DMARC.Status == dmarc.TempError && v.DMARC.Record == nil {
-		return
+		aligned, _ := v.alignedPass()
+		if policy = v.DMARC.Inherited(); policy == "" || aligned {
+			return
+		}
 	}
-	switch failure, _ := r.slot(v.DMARC.Strictest()); {
+	switch failure, _ := r.slot(policy); {
 	case failure == Bypass:
 	case f.DeferExpired:
 		d.Action, d.Rule = Quarantine, RuleDeferLimit

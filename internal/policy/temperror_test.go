@@ -33,6 +33,7 @@ type trouble struct {
 const (
 	victim = "victim.example"
 	below  = "gone.victim.example"
+	dead   = "dead.victim.example" // whether it has a record of its own cannot be read
 )
 
 // TestTemperrorByPolicy is section 3.7 of the contract, row by row.
@@ -42,6 +43,9 @@ func TestTemperrorByPolicy(t *testing.T) {
 	}
 	hidden := func(name, record string, first, last policy.Action) trouble {
 		return trouble{name: name, record: record, from: below, spf: spf.Fail, first: first, last: last, status: dmarc.Fail}
+	}
+	inherited := func(name, record string, first, last policy.Action) trouble {
+		return trouble{name: name, record: record, from: dead, spf: spf.Fail, first: first, last: last, status: dmarc.TempError}
 	}
 	with := func(c trouble, change func(*trouble)) trouble {
 		change(&c)
@@ -83,6 +87,19 @@ func TestTemperrorByPolicy(t *testing.T) {
 		with(hidden("np=reject, sp=none, SPF open too", "v=DMARC1; p=none; sp=none; np=reject", d, q), func(c *trouble) { c.spf, c.status = spf.TempError, dmarc.TempError }),
 		with(hidden("np=reject, sp=none, bypass", "v=DMARC1; p=none; sp=none; np=reject", by, by), func(c *trouble) { c.by = policy.TemperrorBypass }),
 		with(hidden("np=reject, sp=none, reject is bypass", "v=DMARC1; p=none; sp=none; np=reject", by, by), func(c *trouble) { c.slots = map[string]policy.Action{"reject": by} }),
+
+		// A name whose record cannot be read, below one whose policy is known.
+		inherited("p=reject above", "v=DMARC1; p=reject", d, q),
+		inherited("sp=reject above", "v=DMARC1; p=none; sp=reject", d, q),
+		inherited("np=reject above", "v=DMARC1; p=none; np=reject", d, q),
+		inherited("p=none above", "v=DMARC1; p=none", by, by),
+		inherited("sp=none above", "v=DMARC1; p=reject; sp=none", by, by),
+		inherited("test mode above", "v=DMARC1; p=quarantine; t=y", by, by),
+		inherited("nothing above", "", by, by),
+		inherited("nor can the one above be read", "FAULT", by, by),
+		with(inherited("SPF passes for the very name", "v=DMARC1; p=reject", by, by), func(c *trouble) { c.spf = spf.Pass }),
+		with(inherited("reject is bypass", "v=DMARC1; p=reject", by, by), func(c *trouble) { c.slots = map[string]policy.Action{"reject": by} }),
+		with(inherited("temperror: bypass", "v=DMARC1; p=reject", by, by), func(c *trouble) { c.by = policy.TemperrorBypass }),
 
 		// An enforced peer defers, and counts as failure past the limit.
 		with(open("peer, p=reject", "v=DMARC1; p=reject", d, r), func(c *trouble) { c.peer = true }),
@@ -144,7 +161,7 @@ func (c *trouble) rules() *policy.Rules {
 
 // verdict has package dmarc judge the message over a zone.
 func (c *trouble) verdict() *policy.Verdict {
-	zone := below + ". FAULT servfail\n"
+	zone := below + ". FAULT servfail\n_dmarc." + dead + ". FAULT servfail\n"
 	switch c.record {
 	case "":
 	case "FAULT":

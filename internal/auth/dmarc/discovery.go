@@ -310,6 +310,14 @@ func (d *Discovery) Wait() {
 	}
 }
 
+// awaitDomains waits for the answer for a name, unless it is a top-level domain.
+func (d *Discovery) awaitDomains(name dns.Name) *answer {
+	if name.Labels() > 1 {
+		return d.await(name)
+	}
+	return d.peek(name)
+}
+
 // peek gives the answer for a name if it is there.
 func (d *Discovery) peek(name dns.Name) *answer {
 	a := d.find(name)

@@ -43,7 +43,10 @@ func (d *Discovery) Evaluate(ids []Identifier) Result {
 	}
 	own := d.wait(&d.answers[0])
 	look := d.await
-	if own.transient || own.record != nil && !d.wantsOrg(own.record, ids) {
+	switch {
+	case own.transient:
+		look = d.awaitDomains // see Result.Inherited
+	case own.record != nil && !d.wantsOrg(own.record, ids):
 		look = d.peek // nothing hangs on the rest: show what is there
 	}
 	w := d.authorWalk(look)

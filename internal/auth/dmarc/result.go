@@ -102,6 +102,24 @@ func (r *Result) Strictest() Policy {
 	return sp
 }
 
+// Inherited is the strictest policy that the organizational domain asks for below itself,
+// where DNS trouble hides whether the author domain has a record of its own: what would
+// apply if it has none. It is "" where a record was found, or none could be read.
+func (r *Result) Inherited() Policy {
+	if r.Record != nil || r.Status != TempError || len(r.Walk) < 2 {
+		return ""
+	}
+	var found Policy
+	for _, s := range r.Walk[1:] { // upwards: the organizational domain's is the last
+		if s.Record == nil || s.Record.Unusable || s.Record.PSD == PSDYes {
+			continue
+		}
+		above := Result{Record: s.Record, ExistenceHidden: true}
+		found = above.Strictest()
+	}
+	return found
+}
+
 // Step is one name of a tree walk.
 type Step struct {
 	Name   dns.Name // without "_dmarc."
