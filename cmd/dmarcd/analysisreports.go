@@ -50,15 +50,28 @@ none. Of the criteria, those on domains, days and reporters count.
 }
 
 func analysisReportersCommand(s present.Streams) *cobra.Command {
+	ledger := false
 	c := &cobra.Command{
 		Use:   "reporters",
 		Short: "Who sends reports, and which names were accepted",
 		Long: `List who sends reports. Mail that is authenticated for one organization and reports in the
-name of another is "other_name": it does not count until the pair is accepted.`,
+name of another is "other_name": it does not count until the pair is accepted. --ledger
+tells how each of them reports instead: its share of all messages, how long after their
+period its reports come, days that it left out, reports that it sent again, that needed
+repair, and messages whose verdicts and results contradict each other.`,
 		Example: `  dmarcd analysis reporters
+  dmarcd analysis reporters --ledger --period 90d
   dmarcd analysis reporters accept mailer.example:reporter.example`,
 	}
 	analysisView(s, c, true, func(ctx context.Context, a api.Asker, o *analysisOptions) error {
+		if ledger {
+			answer, err := api.AnalysisLedger().Ask(ctx, a, o.request)
+			if err != nil {
+				return err
+			}
+			v := present.LedgerView(&answer)
+			return v.Print(s, o.form)
+		}
 		page, err := api.AnalysisReporters().Ask(ctx, a, o.request)
 		if err != nil {
 			return err
@@ -66,6 +79,7 @@ name of another is "other_name": it does not count until the pair is accepted.`,
 		v := present.ReportersView(s, &page)
 		return v.Print(s, o.form)
 	})
+	c.Flags().BoolVar(&ledger, "ledger", false, "tell how each reporter reports")
 	c.AddCommand(pairCommand(s, "accept", true), pairCommand(s, "reject", false))
 	return c
 }

@@ -37,6 +37,7 @@ func Table() []Operation {
 		AnalysisTrend(),
 		AnalysisReports(),
 		AnalysisReporters(),
+		AnalysisLedger(),
 		AnalysisPair(),
 		AnalysisLabels(),
 		AnalysisSetLabel(),

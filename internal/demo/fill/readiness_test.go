@@ -115,3 +115,39 @@ func TestReadinessOfTheQuarter(t *testing.T) {
 		})
 	}
 }
+
+// TestLedgerOfTheQuarter finds each reporter's habit.
+func TestLedgerOfTheQuarter(t *testing.T) {
+	s, _, config := filled(t)
+	a := api.Local{Viewer: api.Operator(), Service: &api.Service{Settings: func() *settings.Settings { return config }, Received: s, Now: time.Now}}
+	ledger, err := api.AnalysisLedger().Ask(t.Context(), a, api.FiguresRequest{Criteria: analysis.Criteria{Domain: []string{demo.Acme}, Period: "all"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]analysis.LedgerRow{}
+	for _, r := range ledger.Rows {
+		rows[r.Reporter] = r
+	}
+	if len(rows) != 12 || ledger.Rows[0].Reporter != "bigmail.example" || ledger.Rows[0].Share < 0.3 {
+		t.Errorf("%d reporters, first %+v", len(rows), ledger.Rows[0])
+	}
+	const day = 24 * 3600
+	for _, c := range []struct {
+		name string
+		ok   func(r analysis.LedgerRow) bool
+	}{
+		{"bigmail.example", func(r analysis.LedgerRow) bool {
+			return r.Gaps == 0 && r.Delay < day && r.Duplicates == 0 && r.Trust[analysis.TrustAdmin] == r.Reports
+		}},
+		{"postbox.example", func(r analysis.LedgerRow) bool { return r.Reports > 150 && r.Gaps == 0 }},
+		{"telco.example", func(r analysis.LedgerRow) bool { return r.Reports <= 13 && r.Gaps == 0 }},
+		{"slowpost.example", func(r analysis.LedgerRow) bool { return r.Delay > 4*day }},
+		{"gapmail.example", func(r analysis.LedgerRow) bool { return r.Gaps >= 16 && r.Gaps <= 18 }},
+		{"repeats.example", func(r analysis.LedgerRow) bool { return r.Duplicates == r.Reports }},
+		{"office.example", func(r analysis.LedgerRow) bool { return r.Gaps >= 22 && r.Gaps <= 27 }},
+	} {
+		if r := rows[c.name]; !c.ok(r) {
+			t.Errorf("%s: %+v", c.name, r)
+		}
+	}
+}
