@@ -61,13 +61,20 @@ func mentionAt(s string, at int) (mention, bool) {
 		m.exact = m.exact && dot == pos && label == next
 		pos = label
 	}
-	if dots == 0 {
+	if dots == 0 || isNumber(s[start:end], dots) {
 		return mention{}, false
 	}
 	if m.exact = m.exact && endsName(s[end:]); m.exact {
 		m.domain = s[start:end]
 	}
 	return m, true
+}
+
+// isNumber reports whether what looks like a name is a price or a time of day, "9.99". No
+// top-level domain is all digits; an address of four numbers may be meant.
+func isNumber(name string, dots int) bool {
+	const dotsOfAddress = 3
+	return dots != dotsOfAddress && strings.Trim(name, "0123456789.") == ""
 }
 
 // isLiteral reports whether s begins with what stands in a domain literal (RFC 5321
