@@ -183,6 +183,9 @@ func (x *explainer) whyOpen() string {
 	case dmarc.None:
 		why = x.say(whyOpenNone, why)
 	case dmarc.TempError:
+		if above := x.d.Inherited(); above != "" {
+			why = x.say(whyOpenInherited, why, above)
+		}
 	default:
 		why = x.say(whyOpenFound, x.found())
 	}

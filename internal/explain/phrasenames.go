@@ -122,6 +122,7 @@ const (
 	whyCriteria
 	whyOpenNone
 	whyOpenFound
+	whyOpenInherited
 	whyOpenLapsed
 	whySenderIPPass
 	whySenderIP

@@ -140,6 +140,7 @@ var phrases = [...]sentence{
 	whyCriteria:      {"%s; by the criteria of this domain that is %s, by RFC 9989 %s", "%s。このドメインの検証基準では %s、RFC 9989 では %s です"},
 	whyOpenNone:      {"%s, and DNS left it open whether SPF or DKIM passes for it", "%s。また、SPF または DKIM が成功するか DNS からわかりませんでした"},
 	whyOpenFound:     {"DNS trouble left the result open: %s", "DNS の問題で結果が決まりませんでした: %s"},
+	whyOpenInherited: {"%s; if nothing, the policy of the domain above it applies, which is %s", "%s。何も公開していなければ上位ドメインのポリシー %s が適用されます"},
 	whyOpenLapsed:    {"%s; it had been deferred for as long as defer_limit allows", "%s。defer_limit の期限まで一時拒否したあとの扱いです"},
 	whySenderIPPass:  {"%s may send for %s by sender_ip_match, which counts as an aligned SPF pass", "sender_ip_match により %s は %s のメールを送信でき、一致する SPF の成功とみなします"},
 	whySenderIP:      {"%s is not among the networks from which mail of %s may come", "%s は、%s のメールを送信できるネットワークに含まれていません"},

@@ -86,21 +86,21 @@ func (c *conn) report(err error) {
 	case errors.Is(err, errQuit), errors.Is(err, errCrowded), errors.Is(err, io.EOF):
 	case errors.Is(err, errDrained):
 		if c.underWay() {
-			c.log().Warn("milter: connection closed within a message: shutting down")
+			c.log().Warn("a connection was closed within a message: dmarcd stops")
 		}
 	case errors.Is(err, errUnfit):
 		c.srv.stats.unfit.Add(1)
 		if n, ok := c.srv.unfitLog.allow(); ok {
-			c.log().Warn("milter: connection refused", "error", err, "left_out", n)
+			c.log().Warn("a connection was refused", "error", err, "left_out", n)
 		}
 	case errors.Is(err, errProtocol):
 		c.srv.stats.protocolErrors.Add(1)
-		c.log().Warn("milter: connection closed", "error", err)
+		c.log().Warn("a connection was closed", "error", err)
 	case errors.As(err, &timeout) && timeout.Timeout():
 		c.srv.stats.timeouts.Add(1)
-		c.log().Info("milter: connection closed after a time-out", "packet_begun", !c.begun.IsZero())
+		c.log().Info("a connection was closed after a time-out", "packet_begun", !c.begun.IsZero())
 	default:
-		c.log().Debug("milter: connection lost", "error", err)
+		c.log().Debug("a connection was lost", "error", err)
 	}
 }
 

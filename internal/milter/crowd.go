@@ -43,7 +43,7 @@ func (s *Server) makeRoom() bool {
 	}
 	if len(candidates) > 0 {
 		if n, ok := s.fullLog.allow(); ok {
-			s.log.Warn("milter: too many connections: some on which no message had begun were closed",
+			s.log.Warn("too many connections from MTAs: some without a message under way were closed",
 				"limit", s.cfg.MaxConnections, "left_out", n)
 		}
 	}

@@ -145,7 +145,7 @@ func (s *Server) Serve(ln net.Listener) error {
 		delay = min(max(2*delay, 5*time.Millisecond), maxAcceptDelay)
 		s.stats.acceptErrors.Add(1)
 		if n, ok := s.acceptLog.allow(); ok {
-			s.log.Error("milter: cannot accept connections", "error", err, "again_in", delay, "left_out", n)
+			s.log.Error("connections from MTAs cannot be accepted", "error", err, "again_in", delay, "left_out", n)
 		}
 		select {
 		case <-time.After(delay):
@@ -193,7 +193,7 @@ func (s *Server) start(nc net.Conn, ln net.Listener) {
 	if full {
 		s.stats.refused.Add(1)
 		if n, ok := s.fullLog.allow(); ok {
-			s.log.Warn("milter: too many connections", "mta", nc.RemoteAddr().String(), "limit", limit, "left_out", n)
+			s.log.Warn("too many connections from MTAs: one was closed, and its mail passes unjudged unless the MTA defers it", "mta", nc.RemoteAddr().String(), "limit", limit, "left_out", n)
 		}
 		nc.Close()
 		return
@@ -233,7 +233,7 @@ func (s *Server) trouble() (r Reply) {
 	defer func() {
 		if v := recover(); v != nil {
 			s.stats.panics.Add(1)
-			s.log.Error("milter: panic in Config.Trouble", "panic", fmt.Sprintf("%.500v", v))
+			s.log.Error("a fault of dmarcd was caught while it looked for the answer to trouble", "panic", fmt.Sprintf("%.500v", v))
 			r = Reply{}
 		}
 	}()

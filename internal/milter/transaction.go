@@ -111,7 +111,7 @@ func (c *conn) negotiate(data []byte) error {
 	c.terms = terms
 	c.stage = stageReady
 	if terms.steps&leadSpace == 0 && c.srv.poorMTA.CompareAndSwap(false, true) {
-		c.log().Warn("milter: the MTA does not keep leading space of header fields; " +
+		c.log().Warn("the MTA does not keep leading space of header fields; " +
 			"DKIM signatures with simple header canonicalization may fail")
 	}
 	if c.session == nil {
@@ -198,7 +198,7 @@ func (c *conn) rcpt(data []byte) error {
 		c.out = appendReply(c.out, r)
 	default:
 		if !r.IsZero() {
-			c.log().Error("milter: recipient answered without a valid code", "code", r.Code)
+			c.log().Error("a recipient was refused without a valid code; it is taken", "code", r.Code)
 		}
 		c.out = appendByteReply(c.out, respContinue)
 	}
@@ -282,12 +282,12 @@ func (c *conn) endOfMessage(data []byte) error {
 		return c.answerTrouble()
 	}
 	if !o.Reply.IsZero() && !o.Reply.valid() {
-		c.log().Error("milter: answer without a valid code", "code", o.Reply.Code)
+		c.log().Error("a message was refused without a valid code; on_trouble answers it", "code", o.Reply.Code)
 		return c.answerTrouble()
 	}
 	out, err := c.terms.appendResponse(c.out, o)
 	if err != nil {
-		c.log().Error("milter: answer cannot be sent", "error", err)
+		c.log().Error("an answer cannot be sent; on_trouble answers the message", "error", err)
 		return c.answerTrouble()
 	}
 	c.out = out
@@ -330,7 +330,7 @@ func (c *conn) abort() {
 // rescue takes the place of what a panic of the Session's left undone.
 func (c *conn) rescue(cmd command, v any) error {
 	c.srv.stats.panics.Add(1)
-	c.log().Error("milter: panic", "command", string(rune(cmd)), "panic", fmt.Sprintf("%.500v", v), "stack", string(debug.Stack()))
+	c.log().Error("a fault of dmarcd was caught while it judged a message", "command", string(rune(cmd)), "panic", fmt.Sprintf("%.500v", v), "stack", string(debug.Stack()))
 	if c.session == nil {
 		return errors.New("milter: no session")
 	}
@@ -363,7 +363,7 @@ func (c *conn) guard(f func()) {
 	defer func() {
 		if v := recover(); v != nil {
 			c.srv.stats.panics.Add(1)
-			c.log().Error("milter: panic at the end of a message", "panic", fmt.Sprintf("%.500v", v), "stack", string(debug.Stack()))
+			c.log().Error("a fault of dmarcd was caught at the end of a message", "panic", fmt.Sprintf("%.500v", v), "stack", string(debug.Stack()))
 		}
 	}()
 	f()
