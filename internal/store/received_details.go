@@ -221,7 +221,7 @@ func (k *detailKnown) learn(ctx context.Context, t *tx, rows []detailRow) error 
 			names[r.domain] = true
 		}
 	}
-	infos, err := t.sourceInfos(ctx, identities, analysis.LevelIP)
+	infos, err := t.sourceInfos(ctx, identities)
 	if err != nil {
 		return err
 	}

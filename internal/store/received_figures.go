@@ -45,11 +45,6 @@ func readCursor(after string, keys int) (*cursor, error) {
 	return c, nil
 }
 
-// compare puts the larger count first, then goes by key.
-func (c cursor) compare(o cursor) int {
-	return cmp.Or(cmp.Compare(o.Count, c.Count), slices.Compare(c.Key, o.Key))
-}
-
 // pageLimit is how many rows are read: one more than asked for.
 func pageLimit(limit int) int64 {
 	if limit <= 0 {
@@ -58,22 +53,47 @@ func pageLimit(limit int) int64 {
 	return int64(limit) + 1
 }
 
-// cutPage puts rows in the order of their places, and gives what of them comes after one,
-// at most limit; 0 is no limit.
-func cutPage[T any](rows []T, limit int, after *cursor, place func(*T) cursor) (page analysis.Page[T]) {
+// cutPage puts rows in order, by falling count and then by key, and gives what of them
+// comes after a place, at most limit; 0 is no limit.
+func cutPage[T any](rows []T, limit int, after *cursor, count func(*T) int64, key func(*T) []string) (page analysis.Page[T]) {
 	if after != nil {
-		rows = slices.DeleteFunc(rows, func(row T) bool { return place(&row).compare(*after) <= 0 })
+		rows = slices.DeleteFunc(rows, func(row T) bool {
+			n := count(&row)
+			return n > after.Count || n == after.Count && slices.Compare(key(&row), after.Key) <= 0
+		})
 	}
-	slices.SortFunc(rows, func(a, b T) int { return place(&a).compare(place(&b)) })
+	rows = atLeast(rows, limit, count)
+	slices.SortFunc(rows, func(a, b T) int {
+		if n := cmp.Compare(count(&b), count(&a)); n != 0 {
+			return n
+		}
+		return slices.Compare(key(&a), key(&b))
+	})
 	if len(rows) == 0 {
 		return page
 	}
 	page.Rows = rows
 	if limit > 0 && len(rows) > limit {
 		page.Rows = slices.Clip(rows[:limit])
-		page.Next = place(&rows[limit-1]).String()
+		last := &rows[limit-1]
+		page.Next = cursor{count(last), key(last)}.String()
 	}
 	return page
+}
+
+// atLeast leaves rows out that more than limit others have a greater count than: most of
+// them need not be put in order.
+func atLeast[T any](rows []T, limit int, count func(*T) int64) []T {
+	if limit <= 0 || len(rows) <= limit+1 {
+		return rows
+	}
+	counts := make([]int64, len(rows))
+	for i := range rows {
+		counts[i] = count(&rows[i])
+	}
+	slices.Sort(counts)
+	least := counts[len(counts)-limit-1]
+	return slices.DeleteFunc(rows, func(row T) bool { return count(&row) < least })
 }
 
 // reportersSeen are who sent the reports that figures come from, and when the latest
@@ -119,9 +139,8 @@ func (s *Store) Overview(ctx context.Context, q analysis.Query) (analysis.Page[a
 			row.LastReport = microTime(sum.last)
 			rows = append(rows, row)
 		}
-		page = cutPage(rows, q.Limit, after, func(row *analysis.OverviewRow) cursor {
-			return cursor{row.Messages - row.Compliant, []string{row.Domain.String()}}
-		})
+		page = cutPage(rows, q.Limit, after, func(row *analysis.OverviewRow) int64 { return row.Messages - row.Compliant },
+			func(row *analysis.OverviewRow) []string { return []string{row.Domain.String()} })
 		return nil
 	})
 	return page, err

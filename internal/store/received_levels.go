@@ -11,9 +11,6 @@ import (
 	"dmarcd/internal/report/analysis"
 )
 
-// sourceInfo is what an identity is called.
-type sourceInfo struct{ service, host, ip string }
-
 // sourceSums are what a source's line is made of.
 type sourceSums struct {
 	codeSums
@@ -55,8 +52,8 @@ func (s *Store) Sources(ctx context.Context, q analysis.Query, level analysis.Le
 				Service: info.service, Host: info.host, IP: info.ip, Counts: sum.counts(), FirstSeen: memory.Day(sum.first), LastSeen: memory.Day(sum.last),
 			}})
 		}
-		cut := cutPage(rows, q.Limit, after, func(row *sourceRow) cursor {
-			return cursor{row.Messages, []string{row.Service, row.Host, row.IP}[:max(keys, 1)]}
+		cut := cutPage(rows, q.Limit, after, func(row *sourceRow) int64 { return row.Messages }, func(row *sourceRow) []string {
+			return []string{row.Service, row.Host, row.IP}[:max(keys, 1)]
 		})
 		if err := t.addLabels(ctx, labels, cut.Rows); err != nil {
 			return err
@@ -119,7 +116,7 @@ func (t *tx) sources(ctx context.Context, q *analysis.Query, level analysis.Leve
 
 // callSources joins codeSums by what they are called at a level.
 func (t *tx) callSources(ctx context.Context, identities, services map[int64]*sourceSums, level analysis.Level) (map[sourceInfo]*sourceSums, error) {
-	infos, err := t.sourceInfos(ctx, identities, level)
+	infos, err := t.sourceInfos(ctx, identities)
 	if err != nil {
 		return nil, err
 	}
@@ -141,53 +138,12 @@ func (t *tx) callSources(ctx context.Context, identities, services map[int64]*so
 		maps.Copy(have.domains, sum.domains)
 	}
 	for id, sum := range identities {
-		join(infos[id], sum)
+		join(infos[id].at(level), sum)
 	}
 	for id, sum := range services {
 		join(sourceInfo{service: names[id]}, sum)
 	}
 	return out, nil
-}
-
-// manyIdentities is from how many on all identities are read rather than those asked for.
-const manyIdentities = 2000
-
-// sourceInfos gives what identities are called at a level.
-func (t *tx) sourceInfos(ctx context.Context, of map[int64]*sourceSums, level analysis.Level) (map[int64]sourceInfo, error) {
-	columns := map[analysis.Level]string{analysis.LevelService: `'', ''`, analysis.LevelHost: `i.host, ''`, analysis.LevelIP: `i.host, i.ip`}[level]
-	query := `SELECT i.id, i.service, ` + columns + ` FROM received_identities i`
-	out := make(map[int64]sourceInfo, len(of))
-	services := map[int64]string{}
-	type raw struct {
-		service int64
-		info    sourceInfo
-	}
-	raws := make(map[int64]raw, len(of))
-	take := func(scan func(...any) error) error {
-		var id int64
-		var one raw
-		err := scan(&id, &one.service, &one.info.host, &one.info.ip)
-		if of[id] != nil {
-			raws[id] = one
-			services[one.service] = ""
-		}
-		return err
-	}
-	var err error
-	if len(of) > manyIdentities {
-		err = t.rows(ctx, take, query)
-	} else {
-		err = t.inChunks(ctx, anys(slices.Collect(maps.Keys(of))), take, query+` WHERE i.id IN`)
-	}
-	if err != nil {
-		return nil, err
-	}
-	names, err := t.nameTexts(ctx, slices.Collect(maps.Keys(services)))
-	for id, one := range raws {
-		one.info.service = names[one.service]
-		out[id] = one.info
-	}
-	return out, err
 }
 
 // addLabels fills in the labels. A source that domains label differently has none.

@@ -189,8 +189,8 @@ func (s *Store) Reporters(ctx context.Context, q analysis.Query) (analysis.Page[
 			row.Reporter, row.Email, row.Auth, row.Trust = name.Reporter, name.Email, name.Auth, trustOf(k.trust)
 			rows = append(rows, *row)
 		}
-		page = cutPage(rows, q.Limit, after, func(row *analysis.ReporterRow) cursor {
-			return cursor{row.Reports, []string{row.Reporter, row.Email, row.Auth.String(), string(row.Trust)}}
+		page = cutPage(rows, q.Limit, after, func(row *analysis.ReporterRow) int64 { return row.Reports }, func(row *analysis.ReporterRow) []string {
+			return []string{row.Reporter, row.Email, row.Auth.String(), string(row.Trust)}
 		})
 		return nil
 	})

@@ -151,7 +151,10 @@ func (i *identifying) write(ctx context.Context) error {
 	err := i.t.insertMany(ctx, `INSERT INTO received_identities (`+identityColumns+`)`, rows, `ON CONFLICT (id) DO UPDATE SET
 		service = excluded.service, host = excluded.host, claimed = excluded.claimed, again = excluded.again, current = excluded.current,
 		about = excluded.about`, nil)
-	if err != nil || len(i.spans) == 0 {
+	if err != nil {
+		return err
+	}
+	if err := i.t.identified(ctx); err != nil || len(i.spans) == 0 {
 		return err
 	}
 	if err := i.t.nextEpoch(ctx); err != nil {

@@ -85,6 +85,7 @@ type Store struct {
 	prepared sync.Map // query → *sql.Stmt of the writer; SQLite only
 	texts    textCache
 	shared   sharedCache
+	infos    infoCache
 	timing   timing
 
 	undecodable atomic.Uint64
