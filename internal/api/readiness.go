@@ -19,6 +19,9 @@ func ReadinessAssess() Op[Lookup, analysis.Readiness] {
 	}
 }
 
+// maxKeyHistory bounds what is looked at of the history of a domain's keys.
+const maxKeyHistory = 1000
+
 // services is the map of email services.
 func (s *Service) services() *source.Map {
 	if s.Services == nil {
@@ -38,12 +41,21 @@ func readiness(ctx context.Context, s *Service, v Viewer, in Lookup) (analysis.R
 	if !v.Sees(domain) || analysis.ManagedBy(s.Settings()).Owner(domain) != domain {
 		return analysis.Readiness{}, errkind.Errorf(errkind.NotFound, "there is no managed domain %s", domain)
 	}
-	f := analysis.ReadinessFacts{Domain: domain, To: today(s) - analysis.ReadinessDelay, Services: s.services()}
+	return s.assess(ctx, domain)
+}
+
+// assess judges a managed domain.
+func (s *Service) assess(ctx context.Context, domain dns.Name) (analysis.Readiness, error) {
+	f := analysis.ReadinessFacts{Domain: domain, To: today(s) - analysis.ReadinessDelay, Services: s.services(), Now: s.Now()}
 	f.From = f.To - analysis.ReadinessDays + 1
 	if list := analysis.OurAddresses(s.Settings(), domain); len(list) > 0 {
 		f.OurAddress = list[0].Address
 	}
-	if err := s.readinessFigures(ctx, &f); err != nil {
+	err := s.readinessFigures(ctx, &f)
+	if err != nil {
+		return analysis.Readiness{}, err
+	}
+	if f.Keys, err = s.Received.History(ctx, domain, analysis.SnapshotKey, maxKeyHistory); err != nil {
 		return analysis.Readiness{}, err
 	}
 	if f.Record, err = s.publishedRecord(ctx, domain); err != nil {

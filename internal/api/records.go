@@ -363,7 +363,8 @@ func (s *Service) authorize(ctx context.Context, domain dns.Name, out *Generated
 	}
 }
 
-// warnOfLoss tells how much mail of authorised sources a stricter policy would hit.
+// warnOfLoss tells how much mail of authorised sources a stricter policy would hit, and
+// why the domain is not ready for it.
 func (s *Service) warnOfLoss(ctx context.Context, domain dns.Name, out *GeneratedRecord) error {
 	record, err := dmarc.ParseRecord(out.Record)
 	if err != nil || record.P == dmarc.PolicyNone {
@@ -376,11 +377,29 @@ func (s *Service) warnOfLoss(ctx context.Context, domain dns.Name, out *Generate
 	f := analysis.Filter{From: today(s) - days + 1, To: today(s), Domain: []dns.Name{domain}, Result: analysis.ResultNotCompliant}
 	f.Label.Any = []analysis.Label{analysis.LabelAuthorised}
 	page, err := s.Received.Overview(ctx, analysis.Query{Filter: f, Limit: 1})
-	if err != nil || len(page.Rows) == 0 {
+	if err != nil {
 		return err
 	}
-	if weekly := page.Rows[0].Messages * 7 / days; weekly > 0 {
-		out.Notes = append(out.Notes, fmt.Sprintf("p=%s would affect about %d messages a week of sources that you authorised, by the reports of the last %d days", record.P, weekly, days))
+	if len(page.Rows) > 0 {
+		if weekly := page.Rows[0].Messages * 7 / days; weekly > 0 {
+			out.Notes = append(out.Notes, fmt.Sprintf("p=%s would affect about %d messages a week of sources that you authorised, by the reports of the last %d days", record.P, weekly, days))
+		}
+	}
+	r, err := s.assess(ctx, domain)
+	if err != nil {
+		return err
+	}
+	for i := range r.Steps {
+		step := &r.Steps[i]
+		if string(step.Policy) != string(record.P) || step.Ready || step.InForce {
+			continue
+		}
+		for _, why := range step.Because[:min(len(step.Because), maxNotReady)] {
+			out.Notes = append(out.Notes, fmt.Sprintf("not ready for p=%s: %s", record.P, why))
+		}
 	}
 	return nil
 }
+
+// maxNotReady bounds the reasons against a policy that are told with its record.
+const maxNotReady = 5

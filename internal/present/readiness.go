@@ -61,6 +61,9 @@ func readySources(s Streams, r *analysis.Readiness) error {
 	}
 	for i := range r.Sources {
 		s.Line("%s: %s", r.Sources[i].Service, r.Sources[i].Advice)
+		if why := r.Sources[i].Why; why != "" {
+			s.Line("  because    %s", why)
+		}
 	}
 	if len(r.ReportedBy) == 0 {
 		return nil

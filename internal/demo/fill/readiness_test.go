@@ -9,6 +9,7 @@ import (
 	"dmarcd/internal/api"
 	"dmarcd/internal/demo"
 	"dmarcd/internal/demo/fill"
+	"dmarcd/internal/dns"
 	"dmarcd/internal/memory"
 	"dmarcd/internal/report"
 	"dmarcd/internal/report/analysis"
@@ -106,6 +107,9 @@ func TestReadinessOfTheQuarter(t *testing.T) {
 			if service != nil && (service.Class != c.class || service.Cause != analysis.CauseSignature || service.Selector != "s1") {
 				t.Errorf("the service: %+v", service)
 			}
+			if gone := "the key at s1._domainkey.acme.example"; service != nil && (!strings.Contains(service.Why, gone) || !strings.Contains(service.Why, w.Day(20).String())) {
+				t.Errorf("why %q", service.Why)
+			}
 			if c.class == analysis.ClassOwn && !strings.Contains(service.Advice, "s1._domainkey.acme.example") {
 				t.Errorf("advice %q", service.Advice)
 			}
@@ -148,6 +152,40 @@ func TestLedgerOfTheQuarter(t *testing.T) {
 	} {
 		if r := rows[c.name]; !c.ok(r) {
 			t.Errorf("%s: %+v", c.name, r)
+		}
+	}
+}
+
+// namesTTL is the DNS of a day, with times to live.
+type namesTTL struct{ demo.Names }
+
+// LookupTTL gives the TXT records of a name.
+func (n namesTTL) LookupTTL(ctx context.Context, name dns.Name) ([]string, time.Duration, error) {
+	texts, err := n.LookupTXT(ctx, name)
+	return texts, 5 * time.Minute, err
+}
+
+// TestGenerateWarns: a record that is too strict for what reports tell comes with the
+// reasons.
+func TestGenerateWarns(t *testing.T) {
+	s, w, config := filled(t)
+	m, err := source.Builtin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for day, warned := range map[int]bool{28: true, 80: false} {
+		now := w.Day(day).Begin().Add(12 * time.Hour)
+		a := api.Local{Viewer: api.Operator(), Service: &api.Service{
+			Settings: func() *settings.Settings { return config }, Received: s, Services: func() *source.Map { return m }, DNS: namesTTL{w.Names(day)},
+			Now: func() time.Time { return now },
+		}}
+		reject := "reject"
+		got, err := api.RecordGenerate().Ask(t.Context(), a, api.GenerateRequest{Domains: []string{demo.Acme}, RecordChange: analysis.RecordChange{P: &reject}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if notes := strings.Join(got.Records[0].Notes, "\n"); strings.Contains(notes, "not ready for p=reject: ") != warned {
+			t.Errorf("on day %d: %s", day, notes)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"dmarcd/internal/dns"
 	"dmarcd/internal/memory"
@@ -32,12 +33,13 @@ type FailingRow struct {
 	Selector  string // of CauseSignature
 	Forwarded bool   // the reporter says that it was forwarded, or came by a mailing list
 	Messages  int64
-	Last      memory.Day // with such mail
+	First     memory.Day // with such mail
+	Last      memory.Day
 }
 
 // FailingSums adds records up to failing rows. The zero FailingSums is ready.
 type FailingSums struct {
-	sums map[FailingRow]*FailingRow // by itself, without Messages and Last
+	sums map[FailingRow]*FailingRow // by itself, without figures and days
 }
 
 // maxFailingRows bounds the rows of FailingSums; what is beyond them is summed up
@@ -60,11 +62,12 @@ func (f *FailingSums) Add(d *Detail) {
 	row := f.sums[key]
 	if row == nil {
 		one := key
+		one.First = d.Day
 		row = &one
 		f.sums[key] = row
 	}
 	row.Messages += d.Messages
-	row.Last = max(row.Last, d.Day)
+	row.First, row.Last = min(row.First, d.Day), max(row.Last, d.Day)
 }
 
 // Rows gives the sums, in no order.
@@ -107,7 +110,9 @@ type ReadinessFacts struct {
 	Record     string        // as published now; "" for none
 	Policy     report.Policy // that it asks for; "" for none
 	Services   *source.Map
-	OurAddress string // for a record that has none
+	OurAddress string     // for a record that has none
+	Keys       []Snapshot // what DNS answered for the keys of the domain's selectors, over time
+	Now        time.Time
 }
 
 // SourceClass is what failing mail of a source is taken for.
@@ -144,7 +149,9 @@ type ReadySource struct {
 	Share     float64      `json:"share"` // of all mail that is no forgery, from 0 to 1
 	Cause     FailureCause `json:"cause"` // of most of it
 	Selector  string       `json:"selector,omitempty"`
+	FirstFail memory.Day   `json:"first_failing"`
 	LastFails memory.Day   `json:"last_failing"`
+	Why       string       `json:"why,omitempty"` // what the history of the DNS tells of the cause
 	Advice    string       `json:"advice"`
 }
 
@@ -268,11 +275,11 @@ func (f *ReadinessFacts) sources() []ReadySource {
 		k := sourceKey{r.Service, r.Label}
 		one := all[k]
 		if one == nil {
-			one = &failing{ReadySource: ReadySource{Service: r.Service, Label: r.Label}, causes: map[failureOf]int64{}}
+			one = &failing{ReadySource: ReadySource{Service: r.Service, Label: r.Label, FirstFail: r.First}, causes: map[failureOf]int64{}}
 			all[k] = one
 		}
 		one.Failing += r.Messages
-		one.LastFails = max(one.LastFails, r.Last)
+		one.FirstFail, one.LastFails = min(one.FirstFail, r.First), max(one.LastFails, r.Last)
 		one.causes[failureOf{r.Cause, r.Selector}] += r.Messages
 		if r.Forwarded {
 			one.forwarded += r.Messages
@@ -309,6 +316,9 @@ func (f *ReadinessFacts) finish(one *failing) {
 		one.Name = service.Label
 	}
 	one.Class = f.classOf(one, service, compliant)
+	if one.Cause == CauseSignature && one.Selector != "" {
+		one.Why = TellKey(f.Keys, keyName(one.Selector, f.Domain), one.FirstFail, one.LastFails, f.Now)
+	}
 	one.Advice = f.advise(one, service)
 }
 
