@@ -15,6 +15,7 @@ import (
 	"dmarcd/internal/daemon"
 	"dmarcd/internal/present"
 	"dmarcd/internal/settings"
+	"dmarcd/internal/text"
 )
 
 // Target is whom a command asks.
@@ -107,7 +108,7 @@ func WithRecords(ctx context.Context, t *Target, stored bool, s present.Streams,
 			offline.Service.DNS = lookups
 			return errors.Join(work(offline), offline.Close())
 		}
-		fmt.Fprintf(s.Err, "What is stored of domains is left out: %v\n", err)
+		fmt.Fprintf(s.Err, "What is stored of domains is left out: %s\n", text.Error(err))
 	}
 	return work(api.Local{Viewer: api.Operator(), Service: &api.Service{
 		Settings: func() *settings.Settings { return config }, DNS: lookups, Now: time.Now,

@@ -48,8 +48,20 @@ func (d *Daemon) reload(load func() (*settings.Settings, settings.Faults, error)
 		d.log.Warn("nothing to reload: there is neither file; what is built in is in force", "folder", d.source.Folder)
 		return
 	}
-	d.log.Info("configuration reloaded", "files", read(next), "mode", string(next.Policy.Mode),
+	d.log.Info("configuration reloaded", "files", firstFiles(read(next)), "mode", string(next.Policy.Mode),
 		"managed_domains", next.Policy.ManagedDomains(), "ms", time.Since(began).Milliseconds())
+}
+
+// maxLoggedFiles is how many files a line of the log names.
+const maxLoggedFiles = 10
+
+// firstFiles are the first of many files, with their number.
+func firstFiles(files []string) []string {
+	more := len(files) - maxLoggedFiles
+	if more <= 0 {
+		return files
+	}
+	return append(files[:maxLoggedFiles:maxLoggedFiles], fmt.Sprintf("and %d more", more))
 }
 
 // allFiles are those that the whole configuration was read from.
@@ -85,7 +97,7 @@ func (d *Daemon) loadPolicy() (*settings.Settings, settings.Faults, error) {
 	if next.PolicyFile == "" {
 		next.PolicyFile = path
 	}
-	return &next, append(warnings, policy.Ended(time.Now())...), nil
+	return &next, append(warnings, endedEntries(policy, time.Now())...), nil
 }
 
 // textFiles are the files that the policy was read from.

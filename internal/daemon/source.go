@@ -80,7 +80,7 @@ func (s Source) read(both func(path, host string) (*settings.Settings, []setting
 	if file := s.DaemonFile(); file != "" {
 		loaded, warnings, err := both(file, HostName())
 		if err == nil {
-			warnings = append(warnings, loaded.Policy.Ended(time.Now())...)
+			warnings = append(warnings, endedEntries(&loaded.Policy, time.Now())...)
 		}
 		return loaded, warnings, err
 	}
@@ -97,7 +97,7 @@ func (s Source) read(both func(path, host string) (*settings.Settings, []setting
 		return nil, nil, err
 	}
 	loaded.PolicyFile, loaded.Policy = file, *p
-	return loaded, append(warnings, p.Ended(time.Now())...), nil
+	return loaded, append(warnings, endedEntries(p, time.Now())...), nil
 }
 
 // policyPath is where the policy of these settings is, or would be.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -102,10 +103,25 @@ func notes(config *settings.Settings, now time.Time) (out []string) {
 	if off := config.DailyReportsOff(); off != "" {
 		out = append(out, off)
 	}
-	for _, e := range config.Policy.Ended(now) {
+	for _, e := range endedEntries(&config.Policy, now) {
 		out = append(out, e.String())
 	}
 	return out
+}
+
+// maxEnded is how many entries of lists that have ended are told of one by one.
+const maxEnded = 10
+
+// endedEntries are warnings of entries of lists that have ended.
+func endedEntries(p *settings.Policy, now time.Time) settings.Faults {
+	all := p.Ended(now)
+	more := len(all) - maxEnded
+	if more <= 0 {
+		return all
+	}
+	return append(all[:maxEnded:maxEnded], settings.Fault{
+		File: all[0].File, Problem: fmt.Sprintf("and %d more; \"dmarcd config check\" tells of them", more),
+	})
 }
 
 // analysisStatus is about the reports that others send.
@@ -136,7 +152,7 @@ func (d *Daemon) faultsOnDisk() []api.Fault {
 	case err == nil:
 	case errors.As(err, &faults):
 		for _, f := range faults {
-			out = append(out, api.Fault{File: f.File, Line: f.Line, Column: f.Column, Key: f.Key, Message: f.Problem})
+			out = append(out, api.Fault{File: f.File, Line: f.Line, Column: f.Column, Key: f.Key, Message: f.Message()})
 		}
 	default:
 		out = append(out, api.Fault{File: d.source.DaemonFile(), Message: text.Error(err)})

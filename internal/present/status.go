@@ -2,24 +2,51 @@ package present
 
 import (
 	"fmt"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"dmarcd/internal/api"
 	"dmarcd/internal/report/analysis"
+	"dmarcd/internal/settings"
 	"dmarcd/internal/text"
 )
 
+// maxFiles is how many files of one folder are shown each by itself.
+const maxFiles = 10
+
+// filesInForce shows each file, or of a folder with many of them their number.
+func filesInForce(s Streams, files []api.FileInForce) {
+	folders := map[string][]api.FileInForce{}
+	for _, f := range files {
+		folder := filepath.Dir(f.Path)
+		folders[folder] = append(folders[folder], f)
+	}
+	for _, f := range files {
+		folder := filepath.Dir(f.Path)
+		many := folders[folder]
+		if len(many) <= maxFiles {
+			s.Line("file      %s, in force since %s, sha256 %s", f.Path, f.InForceSince.Format(time.RFC3339), f.SHA256)
+			continue
+		}
+		if f == many[0] {
+			newest := slices.MaxFunc(many, func(a, b api.FileInForce) int { return a.InForceSince.Compare(b.InForceSince) })
+			s.Line("files     %d in %s, the newest, %s, in force since %s", len(many), folder, filepath.Base(newest.Path), newest.InForceSince.Format(time.RFC3339))
+		}
+	}
+}
+
+// Status shows what the running daemon is doing.
 func Status(s Streams, x *api.Status, now time.Time) {
 	s.Line("dmarcd %s, running since %s (%s), mode %s", x.Version, x.Started.Format(time.RFC3339), age(now.Sub(x.Started)), x.Mode)
 	if len(x.Files) == 0 {
 		s.Line("files     none: the built-in configuration and policy are in force")
 	}
-	for _, f := range x.Files {
-		s.Line("file      %s, in force since %s, sha256 %s", f.Path, f.InForceSince.Format(time.RFC3339), f.SHA256)
-	}
+	filesInForce(s, x.Files)
 	for _, f := range x.Faults {
-		s.Line("FAULT     %s:%d:%d: %s: %s", f.File, f.Line, f.Column, f.Key, f.Message)
+		told := settings.Fault{File: f.File, Line: f.Line, Column: f.Column, Key: f.Key, Problem: f.Message}
+		s.Line("FAULT     %s", told)
 	}
 	for _, r := range x.Restart {
 		s.Line("RESTART   %s is %s; it will be %s after a restart", r.Key, r.InForce, r.Waiting)

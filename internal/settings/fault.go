@@ -24,7 +24,7 @@ func (f Fault) String() string {
 	if f.Line > 0 {
 		fmt.Fprintf(&b, ":%d:%d", f.Line, f.Column)
 	}
-	for _, s := range []string{f.Key, f.Problem} {
+	for _, s := range []string{f.Key, f.Message()} {
 		if s != "" {
 			if b.Len() > 0 {
 				b.WriteString(": ")
@@ -32,10 +32,15 @@ func (f Fault) String() string {
 			b.WriteString(s)
 		}
 	}
-	if f.Hint != "" {
-		fmt.Fprintf(&b, "; did you mean %q?", f.Hint)
-	}
 	return b.String()
+}
+
+// Message is the problem with the hint.
+func (f Fault) Message() string {
+	if f.Hint == "" {
+		return f.Problem
+	}
+	return fmt.Sprintf("%s; did you mean %q?", f.Problem, f.Hint)
 }
 
 // Faults are all faults of a configuration, in the order of the files. As an

@@ -50,12 +50,13 @@ type Policy struct {
 	endings  []ending
 }
 
-// Ended gives a warning for each entry whose end has come, by place.
+// Ended gives a warning for each entry whose end has come, by place; of those that say the
+// same, the first few.
 func (p *Policy) Ended(now time.Time) []Fault {
 	if len(p.endings) == 0 {
 		return nil
 	}
-	l := faultList{file: p.endings[0].File}
+	l := faultList{file: p.endings[0].File, similar: map[string]int{}}
 	today := policy.DayOf(now)
 	for _, e := range p.endings {
 		if e.until < today {
