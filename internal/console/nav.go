@@ -113,6 +113,7 @@ func (s *site) routes() map[string]pageFunc {
 		"POST /analysis/reports":                  uploadReports,
 		"GET /analysis/reports/{id}/raw":          rawReport,
 		"POST /analysis/reporters":                decidePair,
+		"GET /analysis/readiness/{domain}":        readinessPage,
 		"GET /analysis/config/{domain}":           verifyPage,
 		"GET /analysis/config/{domain}/generate":  generatePage,
 		"POST /analysis/config/{domain}/generate": generate,

@@ -213,7 +213,11 @@ func (v *visit) answers(in api.FiguresRequest, counted *api.Counted) ([]answer, 
 		return path + "?" + q.Encode()
 	}
 	sum := sumSources(got.Rows)
-	out := []answer{v.brokenAnswer(&sum, to), v.forgedAnswer(&sum, to)}
+	tighten, err := v.tightenAnswer(counted.Domains)
+	if err != nil {
+		return nil, err
+	}
+	out := []answer{v.brokenAnswer(&sum, to), v.forgedAnswer(&sum, to), tighten}
 	arriving := answer{Ask: v.t("Are reports arriving?"), Kind: "bad", Says: v.t("No"), Detail: v.t("None in this period. Is the record published?"), URL: "/analysis/config"}
 	if counted.Reports > 0 {
 		age := v.Service.Now().Sub(counted.Newest)

@@ -11,6 +11,8 @@ import (
 	"path"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 
@@ -70,6 +72,7 @@ func functions(lang language, assetURL func(string) string) template.FuncMap {
 			return say(lang, many, n)
 		},
 		"period":  periodTag,
+		"portion": portion,
 		"time":    func(t time.Time) template.HTML { return timeTag(lang, t) },
 		"day":     func(d memory.Day) template.HTML { return dayTag(d) },
 		"ago":     func(t, now time.Time) string { return ago(lang, now.Sub(t)) },
@@ -140,12 +143,23 @@ func (v *visit) render(status int, p *page) {
 		if err = (*all)[v.lang][p.Template].ExecuteTemplate(&out, "layout", p); err == nil {
 			v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
 			v.w.WriteHeader(status)
-			_, _ = out.WriteTo(v.w) // a client that went away is no concern of ours
+			_, _ = v.w.Write(shown(out.Bytes())) // a client that went away is no concern of ours
 			return
 		}
 	}
 	v.Log.Error("a page of the console could not be made", "page", p.Template, "error", err.Error())
 	plain(v.w, http.StatusInternalServerError, "The page could not be made; the log says why. Mail is not affected.\n")
+}
+
+// shown is a page without the characters that steer how others are shown: text of
+// strangers is escaped, and may still turn what follows it round.
+func shown(page []byte) []byte {
+	return bytes.Map(func(r rune) rune {
+		if !unicode.IsSpace(r) && !text.IsSafe(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, page)
 }
 
 // fill adds what every page has.
