@@ -50,6 +50,7 @@ type site struct {
 	assets   map[string]asset
 	working  chan struct{}
 	pages    func() (*templates, error) // parsed at the first request
+	openAPI  func() ([]byte, error)     // made at the first request
 	users    userMemory
 }
 
@@ -76,6 +77,7 @@ func newSite(c PageConfig, loopback bool) *site {
 		s.assets[name] = asset{body: body, kind: kind, tag: hex.EncodeToString(sum[:6])}
 	}
 	s.pages = sync.OnceValues(func() (*templates, error) { return parseTemplates(s.assetURL) })
+	s.openAPI = sync.OnceValues(func() ([]byte, error) { return describe(published()) })
 	return s
 }
 
@@ -119,7 +121,7 @@ func (s *site) handler() http.Handler {
 		mux.Handle(pattern, s.page(do))
 	}
 	mux.HandleFunc(apiPath, s.serveAPI)
-	mux.HandleFunc("GET /api/openapi.json", serveOpenAPI)
+	mux.HandleFunc("GET /api/openapi.json", s.serveOpenAPI)
 	mux.Handle("/", s.page(func(*visit) error { return errNoPage }))
 	return secured(http.NewCrossOriginProtection().Handler(mux))
 }

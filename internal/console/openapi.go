@@ -1,7 +1,6 @@
 package console
 
 import (
-	_ "embed"
 	"encoding"
 	"encoding/json"
 	"net/http"
@@ -12,15 +11,16 @@ import (
 	"dmarcd/internal/api"
 )
 
-// openAPI is the description of the operations, made by describe and held to it by a
-// test.
-//
-//go:embed openapi.json
-var openAPI []byte
-
-func serveOpenAPI(w http.ResponseWriter, _ *http.Request) {
+// serveOpenAPI describes the operations, as the table has them.
+func (s *site) serveOpenAPI(w http.ResponseWriter, _ *http.Request) {
+	described, err := s.openAPI()
+	if err != nil {
+		plain(w, http.StatusInternalServerError, "the description could not be made\n")
+		s.Log.Error("the description of the operations could not be made", "error", err.Error())
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(openAPI) // a client that went away is no concern of ours
+	_, _ = w.Write(described) // a client that went away is no concern of ours
 }
 
 // object is an object of JSON.
