@@ -54,10 +54,10 @@ type File struct {
 	Report *report.Report
 }
 
-// Gzip writes the file as our own reports are written.
-func (f *File) Gzip() ([]byte, error) {
+// XML writes the file as our own reports are written.
+func (f *File) XML() ([]byte, error) {
 	var b bytes.Buffer
-	if err := f.Report.WriteGzip(&b); err != nil {
+	if err := f.Report.WriteXML(&b); err != nil {
 		return nil, fmt.Errorf("demo: %s: %w", f.Name, err)
 	}
 	return b.Bytes(), nil
@@ -115,7 +115,7 @@ func (w *World) file(r *Reporter, tenant string, day int, span [2]time.Time, row
 	chance := w.dice("arrival", r.Name, tenant, strconv.Itoa(day), span[0].String())
 	f := File{
 		From: r.Name, At: span[1].Add(time.Duration(r.late)*24*time.Hour + time.Duration(2+chance.IntN(8))*time.Hour + time.Duration(chance.IntN(3600))*time.Second),
-		Name: fmt.Sprintf("%s!%s!%d!%d.xml.gz", r.Name, tenant, span[0].Unix(), span[1].Unix()),
+		Name: fmt.Sprintf("%s!%s!%d!%d.xml", r.Name, tenant, span[0].Unix(), span[1].Unix()),
 		Report: &report.Report{
 			Metadata: report.Metadata{
 				OrgName: r.Name, Email: "dmarc@" + r.Name, ReportID: id, Begin: span[0], End: span[1], Generator: "demo",

@@ -83,7 +83,7 @@ func reports(ctx context.Context, s Store, files []demo.File, config *settings.S
 
 func put(ctx context.Context, path *intake.Path, files []demo.File, take func(intake.ItemResult)) error {
 	for i, f := range files {
-		body, err := f.Gzip()
+		body, err := f.XML()
 		if err != nil {
 			return err
 		}

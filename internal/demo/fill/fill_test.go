@@ -1,6 +1,9 @@
 package fill_test
 
 import (
+	"context"
+	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,24 +16,50 @@ import (
 	"dmarcd/internal/store"
 )
 
+// quarter is a store that was filled once, for all tests, and what that said.
+var quarter = sync.OnceValues(func() (filledQuarter, error) {
+	dir, err := os.MkdirTemp("", "quarter")
+	if err != nil {
+		return filledQuarter{}, err
+	}
+	f := filledQuarter{dir: dir, by: time.Now(), config: settings.Default("mx.reports.example")}
+	f.world = demo.New(1, memory.DayOf(f.by)-1)
+	f.config.Analysis.Domains = demo.Tenants()
+	if f.store, err = store.Open(context.Background(), store.Config{URL: "sqlite:demo.db", Dir: dir}); err != nil {
+		return f, err
+	}
+	f.done, err = fill.Fill(context.Background(), f.store, f.world, f.config, f.by)
+	return f, err
+})
+
+type filledQuarter struct {
+	dir    string
+	store  *store.Store
+	world  *demo.World
+	config *settings.Settings
+	by     time.Time
+	done   fill.Done
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if f, _ := quarter(); f.dir != "" {
+		if f.store != nil {
+			_ = f.store.Close()
+		}
+		_ = os.RemoveAll(f.dir)
+	}
+	os.Exit(code)
+}
+
 // TestFill fills a database, and compares what it tells with what was made up.
 func TestFill(t *testing.T) {
 	ctx := t.Context()
-	s, err := store.Open(ctx, store.Config{URL: "sqlite:demo.db", Dir: t.TempDir()})
+	f, err := quarter()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
-	last := memory.DayOf(time.Now()) - 1
-	w := demo.New(1, last)
-	config := settings.Default("mx.reports.example")
-	config.Analysis.Domains = demo.Tenants()
-	began, by := time.Now(), time.Now()
-	done, err := fill.Fill(ctx, s, w, config, by)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("%+v in %v", done, time.Since(began).Round(time.Millisecond))
+	s, w, by, done := f.store, f.world, f.by, f.done
 	files := w.Files(by)
 	again := 0
 	for _, f := range files {
