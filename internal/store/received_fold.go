@@ -64,10 +64,7 @@ func (f *rowFilter) row(g *segment, r *packedRow) bool {
 	return f.codes[r.code] && hasAll(f.identities, r.identity) && hasAll(f.sets, r.set) && (f.labels == nil || f.labels.row(g.domain, r.identity))
 }
 
-// rolled tells whether the rollups know all that the filter asks for. They hold what
-// retention has removed the rows of.
-func (f *rowFilter) rolled() bool { return f.q.Filter.RollupOnly() && !f.q.Filter.IncludeFailed }
-
+// rollup tells whether a line of a rollup is chosen.
 func (f *rowFilter) rollup(l *rollupLine) bool {
 	return f.codes[l.code] && hasAll(f.domains, l.domain) && hasAll(f.services, l.service) && (f.labels == nil || f.labels.service(l.domain, l.service))
 }

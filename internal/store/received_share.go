@@ -358,8 +358,8 @@ func (in *ingest) findSources(ctx context.Context, addrs []netip.Addr) error {
 		in.sources[addr] = known
 		return err
 	}, `SELECT source, id, from_day FROM received_identities WHERE source IN`)
-	for _, known := range in.sources {
-		slices.SortFunc(known.spans, func(a, b identitySpan) int { return cmp.Compare(a.from, b.from) })
+	for _, addr := range addrs {
+		slices.SortFunc(in.sources[addr].spans, func(a, b identitySpan) int { return cmp.Compare(a.from, b.from) })
 	}
 	return err
 }
