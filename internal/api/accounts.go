@@ -15,8 +15,8 @@ import (
 // maxAudited is how much of a request the audit log has, in octets.
 const maxAudited = 1000
 
-// audit notes in the audit log what changed something, or was to. What cannot be noted
-// is done all the same: the daemon's log says why.
+// audit notes in the audit log what changed something, or failed to. What cannot be noted
+// is done all the same.
 func (s *Service) audit(ctx context.Context, v Viewer, operation string, in any, err error) {
 	if s.Accounts == nil {
 		return
@@ -39,7 +39,7 @@ func (s *Service) audit(ctx context.Context, v Viewer, operation string, in any,
 
 // ViewerOf is the viewer that a user is, by the session or token.
 func ViewerOf(u *account.User, c *account.Credential, address string) Viewer {
-	v := Viewer{User: u.Name, Session: c.ID, Address: address, Role: RoleViewer, Domains: u.Domains}
+	v := Viewer{User: u.Name, Session: c.ID, Address: address, Role: RoleViewer, Domains: u.Domains, ByToken: c.Kind == account.KindToken}
 	if u.Role == account.RoleAdmin && (c.Kind != account.KindToken || c.Scope == account.ScopeFull) {
 		v.Role = RoleAdmin
 	}

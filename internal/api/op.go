@@ -165,10 +165,10 @@ func find(name string, streams bool) (Operation, error) {
 // run is the one way to an operation: it lets nobody through who may not ask.
 func (s *Service) run(ctx context.Context, op Operation, v Viewer, in, out any, item func(any) error) error {
 	i := op.Info()
-	err := v.may(i)
-	if err == nil {
-		err = op.do(ctx, s, v, in, out, item)
+	if err := v.may(i); err != nil {
+		return err
 	}
+	err := op.do(ctx, s, v, in, out, item)
 	if i.Changes {
 		s.audit(ctx, v, i.Name, in, err)
 	}

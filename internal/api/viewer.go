@@ -22,6 +22,7 @@ const (
 type Viewer struct {
 	User    string // a user of the console; "" for a command on this host
 	Session string // the session or token that they ask by; "" for a command
+	ByToken bool   // it is a token: it may not change the account that it is of
 	Address string // that they ask from; "" for a command
 	Role    Role
 	Domains []dns.Name // the domains that they may see; empty: all
@@ -45,6 +46,8 @@ func (v Viewer) may(i Info) error {
 	switch {
 	case v.Role != RoleAdmin && (v.Role != RoleViewer || i.Role != RoleViewer):
 		return errkind.Errorf(errkind.NotAllowed, "%s is for the role %s", i.Name, i.Role)
+	case v.ByToken && i.Own && i.Changes:
+		return errkind.Errorf(errkind.NotAllowed, "%s is for people who log in, not for API tokens", i.Name)
 	case v.Limited() && i.Scope != ScopeDomains && i.Scope != ScopeNone:
 		return errkind.Errorf(errkind.NotAllowed, "%s tells of all domains, and you may see some only", i.Name)
 	}

@@ -102,9 +102,10 @@ func (v *visit) answerAPI(i *api.Info) error {
 	if err != nil {
 		return err
 	}
+	turn := v.turn(v.r)
 	select { // as pages do
-	case v.working <- struct{}{}:
-		defer func() { <-v.working }()
+	case turn <- struct{}{}:
+		defer func() { <-turn }()
 	case <-v.ctx().Done():
 		return v.ctx().Err()
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"path"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,8 +34,12 @@ type Proxy struct {
 	Network netip.Prefix // that it speaks from
 }
 
-// atOnce bounds the pages that are made at a time: mail comes first.
-const atOnce = 4
+// Pages that are made at a time: mail comes first. Those that wait for others, or take
+// long, do not keep the rest from being made.
+const (
+	atOnce     = 4
+	slowAtOnce = 4
+)
 
 // Bounds of a request.
 const (
@@ -49,6 +54,7 @@ type site struct {
 	loopback bool // the listener cannot be reached from outside
 	assets   map[string]asset
 	working  chan struct{}
+	slow     chan struct{}
 	pages    func() (*templates, error) // parsed at the first request
 	openAPI  func() ([]byte, error)     // made at the first request
 	users    userMemory
@@ -65,7 +71,7 @@ type asset struct {
 }
 
 func newSite(c PageConfig, loopback bool) *site {
-	s := &site{PageConfig: c, accounts: c.Service.Accounts, loopback: loopback, assets: map[string]asset{}, working: make(chan struct{}, atOnce)}
+	s := &site{PageConfig: c, accounts: c.Service.Accounts, loopback: loopback, assets: map[string]asset{}, working: make(chan struct{}, atOnce), slow: make(chan struct{}, slowAtOnce)}
 	for name, kind := range map[string]string{
 		"style.css": "text/css; charset=utf-8", "console.js": "text/javascript; charset=utf-8", "favicon.svg": "image/svg+xml",
 	} {
@@ -124,6 +130,20 @@ func (s *site) handler() http.Handler {
 	mux.HandleFunc("GET /api/openapi.json", s.serveOpenAPI)
 	mux.Handle("/", s.page(func(*visit) error { return errNoPage }))
 	return secured(http.NewCrossOriginProtection().Handler(mux))
+}
+
+// turn is the queue that a request waits in.
+func (s *site) turn(r *http.Request) chan struct{} {
+	p := r.URL.Path
+	for _, slow := range []string{"/analysis/config/", "/analysis/readiness/", "/policy/simulate", "/api/v1/record.", "/api/v1/readiness", "/api/v1/policy.simulate", "/api/v1/analysis.export"} {
+		if strings.HasPrefix(p, slow) {
+			return s.slow
+		}
+	}
+	if strings.HasSuffix(p, asCSV) || strings.HasSuffix(p, "/raw") || r.Method == http.MethodPost && (p == "/analysis/reports" || p == apiPath+"analysis.ingest") {
+		return s.slow
+	}
+	return s.working
 }
 
 // userMemory remembers that there are users, so that not every request asks.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"dmarcd/internal/account"
+	"dmarcd/internal/api"
 )
 
 // loginForm is what the login page shows.
@@ -51,7 +52,7 @@ func ownPath(s string) string {
 
 func logout(v *visit) error {
 	if v.viewer.Session != "" {
-		if _, err := v.accounts.Store().EndCredentials(v.ctx(), v.user.Name, v.viewer.Session, account.KindSession, ""); err != nil {
+		if _, err := ask(v, api.AccountEnd(), api.OwnEndRequest{ID: v.viewer.Session}); err != nil {
 			return err
 		}
 	}

@@ -79,9 +79,10 @@ func (v *visit) serve(do pageFunc) error {
 			return err
 		}
 	}
+	turn := v.turn(v.r)
 	select { // pages take turns
-	case v.working <- struct{}{}:
-		defer func() { <-v.working }()
+	case turn <- struct{}{}:
+		defer func() { <-turn }()
 	case <-v.r.Context().Done():
 		return v.r.Context().Err()
 	}
