@@ -2,6 +2,7 @@ package filter
 
 import (
 	"context"
+	"hash/maphash"
 	"net/netip"
 	"slices"
 	"strings"
@@ -47,9 +48,10 @@ type lookups struct {
 	done   []lookup
 	cut    bool // more was asked than is kept
 	closed bool
-	asked  []question
-	room   [usual]question // for asked, which seldom has more
-	author dns.Name        // whose policy is asked for; zero before the header is known
+	asked  []uint64      // hashes of the questions: whole ones would double a transaction
+	room   [usual]uint64 // for asked, which seldom has more
+	seed   maphash.Seed
+	author dns.Name // whose policy is asked for; zero before the header is known
 }
 
 const (
@@ -67,12 +69,28 @@ type question struct {
 	kind recordType
 }
 
+// hash tells questions apart. The seed is a transaction's own, so that no sender can make
+// two questions look like one.
+func (q *question) hash(seed maphash.Seed) uint64 {
+	var h maphash.Hash
+	h.SetSeed(seed)
+	_, _ = h.WriteString(q.name.String()) // never fails
+	addr := q.addr.As16()
+	_, _ = h.Write(addr[:])       // never fails
+	_ = h.WriteByte(byte(q.kind)) // never fails
+	return h.Sum64()
+}
+
 // admit counts a question, and refuses one that is too many. One that was asked
 // before costs nothing: the resolver joins and keeps them.
 func (l *lookups) admit(q question) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if slices.Contains(l.asked, q) {
+	if l.asked == nil {
+		l.asked, l.seed = l.room[:0], maphash.MakeSeed()
+	}
+	h := q.hash(l.seed)
+	if slices.Contains(l.asked, h) {
 		return nil
 	}
 	most := maxQueries - authorQueries
@@ -82,10 +100,7 @@ func (l *lookups) admit(q question) error {
 	if len(l.asked) >= most {
 		return &dns.Error{Name: q.name, Type: q.kind.String(), Err: dns.ErrQueryLimit}
 	}
-	if l.asked == nil {
-		l.asked = l.room[:0]
-	}
-	l.asked = append(l.asked, q)
+	l.asked = append(l.asked, h)
 	return nil
 }
 

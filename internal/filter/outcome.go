@@ -27,25 +27,25 @@ type Result struct {
 	Redirect string
 	Replaced []message.Address
 	// Header is the header as it came; nil for mail that was bypassed.
-	Header *message.Header
+	Header   *message.Header
+	Warnings []Warning // what an admin should look at; each comes once an hour at most
+	Forged   int       // fields that claimed to be ours, as many as were found
 	// Unrecovered tells that the true client behind a relay could not be read.
 	Unrecovered bool
-	Warnings    []Warning // what an admin should look at; each comes once an hour at most
 	// Dropped tells that a copy was taken and the message, which would be delivered
 	// otherwise, is accepted and dropped. The Decision is the same as without.
 	Dropped     bool
 	DeferLapsed bool // DNS trouble has deferred this envelope for as long as it may
-	Forged      int  // fields that claimed to be ours, as many as were found
 	ForgedKept  bool // removing them would cost the MTA too much; the message gets no field of ours
 	PSL         bool // the governing record was found by the public suffix list
+	lookupsCut  bool // more was asked than lookups holds
 
-	// effect is what the decision does, and telling the index in Domains of the one in
-	// whose words the result fields speak; -1 where DMARC ran for none.
-	effect        policy.Effect
+	tag string // what the decision puts before the Subject; "" for nothing
+	// reportedIndex is the index in Domains of the decision that the result fields
+	// report; -1 where DMARC ran for none.
 	reportedIndex int
 
-	lookups    []lookup // what DNS was asked, in the order of the answers
-	lookupsCut bool     // more was asked than they hold
+	lookups []lookup // what DNS was asked, in the order of the answers
 }
 
 // reported is the decision in whose words the result fields speak; the zero

@@ -30,7 +30,7 @@ func (t *Transaction) edits(out *Result) {
 		return // a result of ours among the forged ones would vouch for them
 	}
 	t.quarantine(out)
-	t.tagSubject(out, out.effect.Tag)
+	t.tagSubject(out, out.tag)
 	t.standalone(out)
 	if wanted(out, func(d *DomainDecision) bool { return d.Decision.Evaluated && d.Rules.DMARC.XHeader }) {
 		out.Insert = append(out.Insert, NewField{Name: fieldTM, Value: tmResult(out, out.reported()).Value()})

@@ -39,12 +39,12 @@ type Transaction struct {
 	spf        *spfCheck
 	author     message.Author
 	wholeWalk  bool
-	recovered  bool // the true client was found behind a relay
-	trueClient TrueClient
+	useARC     bool   // a recipient domain asked for ARC
+	recovered  bool   // the true client was found behind a relay
+	relayField string // the field of a relay that could not be read; "" for none
 	discovery  *dmarc.Discovery
 	verifier   *dkim.Verifier
 	arc        *arc.Verifier      // nil where nobody asked for it or there is no chain
-	useARC     bool               // a recipient domain asked for ARC
 	cancel     context.CancelFunc // ends the look-ups that the header started
 }
 
@@ -140,7 +140,7 @@ func (t *Transaction) EndOfHeader() {
 func (t *Transaction) recoverClient() {
 	c := ReadTrueClient(t.settings, &t.collector.header, t.relay)
 	t.env.ClientIP, t.env.Helo = c.Addr, c.Helo
-	t.trueClient = c
+	t.relayField = c.Field
 	t.recovered = c.Addr.IsValid() || c.Login
 	switch {
 	case c.Login && t.settings.SkipAuthenticated:
@@ -161,7 +161,7 @@ func (t *Transaction) noteClient(out *Result) {
 	case t.relay != nil:
 		out.Unrecovered = !t.recovered
 		if t.filter.relays.count(t.relay.Relay, t.recovered, now) {
-			out.Warnings = append(out.Warnings, Warning{Kind: WarnRelay, Client: t.peer, Network: t.relay.Relay, Field: t.trueClient.Field})
+			out.Warnings = append(out.Warnings, Warning{Kind: WarnRelay, Client: t.peer, Network: t.relay.Relay, Field: t.relayField})
 		}
 	case t.bypassed == "" && isPrivate(t.peer) && t.filter.relays.warnPrivate(now):
 		out.Warnings = append(out.Warnings, Warning{Kind: WarnPrivate, Client: t.peer})
@@ -332,7 +332,7 @@ func (t *Transaction) decide(out *Result) {
 		t.filter.conflicts.remember(t.from(), t.rcpts.ours, effects, t.filter.now())
 		return
 	}
-	out.Rules, out.effect = rules[out.Chosen], effects[out.Chosen]
+	out.Rules, out.tag = rules[out.Chosen], effects[out.Chosen].Tag
 }
 
 // choose picks one of several decisions that conflict; nil to defer the message.

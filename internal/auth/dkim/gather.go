@@ -7,7 +7,7 @@ var crlf = []byte("\r\n")
 const (
 	// scratchSize is the size of the buffer in which small pieces are gathered
 	// before they are hashed.
-	scratchSize = 4096
+	scratchSize = 2048
 
 	// directSize is from where a piece is hashed where it stands instead.
 	directSize = 512
