@@ -40,10 +40,11 @@ var ranks = map[string]int{
 
 	"settings": 4,
 
-	"explain":  5,
-	"filter":   5,
-	"notify":   5,
-	"simulate": 5,
+	"explain":   5,
+	"opendmarc": 5,
+	"filter":    5,
+	"notify":    5,
+	"simulate":  5,
 
 	"report/analysis": 5,
 	"report/outgoing": 5,

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"dmarcd/internal/errkind"
+	"dmarcd/internal/opendmarc"
 	"dmarcd/internal/settings"
 	"dmarcd/internal/text"
 )
@@ -88,7 +89,7 @@ func ImportOpenDMARC(from OpenDMARCFiles, to string, s Streams) error {
 	if shown == "-" {
 		shown = "standard input"
 	}
-	made, err := settings.ImportOpenDMARC(shown, conf, func(named string) (string, []byte, error) {
+	made, err := opendmarc.Import(shown, conf, func(named string) (string, []byte, error) {
 		if from.Hosts != "" || named == "" {
 			return from.Hosts, hosts, nil
 		}

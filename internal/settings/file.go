@@ -7,7 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
-	"unicode/utf8"
+
+	"dmarcd/internal/text"
 )
 
 const (
@@ -66,14 +67,4 @@ func openTrouble(err error) error {
 }
 
 // clip cuts a text of the file for a message.
-func clip(s string) string {
-	const most = 80
-	if len(s) <= most {
-		return s
-	}
-	cut := most
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut] + "…"
-}
+func clip(s string) string { return text.Cut(s, 80) }

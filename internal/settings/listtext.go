@@ -1,6 +1,8 @@
 package settings
 
 import (
+	"strings"
+
 	"gopkg.in/yaml.v3"
 
 	"dmarcd/internal/policy"
@@ -56,7 +58,7 @@ func ParseList(kind ListKind, name string, data []byte) (lines []string, warning
 			d.warn(at, "taken for the heading of the columns: %s", clip(s))
 			return
 		}
-		e, ok := form.line(d, at, firstColumn(s))
+		e, ok := form.line(d, at, FirstColumn(s))
 		if !ok {
 			return
 		}
@@ -71,4 +73,25 @@ func ParseList(kind ListKind, name string, data []byte) (lines []string, warning
 		return List(kind, &r), d.warnings.all(), faults
 	}
 	return List(kind, &r), d.warnings.all(), nil
+}
+
+// FirstColumn is the entry of a line of CSV, whose first column it is, with the
+// other columns left out. A line without separators is itself.
+func FirstColumn(s string) string {
+	if i := strings.IndexAny(s, ",;"); i >= 0 {
+		s = s[:i]
+	}
+	return strings.Trim(strings.TrimSpace(s), `"`)
+}
+
+// isHeading reports whether the line is the heading of a CSV file.
+func isHeading(at *yaml.Node, line string) bool {
+	if at.Line != 1 || !strings.ContainsAny(line, ",;") {
+		return false
+	}
+	switch strings.ToLower(FirstColumn(line)) {
+	case "domain", "domains", "sender", "ip", "ip address", "address", "network", "host", "peer", "entry", "name":
+		return true
+	}
+	return false
 }

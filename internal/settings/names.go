@@ -277,5 +277,5 @@ const maxPath = 4096 // PATH_MAX of Linux
 
 // path is a file or folder; the empty text for none.
 func path() kind[string] {
-	return orEmpty(text("a path", maxPath))
+	return orEmpty(freeText("a path", maxPath))
 }

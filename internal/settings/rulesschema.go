@@ -46,7 +46,7 @@ func dmarcSchema() kind[policy.DMARCRules] {
 		), func(r *rules) *policy.ARCRules { return &r.ARC }),
 		key("trusted_forwarders", list(forwarder()), func(r *rules) *[]policy.Forwarder { return &r.TrustedForwarders }),
 		key("reject_text", rejectText(), func(r *rules) *policy.Template { return &r.RejectText }),
-		key("tag_subject", text("a line of text", maxTag), func(r *rules) *string { return &r.TagSubject }),
+		key("tag_subject", freeText("a line of text", maxTag), func(r *rules) *string { return &r.TagSubject }),
 		key("tag_signed", boolean(), func(r *rules) *bool { return &r.TagSigned }),
 		key("notify", list(mailbox()), func(r *rules) *[]string { return &r.Notify }),
 	)

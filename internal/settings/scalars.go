@@ -227,8 +227,8 @@ func timeOfDay() kind[TimeOfDay] {
 		func(v TimeOfDay) *yaml.Node { return quoted(fmt.Sprintf("%02d:%02d", v/60, v%60)) })
 }
 
-// text is one line of free text.
-func text(expected string, most int) kind[string] {
+// freeText is one line of text.
+func freeText(expected string, most int) kind[string] {
 	return scalarOf(expected, func(s string) (string, error) { return oneLine(s, most) }, quoted)
 }
 

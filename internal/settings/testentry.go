@@ -24,12 +24,12 @@ func testEntry() kind[Test] {
 				t.MailFrom = t.From
 			}
 		},
-		key("name", text("a name", maxName), func(t *Test) *string { return &t.Name }),
+		key("name", freeText("a name", maxName), func(t *Test) *string { return &t.Name }),
 		key("rcpt", mailAddress(), func(t *Test) *message.Address { return &t.Rcpt }),
 		key("from", mailAddress(), func(t *Test) *message.Address { return &t.From }),
 		key("mailfrom", reversePath(), func(t *Test) *message.Address { return &t.MailFrom }),
 		key("ip", address(), func(t *Test) *netip.Addr { return &t.IP }),
-		key("helo", text("a HELO name", maxName), func(t *Test) *string { return &t.Helo }),
+		key("helo", freeText("a HELO name", maxName), func(t *Test) *string { return &t.Helo }),
 		key("spf", wordOr(
 			convert(spfWord, func(r spf.Status) SPFCase { return SPFCase{Result: r} }, func(c SPFCase) spf.Status { return c.Result }),
 			section(

@@ -1,4 +1,4 @@
-package settings
+package opendmarc
 
 import (
 	"fmt"
@@ -7,16 +7,15 @@ import (
 	"strings"
 	"time"
 
-	"gopkg.in/yaml.v3"
-
 	"dmarcd/internal/milter"
+	"dmarcd/internal/settings"
 )
 
 // takeKey takes the value of one key, and says what became of it.
 type takeKey func(value string) string
 
 // keys are the keys of OpenDMARC in lower case.
-func (im *opendmarc) keys() map[string]takeKey {
+func (im *importer) keys() map[string]takeKey {
 	keys := withoutCounterpart()
 	maps.Copy(keys, im.policyKeys())
 	maps.Copy(keys, im.daemonKeys())
@@ -24,7 +23,7 @@ func (im *opendmarc) keys() map[string]takeKey {
 }
 
 // policyKeys are those whose counterpart stands in policy.yaml.
-func (im *opendmarc) policyKeys() map[string]takeKey {
+func (im *importer) policyKeys() map[string]takeKey {
 	return map[string]takeKey{
 		"rejectfailures": flag(func(on bool) string {
 			im.reject = on
@@ -52,7 +51,7 @@ func (im *opendmarc) policyKeys() map[string]takeKey {
 			return "taken: dmarc.reject_text"
 		},
 		"copyfailuresto": func(v string) string {
-			if _, err := parseMailbox(v); err != nil {
+			if !isMailbox(v) {
 				return "not taken: not a mail address"
 			}
 			im.notify = append(im.notify, v)
@@ -61,10 +60,10 @@ func (im *opendmarc) policyKeys() map[string]takeKey {
 		"domainwhitelist": func(v string) string {
 			var wrong []string
 			for _, w := range commaList(v) {
-				if p, err := parsePattern(w); err != nil {
+				if one, _, err := settings.ParseList(settings.ListSenders, "", []byte(w)); err != nil || len(one) != 1 {
 					wrong = append(wrong, clip(w))
 				} else {
-					im.sealers = append(im.sealers, p.String())
+					im.sealers = append(im.sealers, one[0])
 				}
 			}
 			if len(wrong) > 0 {
@@ -80,7 +79,7 @@ func (im *opendmarc) policyKeys() map[string]takeKey {
 	}
 }
 
-func (im *opendmarc) refuse(on bool) string {
+func (im *importer) refuse(on bool) string {
 	if !on {
 		return "not taken: mail with several author domains, or without a readable From, fails all the same; dmarc.multiple_from says what becomes of it"
 	}
@@ -90,12 +89,14 @@ func (im *opendmarc) refuse(on bool) string {
 
 // policyTakes reports whether the key is sound below dmarc.
 func policyTakes(line string) bool {
-	_, _, err := ParsePolicy("", "", []byte("default: {dmarc: {"+line+"}}\n"))
+	_, _, err := settings.ParsePolicy("", "", []byte("default: {dmarc: {"+line+"}}\n"))
 	return err == nil
 }
 
+func isMailbox(s string) bool { return policyTakes("notify: [" + strconv.Quote(s) + "]") }
+
 // daemonKeys are those whose counterpart stands in dmarcd.yaml.
-func (im *opendmarc) daemonKeys() map[string]takeKey {
+func (im *importer) daemonKeys() map[string]takeKey {
 	return map[string]takeKey{
 		"authservid": func(v string) string {
 			if isHostname(v) {
@@ -115,9 +116,9 @@ func (im *opendmarc) daemonKeys() map[string]takeKey {
 			if err != nil {
 				return "not taken: not a number"
 			}
-			im.level = string(LevelInfo)
+			im.level = string(settings.LevelInfo)
 			if n > 0 {
-				im.level = string(LevelDebug)
+				im.level = string(settings.LevelDebug)
 			}
 			return "belongs in dmarcd.yaml: log.level"
 		},
@@ -137,7 +138,7 @@ func (im *opendmarc) daemonKeys() map[string]takeKey {
 		"failurereports":  flag(im.failures),
 		"forensicreports": flag(im.failures),
 		"failurereportssentby": func(v string) string {
-			if _, err := parseMailbox(v); err != nil {
+			if !isMailbox(v) {
 				return "not taken: not a mail address"
 			}
 			im.reportEmail = v
@@ -146,14 +147,14 @@ func (im *opendmarc) daemonKeys() map[string]takeKey {
 	}
 }
 
-func (im *opendmarc) failures(on bool) string {
+func (im *importer) failures(on bool) string {
 	im.failureReports = on
 	return "belongs in dmarcd.yaml: reports.failure"
 }
 
 // socket takes an address in the spelling of libmilter, where a path alone is a
 // unix socket too.
-func (im *opendmarc) socket(v string) string {
+func (im *importer) socket(v string) string {
 	if strings.HasPrefix(v, "/") {
 		v = "unix:" + v
 	}
@@ -206,25 +207,4 @@ func flag(take func(on bool) string) takeKey {
 		}
 		return "not taken: expected yes or no"
 	}
-}
-
-// firstColumn is the entry of a line of CSV, whose first column it is, with the
-// other columns left out. A line without separators is itself.
-func firstColumn(s string) string {
-	if i := strings.IndexAny(s, ",;"); i >= 0 {
-		s = s[:i]
-	}
-	return strings.Trim(strings.TrimSpace(s), `"`)
-}
-
-// isHeading reports whether the line is the heading of a CSV file.
-func isHeading(at *yaml.Node, line string) bool {
-	if at.Line != 1 || !strings.ContainsAny(line, ",;") {
-		return false
-	}
-	switch strings.ToLower(firstColumn(line)) {
-	case "domain", "domains", "sender", "ip", "ip address", "address", "network", "host", "peer", "entry", "name":
-		return true
-	}
-	return false
 }

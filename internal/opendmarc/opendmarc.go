@@ -1,49 +1,52 @@
-package settings
+// Package opendmarc makes a policy file of the configuration of an OpenDMARC.
+package opendmarc
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 
-	"gopkg.in/yaml.v3"
+	"dmarcd/internal/settings"
+	"dmarcd/internal/text"
 )
 
-// OpenDMARC is what the configuration of an OpenDMARC becomes.
-type OpenDMARC struct {
-	Policy []byte   // text of a policy file, which ParsePolicy takes
+// Imported is what the configuration of an OpenDMARC becomes.
+type Imported struct {
+	Policy []byte   // text of a policy file, which settings.ParsePolicy takes
 	Daemon []string // lines for dmarcd.yaml
 	Notes  []Note   // what became of each line that was read
 }
 
 // Note says what became of one line.
 type Note struct {
-	At   Place
+	At   settings.Place
 	Text string
 }
 
 func (n Note) String() string { return fmt.Sprintf("%s: %s", n.At, n.Text) }
 
-// ImportOpenDMARC reads the text of an opendmarc.conf. Hosts gives the name and the
+// Import reads the text of an opendmarc.conf. Hosts gives the name and the
 // text of the IgnoreHosts file, whose name as it stands in the configuration it is
 // told, "" where it has none. Lists are further lists of hosts, such as the PeerList of
 // an OpenDKIM. What has no counterpart is only noted.
-func ImportOpenDMARC(name string, conf []byte, hosts func(named string) (shown string, data []byte, err error), lists ...Text) (*OpenDMARC, error) {
-	im := &opendmarc{out: &OpenDMARC{}}
+func Import(name string, conf []byte, hosts func(named string) (shown string, data []byte, err error), lists ...settings.Text) (*Imported, error) {
+	im := &importer{out: &Imported{}}
 	keys := im.keys()
 	first := map[string]int{}
 	n := 0
 	for l := range bytes.Lines(conf) {
 		n++
-		im.at = Place{File: name, Line: n}
-		text, _, _ := strings.Cut(strings.TrimPrefix(string(l), "\ufeff"), "#")
-		text = strings.TrimSpace(text)
-		if text == "" {
+		im.at = settings.Place{File: name, Line: n}
+		line, _, _ := strings.Cut(strings.TrimPrefix(string(l), "\ufeff"), "#")
+		line = strings.TrimSpace(line)
+		if line == "" {
 			continue
 		}
-		key, value := text, ""
-		if i := strings.IndexAny(text, " \t"); i > 0 {
-			key, value = text[:i], strings.TrimSpace(text[i:])
+		key, value := line, ""
+		if i := strings.IndexAny(line, " \t"); i > 0 {
+			key, value = line[:i], strings.TrimSpace(line[i:])
 		}
 		id := strings.ToLower(key)
 		take, known := keys[id]
@@ -59,7 +62,7 @@ func ImportOpenDMARC(name string, conf []byte, hosts func(named string) (shown s
 			im.note("%s %s: %s", key, clip(value), take(value))
 		}
 	}
-	im.at = Place{File: name}
+	im.at = settings.Place{File: name}
 	if first["rejectfailures"] == 0 {
 		im.note("RejectFailures is not set: %s", keys["rejectfailures"]("no"))
 	}
@@ -70,16 +73,16 @@ func ImportOpenDMARC(name string, conf []byte, hosts func(named string) (shown s
 	}
 	im.out.Policy = im.policy(name)
 	im.out.Daemon = im.daemon()
-	if _, _, err := ParsePolicy("imported policy", "", im.out.Policy); err != nil {
+	if _, _, err := settings.ParsePolicy("imported policy", "", im.out.Policy); err != nil {
 		return nil, err
 	}
 	return im.out, nil
 }
 
-// opendmarc gathers what the lines of a configuration say.
-type opendmarc struct {
-	out *OpenDMARC
-	at  Place
+// importer gathers what the lines of a configuration say.
+type importer struct {
+	out *Imported
+	at  settings.Place
 
 	reject, hold, refuseFrom bool
 	rejectText               string
@@ -95,15 +98,15 @@ type opendmarc struct {
 	failureReports            bool
 }
 
-func (im *opendmarc) note(format string, args ...any) {
+func (im *importer) note(format string, args ...any) {
 	im.out.Notes = append(im.out.Notes, Note{im.at, fmt.Sprintf(format, args...)})
 }
 
 // ignored takes the hosts of IgnoreHosts: entries in the configuration itself, or
 // those of the file.
-func (im *opendmarc) ignored(hosts func(named string) (string, []byte, error)) {
+func (im *importer) ignored(hosts func(named string) (string, []byte, error)) {
 	if words := commaList(im.hostsNamed); len(words) > 0 {
-		if _, err := parsePrefix(words[0]); err == nil {
+		if _, _, err := settings.ParseList(settings.ListExceptions, "", []byte(words[0])); err == nil {
 			for _, w := range words {
 				im.except(w)
 			}
@@ -119,47 +122,42 @@ func (im *opendmarc) ignored(hosts func(named string) (string, []byte, error)) {
 }
 
 // exceptEach takes the hosts of a list: one a line, or the first column of CSV.
-func (im *opendmarc) exceptEach(name string, data []byte) {
+func (im *importer) exceptEach(name string, data []byte) {
 	n := 0
 	for l := range bytes.Lines(data) {
 		n++
-		im.at = Place{File: name, Line: n}
-		text, _, _ := strings.Cut(strings.TrimPrefix(string(l), "\ufeff"), "#")
-		switch text = strings.TrimSpace(text); {
-		case text == "":
-		case isHeading(&yaml.Node{Line: n}, text):
-			im.note("%s: not taken: the heading of the columns", clip(text))
-		default:
-			im.except(firstColumn(text))
+		im.at = settings.Place{File: name, Line: n}
+		line, _, _ := strings.Cut(strings.TrimPrefix(string(l), "\ufeff"), "#")
+		if line = strings.TrimSpace(line); line != "" {
+			im.except(line)
 		}
 	}
 }
 
 // except takes one host as an exception if it is an address or a network.
-func (im *opendmarc) except(s string) {
-	if strings.HasPrefix(s, "!") {
-		im.note("%s: not taken: a list here cannot leave a host out; if a wider network is taken, this host is excepted with it", clip(s))
+func (im *importer) except(line string) {
+	shown := clip(settings.FirstColumn(line))
+	if strings.HasPrefix(shown, "!") {
+		im.note("%s: not taken: a list here cannot leave a host out; if a wider network is taken, this host is excepted with it", shown)
 		return
 	}
-	d := newDecoder(im.at.File, "")
-	p, ok := d.network(&yaml.Node{Line: im.at.Line}, s)
+	entries, _, err := settings.ParseList(settings.ListExceptions, im.at.File, []byte(line))
+	var faults settings.Faults
 	switch {
-	case !ok:
-		reason := "not an address or a network"
-		for _, f := range d.faults.all() {
-			reason = f.Problem
-		}
-		im.note("%s: not taken: %s", clip(s), reason)
-	case p.Bits() == 0:
-		im.note("%s: not taken: it would except every client; to check nobody's mail, set dmarc.enabled: false", clip(s))
+	case errors.As(err, &faults):
+		im.note("%s: not taken: %s", shown, faults[0].Problem)
+	case len(entries) == 0:
+		im.note("%s: not taken: the heading of the columns", clip(line))
+	case strings.HasSuffix(entries[0], "/0"):
+		im.note("%s: not taken: it would except every client; to check nobody's mail, set dmarc.enabled: false", shown)
 	default:
-		im.exceptions = append(im.exceptions, showPrefix(p))
-		im.note("%s: taken: dmarc.exceptions %s", clip(s), showPrefix(p))
+		im.exceptions = append(im.exceptions, entries[0])
+		im.note("%s: taken: dmarc.exceptions %s", shown, entries[0])
 	}
 }
 
 // policy is the text of the policy file.
-func (im *opendmarc) policy(name string) []byte {
+func (im *importer) policy(name string) []byte {
 	var b bytes.Buffer
 	w := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	w("# Made from %s by \"dmarcd policy import --opendmarc\".", strconv.Quote(name))
@@ -198,7 +196,7 @@ func (im *opendmarc) policy(name string) []byte {
 }
 
 // daemon is what belongs in dmarcd.yaml.
-func (im *opendmarc) daemon() []string {
+func (im *importer) daemon() []string {
 	var lines []string
 	w := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
 	if im.authServID != "" {
@@ -230,7 +228,7 @@ func (im *opendmarc) daemon() []string {
 }
 
 // others are the trusted authserv-ids but our own.
-func (im *opendmarc) others() []string {
+func (im *importer) others() []string {
 	var out []string
 	for _, id := range im.removeIDs {
 		if !strings.EqualFold(id, im.authServID) && !isHostname(id) {
@@ -261,3 +259,6 @@ func choose(yes bool, a, b string) string {
 	}
 	return b
 }
+
+// clip cuts a text of the configuration for a note.
+func clip(s string) string { return text.Cut(s, 80) }
