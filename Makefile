@@ -29,7 +29,7 @@ BENCHTIME  ?= 2s
 BENCH_PKGS ?= ./internal/inbound ./internal/milter ./internal/auth/... ./internal/resolver ./internal/settings ./internal/memory \
 	./internal/journal ./internal/store ./internal/report ./internal/report/intake ./internal/report/outgoing ./internal/simulate
 RUN        ?= .
-SOAK       ?= TestKilledUnderLoad|TestSwappedUnderLoad|TestStoreAway|TestIntakeKilled
+SOAK       ?= TestKilledUnderLoad|TestSwappedUnderLoad|TestStoreAway|TestIntakeKilled|TestIntakeStoreAway
 RECORDS    ?= 5000000
 OLD        ?= 8f6c5f3
 
@@ -121,7 +121,7 @@ bench-backfill: ## time of the milter's answers at half load, with and without a
 	$(GO) test -count=1 -timeout 30m -v -run TestBackfillBesideMail ./cmd/dmarcd -backfill.phase 1m -backfill.pairs 5 -backfill.mails 100000 -backfill.judge
 
 .PHONY: soak
-soak: ## kill -9 under load 200 times, restart under load 50 times, kill 100 times while reports come in, 10 minutes without the store (40 minutes); SOAK=pattern chooses
+soak: ## kill -9 under load 200 times, restart under load 50 times, kill 100 times on each store while reports come in, 10 minutes without the store (40 minutes); SOAK=pattern chooses
 	scripts/with-postgres $(GO) test -count=1 -timeout 90m -v -run '$(SOAK)' ./cmd/dmarcd \
 		-soak.kills 200 -soak.swaps 50 -soak.intake 20 -soak.outage 10m -soak.rate 300 -soak.times
 

@@ -38,7 +38,7 @@ type intakeSite struct {
 }
 
 // newIntakeSite writes the configuration, and starts an IMAP server.
-func newIntakeSite(t *testing.T) *intakeSite {
+func newIntakeSite(t *testing.T, storeURL string) *intakeSite {
 	t.Helper()
 	s := &intakeSite{imap: imapmemserver.NewUser("reports", "secret")}
 	if err := s.imap.Create("INBOX", nil); err != nil {
@@ -65,7 +65,7 @@ func newIntakeSite(t *testing.T) *intakeSite {
 	secret := filepath.Join(t.TempDir(), "secret")
 	write(t, secret, "secret\n")
 	port := l.Addr().(*net.TCPAddr).Port
-	s.soakSite = newSoakSite(t, "sqlite:dmarcd.db", "")
+	s.soakSite = newSoakSite(t, storeURL, "")
 	more := fmt.Sprintf("analysis:\n  domains: [example.com]\n  addresses: [dmarc@mx.example.org]\n  lmtp: \"unix:%s\"\n  folder: %s\n"+
 		"  imap: [{host: 127.0.0.1, port: %d, tls: none, user: reports, password_file: %s, poll: 10s, done_folder: Done}]\n",
 		s.path("lmtp.sock"), s.path("in"), port, secret)
@@ -192,40 +192,141 @@ func (s *intakeSite) counts(t *testing.T) (messages, reports int64) {
 	return messages, totals.Reports
 }
 
+// TestIntakeStoreAway stops PostgreSQL while reports come in by each way that does not
+// wait for it: all are taken, and stored once it is back.
+func TestIntakeStoreAway(t *testing.T) {
+	server, control := ownPostgres(t)
+	ctl := func(word string) {
+		t.Helper()
+		if out, err := exec.Command(control, word).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", word, err, out)
+		}
+	}
+	s := newIntakeSite(t, postgresDatabase(t, server))
+	s.start()
+	ways := []string{"milter", "lmtp", "folder", "imap"}
+	give := func(n int) {
+		t.Helper()
+		for range n {
+			for _, name := range ways {
+				if !intakeWays[name](s, s.given+1) {
+					t.Fatalf("report %d is not taken by %s", s.given+1, name)
+				}
+				s.given++
+			}
+		}
+	}
+	counted := func() bool {
+		messages, _ := s.counts(t)
+		return messages >= int64(s.given)
+	}
+	give(2)
+	s.awaitMoved(2)
+	waitUntil(t, counted)
+	ctl("stop")
+	give(25)
+	if s.byIngest(s.given + 1) {
+		t.Error("ingest says that a report was stored while the store is away")
+	}
+	ctl("start")
+	s.awaitMoved(27)
+	if !s.byIngest(s.given + 1) { // the same again: it may have been stored meanwhile
+		t.Error("ingest does not store a report although the store is back")
+	}
+	s.given++
+	began := time.Now()
+	for !counted() {
+		if time.Since(began) > time.Minute {
+			break
+		}
+		<-time.After(200 * time.Millisecond)
+	}
+	s.stop()
+	if messages, reports := s.counts(t); messages != int64(s.given) || reports != int64(s.given) {
+		t.Errorf("%d reports were taken; counted are %d, with %d messages", s.given, reports, messages)
+	}
+	t.Logf("%d reports came while the store was away, and all are counted", 25*len(ways))
+}
+
 // TestIntakeKilled kills the daemon at random instants while it takes in reports, by
 // each way: each report that it took is counted, and none twice.
 func TestIntakeKilled(t *testing.T) {
 	for name, way := range intakeWays {
-		t.Run(name, func(t *testing.T) {
-			s := newIntakeSite(t)
-			for range *soakIntake {
-				s.start()
-				ctx, cancel := context.WithCancel(t.Context())
-				var giving sync.WaitGroup
-				giving.Go(func() { s.give(ctx, way) })
-				alive := time.After(time.Duration(50+rand.IntN(900)) * time.Millisecond)
-				<-alive
-				s.kill()
-				cancel()
-				giving.Wait()
+		t.Run("sqlite/"+name, func(t *testing.T) { intakeKilled(t, "sqlite:dmarcd.db", name, way) })
+		t.Run("postgres/"+name, func(t *testing.T) {
+			server := os.Getenv("DMARCD_TEST_POSTGRES")
+			if server == "" {
+				t.Skip("DMARCD_TEST_POSTGRES names no server; scripts/with-postgres starts one")
 			}
-			s.start()
-			if name == "ingest" || name == "lmtp" || name == "milter" { // what was under way when it was killed comes again
-				if !way(s, s.given+1) {
-					t.Fatal("the last report is not taken")
-				}
-				s.given++
-			}
-			var messages, reports int64
-			waitUntil(t, func() bool {
-				messages, reports = s.counts(t)
-				return messages >= int64(s.given)
-			})
-			s.stop()
-			if messages, reports = s.counts(t); messages != int64(s.given) || reports != int64(s.given) {
-				t.Errorf("%d reports were taken; counted are %d, with %d messages", s.given, reports, messages)
-			}
-			t.Logf("killed %d times, %d reports taken and counted", *soakIntake, reports)
+			intakeKilled(t, postgresDatabase(t, server), name, way)
 		})
 	}
+}
+
+func intakeKilled(t *testing.T, storeURL, name string, way func(*intakeSite, int) bool) {
+	s := newIntakeSite(t, storeURL)
+	for range *soakIntake {
+		s.start()
+		ctx, cancel := context.WithCancel(t.Context())
+		var giving sync.WaitGroup
+		giving.Go(func() { s.give(ctx, way) })
+		if name == "imap" { // which begins once the daemon leads: on PostgreSQL, some time after the one before it is gone
+			s.awaitMoved(s.mails("Done") + 1)
+		}
+		alive := time.After(time.Duration(50+rand.IntN(900)) * time.Millisecond)
+		<-alive
+		s.kill()
+		cancel()
+		giving.Wait()
+	}
+	s.start()
+	if name == "imap" {
+		s.awaitMoved(s.given)
+	}
+	if name == "ingest" || name == "lmtp" || name == "milter" { // what was under way when it was killed comes again
+		if !way(s, s.given+1) {
+			t.Fatal("the last report is not taken")
+		}
+		s.given++
+	}
+	var messages, reports int64
+	waitUntil(t, func() bool {
+		messages, reports = s.counts(t)
+		return messages >= int64(s.given)
+	})
+	if name == "imap" { // each mail ends up in the done folder, once
+		waitUntil(t, func() bool { return s.mails("INBOX") == 0 })
+		if n := s.mails("Done"); n != s.given {
+			t.Errorf("%d mails in the done folder, want %d", n, s.given)
+		}
+	}
+	s.stop()
+	if messages, reports = s.counts(t); messages != int64(s.given) || reports != int64(s.given) {
+		t.Errorf("%d reports were taken; counted are %d, with %d messages", s.given, reports, messages)
+	}
+	t.Logf("killed %d times, %d reports taken and counted", *soakIntake, reports)
+}
+
+// awaitMoved waits until so many mails are in the done folder.
+func (s *intakeSite) awaitMoved(n int) {
+	s.t.Helper()
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	late := time.After(time.Minute)
+	for s.mails("Done") < n {
+		select {
+		case <-look.C:
+		case <-late:
+			s.t.Fatalf("%d mails of %d are in the done folder after a minute", s.mails("Done"), n)
+		}
+	}
+}
+
+// mails counts those in a folder.
+func (s *intakeSite) mails(folder string) int {
+	data, err := s.imap.Status(folder, &imap.StatusOptions{NumMessages: true})
+	if err != nil { // not there yet
+		return 0
+	}
+	return int(*data.NumMessages)
 }

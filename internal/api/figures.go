@@ -230,7 +230,7 @@ func receivedReports(ctx context.Context, s *Service, v Viewer, in ReportsReques
 	page, err := s.Received.ListReports(ctx, analysis.ReportsQuery{Query: q, Status: in.Status, Kind: in.Kind, Trust: in.Trust})
 	if v.Limited() { // the mail may hold others' reports
 		for i := range page.Rows {
-			page.Rows[i].Subject, page.Rows[i].Feed = "", ""
+			page.Rows[i].Subject, page.Rows[i].Feed, page.Rows[i].ItemNotes = "", "", nil
 		}
 	}
 	return ReceivedReports{Rows: append([]analysis.Listed{}, page.Rows...), After: page.Next, Notes: notes}, err

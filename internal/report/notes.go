@@ -84,6 +84,23 @@ func (n Note) Text() string {
 	return strings.NewReplacer("%w", n.Where, "%q", fmt.Sprintf("%q", n.Value), "%v", n.Value, "%a", as).Replace(noteTexts[n.Kind])
 }
 
+// Line is Text with how often it was met.
+func (n Note) Line() string {
+	if n.Count > 1 {
+		return fmt.Sprintf("%s (%d times)", n.Text(), n.Count)
+	}
+	return n.Text()
+}
+
+// Lines are the lines of notes.
+func Lines(notes []Note) []string {
+	out := make([]string, 0, len(notes))
+	for _, n := range notes {
+		out = append(out, n.Line())
+	}
+	return out
+}
+
 // notes collects, each once. Beyond most different ones there is one for each kind.
 type notes struct {
 	most int

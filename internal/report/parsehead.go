@@ -224,7 +224,7 @@ func (p *parser) period() error {
 	}
 	switch long := m.End.Sub(m.Begin); {
 	case long > MaxSpread:
-		odd("the period is longer than 31 days, and not spread over its days")
+		odd("the period is longer than 31 days, and not spread")
 	case long > longPeriod:
 		odd("the period is longer than a day")
 	}

@@ -10,13 +10,14 @@ import (
 	"slices"
 	"strconv"
 
+	"dmarcd/internal/report"
 	"dmarcd/internal/report/analysis"
 )
 
 // listedColumns are those of listed: of reports p, their items i and reporters o.
 const listedColumns = `p.id, p.received, i.feed, 'aggregate', p.status, p.why, p.of_report, coalesce(d.value, ''), p.policy_domain, o.org, o.email,
 	p.report_id, p.begins, p.ends, p.dialect, p.trust, o.auth, p.records, p.messages, p.compliant, p.quarantined, p.flags,
-	CASE WHEN w.id IS NULL THEN 0 ELSE 1 END, p.file_name, i.from_address, i.subject`
+	CASE WHEN w.id IS NULL THEN 0 ELSE 1 END, p.file_name, i.from_address, i.subject, i.notes, p.detail`
 
 // ListReports is analysis.Reports'.
 func (s *Store) ListReports(ctx context.Context, q analysis.ReportsQuery) (analysis.Page[analysis.Listed], error) {
@@ -40,7 +41,7 @@ func (s *Store) ListReports(ctx context.Context, q analysis.ReportsQuery) (analy
 	err = s.read(ctx, "list received reports", func(ctx context.Context, t *tx) error {
 		page = analysis.Page[analysis.Listed]{}
 		return t.rows(ctx, func(scan func(...any) error) error {
-			one, err := scanListed(scan)
+			one, err := t.scanListed(scan)
 			page.Rows = append(page.Rows, one)
 			return err
 		}, query, w.args...)
@@ -84,7 +85,7 @@ func listedReports(w *conditions, q *analysis.ReportsQuery, after *cursor, after
 // listedItems is the query for items without reports; "" where they are not asked for.
 // They belong to no domain, so they are for viewers of all.
 func listedItems(w *conditions, q *analysis.ReportsQuery, after *cursor, afterID int64) string {
-	if q.Managed != nil || len(q.Filter.Domain) > 0 || q.Status != "" && q.Status != analysis.StatusAside || q.Trust != "" || !q.Filter.Reporter.Empty() {
+	if q.Managed != nil || len(q.Filter.Domain) > 0 || q.Status != "" && q.Status != analysis.StatusAside && q.Status != analysis.StatusRefused || q.Trust != "" || !q.Filter.Reporter.Empty() {
 		return ""
 	}
 	w.terms = nil
@@ -92,25 +93,41 @@ func listedItems(w *conditions, q *analysis.ReportsQuery, after *cursor, afterID
 	if q.Kind != "" {
 		w.add(`i.kind = ` + w.arg(string(q.Kind)))
 	}
+	const unread = `i.kind IN ('unreadable', 'too_large')`
+	switch q.Status {
+	case analysis.StatusAside:
+		w.add(`NOT ` + unread)
+	case analysis.StatusRefused:
+		w.add(unread)
+	}
 	w.period(&q.Filter, "+i.day", 0) // read by time of arrival
 	if after != nil {
 		w.add(fmt.Sprintf(`(i.taken_at, i.id) < (%s, %s)`, w.arg(after.Count), w.arg(afterID)))
 	}
-	return `SELECT i.id AS id, i.taken_at AS received, i.feed, i.kind, 'aside', i.why, 0, '', '', '', '', '', 0, 0, '', '', '', 0, 0, 0, 0, 0,
-			CASE WHEN w.id IS NULL THEN 0 ELSE 1 END, i.name, i.from_address, i.subject
+	return `SELECT i.id AS id, i.taken_at AS received, i.feed, i.kind, CASE WHEN ` + unread + ` THEN 'refused' ELSE 'aside' END, i.why, 0, '', '', '', '', '', 0, 0, '', '', '', 0, 0, 0, 0, 0,
+			CASE WHEN w.id IS NULL THEN 0 ELSE 1 END, i.name, i.from_address, i.subject, i.notes, '{}'
 		FROM received_items i LEFT JOIN received_raws w ON w.id = i.id WHERE ` + w.and() + ` ORDER BY i.taken_at DESC, i.id DESC LIMIT ` + w.arg(pageLimit(q.Limit))
 }
 
-func scanListed(scan func(...any) error) (analysis.Listed, error) {
+func (t *tx) scanListed(scan func(...any) error) (analysis.Listed, error) {
 	var l analysis.Listed
 	var received, begin, end, flags, raw int64
-	var domain, auth string
+	var domain, auth, notes, detail string
 	err := scan(&l.ID, &received, &l.Feed, (*string)(&l.Kind), (*string)(&l.Status), &l.Why, &l.Of, &domain, &l.Policy, &l.Reporter, &l.Email,
 		&l.ReportID, &begin, &end, (*string)(&l.Dialect), (*string)(&l.Trust), &auth, &l.Records, &l.Messages, &l.Compliant, &l.Quarantined, &flags,
-		&raw, &l.Name, &l.From, &l.Subject)
+		&raw, &l.Name, &l.From, &l.Subject, &notes, &detail)
+	if err != nil {
+		return l, err
+	}
+	var item []report.Note
+	var told reportDetail
+	if json.Unmarshal([]byte(notes), &item) != nil || json.Unmarshal([]byte(detail), &told) != nil {
+		t.s.undecodable.Add(1)
+	}
+	l.Notes, l.ItemNotes, l.Error, l.SP, l.NP, l.PCT = report.Lines(told.Notes), report.Lines(item), told.Error, told.Policy.SP, told.Policy.NP, told.PCT
 	l.Received, l.Begin, l.End = microTime(received), unixTime(begin), unixTime(end)
 	l.Domain, l.Auth, l.Flags, l.Raw = nameOf(domain), nameOf(auth), analysis.Flags(flags).Names(), raw == 1
-	return l, err
+	return l, nil
 }
 
 // RawReport is analysis.Reports'.

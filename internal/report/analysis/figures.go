@@ -179,6 +179,12 @@ type Listed struct {
 	Name        string         `json:"name,omitempty"`
 	From        string         `json:"from,omitempty"`
 	Subject     string         `json:"subject,omitempty"`
+	Notes       []string       `json:"notes,omitempty"`      // repairs and contradictions of the report
+	ItemNotes   []string       `json:"item_notes,omitempty"` // of the mail or file around it
+	Error       string         `json:"error,omitempty"`      // that the reporter tells
+	SP          report.Policy  `json:"sp,omitempty"`         // as published
+	NP          report.Policy  `json:"np,omitempty"`
+	PCT         string         `json:"pct,omitempty"` // as sent
 }
 
 // ReporterRow is a reporter.

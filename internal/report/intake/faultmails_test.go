@@ -2,6 +2,7 @@ package intake
 
 import (
 	"errors"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -20,6 +21,8 @@ func mailCases(t *testing.T) []faultCase {
 		{name: "43 x-gzip", in: attached("application/x-gzip", "a", packed), mail: true},
 		{name: "43 octet-stream", in: attached("application/octet-stream", "winmail.dat", packed), mail: true},
 		{name: "43 alternative, inline", in: strings.Replace(mixed(file("text/html", "", "<p>see below</p>"), file("application/gzip", "Content-Disposition: inline\r\nContent-Transfer-Encoding: base64\r\n", b64(packed))), "mixed", "alternative", 1), mail: true},
+		{name: "43 no boundary", in: strings.Replace(inner, boundaryOf(inner), "", 1), mail: true, note: "boundary"},
+		{name: "43 another boundary", in: strings.Replace(inner, boundaryOf(inner), "; boundary=other", 1), mail: true, note: "boundary"},
 		{name: "44 gzip called zip", in: attached("application/zip", "a.zip", packed), mail: true},
 		{name: "44 zip called gzip", in: attached("application/gzip", reportName, archive), mail: true},
 		{name: "45 XML in quoted-printable", in: mixed(file("text/xml", "Content-Transfer-Encoding: quoted-printable\r\n", strings.NewReplacer("=", "=3D", "\n", "\r\n", "<record>", "<rec=\r\nord>").Replace(whole))), mail: true},
@@ -79,3 +82,8 @@ func otherMailCases(t *testing.T) []faultCase {
 		{name: "60 bounce without a form", in: strings.Replace(attached("application/gzip", reportName, gz(t, whole)), "Subject:", "X-Failed-Recipients: rua@example.net\r\nSubject:", 1), mail: true, kind: analysis.KindBounce, why: "X-Failed-Recipients"},
 	}
 }
+
+// boundaryOf is the parameter in a mail's header.
+func boundaryOf(mail string) string { return boundaryRE.FindString(mail) }
+
+var boundaryRE = regexp.MustCompile(`;\s*boundary="?[^"\r\n;]+"?`)

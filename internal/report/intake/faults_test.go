@@ -119,6 +119,8 @@ func shapeCases(t *testing.T) []faultCase {
 	wrong[len(wrong)-6] ^= 0xff
 	encrypted := []byte(zipped(t, "a.xml", whole))
 	encrypted[strings.Index(string(encrypted), "PK\x01\x02")+8] |= 1
+	mixedUp := []byte(zipped(t, "secret.xml", whole, "a.xml", whole))
+	mixedUp[strings.Index(string(mixedUp), "PK\x01\x02")+8] |= 1
 	exotic := []byte(zipped(t, "a.xml", whole))
 	exotic[strings.Index(string(exotic), "PK\x01\x02")+10] = 93
 	portal := record("", 0)
@@ -139,6 +141,7 @@ func shapeCases(t *testing.T) []faultCase {
 		{name: "11 encrypted zip", in: string(encrypted), kind: analysis.KindUnreadable, why: "an encrypted zip archive"},
 		{name: "11 exotic zip", in: string(exotic), kind: analysis.KindUnreadable, why: "compressed by method 93"},
 		{name: "11 RAR", in: "Rar!\x1a\x07\x01\x00 and more", kind: analysis.KindUnreadable, why: "a RAR archive"},
+		{name: "11 encrypted file beside others", in: string(mixedUp), note: "an encrypted zip archive"},
 		{name: "12 tar.gz", in: gz(t, tarred(t, "backup/", "", "backup/a.xml", whole, "backup/b.xml.gz", gz(t, whole))), records: []int{2, 2}},
 		{name: "12 tar", in: tarred(t, "a.xml", whole)},
 		{name: "13 unused", in: "unused", kind: analysis.KindUnreadable, why: `"unused"`},
@@ -149,7 +152,7 @@ func shapeCases(t *testing.T) []faultCase {
 		{name: "14 another root", in: "<html><body>Error</body></html>", kind: analysis.KindUnreadable, why: "no element feedback"},
 		{name: "14 cut within a record", in: gz(t, whole[:len(whole)-100]), status: analysis.StatusRefused, records: []int{0}, why: "ends within a record"},
 		{name: "14 cut between records", in: strings.TrimSuffix(whole, "</feedback>\n"), note: "the end of the file is missing"},
-		{name: "15 a bad one among others", in: zipped(t, "a.xml", whole[:500], "b.xml", whole, "c.xml", "<", "d.xml", whole), status: "any", records: []int{0, 2, 2}, why: "ends within a record"},
+		{name: "15 a bad one among others", in: zipped(t, "a.xml", whole[:500], "b.xml", whole, "c.xml", "<", "d.xml", whole), status: "any", records: []int{0, 2, 2}, why: "ends within a record", note: "c.xml: not an aggregate report"},
 	}
 }
 

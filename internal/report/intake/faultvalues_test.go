@@ -2,6 +2,7 @@ package intake
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -94,7 +95,13 @@ func moreValueCases(t *testing.T) []faultCase {
 		{name: "37 below the policy domain", in: swap(t, "<header_from>example.com", "<header_from>News.Example.COM."), look: row(func(r *analysis.Row) error {
 			return errors.Join(is("flags", r.Flags, 0), is("From domain", r.HeaderFrom, "news.example.com"))
 		})},
-		{name: "38 window of two days", in: swap(t, "<begin>1780272000", "<begin>1780185600"), note: "longer than a day"},
+		{name: "38 window of two days", in: swap(t, "<begin>1780272000", "<begin>1780185600"), note: "longer than a day", look: head(func(r *analysis.Report) error {
+			parts := analysis.Spread(5, r.Metadata.Begin, r.Metadata.End)
+			if len(parts) != 2 || parts[0].Count+parts[1].Count != 5 || parts[1].Day != parts[0].Day+1 {
+				return fmt.Errorf("five messages are spread as %+v", parts)
+			}
+			return nil
+		})},
 		{name: "38 window of forty days", in: swap(t, "<begin>1780272000", "<begin>1776902400"), note: "longer than 31 days", look: head(func(r *analysis.Report) error {
 			return is("flags", r.Flags, analysis.FlagLongPeriod)
 		})},

@@ -213,7 +213,9 @@ func TestIMAPLeftInPlace(t *testing.T) {
 	r := newRig(t, nil)
 	r.run()
 	s := newIMAPServer(t, settings.IMAPNone, imap.CapUIDPlus)
-	s.append(t, reportMail(t, "a"), reportMail(t, "b"))
+	s.append(t, reportMail(t, "a"))
+	seen := []byte(reportMail(t, "b")) // by another client, which has marked it as well
+	must(t, second(s.user.Append("INBOX", literal{bytes.NewReader(seen), int64(len(seen))}, &imap.AppendOptions{Flags: []imap.Flag{imap.FlagSeen, imap.FlagDeleted}})))
 	f := r.imapFeed(s, settings.IMAPNone, "")
 	stop := f.start(t)
 	r.store.wait(t, 2)
@@ -306,6 +308,31 @@ func TestIMAPCopiedBefore(t *testing.T) {
 				t.Errorf("%d items", n)
 			}
 		})
+	}
+}
+
+// TestIMAPStoredFirst moves nothing as long as the store does not take it.
+func TestIMAPStoredFirst(t *testing.T) {
+	r := newRig(t, nil)
+	r.run()
+	s := newIMAPServer(t, settings.IMAPNone, imap.CapUIDPlus, imap.CapMove, imap.CapIdle)
+	s.append(t, reportMail(t, "a"), reportMail(t, "b"))
+	r.store.stick(errors.New("the store is away"))
+	f := r.imapFeed(s, settings.IMAPNone, "Done")
+	stop := f.start(t)
+	r.store.waitFailure(t)
+	if in, done := s.count(t, "INBOX"), s.count(t, "Done"); in != 2 || done != 0 {
+		t.Errorf("while the store is away: %d mails in INBOX, %d in Done", in, done)
+	}
+	r.store.stick(nil)
+	r.store.wait(t, 2)
+	stop()
+	box, err := openMailbox(t.Context(), &f.Account)
+	must(t, err)
+	defer box.Close()
+	must(t, second(f.look(t.Context(), box)))
+	if in, done := s.count(t, "INBOX"), s.count(t, "Done"); in != 0 || done != 2 {
+		t.Errorf("after it: %d mails in INBOX, %d in Done", in, done)
 	}
 }
 

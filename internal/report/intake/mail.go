@@ -186,6 +186,10 @@ func (r *reading) entity(head fields, body []byte, at place) error {
 		if parts, err := r.multipart(body, params["boundary"], at); parts || err != nil {
 			return err
 		}
+		if parts, err := r.multipart(body, guessBoundary(body), at); parts || err != nil {
+			r.note("the boundary of the parts is not the one that the header tells")
+			return err
+		}
 	case kind == "message/rfc822", kind == "message/global":
 		at.depth++
 		at.mails++
@@ -216,6 +220,20 @@ func (r *reading) multipart(body []byte, boundary string, at place) (parts bool,
 		}
 	}
 	return parts, nil
+}
+
+// guessBoundary is the boundary that the parts of a body look to have: what stands in its
+// first line that begins with "--"; "" for none.
+func guessBoundary(body []byte) string {
+	const far, longest = 4 << 10, 70 // RFC 2046 section 5.1.1
+	for line := range bytes.Lines(body[:min(len(body), far)]) {
+		if rest, found := bytes.CutPrefix(line, []byte("--")); found {
+			if rest = bytes.TrimSpace(rest); len(rest) > 0 && len(rest) <= longest {
+				return string(rest)
+			}
+		}
+	}
+	return ""
 }
 
 // splitParts gives the parts of a multipart body (RFC 2046 section 5.1.1); an end

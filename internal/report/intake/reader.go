@@ -71,7 +71,7 @@ func (r *reading) finish(in *Input) error {
 	case len(item.Reports) > 0:
 		item.Kind = analysis.KindAggregate
 		for _, f := range r.faults {
-			if f.meant {
+			if f.meant || f.at.nested > 0 { // of an archive, each file that is none
 				r.note(strings.TrimPrefix(f.at.name+": ", ": ") + f.why)
 			}
 		}

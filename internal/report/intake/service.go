@@ -2,7 +2,6 @@ package intake
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -76,15 +75,17 @@ func (s *Service) Ingest(ctx context.Context, units []api.IngestUnit, dry bool) 
 	return out, nil
 }
 
-// put puts units into a path and waits for what becomes of them.
+// put puts units into a path and waits for what becomes of them. It gives up where the
+// store is away: what is on its way is stored once it is back.
 func (s *Service) put(ctx context.Context, path *Path, units []api.IngestUnit) ([]ItemResult, error) {
+	ctx, cancel := path.whileTaken(ctx)
+	defer cancel()
 	outcomes := make([]ItemResult, len(units))
 	var under sync.WaitGroup
-	var err error
 	for i := range units {
 		u := Unit{File: units[i].Name, Mail: units[i].Mail, Bytes: units[i].Bytes, TooLarge: units[i].TooLarge, Body: units[i].Body}
 		under.Add(1)
-		err = path.Put(ctx, Entry{
+		err := path.Put(ctx, Entry{
 			Input: u.input(FeedFiles, s.Now()), Origin: Origin{Admin: true}, Once: true,
 			Done: func(o ItemResult) {
 				outcomes[i] = o
@@ -92,22 +93,52 @@ func (s *Service) put(ctx context.Context, path *Path, units []api.IngestUnit) (
 			},
 		})
 		if err != nil {
-			under.Done()
-			break
+			return nil, context.Cause(ctx)
 		}
 	}
-	under.Wait()
+	ended := make(chan struct{})
+	go func() { // ends with the entries
+		under.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 	for i := range outcomes {
-		if err == nil && outcomes[i].Err != nil {
-			err = errkind.Errorf(errkind.Trouble, "reports cannot be stored: %w", outcomes[i].Err)
+		if outcomes[i].Err != nil {
+			return nil, errkind.Errorf(errkind.Trouble, "reports cannot be stored: %w", outcomes[i].Err)
 		}
 	}
-	return outcomes, err
+	return outcomes, nil
+}
+
+// whileTaken is a context that ends when the store has taken nothing for a while that it
+// was to take.
+func (p *Path) whileTaken(ctx context.Context) (context.Context, context.CancelFunc) {
+	const patience = 5 * time.Second
+	taken, stop := context.WithCancelCause(ctx)
+	go func() {
+		look := time.NewTicker(patience / 10)
+		defer look.Stop()
+		for {
+			select {
+			case <-taken.Done():
+				return
+			case <-look.C:
+				if p.stuck() > patience {
+					stop(errkind.Errorf(errkind.Trouble, "the store takes nothing at present (%s); run this again when it does", p.Stats().Error))
+				}
+			}
+		}
+	}()
+	return taken, func() { stop(context.Canceled) }
 }
 
 // outcomesOf tells what became of each report of a unit, or of the unit.
 func outcomesOf(o *ItemResult) []api.IngestOutcome {
-	notes := noteTextsOf(o.Item.Notes)
+	notes := report.Lines(o.Item.Notes)
 	if len(o.Item.Reports) == 0 {
 		out := api.IngestOutcome{Accepted: api.AcceptedAside, Reason: o.Item.Why, Notes: notes}
 		if o.Item.Kind == analysis.KindUnreadable || o.Item.Kind == analysis.KindTooLarge {
@@ -123,7 +154,7 @@ func outcomesOf(o *ItemResult) []api.IngestOutcome {
 	for i := range o.Item.Reports {
 		r := &o.Item.Reports[i]
 		one := outcomeOf(r, settled[i], o.Known)
-		one.Notes = append(append([]string{}, notes...), noteTextsOf(r.Notes)...)
+		one.Notes = append(append([]string{}, notes...), report.Lines(r.Notes)...)
 		out = append(out, one)
 	}
 	return out
@@ -159,17 +190,4 @@ func (s *Service) busy() bool { return s.Path != nil && s.Path.busy() }
 
 func limitsOf(l *settings.AnalysisLimits) Limits {
 	return Limits{MailBytes: l.MailBytes, ExpandedBytes: l.ExpandedBytes, Ratio: l.Ratio, Entries: l.Entries, Records: l.Records}
-}
-
-// noteTextsOf are notes in words, with how often they were met.
-func noteTextsOf(notes []report.Note) []string {
-	out := []string{}
-	for _, n := range notes {
-		line := n.Text()
-		if n.Count > 1 {
-			line = fmt.Sprintf("%s (%d times)", line, n.Count)
-		}
-		out = append(out, line)
-	}
-	return out
 }

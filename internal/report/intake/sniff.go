@@ -87,6 +87,7 @@ var exotics = []struct{ begin, name string }{
 	{"\x1f\x9d", "a file compressed by compress"},
 	{"\x30\x80", "an encrypted or signed mail"},
 	{"%PDF-", "a PDF file"},
+	{"\x78\x9f\x3e\x22", "a file of Microsoft Outlook (winmail.dat)"},
 	{"\xd0\xcf\x11\xe0", "a file of Microsoft Office or Outlook"},
 }
 

@@ -3,6 +3,7 @@ package intake
 import (
 	"maps"
 	"sync"
+	"time"
 
 	"dmarcd/internal/report/analysis"
 	"dmarcd/internal/text"
@@ -20,6 +21,18 @@ type Stats struct {
 type stats struct {
 	mu sync.Mutex
 	Stats
+	since time.Time // the first of the failures in Error; zero without
+}
+
+// stuck is for how long the store has taken nothing that it was to take.
+func (p *Path) stuck() time.Duration {
+	s := &p.stats
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.since.IsZero() {
+		return 0
+	}
+	return time.Since(s.since)
 }
 
 // Stats gives the counts so far.
@@ -36,6 +49,9 @@ func (s *stats) failed(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.Failures++
+	if s.since.IsZero() {
+		s.since = time.Now()
+	}
 	s.Error = text.Error(err)
 }
 
@@ -45,7 +61,7 @@ func (s *stats) stored(o *ItemResult) {
 	if s.Items == nil {
 		s.Items, s.Reports = map[analysis.Kind]uint64{}, map[analysis.Status]uint64{}
 	}
-	s.Error = ""
+	s.Error, s.since = "", time.Time{}
 	if o.Known {
 		return
 	}

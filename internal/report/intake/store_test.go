@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -18,7 +19,8 @@ type memoryStore struct {
 	tokens   map[string]bool
 	states   map[string]analysis.FeedState
 	pairs    []analysis.Pair
-	err      error
+	err      error // of everything
+	stuck    error // of Ingest alone
 	failures int
 	changed  chan struct{} // closed and made anew at each change
 }
@@ -37,9 +39,9 @@ func (m *memoryStore) Ingest(_ context.Context, b *analysis.Batch) ([]analysis.C
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	defer m.change()
-	if m.err != nil {
+	if err := cmp.Or(m.err, m.stuck); err != nil {
 		m.failures++
-		return nil, m.err
+		return nil, err
 	}
 	var out []analysis.Classified
 	for i := range b.Items {
@@ -95,6 +97,13 @@ func (m *memoryStore) SaveFeed(_ context.Context, f analysis.FeedState) error {
 	defer m.mu.Unlock()
 	m.states[f.Host+" "+f.Name] = f
 	return m.err
+}
+
+// stick lets everything but Ingest work.
+func (m *memoryStore) stick(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.stuck = err
 }
 
 func (m *memoryStore) fail(err error) {

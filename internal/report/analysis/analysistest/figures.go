@@ -10,6 +10,7 @@ import (
 
 	"dmarcd/internal/dns"
 	"dmarcd/internal/memory"
+	"dmarcd/internal/report"
 	"dmarcd/internal/report/analysis"
 )
 
@@ -299,12 +300,16 @@ func (s *Store) ListReports(_ context.Context, q analysis.ReportsQuery) (analysi
 		out = append(out, s.listed(r))
 	}
 	for _, it := range s.items {
-		if len(it.Reports) > 0 || q.Managed != nil || q.Status != "" || q.Kind != "" && q.Kind != it.Kind {
+		status := analysis.StatusAside
+		if it.Kind == analysis.KindUnreadable || it.Kind == analysis.KindTooLarge {
+			status = analysis.StatusRefused
+		}
+		if len(it.Reports) > 0 || q.Managed != nil || q.Status != "" && q.Status != status || q.Kind != "" && q.Kind != it.Kind {
 			continue
 		}
 		out = append(out, analysis.Listed{
-			ID: it.id, Received: it.TakenAt, Feed: it.Feed, Kind: it.Kind, Status: analysis.StatusAside, Why: it.Why, Name: it.Name, From: it.From,
-			Subject: it.Subject, Raw: it.Raw != nil,
+			ID: it.id, Received: it.TakenAt, Feed: it.Feed, Kind: it.Kind, Status: status, Why: it.Why, Name: it.Name, From: it.From,
+			Subject: it.Subject, Raw: it.Raw != nil, Notes: []string{}, ItemNotes: report.Lines(it.Notes),
 		})
 	}
 	slices.SortStableFunc(out, func(a, b analysis.Listed) int {
@@ -323,10 +328,11 @@ func (s *Store) listed(r *stored) analysis.Listed {
 		Reporter: r.Metadata.OrgName, Email: r.Metadata.Email, ReportID: r.Metadata.ReportID, Begin: r.Metadata.Begin, End: r.Metadata.End,
 		Dialect: r.Dialect, Trust: r.Trust, Auth: r.AuthDomain, Records: int64(len(r.Rows)), Messages: messages, Compliant: compliant,
 		Quarantined: int64(len(r.Quarantine)), Flags: r.Flags.Names(), Raw: r.Raw != nil, Name: r.FileName,
+		Notes: report.Lines(r.Notes), Error: r.Metadata.Error, SP: r.Policy.SP, NP: r.Policy.NP, PCT: r.PCT,
 	}
 	for _, it := range s.items {
 		if it.id == r.item {
-			out.Feed, out.From, out.Subject = it.Feed, it.From, it.Subject
+			out.Feed, out.From, out.Subject, out.ItemNotes = it.Feed, it.From, it.Subject, report.Lines(it.Notes)
 		}
 	}
 	return out
