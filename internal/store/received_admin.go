@@ -78,14 +78,18 @@ func (t *tx) retrust(ctx context.Context, reports []int64, trust int64) error {
 		return err
 	}
 	least, most := slices.Min(reports), slices.Max(reports)
-	for ; first <= last; first += editDays {
+	days, err := t.keys(ctx, `SELECT DISTINCT day FROM received_blocks WHERE day BETWEEN $1 AND $2 ORDER BY day`, first, last)
+	if err != nil {
+		return err
+	}
+	for window := range slices.Chunk(days, editDays) {
 		err := t.editBlocks(ctx, func(g *segment) (keep, changed bool) {
 			if _, ok := wanted[g.report]; !ok || g.trust == trust {
 				return true, false
 			}
 			g.trust = trust
 			return true, true
-		}, `day BETWEEN $1 AND $2 AND first_report <= $3 AND last_report >= $4`, first, min(first+editDays-1, last), most, least)
+		}, `day BETWEEN $1 AND $2 AND first_report <= $3 AND last_report >= $4`, window[0], window[len(window)-1], most, least)
 		if err != nil {
 			return err
 		}

@@ -20,7 +20,7 @@ const exportPage = 2000
 // maxExportKnown bounds the sets, and the sources, that an export keeps decoded.
 const maxExportKnown = 20_000
 
-// detailWindow is how many days details are looked for in at most at once. It begins
+// detailWindow is how many days with rows details are looked for in at most at once. It begins
 // with one, and doubles.
 const detailWindow = 32
 
@@ -121,31 +121,40 @@ func (t *tx) detailRows(ctx context.Context, q *analysis.Query, after *detailRow
 	if err != nil {
 		return nil, err
 	}
-	w := &conditions{}
-	w.period(&q.Filter, "day", 0)
-	var first, last int64
-	err = t.row(ctx, `SELECT coalesce(min(day), 0), coalesce(max(day), -1) FROM received_blocks WHERE `+w.and(), w.args...).Scan(&first, &last)
-	if err != nil {
-		return nil, err
-	}
-	if after != nil {
-		last = min(last, after.day)
-	}
 	end := noDay - 1 // of the period
 	if !q.Filter.All {
 		end = bounded(int64(q.Filter.To))
 	}
+	last := end
+	if after != nil {
+		last = min(last, after.day)
+	}
 	want := pageLimit(q.Limit)
 	var out []detailRow
-	for window := int64(1); last >= first && int64(len(out)) < want; window = min(window*2, detailWindow) {
+	for window := 1; int64(len(out)) < want; window = min(window*2, detailWindow) {
+		days, err := t.daysBefore(ctx, f, last, window)
+		if err != nil || len(days) == 0 {
+			return out, err
+		}
+		first := days[len(days)-1]
 		list := detailList{want: want - int64(len(out))}
-		if err := t.detailDays(ctx, f, max(first, last-window+1), last, end, after, &list); err != nil {
+		if err := t.detailDays(ctx, f, first, days[0], end, after, &list); err != nil {
 			return nil, err
 		}
 		out = append(out, list.cut()...)
-		last -= window
+		last = first - 1
 	}
 	return out, nil
+}
+
+// daysBefore gives the latest days of a filter's period that there are rows of, up to
+// last: so many of them. Reporters may say that it is any day.
+func (t *tx) daysBefore(ctx context.Context, f *rowFilter, last int64, limit int) ([]int64, error) {
+	w := &conditions{}
+	w.period(&f.q.Filter, "day", 0)
+	w.add(`day <= ` + w.arg(last))
+	query := `SELECT DISTINCT day FROM received_blocks WHERE ` + w.and() + ` ORDER BY day DESC LIMIT ` + w.arg(limit)
+	return t.keys(ctx, query, w.args...)
 }
 
 // detailList keeps the first of the rows that it is given, and little more.

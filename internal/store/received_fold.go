@@ -126,8 +126,9 @@ func (t *tx) criterion(ctx context.Context, into *[]idCriterion, some, none int,
 			continue
 		}
 		w := &conditions{}
+		text := query(w, one.none)
 		var err error
-		if *one.into, err = t.ids(ctx, query(w, one.none), w.args...); err != nil {
+		if *one.into, err = t.ids(ctx, text, w.args...); err != nil {
 			return err
 		}
 	}
@@ -141,8 +142,9 @@ func (t *tx) filterDomains(ctx context.Context, f *rowFilter) error {
 		c := idCriterion{limited: true}
 		if len(managed) > 0 {
 			w := &conditions{}
+			text := named + w.list(nameTexts(managed))
 			var err error
-			if c.any, err = t.ids(ctx, named+w.list(nameTexts(managed)), w.args...); err != nil {
+			if c.any, err = t.ids(ctx, text, w.args...); err != nil {
 				return err
 			}
 		}

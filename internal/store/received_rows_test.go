@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"dmarcd/internal/dns"
 	"dmarcd/internal/report/analysis"
 )
 
@@ -59,6 +60,33 @@ func TestManyRecords(t *testing.T) {
 			if n := rowCount(t, s, "received_blocks"); n != 0 {
 				t.Errorf("%d days: %d blocks of a report that is gone", days, n)
 			}
+		}
+	})
+}
+
+// TestFarDays has a reporter speak of days that are far away. Nothing counts through the
+// days between.
+func TestFarDays(t *testing.T) {
+	eachDialect(t, func(t *testing.T, db database) {
+		s := db.open(t)
+		for n, begin := range []time.Time{receivedStart, time.Unix(1<<47, 0), time.Unix(-1<<40, 0)} {
+			b := sourceReport(n, "192.0.2.1")
+			r := &b.Items[0].Reports[0]
+			r.Metadata.Begin, r.Metadata.End = begin, begin.Add(24*time.Hour)
+			r.AuthDomain, r.Trust = dns.MustParse("esp.example"), analysis.TrustOtherName
+			r.Metadata.Email = "reports@one.example"
+			must(s.Ingest(t.Context(), b))
+		}
+		all := analysis.Query{Filter: analysis.Filter{All: true}, Limit: 1}
+		pair := analysis.Pair{Auth: dns.MustParse("esp.example"), Email: dns.MustParse("one.example"), Accepted: true}
+		if err := s.SetPair(t.Context(), pair); err != nil {
+			t.Fatal(err)
+		}
+		if got := allPages(t, all, s.Details); len(got) != 3 || got[0].Day < got[1].Day || got[1].Day < got[2].Day {
+			t.Errorf("%+v", got)
+		}
+		if got := must(s.Overview(t.Context(), all)).Rows; len(got) != 1 || got[0].Messages != 3 {
+			t.Errorf("%+v", got)
 		}
 	})
 }
