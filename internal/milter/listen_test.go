@@ -144,7 +144,7 @@ func TestListenUnixInTheWay(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.clear()
-			if _, err := milter.Listen(unixAt(path), 0, ""); err == nil || !strings.Contains(err.Error(), "no socket") {
+			if _, err := milter.Listen(unixAt(path), 0, ""); err == nil || !strings.Contains(err.Error(), "not a socket") {
 				t.Errorf("error %v", err)
 			}
 			if _, err := os.Lstat(path); err != nil {
