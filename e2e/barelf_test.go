@@ -54,7 +54,7 @@ func TestBareLFHidesFrom(t *testing.T) {
 		to := rcpt(t, "")
 		answer := dial(t, m.addr(), bareClient, "mail.good.example").send(s.from, s.letter.text(to), to)
 		if m.name() == "postfix" { // a field of its own
-			scenario{want: refused, reply: "several domains"}.check(t, m, to, answer)
+			scenario{want: refused, reply: "several From fields"}.check(t, m, to, answer)
 			return
 		}
 		s.check(t, m, to, answer)

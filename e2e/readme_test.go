@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestREADMEShowsPostfix sends the message of the README's step through Postfix, and
@@ -20,14 +21,7 @@ func TestREADMEShowsPostfix(t *testing.T) {
 		const from = "ceo@bank.example"
 		l, to := letter{from: "bank.example"}, rcpt(t, "")
 		answer := dial(t, m.addr(), stranger, "client.example").send(from, l.text(to), to)
-		text, err := os.ReadFile(m.log().file.Name())
-		if err != nil {
-			t.Fatal(err)
-		}
-		logged := regexp.MustCompile(`postfix/cleanup\[\d+\]: (\w+): milter-reject: .*` + regexp.QuoteMeta(to) + `.*`).FindStringSubmatch(string(text))
-		if logged == nil {
-			t.Fatalf("Postfix logged no rejection of %s", to)
-		}
+		logged := awaitLogged(t, m, `postfix/cleanup\[\d+\]: (\w+): milter-reject: .*`+regexp.QuoteMeta(to)+`.*`)
 		headline, _, _ := strings.Cut(here.dmarcd.run(t, 0, "explain", logged[1]), "\n")
 		varies := strings.NewReplacer(logged[1], "4hXyZ1w5Qk2z1", to, "user@example.org", stranger, "203.0.113.9")
 		pid := regexp.MustCompile(`\[\d+\]:`)
@@ -40,4 +34,20 @@ func TestREADMEShowsPostfix(t *testing.T) {
 			t.Errorf("it says\n%s", got)
 		}
 	}
+}
+
+// awaitLogged waits for a line in the log of an MTA, which comes by way of syslog.
+func awaitLogged(t *testing.T, m mta, pattern string) (found []string) {
+	t.Helper()
+	line := regexp.MustCompile(pattern)
+	for limit := time.Now().Add(startLimit); found == nil; time.Sleep(time.Millisecond) {
+		text, err := os.ReadFile(m.log().file.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found = line.FindStringSubmatch(string(text)); found == nil && time.Now().After(limit) {
+			t.Fatalf("%s logged no %s", m.name(), pattern)
+		}
+	}
+	return found
 }
