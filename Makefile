@@ -93,6 +93,10 @@ unit: ## unit tests, with the race detector, beside a throw-away PostgreSQL
 	@echo "== unit tests"
 	scripts/with-postgres $(GO) test -race -count=1 -timeout 15m ./...
 
+.PHONY: browser
+browser: ## the console of the real binary in Chromium, over the demonstration (as root on Debian, with npm)
+	scripts/browser
+
 .PHONY: e2e
 e2e: ## through a real Postfix and a real Sendmail (as root on Debian); RUN=pattern
 	@echo "== end-to-end tests"
