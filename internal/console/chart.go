@@ -185,7 +185,7 @@ func (s *series) labelled(i int) bool {
 	case s.Weekly || n <= 7:
 		return i%max(n/6, 1) == 0
 	case n > 45:
-		return i%max(n/6, 1) == n/12
+		return i%max(n/4, 1) == n/8
 	}
 	return (s.Rows[i].Day-4)%7 == 0 && i < n-1
 }

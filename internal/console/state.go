@@ -85,3 +85,35 @@ var stateWords = map[string]string{
 	"medium":        "medium",
 	"low":           "low",
 }
+
+// reasonOf is why something was done, in words.
+func reasonOf(lang language, reason string) string {
+	if en, ok := reasonWords[reason]; ok {
+		return say(lang, en)
+	}
+	return reason
+}
+
+// reasonWords are the reasons of decisions.
+var reasonWords = map[string]string{
+	"pass":              "passed",
+	"sender_ip_match":   "sender IP match",
+	"spf":               "SPF by itself",
+	"dkim":              "DKIM by itself",
+	"trusted_forwarder": "trusted forwarder",
+	"arc":               "trusted ARC seal",
+	"published_policy":  "published policy",
+	"no_record":         "no DMARC record",
+	"enforced_peer":     "enforced peer failed",
+	"temperror":         "DNS trouble",
+	"multiple_from":     "no single author",
+	"disabled":          "DMARC is off",
+	"exception":         "exception",
+	"sender_not_listed": "sender not listed",
+	"null_sender":       "null sender",
+	"trusted_network":   "trusted network",
+	"authenticated":     "logged in",
+	"not_ours":          "not our recipient",
+	"mixed_recipients":  "recipients disagree",
+	"forged_fields":     "too many forged fields",
+}

@@ -49,6 +49,9 @@ func TestWordsAreWhole(t *testing.T) {
 	for _, en := range stateWords {
 		used[en] = true
 	}
+	for _, en := range reasonWords {
+		used[en] = true
+	}
 	verbs := regexp.MustCompile(`%(?:\[\d\])?[sd]`)
 	for en := range used {
 		ja := words()[en]
