@@ -3,6 +3,7 @@ package memory
 import (
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -69,6 +70,22 @@ func storedRecord(t *testing.T) *Record {
 	}
 }
 
+// storedSince is storedRecord with what a version of the encoding has beside.
+func storedSince(t *testing.T, version int) *Record {
+	r := storedRecord(t)
+	if version >= 2 {
+		r.Host, r.Policy = "mx1.example.org", policy.SourceID{1, 2, 15: 16}
+		r.LeftOut = LeftOut{Recipients: 1, Domains: 2, Removed: 3, Added: 4, Terms: 5, Hops: 6}
+		r.Dropped, r.ForgedKept = true, true
+		r.Verdict.DMARC.ExistenceHidden = true
+	}
+	if version >= 3 {
+		r.Decision.Ended = policy.Ended{Rule: policy.RuleExceptions, Day: 20700}
+		r.Outcomes[0].Decision.Ended = r.Decision.Ended
+	}
+	return r
+}
+
 func storedTrace() *Trace {
 	return &Trace{Cut: true, Answers: []Answer{
 		{Name: "_dmarc.example.com", Type: "TXT", Texts: []string{`"v=DMARC1; p=reject"`}, Took: 12 * time.Millisecond},
@@ -94,26 +111,47 @@ func stored(t *testing.T, name string) []byte {
 	return b
 }
 
-// TestStoredIsRead reads what was stored by version 1 and must be readable for as
-// long as anybody has it. These files never change; a new version gets new ones.
+// TestStoredIsRead reads what each version stored and must be readable for as long as
+// anybody has it. These files never change; a new version gets new ones.
 func TestStoredIsRead(t *testing.T) {
-	r, err := DecodeRecord(stored(t, "record-1"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := storedRecord(t); !reflect.DeepEqual(r, want) {
-		t.Errorf("record:\n got %+v\nwant %+v", r, want)
-	}
-	if e := r.Verdict.DKIM[0].Err; !errors.Is(e, dkim.ErrBodyHash) {
-		t.Errorf("the cause of %v moved", e)
-	}
-	if e := r.Verdict.DMARC.Err; !errors.Is(e, dns.ErrTemporary) {
-		t.Errorf("the cause of %v moved", e)
+	for version := 1; version <= recordVersion; version++ {
+		b := stored(t, fmt.Sprintf("record-%d", version))
+		r, err := DecodeRecord(b)
+		if err != nil {
+			t.Fatalf("version %d: %v", version, err)
+		}
+		if want := storedSince(t, version); int(b[0]) != version || !reflect.DeepEqual(r, want) {
+			t.Errorf("record of version %d:\n got %+v\nwant %+v", version, r, want)
+		}
+		if e := r.Verdict.DKIM[0].Err; !errors.Is(e, dkim.ErrBodyHash) {
+			t.Errorf("the cause of %v moved", e)
+		}
+		if e := r.Verdict.DMARC.Err; !errors.Is(e, dns.ErrTemporary) {
+			t.Errorf("the cause of %v moved", e)
+		}
 	}
 	if trace, err := DecodeTrace(stored(t, "trace-1")); err != nil || !reflect.DeepEqual(trace, storedTrace()) {
 		t.Errorf("trace: %+v, %v", trace, err)
 	}
 	if aggregate, err := DecodeAggregate(stored(t, "aggregate-1")); err != nil || aggregate != storedAggregate() {
 		t.Errorf("aggregate: %+v, %v", aggregate, err)
+	}
+}
+
+// TestNewerIsRefused has a record, a trace and an aggregate of the next version refused
+// by name, and not as damage.
+func TestNewerIsRefused(t *testing.T) {
+	newer := func(name string, version int) []byte {
+		b := stored(t, name)
+		b[0] = byte(version + 1)
+		return b
+	}
+	_, record := DecodeRecord(newer(fmt.Sprintf("record-%d", recordVersion), recordVersion))
+	_, trace := DecodeTrace(newer("trace-1", traceVersion))
+	_, aggregate := DecodeAggregate(newer("aggregate-1", aggregateVersion))
+	for what, err := range map[string]error{"record": record, "trace": trace, "aggregate": aggregate} {
+		if !errors.Is(err, ErrNewer) || !strings.Contains(err.Error(), "the "+what+" has version") {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }

@@ -76,7 +76,7 @@ func newReader(b []byte, what string, newest byte) reader {
 	case r.version == 0:
 		r.fail("version 0 of a %s", what)
 	case r.version > newest:
-		r.err = fmt.Errorf("%w: version %d of a %s, written by a newer dmarcd; this one reads up to version %d", ErrNewer, r.version, what, newest)
+		r.err = fmt.Errorf("%w: the %s has version %d, written by a newer dmarcd; this one reads up to version %d", ErrNewer, what, r.version, newest)
 		r.s = ""
 	}
 	return r

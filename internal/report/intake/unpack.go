@@ -238,8 +238,8 @@ func (r *reading) spend(n int64) error {
 	case here > freeExpand && here/int64(r.limits.Ratio) > r.packed:
 		return refusal(fmt.Sprintf("it unpacks to over %d times its size", r.limits.Ratio))
 	}
-	const stretch = 256 << 10
-	if r.spent-r.rested > stretch {
+	const interval = 256 << 10
+	if r.spent-r.rested > interval {
 		r.rested = r.spent
 		return r.rest()
 	}
