@@ -33,7 +33,7 @@ type Obstacle struct {
 // this host, and changes nothing. Sockets are what the daemon that runs by the same
 // source has open, nil where none runs: what it holds is in nobody's way.
 func Preflight(ctx context.Context, config *settings.Settings, version string, running bool, sockets []string) []Obstacle {
-	p := &preflight{config: config, running: running, sockets: sockets, user: serviceUser(config.StateDir)}
+	p := &preflight{config: config, running: running, sockets: sockets, user: serviceUser(config.StateDir), asker: os.Geteuid()}
 	p.stateDir()
 	p.listeners()
 	p.web()
@@ -47,7 +47,8 @@ type preflight struct {
 	config  *settings.Settings
 	running bool
 	sockets []string
-	user    osUser
+	user    osUser // that the daemon runs as
+	asker   int    // the id of the user who asks
 	found   []Obstacle
 }
 
@@ -55,13 +56,21 @@ func (p *preflight) warn(format string, args ...any) {
 	p.found = append(p.found, Obstacle{Text: fmt.Sprintf(format, args...)})
 }
 
-// meet notes an error that would keep the daemon from starting.
+// meet notes an error that would keep the daemon from starting. Where it says only that
+// the one who asks may not look, it is a warning.
 func (p *preflight) meet(err error) {
-	if err != nil {
+	switch {
+	case err == nil:
+	case p.stranger() && errors.Is(err, fs.ErrPermission):
+		p.warn("%s; you may not look, so run this as root or %s", text.Error(err), p.user)
+	default:
 		err = startError(err)
 		p.found = append(p.found, Obstacle{Kind: errkind.Of(err), Text: text.Error(err)})
 	}
 }
+
+// stranger tells that somebody asks who is neither root nor the user of the daemon.
+func (p *preflight) stranger() bool { return p.asker != 0 && p.asker != int(p.user.uid) }
 
 // stateDir asks whether the state directory is there, or can be made, and takes files.
 func (p *preflight) stateDir() {
@@ -82,10 +91,8 @@ func (p *preflight) stateDir() {
 		p.meet(stateError(&fs.PathError{Op: "open", Path: dir, Err: syscall.ENOTDIR}))
 	case !p.user.may(info, 3):
 		p.meet(stateError(fmt.Errorf("%s belongs to others, and %s may not write there: %w", dir, p.user, fs.ErrPermission)))
-	case p.user.isUs() || os.Geteuid() == 0:
-		p.meet(stateError(tryFile(dir)))
 	default:
-		p.warn("state_dir %s is for %s, and you cannot look into it; run this as that user or root", dir, p.user)
+		p.meet(stateError(tryFile(dir)))
 	}
 }
 
@@ -100,7 +107,9 @@ func (p *preflight) parent(dir string) {
 			p.meet(stateError(err))
 		case !info.IsDir():
 			p.meet(stateError(&fs.PathError{Op: "mkdir", Path: dir, Err: syscall.ENOTDIR}))
-		case !p.user.may(info, 3) || syscall.Access(up, 2) != nil && p.user.isUs():
+		case !p.user.may(info, 3) && p.asker == 0:
+			p.warn("state_dir: %s is not there, and %s may not make it in %s; the unit of systemd makes it (StateDirectory), else: install -d -o %s -m 750 %s", dir, p.user, up, p.user.name, dir)
+		case !p.user.may(info, 3) || syscall.Access(up, 2) != nil:
 			p.meet(stateError(&fs.PathError{Op: "mkdir", Path: dir, Err: syscall.EACCES}))
 		}
 		return
@@ -133,6 +142,10 @@ func (p *preflight) listeners() {
 			continue
 		}
 		a, err := milter.ParseAddress(l.Socket)
+		if err == nil && a.Network == "unix" && filepath.Dir(a.Addr) == runtimeFolder() && missing(runtimeFolder()) {
+			p.warn("%s: %s is not there yet; the unit of systemd makes it (RuntimeDirectory)", names[i], runtimeFolder())
+			continue
+		}
 		if err == nil {
 			err = milter.Probe(a, l.Group)
 		}
@@ -146,6 +159,11 @@ func (p *preflight) listeners() {
 		}
 		p.socketFolder(names[i], a)
 	}
+}
+
+func missing(path string) bool {
+	_, err := os.Lstat(path)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // socketFolder asks whether the service may make a socket in its folder.

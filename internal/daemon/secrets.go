@@ -19,9 +19,6 @@ type osUser struct {
 
 func (a osUser) String() string { return "the user " + a.name }
 
-// isUs tells that this process runs as that user.
-func (a osUser) isUs() bool { return int(a.uid) == os.Geteuid() }
-
 // serviceAccount is the user that the unit of systemd names.
 const serviceAccount = "dmarcd"
 
