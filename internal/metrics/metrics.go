@@ -32,7 +32,7 @@ func New(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "dmarcd_messages_total",
-			Help: "Messages answered, by DMARC result (RFC 9989; \"left\" for mail that was not judged), action carried out and reason.",
+			Help: "Messages answered, by DMARC result (RFC 9989; \"bypassed\" for mail that was not judged), action carried out and reason.",
 		}, []string{"result", "action", "reason"}),
 		answered: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "dmarcd_end_of_message_seconds",
@@ -81,7 +81,7 @@ func New(reg prometheus.Registerer) *Metrics {
 	return m
 }
 
-// Message counts one message; it makes Metrics an observer of the inbound door.
+// Message counts one message; it makes Metrics an observer of what comes in.
 func (m *Metrics) Message(o *filter.Result, took time.Duration) {
 	result := "bypassed"
 	if o.Bypassed == "" {

@@ -54,15 +54,6 @@ func quoted(s string) *yaml.Node {
 // mapping shows a section.
 func mapping() *yaml.Node { return &yaml.Node{Kind: yaml.MappingNode} }
 
-// wordList shows a list of words.
-func wordList(words []string) *yaml.Node {
-	n := &yaml.Node{Kind: yaml.SequenceNode}
-	for _, s := range words {
-		n.Content = append(n.Content, plain(s))
-	}
-	return layout(n)
-}
-
 // layout puts a short list of words on one line, and each entry of another on
 // a line of its own.
 func layout(list *yaml.Node) *yaml.Node {
