@@ -34,12 +34,6 @@ type answer struct {
 
 func home(v *visit) error {
 	d := homeData{}
-	var err error
-	if !v.viewer.Limited() {
-		if d.Steps, err = v.firstSteps(); err != nil {
-			return err
-		}
-	}
 	in := v.figures()
 	counted, err := v.counted(in)
 	if err == nil && counted.Reports > 0 {
@@ -47,6 +41,11 @@ func home(v *visit) error {
 	}
 	if err != nil && errkind.Of(err) != errkind.Trouble { // mail alone has pages too
 		return err
+	}
+	if !v.viewer.Limited() {
+		if d.Steps, err = v.firstSteps(counted); err != nil {
+			return err
+		}
 	}
 	mail, err := ask(v, api.MessagesList(), api.MessagesRequest{Refused: true, Limit: 10, Period: api.Period{Since: v.Service.Now().Add(-homeMail)}})
 	if err != nil {
@@ -59,8 +58,9 @@ func home(v *visit) error {
 // homeMail is how far back the start page looks for refused mail.
 const homeMail = 24 * time.Hour
 
-// firstSteps are those of an installation, none where all hold.
-func (v *visit) firstSteps() ([]step, error) {
+// firstSteps are those of an installation, none where all hold. Counted is what came
+// lately.
+func (v *visit) firstSteps(counted *api.Counted) ([]step, error) {
 	status, err := ask(v, api.DaemonStatus(), api.StatusRequest{})
 	if err != nil {
 		return nil, err
@@ -69,9 +69,11 @@ func (v *visit) firstSteps() ([]step, error) {
 	if err != nil {
 		return nil, err
 	}
-	overview, err := ask(v, api.AnalysisOverview(), api.FiguresRequest{Criteria: analysis.Criteria{Period: "all"}, Limit: 1})
-	if err != nil && errkind.Of(err) != errkind.Trouble {
-		return nil, err
+	if counted.Reports == 0 {
+		counted, err = v.counted(api.FiguresRequest{Criteria: analysis.Criteria{Period: "all"}})
+		if err != nil && errkind.Of(err) != errkind.Trouble {
+			return nil, err
+		}
 	}
 	judged := step{What: v.t("First message judged"), Done: len(mail.Messages) > 0}
 	if judged.Done {
@@ -80,10 +82,10 @@ func (v *visit) firstSteps() ([]step, error) {
 		judged.Says = v.t("Send a message from outside, or try dmarcd ping on this host.")
 	}
 	out := []step{v.connectStep(&status, judged.Done), judged, {
-		What: v.t("Publish a record that reports to us"), Done: status.Analysis.Records[analysis.WordInEffect] > 0 || overview.Totals.Reports > 0,
+		What: v.t("Publish a record that reports to us"), Done: status.Analysis.Records[analysis.WordInEffect] > 0 || counted.Reports > 0,
 		Says: v.t("Set analysis.addresses to a mailbox of yours that dmarcd sees, then publish what this makes:"), Lines: "dmarcd record generate example.org",
 	}, {
-		What: v.t("First report read"), Done: overview.Totals.Reports > 0, Since: overview.Totals.Newest,
+		What: v.t("First report read"), Done: counted.Reports > 0, Since: counted.Newest,
 		Says: v.t("Reports usually begin to arrive within 24 to 48 hours."),
 	}, {
 		What: v.t("Add a user"), Done: !v.guest, Says: v.t("The first one should be an admin:"), Lines: "sudo dmarcd user add NAME --role admin",
