@@ -33,7 +33,10 @@ func TestObserved(t *testing.T) {
 		SPF:     []analysis.SPFResult{{Domain: "bounce.acme.example", Result: report.ResultSoftfail}, {Domain: "mx.uni.example", Scope: report.ScopeHelo, Result: report.ResultPass}},
 		Reasons: []analysis.Reason{{Type: report.ReasonLocalPolicy, Comment: "ARC=pass as[1].d=uni.example"}, {Type: report.ReasonMailingList}},
 	}))
-	want := source.Traffic{Messages: 5, DKIMAligned: 3, Rewritten: 3, Kept: 2, Listed: 2, ARC: 2, Records: 2, Reporters: 1}
+	o.Add(record("acme.example", 4, report.DMARCFail, report.DMARCFail, analysis.AuthSet{ // a return path for which SPF did not pass is forged, perhaps
+		SPF: []analysis.SPFResult{{Domain: "other.example", Result: report.ResultFail}},
+	}))
+	want := source.Traffic{Messages: 9, DKIMAligned: 3, Rewritten: 3, Kept: 2, Listed: 2, ARC: 2, Records: 3, Reporters: 1}
 	if o.Traffic != want {
 		t.Errorf("traffic %+v, want %+v", o.Traffic, want)
 	}

@@ -56,6 +56,10 @@ func TestForwards(t *testing.T) {
 			source.Traffic{Messages: 12, Kept: 12, Rewritten: 0, Records: 12, Reporters: 8}, source.ForwardingNone, "",
 		},
 		{
+			"forgeries from mailboxes, few of many reporters", source.KindMailbox,
+			source.Traffic{Messages: 12, Rewritten: 12, Kept: 12, Records: 12, Reporters: 8}, source.ForwardingNone, "",
+		},
+		{
 			"a forwarding service by name alone", source.KindForwarding,
 			source.Traffic{Messages: 100, Kept: 100, Records: 2, Reporters: 1}, source.ForwardingNone, "",
 		},

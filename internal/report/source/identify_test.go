@@ -88,6 +88,12 @@ func TestIdentify(t *testing.T) {
 			"sendgrid.net", source.KindDelivery, source.Medium, "", source.EvidenceInclude,
 		},
 		{
+			"dedicated address of a service, in the customer's list of networks", source.Facts{
+				Managed: names("acme.example"), Passed: seen("em.sendgrid.net"), Covered: covered("acme.example", "ip4:192.0.2.7"),
+			},
+			"sendgrid.net", source.KindDelivery, source.High, "", source.EvidenceReturnPath,
+		},
+		{
 			"own relay of a service's mail", source.Facts{Managed: names("acme.example"), Host: dns.MustParse("mx1.acme.example"), Signed: seen("sendgrid.net")},
 			"acme.example", source.KindOwn, source.Certain, "sendgrid.net", source.EvidenceHost,
 		},
