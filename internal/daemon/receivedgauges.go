@@ -55,6 +55,9 @@ func (r *receiving) register(registry *prometheus.Registry) {
 	statuses := []string{"aside", "differs", "duplicate", "empty", "refused", "replaced", "stored"}
 	metrics.Counters(registry, "dmarcd_received_reports_total", "Received reports, by what became of them.", "status", statuses,
 		func() map[string]float64 { return floats(stats().Reports) })
+	trusts := []string{"admin", "authenticated", "failed", "not_known", "other_name"}
+	metrics.Counters(registry, "dmarcd_received_trust_total", "Received reports that were stored, by what is known of who sent them.", "trust", trusts,
+		func() map[string]float64 { return floats(stats().Trust) })
 	metrics.Counter(registry, "dmarcd_received_records_total", "Records of received reports that were stored.",
 		func() float64 { return float64(stats().Records) })
 	metrics.Counter(registry, "dmarcd_received_store_failures_total", "Batches of received reports that the store did not take at once.",

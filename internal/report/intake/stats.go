@@ -13,6 +13,7 @@ import (
 type Stats struct {
 	Items    map[analysis.Kind]uint64   // stored, by kind
 	Reports  map[analysis.Status]uint64 // by what became of them
+	Trust    map[analysis.Trust]uint64  // those that were stored, by what is known of who sent them
 	Records  uint64                     // stored
 	Failures uint64                     // batches that the store did not take
 	Error    string                     // of the last of them; "" once one was taken
@@ -41,7 +42,7 @@ func (p *Path) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := s.Stats
-	out.Items, out.Reports = maps.Clone(s.Items), maps.Clone(s.Reports)
+	out.Items, out.Reports, out.Trust = maps.Clone(s.Items), maps.Clone(s.Reports), maps.Clone(s.Trust)
 	return out
 }
 
@@ -59,7 +60,7 @@ func (s *stats) stored(o *ItemResult) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.Items == nil {
-		s.Items, s.Reports = map[analysis.Kind]uint64{}, map[analysis.Status]uint64{}
+		s.Items, s.Reports, s.Trust = map[analysis.Kind]uint64{}, map[analysis.Status]uint64{}, map[analysis.Trust]uint64{}
 	}
 	s.Error, s.since = "", time.Time{}
 	if o.Known {
@@ -70,6 +71,7 @@ func (s *stats) stored(o *ItemResult) {
 		s.Reports[one.Status]++
 		if one.Status == analysis.StatusStored || one.Status == analysis.StatusReplaced {
 			s.Records += uint64(len(o.Item.Reports[one.Report].Rows))
+			s.Trust[o.Item.Reports[one.Report].Trust]++
 		}
 	}
 }
