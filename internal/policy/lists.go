@@ -17,6 +17,7 @@ type DomainList struct {
 	allUntil Day // the end of an entry for all that ends; 0 for none
 	exact    map[dns.Name]Day
 	below    map[dns.Name]Day
+	ends     bool // an entry was added that ends
 }
 
 // Add puts a pattern in: n itself, or with wildcard every name below n but not n.
@@ -33,6 +34,7 @@ func (l *DomainList) AddUntil(n dns.Name, wildcard bool, until Day) {
 		*m = make(map[dns.Name]Day)
 	}
 	addUntil(*m, n, until)
+	l.ends = l.ends || until != 0
 }
 
 // AddAll adds every domain, until the end of a day.
@@ -41,7 +43,7 @@ func (l *DomainList) AddAll(until Day) {
 	case until == 0:
 		l.All, l.allUntil = true, 0
 	case !l.All:
-		l.allUntil = max(l.allUntil, until)
+		l.allUntil, l.ends = max(l.allUntil, until), true
 	}
 }
 
@@ -203,6 +205,7 @@ type NetList struct {
 	prefixes map[netip.Prefix]Day
 	bits4    []int // distinct lengths, longest first
 	bits6    []int
+	ends     bool // a block was added that ends
 }
 
 // Add puts a block in; host bits are cleared and IPv4-mapped blocks unmapped.
@@ -219,6 +222,7 @@ func (l *NetList) AddUntil(p netip.Prefix, until Day) {
 		l.prefixes = make(map[netip.Prefix]Day)
 	}
 	addUntil(l.prefixes, p, until)
+	l.ends = l.ends || until != 0
 	bits := &l.bits6
 	if p.Addr().Is4() {
 		bits = &l.bits4
