@@ -282,31 +282,6 @@ func shortDay(lang language, d memory.Day) string {
 	return t.Format("2 Jan")
 }
 
-// sparkline is a series so small that it stands beside its number.
-func sparkline(rows []analysis.TrendRow) template.HTML {
-	var greatest int64 = 1
-	for _, r := range rows {
-		greatest = max(greatest, r.Messages)
-	}
-	const width, height = 90.0, 22.0
-	slot := width / float64(max(len(rows), 1))
-	var b strings.Builder
-	fmt.Fprintf(&b, `<svg width="%.0f" height="%.0f" aria-hidden="true">`, width, height)
-	for i, r := range rows {
-		if r.Messages == 0 {
-			continue
-		}
-		ok, all := height*float64(r.Compliant)/float64(greatest), max(height*float64(r.Messages)/float64(greatest), 1)
-		x, w := slot*float64(i), max(slot-1, .8)
-		fmt.Fprintf(&b, `<rect class="fill-bad" x="%.1f" width="%.1f" y="%.1f" height="%.1f"/>`, x, w, height-all, all)
-		if ok > 0 {
-			fmt.Fprintf(&b, `<rect class="fill-ok" x="%.1f" width="%.1f" y="%.1f" height="%.1f"/>`, x, w, height-ok, ok)
-		}
-	}
-	b.WriteString(`</svg>`)
-	return template.HTML(b.String())
-}
-
 // preliminaryDays are the last days of which reports still come.
 const preliminaryDays = 2
 

@@ -81,7 +81,6 @@ func functions(lang language, assetURL func(string) string) template.FuncMap {
 		"octets":  func(n int64) string { return text.Octets(n) },
 		"state":   func(word string) mark { return stateOf(lang, word) },
 		"reason":  func(word any) string { return reasonOf(lang, fmt.Sprint(word)) },
-		"mark":    func(kind, word string) mark { return mark{Kind: kind, Icon: kind, Word: say(lang, word)} },
 		"share":   func(part, whole int64) template.HTML { return shareBar(part, whole) },
 		"escape":  url.PathEscape,
 		"join":    strings.Join,

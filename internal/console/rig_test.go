@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
@@ -168,5 +167,3 @@ func (b *browser) post(target string, form url.Values) *httptest.ResponseRecorde
 	q.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	return b.do(q)
 }
-
-var loopbackAddress = netip.MustParseAddr("127.0.0.1")
