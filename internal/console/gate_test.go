@@ -1,6 +1,7 @@
 package console
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -8,6 +9,7 @@ import (
 	"testing"
 
 	"dmarcd/internal/account"
+	"dmarcd/internal/account/accounttest"
 )
 
 // TestForeignHosts asks a console without users by names that are not its own, as a page
@@ -112,5 +114,25 @@ func TestProxyTellsTheAddress(t *testing.T) {
 		if c, err := s.clientOf(q); err != nil || c.address.String() != want {
 			t.Errorf("%q: %s, %v", field, c.address, err)
 		}
+	}
+}
+
+// TestStoreAway asks while the store cannot say whether there are users: this host is
+// told so, and nobody else is answered.
+func TestStoreAway(t *testing.T) {
+	r := newRig(t)
+	away := accounttest.New()
+	away.Trouble = errors.New("store: unavailable")
+	r.service.Accounts = account.New(away, r.service.Now)
+	r.start()
+	b := r.browser()
+	for path, want := range map[string]int{"/": 503, "/mail": 503, "/api/v1/status": 503, "/healthz": 200, "/metrics": 200} {
+		if got := b.get(path); got.Code != want || want == 503 && path != "/api/v1/status" && !strings.Contains(got.Body.String(), "Mail is not affected") {
+			t.Errorf("%s: %d %s", path, got.Code, got.Body)
+		}
+	}
+	b.change = func(q *http.Request) { q.Host = "dmarcd.example.org" }
+	if got := b.get("/"); got.Code != http.StatusMisdirectedRequest {
+		t.Errorf("by another name: %d", got.Code)
 	}
 }
