@@ -18,7 +18,7 @@ func testKey(name string) crypto.Signer {
 	if name == "ed25519" {
 		return ed25519.NewKeyFromSeed([]byte("a seed of thirty-two octets, yes"))
 	}
-	text, err := os.ReadFile("../auth/dkim/testdata/keys/" + name + ".pem")
+	text, err := os.ReadFile("../../testdata/keys/" + name + ".pem")
 	if err != nil {
 		panic(err)
 	}

@@ -46,10 +46,10 @@ func (z *zone) LookupTXT(_ context.Context, name dns.Name) ([]string, error) {
 // testNow is when all messages of the tests come in, but for those of the corpus.
 var testNow = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-// rsaKey reads one of the keys of testdata/keys, made for these tests.
+// rsaKey reads one of the keys of testdata/keys at the top, made for these tests.
 func rsaKey(t testing.TB, bits int) *rsa.PrivateKey {
 	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("testdata/keys/rsa%d.pem", bits))
+	text, err := os.ReadFile(fmt.Sprintf("../../../testdata/keys/rsa%d.pem", bits))
 	if err != nil {
 		t.Fatal(err)
 	}
