@@ -134,9 +134,7 @@ func (b *browser) do(q *http.Request) *httptest.ResponseRecorder {
 	}
 	answer := httptest.NewRecorder()
 	b.handler.ServeHTTP(answer, q)
-	for _, c := range answer.Result().Cookies() {
-		b.cookies = append(b.cookies, c)
-	}
+	b.cookies = append(b.cookies, answer.Result().Cookies()...)
 	return answer
 }
 
