@@ -79,11 +79,14 @@ func TestDemonstration(t *testing.T) {
 	t.Run("operations", func(t *testing.T) { apiOperations(t, r, tenants[0].String(), tenants[1].String(), tenants[2].String()) })
 }
 
+// checkRow is the line of one SPF or DKIM result of a message.
+var checkRow = regexp.MustCompile(`(?s)<th[^>]*>(?:SPF|DKIM)[^<]*</th>.*?</tr>`)
+
 // everyLink follows the links of all pages as an admin.
 func everyLink(t *testing.T, r *rig) {
 	b := r.login("aiko")
 	began := time.Now()
-	n := 0
+	n, checks := 0, 0
 	crawl(t, b, 300, func(path string, status int, body string) {
 		n++
 		if path == "/logout" || strings.HasSuffix(path, "/end") || strings.HasPrefix(path, "/account/") {
@@ -95,7 +98,19 @@ func everyLink(t *testing.T, r *rig) {
 		if len(body) > maxPage && !strings.Contains(path, ".csv") && !strings.Contains(path, ".json") && !strings.Contains(path, "/raw") {
 			t.Errorf("%s weighs %d", path, len(body))
 		}
+		if !strings.HasPrefix(path, "/mail/m/") {
+			return
+		}
+		for _, row := range checkRow.FindAllString(body, -1) {
+			checks++
+			if strings.Contains(row, "aligned</") && !strings.Contains(row, "pass</") {
+				t.Errorf("%s: aligned without a pass: %s", path, row)
+			}
+		}
 	})
+	if checks == 0 {
+		t.Error("no message shows what vouches for it")
+	}
 	t.Logf("%d pages in %s", n, time.Since(began).Round(time.Millisecond))
 }
 
