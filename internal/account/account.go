@@ -27,6 +27,8 @@ var (
 	ErrNoUser   = errkind.New(errkind.NotFound, "there is no such user")
 	ErrExists   = errkind.New(errkind.BadRequest, "there is such a user already")
 	ErrPassword = errkind.New(errkind.NotAllowed, "name or password is wrong")
+	// ErrChanged: somebody else changed the user at the same time.
+	ErrChanged = errkind.New(errkind.BadRequest, "the user was changed or removed just now; try again")
 	// ErrLimited: too many passwords were tried.
 	ErrLimited = errkind.New(errkind.NotAllowed, "too many tries; again in 5 minutes")
 	// ErrBusy: too many passwords are being checked just now.
@@ -107,8 +109,9 @@ type Users interface {
 	Users(ctx context.Context, after string, limit int) ([]User, error)
 	// AddUser adds one; ErrExists if the name is taken.
 	AddUser(ctx context.Context, u User) error
-	// ChangeUser replaces one; ErrNoUser for none.
-	ChangeUser(ctx context.Context, u User) error
+	// ChangeUser replaces one whose password is still kept as hash, so that nobody who
+	// read the user before a change of password undoes it; ErrNoUser for none.
+	ChangeUser(ctx context.Context, u User, hash string) error
 	// RemoveUser removes one with all credentials; ErrNoUser for none.
 	RemoveUser(ctx context.Context, name string) error
 }

@@ -79,9 +79,11 @@ func (l *limits) right(name string, from netip.Addr) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for key := range tryKeys(name, from) {
-		if t := l.tries[key]; t.n > 0 {
-			t.n--
+		t := l.tries[key]
+		if t.n--; t.n > 0 {
 			l.tries[key] = t
+		} else {
+			delete(l.tries, key) // so that tries that nobody made drive out no others
 		}
 	}
 }

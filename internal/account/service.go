@@ -62,6 +62,9 @@ func (s *Service) Login(ctx context.Context, a Attempt) (secret string, u User, 
 	name := strings.ToLower(strings.TrimSpace(a.Name))
 	defer func() { s.note(ctx, name, a.Address, "login", err) }()
 	if !userName.MatchString(name) || len(a.Password) > mostPassword {
+		if !s.limits.begin("", a.Address, s.now()) { // each is a line of the audit log
+			return "", User{}, ErrLimited
+		}
 		return "", User{}, ErrPassword
 	}
 	if err := s.check(ctx, name, a.Password, a.Address, &u); err != nil {
@@ -77,7 +80,14 @@ func (s *Service) Login(ctx context.Context, a Attempt) (secret string, u User, 
 		return "", User{}, err
 	}
 	u.LoggedIn = now
-	return secret, u, s.store.ChangeUser(ctx, u)
+	if err = s.store.ChangeUser(ctx, u, u.Hash); err != nil { // the password was changed while it was checked
+		_, endErr := s.store.EndCredentials(context.WithoutCancel(ctx), u.Name, c.ID, KindSession, "")
+		if errors.Is(err, ErrNoUser) {
+			err = ErrPassword
+		}
+		return "", User{}, errors.Join(err, endErr)
+	}
+	return secret, u, nil
 }
 
 // check checks a password within the limits and gives its user.
@@ -173,13 +183,20 @@ func (s *Service) SetPassword(ctx context.Context, name, password, except string
 	if err != nil {
 		return err
 	}
+	return s.setPassword(ctx, u, password, except)
+}
+
+// setPassword gives a user, as they were read, a new password.
+func (s *Service) setPassword(ctx context.Context, u User, password, except string) error {
 	if err := checkPassword(u.Name, password); err != nil {
 		return err
 	}
+	was := u.Hash
+	var err error
 	if u.Hash, err = s.hasher.hash(ctx, password); err != nil {
 		return err
 	}
-	if err := s.store.ChangeUser(ctx, u); err != nil {
+	if err := s.change(ctx, u, was); err != nil {
 		return err
 	}
 	_, err = s.store.EndCredentials(ctx, u.Name, "", KindSession, except)
@@ -192,7 +209,16 @@ func (s *Service) ChangePassword(ctx context.Context, name, old, password string
 	if err := s.check(ctx, name, old, from, &u); err != nil {
 		return err
 	}
-	return s.SetPassword(ctx, name, password, except)
+	return s.setPassword(ctx, u, password, except)
+}
+
+// change replaces a user who was there just now.
+func (s *Service) change(ctx context.Context, u User, hash string) error {
+	err := s.store.ChangeUser(ctx, u, hash)
+	if errors.Is(err, ErrNoUser) {
+		return ErrChanged
+	}
+	return err
 }
 
 // Prefer notes how a user wants to see pages.
@@ -208,7 +234,7 @@ func (s *Service) Prefer(ctx context.Context, name, language, theme string) erro
 		return err
 	}
 	u.Language, u.Theme = language, theme
-	return s.store.ChangeUser(ctx, u)
+	return s.change(ctx, u, u.Hash)
 }
 
 // NewToken makes an API token for a user. Its secret is shown once.
@@ -245,7 +271,9 @@ func (s *Service) note(ctx context.Context, user string, from netip.Addr, operat
 	if errors.Is(err, ErrLimited) {
 		return // the tries before it are noted
 	}
-	_ = s.store.AddEntry(ctx, Entry{At: s.now().UTC(), User: text.Line(user, 64), Address: from.String(), Operation: operation, Outcome: outcome})
+	_ = s.store.AddEntry(context.WithoutCancel(ctx), Entry{ // a client that hangs up is noted as well
+		At: s.now().UTC(), User: text.Line(user, 64), Address: from.String(), Operation: operation, Outcome: outcome,
+	})
 }
 
 func newSecret(prefix string) (string, [32]byte) {

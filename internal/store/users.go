@@ -95,14 +95,14 @@ func userDomains(u *account.User) (string, error) {
 }
 
 // ChangeUser is account.Users'.
-func (s *Store) ChangeUser(ctx context.Context, u account.User) error {
+func (s *Store) ChangeUser(ctx context.Context, u account.User, hash string) error {
 	domains, err := userDomains(&u)
 	if err != nil {
 		return err
 	}
 	return s.write(ctx, "change a user", func(ctx context.Context, t *tx) error {
-		n, err := t.exec(ctx, `UPDATE console_users SET role = $2, domains = $3, hash = $4, language = $5, theme = $6, logged_in = $7 WHERE name = $1`,
-			u.Name, string(u.Role), domains, u.Hash, u.Language, u.Theme, timeSeconds(u.LoggedIn))
+		n, err := t.exec(ctx, `UPDATE console_users SET role = $2, domains = $3, hash = $4, language = $5, theme = $6, logged_in = $7 WHERE name = $1 AND hash = $8`,
+			u.Name, string(u.Role), domains, u.Hash, u.Language, u.Theme, timeSeconds(u.LoggedIn), hash)
 		if err == nil && n == 0 {
 			err = account.ErrNoUser
 		}

@@ -29,8 +29,13 @@ func TestUsers(t *testing.T) {
 			t.Error("added twice:", err)
 		}
 		aiko.LoggedIn, aiko.Hash = epoch0.Add(time.Hour), "other"
-		if err := s.ChangeUser(ctx, aiko); err != nil {
+		if err := s.ChangeUser(ctx, aiko, "h"); err != nil {
 			t.Fatal(err)
+		}
+		stale := aiko
+		stale.Hash = "h"
+		if err := s.ChangeUser(ctx, stale, "h"); !errors.Is(err, account.ErrNoUser) {
+			t.Error("a change of password is undone:", err)
 		}
 		if got := must(s.User(ctx, "aiko")); !reflect.DeepEqual(got, aiko) {
 			t.Errorf("%+v, want %+v", got, aiko)
@@ -41,7 +46,7 @@ func TestUsers(t *testing.T) {
 		if _, err := s.User(ctx, "nobody"); !errors.Is(err, account.ErrNoUser) {
 			t.Error(err)
 		}
-		if err := s.ChangeUser(ctx, account.User{Name: "nobody"}); !errors.Is(err, account.ErrNoUser) {
+		if err := s.ChangeUser(ctx, account.User{Name: "nobody"}, ""); !errors.Is(err, account.ErrNoUser) {
 			t.Error(err)
 		}
 		if err := s.RemoveUser(ctx, "nobody"); !errors.Is(err, account.ErrNoUser) {

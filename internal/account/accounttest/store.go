@@ -71,10 +71,10 @@ func (s *Store) AddUser(_ context.Context, u account.User) error {
 }
 
 // ChangeUser is account.Users'.
-func (s *Store) ChangeUser(_ context.Context, u account.User) error {
+func (s *Store) ChangeUser(_ context.Context, u account.User, hash string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, there := s.ByName[u.Name]; !there {
+	if old, there := s.ByName[u.Name]; !there || old.Hash != hash {
 		return account.ErrNoUser
 	}
 	s.ByName[u.Name] = u
