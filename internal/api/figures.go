@@ -77,6 +77,7 @@ func sources(ctx context.Context, s *Service, v Viewer, in SourcesRequest) (Sour
 	page, err := s.Received.Sources(ctx, q, in.Level)
 	for i := range page.Rows {
 		s.nameService(&page.Rows[i])
+		v.about(&page.Rows[i])
 	}
 	return Sources{Rows: append([]analysis.SourceRow{}, page.Rows...), After: page.Next, Notes: notes}, err
 }

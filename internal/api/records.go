@@ -91,7 +91,7 @@ func troubleText(err error) string {
 
 // VerifyRequest names domains to verify.
 type VerifyRequest struct {
-	Domains []string `json:"domains,omitempty"` // empty: every managed domain that is known by name
+	Domains []string `json:"domains,omitempty"` // at most 1000; empty: every managed domain that is known by name
 	// Expect is the record that is expected: nil for the one generated last, "" for any.
 	Expect *string `json:"expect,omitempty"`
 }
@@ -193,6 +193,9 @@ func (s *Service) askedDomains(v Viewer, asked []string) ([]dns.Name, error) {
 			return nil, errkind.Errorf(errkind.NotFound, "no domain is managed: name the domains in analysis.domains of dmarcd.yaml, or in policy.yaml")
 		}
 		return names, nil
+	}
+	if len(asked) > maxPage {
+		return nil, errkind.Errorf(errkind.BadRequest, "domains: at most %d at a time", maxPage)
 	}
 	var names []dns.Name
 	for _, text := range asked {

@@ -7,6 +7,8 @@ import (
 	"dmarcd/internal/dns"
 	"dmarcd/internal/errkind"
 	"dmarcd/internal/memory"
+	"dmarcd/internal/report/analysis"
+	"dmarcd/internal/report/source"
 )
 
 // Role is what somebody may do.
@@ -85,6 +87,29 @@ func (v Viewer) record(r *memory.Record) *memory.Record {
 	out.Added = slices.DeleteFunc(slices.Clone(r.Added), func(f string) bool { return strings.HasPrefix(f, "X-TM-Original-Recipients:") })
 	out.Recipients = slices.DeleteFunc(slices.Clone(r.Recipients), func(a string) bool { return !v.Sees(domainOf(a)) })
 	return &out
+}
+
+// about leaves out of what is known of a source what the reports and records of others
+// tell: it was found out for all who get mail from there.
+func (v Viewer) about(row *analysis.SourceRow) {
+	if !v.Limited() {
+		return
+	}
+	name, err := dns.Parse(row.Service)
+	theirs := err == nil && v.Sees(name)
+	if row.Kind == source.KindOwn && !theirs {
+		row.Kind = ""
+	}
+	row.Origin, row.Why = "", nil
+	row.Evidence = slices.DeleteFunc(slices.Clone(row.Evidence), func(e source.Evidence) bool {
+		switch e.Kind {
+		case source.EvidenceRule, source.EvidenceHost, source.EvidenceClaimed, source.EvidenceNetwork:
+			return false // of the address itself
+		case source.EvidenceSPF:
+			return !theirs
+		}
+		return true
+	})
 }
 
 // only keeps the domains that a limited viewer sees.
