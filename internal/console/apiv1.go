@@ -102,13 +102,10 @@ func (v *visit) answerAPI(i *api.Info) error {
 	if err != nil {
 		return err
 	}
-	turn := v.turn(v.r)
-	select { // as pages do
-	case turn <- struct{}{}:
-		defer func() { <-turn }()
-	case <-v.ctx().Done():
-		return v.ctx().Err()
+	if err := v.takeTurn(); err != nil { // as pages do
+		return err
 	}
+	defer v.leave()
 	if !i.Streams {
 		answer, err := v.Service.Answer(v.ctx(), v.viewer, i.Name, request)
 		if err != nil {
@@ -246,7 +243,7 @@ func (v *visit) problem(err error) {
 		p.Detail = "" // another's is as if it did not exist
 	case p.Status >= http.StatusInternalServerError:
 		v.Log.Warn("an operation failed", "path", text.Line(v.r.URL.Path, 200), "error", err.Error())
-		if v.viewer.Limited() {
+		if v.viewer.Limited() || v.stranger() {
 			p.Detail = ""
 		}
 	}

@@ -55,6 +55,7 @@ type site struct {
 	assets   map[string]asset
 	working  chan struct{}
 	slow     chan struct{}
+	login    chan struct{}              // of those who are not logged in: they keep nobody waiting who is
 	pages    func() (*templates, error) // parsed at the first request
 	openAPI  func() ([]byte, error)     // made at the first request
 	users    userMemory
@@ -71,7 +72,7 @@ type asset struct {
 }
 
 func newSite(c PageConfig, loopback bool) *site {
-	s := &site{PageConfig: c, accounts: c.Service.Accounts, loopback: loopback, assets: map[string]asset{}, working: make(chan struct{}, atOnce), slow: make(chan struct{}, slowAtOnce)}
+	s := &site{PageConfig: c, accounts: c.Service.Accounts, loopback: loopback, assets: map[string]asset{}, working: make(chan struct{}, atOnce), slow: make(chan struct{}, slowAtOnce), login: make(chan struct{}, atOnce)}
 	for name, kind := range map[string]string{
 		"style.css": "text/css; charset=utf-8", "console.js": "text/javascript; charset=utf-8", "favicon.svg": "image/svg+xml",
 	} {

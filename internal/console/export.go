@@ -30,8 +30,13 @@ func (v *visit) format() string {
 
 // writeJSON answers with what an operation gave.
 func (v *visit) writeJSON(answer any) error {
+	text, err := json.Marshal(answer)
+	if err != nil {
+		return err
+	}
 	v.w.Header().Set("Content-Type", "application/json")
-	return json.NewEncoder(v.w).Encode(answer)
+	v.write(append(text, '\n'))
+	return nil
 }
 
 // mostPages bounds an export that goes page by page.

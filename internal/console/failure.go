@@ -65,7 +65,7 @@ func (v *visit) fail(err error) {
 	default:
 		f.What, f.Mail = v.t("The console cannot answer now."), v.t("Mail is not affected: it is filtered all the same.")
 		f.Lines = lines
-		if v.viewer.Limited() {
+		if v.viewer.Limited() || v.stranger() {
 			f.Lines = nil
 		}
 		v.Log.Warn("a page of the console could not be made", "path", text.Line(v.r.URL.Path, 200), "error", err.Error())

@@ -143,7 +143,7 @@ func (v *visit) render(status int, p *page) {
 		if err = (*all)[v.lang][p.Template].ExecuteTemplate(&out, "layout", p); err == nil {
 			v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
 			v.w.WriteHeader(status)
-			_, _ = v.w.Write(shown(out.Bytes())) // a client that went away is no concern of ours
+			v.write(shown(out.Bytes()))
 			return
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"dmarcd/internal/account"
@@ -28,6 +29,7 @@ type visit struct {
 	secret string       // of the session
 	lang   language
 	notice string // told on top of the page
+	leave  func() // gives the turn to the next, once nothing is left but to write the answer; nil without one
 }
 
 // pageFunc answers a visit: it writes the answer, or says why not.
@@ -79,14 +81,41 @@ func (v *visit) serve(do pageFunc) error {
 			return err
 		}
 	}
-	turn := v.turn(v.r)
-	select { // pages take turns
-	case turn <- struct{}{}:
-		defer func() { <-turn }()
-	case <-v.r.Context().Done():
-		return v.r.Context().Err()
+	if err := v.takeTurn(); err != nil {
+		return err
 	}
+	defer v.leave()
 	return do(v)
+}
+
+// takeTurn waits for its turn: pages are made a few at a time. Whoever takes one calls
+// leave.
+func (v *visit) takeTurn() error {
+	turn := v.turn(v.r)
+	if v.viewer.Role == "" {
+		turn = v.login
+	}
+	select {
+	case turn <- struct{}{}:
+		v.leave = sync.OnceFunc(func() { <-turn })
+		return nil
+	case <-v.ctx().Done():
+		return v.ctx().Err()
+	}
+}
+
+// write writes an answer that is whole. A client that reads it slowly keeps nobody waiting.
+func (v *visit) write(answer []byte) {
+	if v.leave != nil {
+		v.leave()
+	}
+	_, _ = v.w.Write(answer) // a client that went away is no concern of ours
+}
+
+// stranger tells that somebody elsewhere asks who is not logged in: they are told nothing
+// of this host.
+func (v *visit) stranger() bool {
+	return v.viewer.Role == "" && (v.client.proxied || !v.client.address.IsLoopback())
 }
 
 // bodyBound is how much a form may hold: files only where they are asked for.
@@ -149,8 +178,10 @@ func (v *visit) formToken() string {
 func (v *visit) checkForm(public bool) error {
 	var err error
 	if strings.HasPrefix(v.r.Header.Get("Content-Type"), "multipart/form-data") {
-		_ = http.NewResponseController(v.w).SetReadDeadline(time.Now().Add(uploadTime)) // as long as before where it cannot be set
-		_ = http.NewResponseController(v.w).SetWriteDeadline(time.Now().Add(2 * uploadTime))
+		if v.bodyBound() == maxUpload {
+			_ = http.NewResponseController(v.w).SetReadDeadline(time.Now().Add(uploadTime)) // as long as before where it cannot be set
+			_ = http.NewResponseController(v.w).SetWriteDeadline(time.Now().Add(2 * uploadTime))
+		}
 		err = v.r.ParseMultipartForm(maxUpload)
 	} else {
 		err = v.r.ParseForm()
