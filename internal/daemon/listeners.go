@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
 
 	"dmarcd/internal/console"
 	"dmarcd/internal/errkind"
@@ -81,7 +82,7 @@ func (d *Daemon) openWeb(config *settings.Settings, registry *prometheus.Registr
 		if err != nil {
 			return err
 		}
-		d.web = append(d.web, webServer{Server: console.New(console.Config{Ready: d.ready, Metrics: show}), listener: listener{Listener: l, name: h.MetricsListen}})
+		d.web = append(d.web, webServer{Server: console.New(console.Config{Ready: d.ready, Metrics: show}), listener: listener{Listener: boundedWeb(l), name: h.MetricsListen}})
 	}
 	if h.Listen == "" {
 		return nil
@@ -99,6 +100,7 @@ func (d *Daemon) openWeb(config *settings.Settings, registry *prometheus.Registr
 		d.shut = newShutListener(h.Listen, d.accounts.Any, d.log)
 		l = d.shut
 	}
+	l = boundedWeb(l)
 	if h.TLSCert != "" {
 		cert, err := tls.LoadX509KeyPair(config.Path(h.TLSCert), config.Path(h.TLSKey))
 		if err != nil {
@@ -111,6 +113,13 @@ func (d *Daemon) openWeb(config *settings.Settings, registry *prometheus.Registr
 	d.web = append(d.web, webServer{Server: server, listener: listener{Listener: l, name: h.Listen}})
 	return nil
 }
+
+// mostWeb is how many connections a listener for HTTP has open at a time: they must not
+// take the files that mail needs.
+const mostWeb = 512
+
+// boundedWeb is a listener that lets further clients wait until others are gone.
+func boundedWeb(l net.Listener) net.Listener { return netutil.LimitListener(l, mostWeb) }
 
 func listenWeb(key, address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
