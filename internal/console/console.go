@@ -39,6 +39,7 @@ type Proxy struct {
 const (
 	atOnce     = 4
 	slowAtOnce = 4
+	slowEach   = 2 // of them one user's: who reads an export slowly keeps no others from theirs
 )
 
 // Bounds of a request.
@@ -59,6 +60,8 @@ type site struct {
 	pages    func() (*templates, error) // parsed at the first request
 	openAPI  func() ([]byte, error)     // made at the first request
 	users    userMemory
+	mu       sync.Mutex
+	slowOf   map[string]chan struct{} // by user; guarded by mu
 }
 
 //go:embed assets
@@ -72,7 +75,8 @@ type asset struct {
 }
 
 func newSite(c PageConfig, loopback bool) *site {
-	s := &site{PageConfig: c, accounts: c.Service.Accounts, loopback: loopback, assets: map[string]asset{}, working: make(chan struct{}, atOnce), slow: make(chan struct{}, slowAtOnce), login: make(chan struct{}, atOnce)}
+	s := &site{PageConfig: c, accounts: c.Service.Accounts, loopback: loopback, assets: map[string]asset{}, working: make(chan struct{}, atOnce), slow: make(chan struct{}, slowAtOnce), login: make(chan struct{}, atOnce),
+		slowOf: map[string]chan struct{}{}}
 	for name, kind := range map[string]string{
 		"style.css": "text/css; charset=utf-8", "console.js": "text/javascript; charset=utf-8", "favicon.svg": "image/svg+xml",
 	} {
@@ -136,7 +140,7 @@ func (s *site) handler() http.Handler {
 // turn is the queue that a request waits in.
 func (s *site) turn(r *http.Request) chan struct{} {
 	p := r.URL.Path
-	for _, slow := range []string{"/analysis/config/", "/analysis/readiness/", "/policy/simulate", "/api/v1/record.", "/api/v1/readiness", "/api/v1/policy.simulate", "/api/v1/analysis.export"} {
+	for _, slow := range []string{"/analysis/config/", "/analysis/readiness/", "/policy/simulate", "/api/v1/record.", "/api/v1/readiness", "/api/v1/policy.simulate", "/api/v1/analysis.export", "/api/v1/analysis.ledger"} {
 		if strings.HasPrefix(p, slow) {
 			return s.slow
 		}
@@ -145,6 +149,18 @@ func (s *site) turn(r *http.Request) chan struct{} {
 		return s.slow
 	}
 	return s.working
+}
+
+// slowTurns is the queue that one user's requests wait in before those that take long.
+func (s *site) slowTurns(user string) chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	turns := s.slowOf[user]
+	if turns == nil {
+		turns = make(chan struct{}, slowEach)
+		s.slowOf[user] = turns
+	}
+	return turns
 }
 
 // userMemory remembers that there are users, so that not every request asks.

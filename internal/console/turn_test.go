@@ -47,6 +47,34 @@ func TestSlowReadersKeepNobodyWaiting(t *testing.T) {
 	}
 }
 
+// TestSlowExports has one user leave as many exports unread as are made at a time.
+func TestSlowExports(t *testing.T) {
+	r := newRig(t)
+	r.user("aiko", account.RoleAdmin)
+	r.user("ben", account.RoleViewer, mine)
+	answered, reading := make(chan struct{}, 64), make(chan struct{})
+	defer close(reading)
+	export := func(user string) {
+		q := httptest.NewRequest("GET", "/analysis/details.csv", nil)
+		q.RemoteAddr, q.Host = "127.0.0.1:4711", "localhost:8894"
+		for _, c := range r.login(user).cookies {
+			q.AddCookie(c)
+		}
+		go r.handler.ServeHTTP(&slowReader{ResponseRecorder: httptest.NewRecorder(), answered: answered, reading: reading}, q)
+	}
+	for range slowAtOnce {
+		export("ben")
+	}
+	export("aiko")
+	for n := range slowEach + 1 {
+		select {
+		case <-answered:
+		case <-time.After(10 * time.Second):
+			t.Fatalf("only %d exports are under way", n)
+		}
+	}
+}
+
 // TestStrangersKeepNobodyWaiting has as many people log in as are let at a time.
 func TestStrangersKeepNobodyWaiting(t *testing.T) {
 	r := newRig(t)

@@ -91,17 +91,30 @@ func (v *visit) serve(do pageFunc) error {
 // takeTurn waits for its turn: pages are made a few at a time. Whoever takes one calls
 // leave.
 func (v *visit) takeTurn() error {
-	turn := v.turn(v.r)
-	if v.viewer.Role == "" {
-		turn = v.login
+	turns := []chan struct{}{v.turn(v.r)}
+	switch {
+	case v.viewer.Role == "":
+		turns[0] = v.login
+	case turns[0] == v.slow && v.viewer.User != "":
+		turns = []chan struct{}{v.slowTurns(v.viewer.User), v.slow}
 	}
-	select {
-	case turn <- struct{}{}:
-		v.leave = sync.OnceFunc(func() { <-turn })
-		return nil
-	case <-v.ctx().Done():
-		return v.ctx().Err()
+	taken := 0
+	leave := func() {
+		for _, turn := range turns[:taken] {
+			<-turn
+		}
 	}
+	for _, turn := range turns {
+		select {
+		case turn <- struct{}{}:
+			taken++
+		case <-v.ctx().Done():
+			leave()
+			return v.ctx().Err()
+		}
+	}
+	v.leave = sync.OnceFunc(leave)
+	return nil
 }
 
 // write writes an answer that is whole. A client that reads it slowly keeps nobody waiting.
