@@ -98,14 +98,22 @@ func (v *visit) whoAsks() error {
 
 // answerAPI reads the request and writes the answer.
 func (v *visit) answerAPI(i *api.Info) error {
+	if i.Large { // few are in memory at a time
+		if err := v.takeTurn(); err != nil {
+			return err
+		}
+		defer v.leave()
+	}
 	request, err := v.apiRequest(i)
 	if err != nil {
 		return err
 	}
-	if err := v.takeTurn(); err != nil { // as pages do
-		return err
+	if !i.Large {
+		if err := v.takeTurn(); err != nil { // as pages do
+			return err
+		}
+		defer v.leave()
 	}
-	defer v.leave()
 	if !i.Streams {
 		answer, err := v.Service.Answer(v.ctx(), v.viewer, i.Name, request)
 		if err != nil {
@@ -150,7 +158,10 @@ func (v *visit) apiRequest(i *api.Info) (json.RawMessage, error) {
 	if kind, _, err := mime.ParseMediaType(v.r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return nil, errkind.Errorf(errkind.BadRequest, "Content-Type: expected application/json")
 	}
-	most := int64(api.MaxRequest)
+	most := int64(maxForm)
+	if i.Large {
+		most = api.MaxRequest
+	}
 	if i.Large && v.admin() {
 		most = api.MaxLarge
 		_ = http.NewResponseController(v.w).SetReadDeadline(time.Now().Add(uploadTime)) // as long as before where it cannot be set

@@ -139,3 +139,23 @@ func TestStrangersAreToldNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestLargeRequests sends what is longer than a request that chooses something.
+func TestLargeRequests(t *testing.T) {
+	r := newRig(t)
+	r.user("ben", account.RoleViewer)
+	token := r.token("ben", account.ScopeRead)
+	padding := strings.Repeat(" ", 2*maxForm)
+	for operation, want := range map[string]int{
+		"messages.list":   http.StatusBadRequest,
+		"policy.simulate": http.StatusOK, // a policy may be long
+	} {
+		body := `{}` + padding
+		if operation == "policy.simulate" {
+			body = `{"files":[{"path":"/etc/dmarcd/new.yaml","text":"mode: monitor\n"}]}` + padding
+		}
+		if got := r.asked("POST", apiPath+operation, token, body); got.Code != want {
+			t.Errorf("%s: %d %s", operation, got.Code, got.Body)
+		}
+	}
+}
