@@ -82,9 +82,14 @@ func (s *Store) AddUser(ctx context.Context, u account.User) error {
 	return s.write(ctx, "add a user", func(ctx context.Context, t *tx) error {
 		n, err := t.exec(ctx, `INSERT INTO console_users (`+userColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (name) DO NOTHING`,
 			u.Name, string(u.Role), domains, u.Hash, u.Language, u.Theme, timeSeconds(u.Created), timeSeconds(u.LoggedIn))
-		if err == nil && n == 0 {
-			err = account.ErrExists
+		switch {
+		case err != nil:
+			return err
+		case n == 0:
+			return account.ErrExists
 		}
+		// What was made for one of that name while they were removed opens nothing.
+		_, err = t.exec(ctx, `DELETE FROM console_credentials WHERE user_name = $1`, u.Name)
 		return err
 	})
 }

@@ -108,6 +108,13 @@ func TestCredentials(t *testing.T) {
 		if err := s.RemoveUser(ctx, "aiko"); err != nil {
 			t.Fatal(err)
 		}
+		add("l", account.KindToken, now, time.Hour) // asked for before, made after
+		if err := s.AddUser(ctx, account.User{Name: "aiko", Role: account.RoleAdmin, Created: epoch0}); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := s.Credential(ctx, [32]byte{'l'}); !errors.Is(err, account.ErrNoCredential) {
+			t.Error("a token of one who was removed opens the account of another:", err)
+		}
 		if _, _, err := s.Credential(ctx, [32]byte{'c'}); !errors.Is(err, account.ErrNoCredential) {
 			t.Error("a removed user's session opens:", err)
 		}
