@@ -218,12 +218,7 @@ func (c *conn) await() error {
 	case c.crowded:
 		return errCrowded
 	}
-	if idle := !c.underWay(); idle != c.idle {
-		c.idle = idle
-		if !idle {
-			c.since = now
-		}
-	}
+	c.idle = !c.underWay()
 	if by := c.drainsBy(now); c.idle && !by.IsZero() && by.Before(deadline) {
 		deadline = by
 	}
@@ -238,6 +233,15 @@ func (c *conn) drainsBy(now time.Time) time.Time {
 		return quiet
 	}
 	return c.drainBy
+}
+
+// begins notes that a message is under way, before more of it is read: its first
+// packets often come in one read, and nobody may take the place for an idle one's.
+func (c *conn) begins() {
+	now := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.idle, c.since = false, now
 }
 
 // answered notes that a message has come to its end.

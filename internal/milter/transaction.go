@@ -171,6 +171,7 @@ func (c *conn) mail(data []byte) error {
 	}
 	c.abort()
 	c.stage, c.done = stageMail, false
+	c.begins()
 	if c.failed = c.failedAt != 0; c.failed {
 		return nil
 	}
