@@ -130,6 +130,10 @@ func TestCheckSaysWhatExplainSays(t *testing.T) {
 		delete(checked, only)
 		delete(explained, only)
 	}
+	// Only a message that the MTA holds has a queue ID to release it by.
+	explained["hints"] = slices.DeleteFunc(explained["hints"].([]any), func(hint any) bool {
+		return hint.(map[string]any)["command"] == "dmarcd held release 4A"
+	})
 	for _, m := range []map[string]any{checked, explained} { // check waits for the whole walk
 		delete(m["dmarc"].(map[string]any), "walk")
 		delete(m["dmarc"].(map[string]any), "org_domain")
