@@ -22,7 +22,7 @@ type collector struct {
 
 func (c *collector) limits(fields, bytes int) { c.maxFields, c.maxBytes = fields, bytes }
 
-// add takes one field; value is what stood right of the colon, without the last CRLF.
+// add takes one field; value is the text after the colon, without the last CRLF.
 func (c *collector) add(name string, value []byte) {
 	n := len(name) + 1 + len(value) + 2
 	if len(c.header.Fields) >= c.maxFields || c.size+n > c.maxBytes {
@@ -42,7 +42,7 @@ func (c *collector) add(name string, value []byte) {
 	c.header.Fields = append(c.header.Fields, message.Field{Name: strings.TrimRight(name, " \t"), Raw: raw})
 }
 
-// room is an empty slice with space for n octets that nobody else writes to.
+// room returns an empty slice with capacity for n octets that nobody else writes to.
 func (c *collector) room(n int) []byte {
 	if n > chunkSize/4 {
 		return make([]byte, 0, n)

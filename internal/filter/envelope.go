@@ -18,8 +18,8 @@ const (
 	// recipients disagreed. RFC 5321 section 4.5.4.1 has senders retry for days, but
 	// within hours each time.
 	conflictAge = 24 * time.Hour
-	// retryGap is the longest pause between two tries of the same message. After a
-	// longer one it is another message of the same envelope, which begins anew.
+	// retryGap is the longest pause between two tries of the same message. After a longer
+	// one it counts as a new message with the same envelope.
 	retryGap = 6 * time.Hour
 )
 
@@ -35,7 +35,7 @@ func newEnvelopes[V any]() *envelopes[V] {
 	return &envelopes[V]{seed: maphash.MakeSeed(), kept: newFairLRU[V](envelopesKept)}
 }
 
-// envelopeFrom is where an envelope comes from.
+// envelopeFrom identifies the sender of an envelope.
 type envelopeFrom struct {
 	peer   netip.Addr // who handed the mail over, and will hand it over again
 	client netip.Addr // the true client, to whose share of the memory it counts
@@ -54,7 +54,7 @@ func (e *envelopes[V]) key(from *envelopeFrom, rcpt message.Address) uint64 {
 	return h.Sum64()
 }
 
-// clientNetwork is the network a client's retry is likely to come from: large
+// clientNetwork is the network that a client's retry is likely to come from: large
 // senders retry from a neighbour.
 func clientNetwork(a netip.Addr) netip.Prefix {
 	return prefix(a, 24, 64)
@@ -104,8 +104,7 @@ func (d deferrals) remember(from *envelopeFrom, rcpts []accepted, now time.Time)
 	return since
 }
 
-// class is what recipients have in common for which the same was decided; zero for
-// one of whom nothing is known.
+// class groups recipients with the same decision; zero for a recipient that is not known.
 type class uint64
 
 // conflict is the class of a recipient in a message whose recipients disagreed.
@@ -136,18 +135,18 @@ func (c conflicts) remember(from *envelopeFrom, rcpts []accepted, effects []poli
 	}
 }
 
-// partition makes classes of the effects that one message would have. Recipients
-// whose effects are equal get one class. Where one class of before is met with several
-// effects, which happens if several messages of one envelope are on their way, the
-// new classes are parts of it, so that each disagreement is met once.
+// partition divides recipients into classes by the effect that one message would have on
+// them: equal effects, one class. A previous class with several effects, which happens if
+// several messages of one envelope arrive at once, is split into new classes, so that
+// each disagreement occurs once.
 type partition struct {
 	seed   maphash.Seed
-	before class // of the recipients of whom one was known; zero if none was
+	before class // previous class of the recipients that had one; zero if none did
 	effect policy.Effect
 	finer  bool
 }
 
-// meet tells of a recipient's class of before and its effect now.
+// meet notes a recipient's previous class and its effect now.
 func (p *partition) meet(before class, effect *policy.Effect) {
 	if p.before == 0 {
 		p.before, p.effect = before, *effect
@@ -169,7 +168,7 @@ func (p *partition) class(effect *policy.Effect) class {
 	return class(maphash.Comparable(p.seed, *effect))
 }
 
-// class gives the class of a recipient.
+// class returns the class of a recipient.
 func (c conflicts) class(from *envelopeFrom, rcpt message.Address, now time.Time) class {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -16,14 +16,14 @@ type fairLRU[V any] struct {
 	heap   shareHeap // the network with the most values first
 }
 
-// fairValue is what an element of share.values holds.
+// fairValue is an element of share.values.
 type fairValue[V any] struct {
 	key   uint64
 	share *share
 	value V
 }
 
-// share is what one network has in a fairLRU.
+// share is one network's part of a fairLRU.
 type share struct {
 	network netip.Prefix
 	values  *list.List // the oldest first
@@ -34,7 +34,7 @@ func newFairLRU[V any](size int) *fairLRU[V] {
 	return &fairLRU[V]{size: size, values: map[uint64]*list.Element{}, shares: map[netip.Prefix]*share{}}
 }
 
-// get gives the value of a key.
+// get returns the value of a key.
 func (l *fairLRU[V]) get(key uint64) (v V, ok bool) {
 	e, ok := l.values[key]
 	if !ok {
@@ -74,8 +74,8 @@ func (l *fairLRU[V]) remove(e *list.Element) {
 	heap.Fix(&l.heap, s.index)
 }
 
-// shareHeap is a heap.Interface with the largest share on top. Of equal ones any
-// may be there.
+// shareHeap is a heap.Interface with the largest share on top. Ties are broken
+// arbitrarily.
 type shareHeap []*share
 
 func (h shareHeap) Len() int           { return len(h) }

@@ -1,7 +1,7 @@
-// Package filter is the order of work for one message: it starts SPF, DKIM and
-// DMARC as early as their data is there, takes their results together at end of
-// message, applies the rules of each recipient's domain and says what to do. It
-// knows no milter packet and no database.
+// Package filter processes one message: it starts SPF, DKIM and DMARC as soon as their
+// data has arrived, collects their results at end of message, applies the rules of each
+// recipient's domain and decides what to do. It depends on neither the milter protocol
+// nor a database.
 package filter
 
 import (
@@ -17,8 +17,8 @@ import (
 	"dmarcd/internal/settings"
 )
 
-// Resolver answers the look-ups of all three mechanisms. Errors are those of
-// package dns. It is used from several goroutines.
+// Resolver answers the lookups of all three mechanisms. Errors are those of package dns.
+// It is used from several goroutines.
 type Resolver interface {
 	LookupTXT(ctx context.Context, name dns.Name) ([]string, error)
 	LookupAddr(ctx context.Context, name dns.Name, v6 bool) ([]netip.Addr, error)
@@ -26,7 +26,7 @@ type Resolver interface {
 	LookupPTR(ctx context.Context, addr netip.Addr) ([]dns.Name, error)
 }
 
-// Filter judges messages. It is safe for concurrent use; what it keeps between
+// Filter judges messages. It is safe for concurrent use; the state it keeps between
 // messages is bounded.
 type Filter struct {
 	resolver  Resolver
@@ -52,10 +52,10 @@ func New(resolver Resolver, now func() time.Time) *Filter {
 // Unmanaged counts the recipients of inbound messages that had none of ours.
 func (f *Filter) Unmanaged() int64 { return f.unmanaged.Load() }
 
-// Begin opens the transaction for one message at MAIL. It takes s once and keeps
-// it to the end, whatever is reloaded meanwhile. Env holds what is known by now;
-// recipients and queue id come later. The SPF check starts at once. The caller
-// ends the transaction with EndOfMessage or Abort.
+// Begin opens the transaction for one message at MAIL. It uses s to the end, even if
+// settings are reloaded meanwhile. Env holds what is known so far; recipients and queue
+// id come later. The SPF check starts at once. The caller ends the transaction with
+// EndOfMessage or Abort.
 func (f *Filter) Begin(ctx context.Context, s *settings.Settings, env message.Envelope) *Transaction {
 	if relay := relaySource(s, env.ClientIP); relay != nil && !loggedIn(s, &env) {
 		t := f.begin(ctx, s, env)
@@ -68,7 +68,7 @@ func (f *Filter) Begin(ctx context.Context, s *settings.Settings, env message.En
 	return f.BeginUntrusted(ctx, s, env)
 }
 
-// begin makes a transaction of which nothing was started.
+// begin makes a transaction and starts no check.
 func (f *Filter) begin(ctx context.Context, s *settings.Settings, env message.Envelope) *Transaction {
 	t := &Transaction{filter: f, settings: s, shared: f.prepare(s), env: env, peer: env.ClientIP, ctx: ctx}
 	t.lookups.resolver, t.lookups.cache = f.resolver, f.cache
@@ -77,8 +77,8 @@ func (f *Filter) begin(ctx context.Context, s *settings.Settings, env message.En
 	return t
 }
 
-// BeginUntrusted is Begin for mail that is judged wherever it comes from, such
-// as a message checked by hand.
+// BeginUntrusted is Begin for mail that is judged whatever its source, such as a message
+// checked by hand.
 func (f *Filter) BeginUntrusted(ctx context.Context, s *settings.Settings, env message.Envelope) *Transaction {
 	t := f.begin(ctx, s, env)
 	t.startSPF()

@@ -13,7 +13,7 @@ import (
 	"dmarcd/internal/memory"
 )
 
-// recordType is the type of a look-up.
+// recordType is the type of a lookup.
 type recordType uint8
 
 const (
@@ -24,7 +24,7 @@ const (
 	typePTR
 )
 
-// lookup is one look-up that ended, with what the resolver said as it said it.
+// lookup is one finished lookup, with the resolver's answer unchanged.
 type lookup struct {
 	name dns.Name   // zero for typePTR
 	addr netip.Addr // for typePTR
@@ -37,21 +37,21 @@ type lookup struct {
 	err   error
 }
 
-// lookups is the resolver of one transaction. It passes every question on and
-// notes it with its answer, until it is closed: what comes later belongs to no
-// verdict. It is safe for concurrent use.
+// lookups is the resolver of one transaction. It forwards every question and records it
+// with its answer until it is closed; later answers belong to no verdict. It is safe for
+// concurrent use.
 type lookups struct {
 	resolver Resolver
 	cache    cache // nil where the resolver has none
 
 	mu     sync.Mutex
 	done   []lookup
-	cut    bool // more was asked than is kept
+	cut    bool // more was asked than is recorded
 	closed bool
-	asked  []uint64      // hashes of the questions: whole ones would double a transaction
-	room   [usual]uint64 // for asked, which seldom has more
+	asked  []uint64      // hashes of the questions: the questions themselves would double a transaction
+	room   [usual]uint64 // storage for asked, which is seldom longer
 	seed   maphash.Seed
-	author dns.Name // whose policy is asked for; zero before the header is known
+	author dns.Name // whose policy is looked up; zero before the header is known
 }
 
 const (
@@ -62,15 +62,15 @@ const (
 	authorQueries = 12
 )
 
-// question is what DNS is asked.
+// question is one DNS question.
 type question struct {
 	name dns.Name   // zero for typePTR
 	addr netip.Addr // for typePTR
 	kind recordType
 }
 
-// hash tells questions apart. The seed is a transaction's own, so that no sender can make
-// two questions look like one.
+// hash identifies a question. Each transaction has its own seed, so that no sender can
+// make two questions collide.
 func (q *question) hash(seed maphash.Seed) uint64 {
 	var h maphash.Hash
 	h.SetSeed(seed)
@@ -81,8 +81,8 @@ func (q *question) hash(seed maphash.Seed) uint64 {
 	return h.Sum64()
 }
 
-// admit counts a question, and refuses one that is too many. One that was asked
-// before costs nothing: the resolver joins and keeps them.
+// admit counts a question, and refuses it over the limit. A repeated question is free:
+// the resolver coalesces and caches them.
 func (l *lookups) admit(q question) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -118,22 +118,22 @@ func (l *lookups) forAuthor(name dns.Name, kind recordType) bool {
 	return ok && (owner == author || strings.HasSuffix(author, "."+owner))
 }
 
-// reserve tells whose policy is asked for.
+// reserve sets the domain whose policy is looked up.
 func (l *lookups) reserve(author dns.Name) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.author = author
 }
 
-// cache is what a Resolver may also be, see dkim.Cache and dmarc.Cache.
+// cache is an optional interface of a Resolver, see dkim.Cache and dmarc.Cache.
 type cache interface {
 	Cached(name dns.Name) ([]string, error, bool)
 }
 
-// usual is how many look-ups most messages need at most.
+// usual is how many lookups most messages need at most.
 const usual = 8
 
-// note keeps a look-up that has ended.
+// note keeps a lookup that has ended.
 func (l *lookups) note(one lookup) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -168,7 +168,7 @@ func (l *lookups) LookupTXT(ctx context.Context, name dns.Name) ([]string, error
 	return texts, err
 }
 
-// Cached is that of the resolver; what it does not know was not asked.
+// Cached asks the resolver's cache. A miss is not recorded, since no question was asked.
 func (l *lookups) Cached(name dns.Name) ([]string, error, bool) {
 	if l.cache == nil {
 		return nil, nil, false

@@ -140,7 +140,7 @@ func TestEscaped(t *testing.T) {
 	}
 }
 
-// BenchmarkNote is what the noting of one look-up costs beside the look-up.
+// BenchmarkNote is what the noting of one lookup costs beside the lookup.
 func BenchmarkNote(b *testing.B) {
 	name := dns.MustParse("a.example")
 	texts := []string{"x"}

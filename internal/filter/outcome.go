@@ -16,24 +16,24 @@ type Result struct {
 	Bypassed  policy.Reason // why the message was not judged, and bypassed the filter unstamped; "" if it was judged
 	Verdict   policy.Verdict
 	Domains   []DomainDecision // one for each distinct set of rules among the recipients
-	Decision  policy.Decision  // the one that is carried out
+	Decision  policy.Decision  // the decision that is carried out
 	Chosen    int              // index in Domains of whose decision that is; -1 where none of them decided
 	Rules     *policy.Rules    // whose decision that is; nil where none of them decided: domains disagreed, forged fields, mail bypassed
 	Remove    []authres.Ref    // forged fields, in the order to delete them
 	Insert    []NewField       // each to the top of the message, in this order: the last ends up first
 	Change    []ChangedField
-	// Redirect is where quarantined mail goes instead of its recipients that are
-	// ours, which Replaced lists; "" for nowhere.
+	// Redirect is the address to which quarantined mail is redirected instead of our
+	// recipients, which Replaced lists; "" for none.
 	Redirect string
 	Replaced []message.Address
-	// Header is the header as it came; nil for mail that was bypassed.
+	// Header is the header as received; nil for mail that was bypassed.
 	Header   *message.Header
-	Warnings []Warning // what an admin should look at; each comes once an hour at most
+	Warnings []Warning // for the admin to look at; each appears once an hour at most
 	Forged   int       // fields that claimed to be ours, as many as were found
-	// Unrecovered tells that the true client behind a relay could not be read.
+	// Unrecovered reports that the true client behind a relay could not be read.
 	Unrecovered bool
-	// Dropped tells that a copy was taken and the message, which would be delivered
-	// otherwise, is accepted and dropped. The Decision is the same as without.
+	// Dropped reports that a copy was kept and the message, which would be delivered
+	// otherwise, is accepted and dropped. The Decision is unaffected.
 	Dropped     bool
 	DeferLapsed bool // DNS trouble has deferred this envelope for as long as it may
 	ForgedKept  bool // removing them would cost the MTA too much; the message gets no field of ours
@@ -45,11 +45,11 @@ type Result struct {
 	// report; -1 where DMARC ran for none.
 	reportedIndex int
 
-	lookups []lookup // what DNS was asked, in the order of the answers
+	lookups []lookup // DNS questions, in the order of the answers
 }
 
-// reported is the decision in whose words the result fields speak; the zero
-// DomainDecision where DMARC ran for none.
+// reported is the decision that the result fields describe; the zero DomainDecision where
+// DMARC ran for no recipient domain.
 func (o *Result) reported() DomainDecision {
 	if o.reportedIndex < 0 {
 		return DomainDecision{}
@@ -57,7 +57,7 @@ func (o *Result) reported() DomainDecision {
 	return o.Domains[o.reportedIndex]
 }
 
-// WarningKind is what a Warning is about.
+// WarningKind is the subject of a Warning.
 type WarningKind int
 
 // Kinds of warnings.
@@ -74,7 +74,7 @@ type Warning struct {
 	Field   string       // the field, cut; "" if there is none
 }
 
-// DomainDecision is what recipient domains with the same rules decided.
+// DomainDecision is the decision for recipient domains with the same rules.
 type DomainDecision struct {
 	Domains  []dns.Name
 	Rules    *policy.Rules
@@ -89,7 +89,7 @@ type NewField struct {
 	redacted string
 }
 
-// QuarantineReason is what the MTA's queue shows for held mail; "" unless the
+// QuarantineReason is the reason that the MTA's queue shows for held mail; "" unless the
 // message is to be held.
 func (o *Result) QuarantineReason() string {
 	if o.Decision.Action != policy.Quarantine || o.Rules != nil && o.Rules.Quarantine.Method != policy.QuarantineHold {

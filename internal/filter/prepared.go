@@ -7,7 +7,7 @@ import (
 	"dmarcd/internal/settings"
 )
 
-// prepared is what all messages under the same settings share.
+// prepared is the state that all messages under the same settings share.
 type prepared struct {
 	settings *settings.Settings
 	ids      *authres.IDs
@@ -16,7 +16,7 @@ type prepared struct {
 	discoverer dmarc.Discoverer
 }
 
-// prepare gives the shared parts for s, making them when s is new.
+// prepare returns the shared parts for s, making them when s is new.
 func (f *Filter) prepare(s *settings.Settings) *prepared {
 	if p := f.prepared.Load(); p != nil && p.settings == s {
 		return p

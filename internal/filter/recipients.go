@@ -55,13 +55,13 @@ func (r *recipients) take(a message.Address, rules *policy.Rules) {
 // Recipient is one recipient that the MTA accepts.
 type Recipient struct {
 	Written message.Address // as the client wrote it
-	Read    message.Address // as the MTA reads it; zero if it did not tell
+	Read    message.Address // as the MTA parses it; zero if not known
 	Local   bool            // the MTA delivers it on this host itself
 }
 
-// Rcpt tells of one recipient. Where mayRefuse says that an answer can be given, one
-// that needs a transaction of its own is refused for now; otherwise the reply is
-// zero. A recipient that is not ours neither splits the transaction nor decides.
+// Rcpt adds one recipient. Where mayRefuse says that an answer can be given, a recipient
+// that needs a transaction of its own is refused for now; otherwise the reply is zero. A
+// recipient that is not ours neither splits the transaction nor affects the decision.
 func (t *Transaction) Rcpt(r Recipient, mayRefuse bool) policy.Reply {
 	a := r.Written
 	if !r.Read.Domain.IsZero() {
@@ -83,11 +83,11 @@ func (t *Transaction) Rcpt(r Recipient, mayRefuse bool) policy.Reply {
 	return policy.Reply{}
 }
 
-// rulesFor gives the rules for a recipient, and the domain that they are for. A
-// recipient that is delivered on this host is ours, whatever `managed` lists, and so
-// is a path that only the MTA knows how to read: without a domain (RFC 5321 section
-// 4.5.1 has "<postmaster>"), or with another address in its local part. Nobody may
-// switch the filter off by the way that he spells a recipient.
+// rulesFor returns the rules for a recipient, and their domain. A recipient that is
+// delivered on this host is ours, whatever `managed` lists, and so is a path that only
+// the MTA can interpret: without a domain (RFC 5321 section 4.5.1 has "<postmaster>"), or
+// with another address in its local part. Spelling a recipient differently must not
+// bypass the filter.
 func (t *Transaction) rulesFor(r Recipient) (rules *policy.Rules, domain dns.Name, ours bool) {
 	p := &t.settings.Policy
 	domain = r.Written.Domain
@@ -109,7 +109,7 @@ func (t *Transaction) rulesFor(r Recipient) (rules *policy.Rules, domain dns.Nam
 	return rules, domain, false
 }
 
-// isThisHost reports whether an address has no domain, or one that stands for this host.
+// isThisHost reports whether an address has no domain, or one that means this host.
 func (t *Transaction) isThisHost(a message.Address) bool {
 	if a.Domain.IsZero() {
 		return true
@@ -120,8 +120,8 @@ func (t *Transaction) isThisHost(a message.Address) bool {
 }
 
 // innerDomain is the domain that a local part names in the old ways of routing
-// ("bob%example.org", "example.org!bob", or quoted with an "@"; RFC 5321 appendix
-// C and RFC 1123 section 5.2.16), the zero Name for one that cannot be read.
+// ("bob%example.org", "example.org!bob", or quoted with an "@"; RFC 5321 appendix C and
+// RFC 1123 section 5.2.16), or the zero Name for an invalid one.
 func innerDomain(local string) (domain dns.Name, routed bool) {
 	local = strings.NewReplacer("\"", "", "\\", "").Replace(local)
 	text := ""
@@ -140,8 +140,9 @@ func innerDomain(local string) (domain dns.Name, routed bool) {
 	return name, true
 }
 
-// splits reports whether a recipient is sent away, to come in a transaction of its
-// own. One that is not keeps others away from then on.
+// splits reports whether a recipient is refused for now, so that it comes in a
+// transaction of its own. A recipient that is accepted makes later ones with other rules
+// split.
 func (t *Transaction) splits(a message.Address, rules *policy.Rules) bool {
 	switch t.settings.Policy.MixedRecipients {
 	case settings.Separate:
@@ -156,7 +157,7 @@ func (t *Transaction) splits(a message.Address, rules *policy.Rules) bool {
 	return false
 }
 
-// from is where the transaction's envelope comes from, as far as it is known.
+// from identifies the sender of the transaction's envelope, as far as it is known.
 func (t *Transaction) from() *envelopeFrom {
 	from := &envelopeFrom{peer: t.peer, client: t.peer, sender: t.env.MailFrom}
 	if t.recovered {

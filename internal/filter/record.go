@@ -23,11 +23,11 @@ const (
 	maxRecipients = 1000
 )
 
-// Remember says what a record needs to know beside the outcome.
+// Remember is what a record needs besides the outcome.
 type Remember struct {
 	Settings *settings.Settings // those that the message was judged by
 	Host     string             // the name of this host
-	MTA      string             // as the MTA calls itself; "" if it did not tell
+	MTA      string             // the MTA's name for itself; "" if not known
 	Sampled  bool               // the DNS answers are kept although the message passed
 	Offline  bool               // a command asks: the fields of a message that would be refused are given too
 }
@@ -39,9 +39,9 @@ type preallocated struct {
 	added    [2]string
 }
 
-// Record is what is remembered of a message that was judged; not to be called for
-// one that was bypassed. Unless log.addresses asks for them, it holds no local
-// parts, and Decide makes of its verdict and facts what it made of the outcome's.
+// Record is the record of a judged message; it must not be called for a bypassed one.
+// Unless log.addresses is set, it holds no local parts. Decide gives the same result for
+// its verdict and facts as for the outcome's.
 func (o *Result) Record(m Remember) *memory.Record {
 	room := new(preallocated)
 	r := &room.Record
@@ -202,8 +202,8 @@ func notPassed(s dmarc.Status) bool { return s != "" && s != dmarc.Pass && s != 
 // sampleEvery is of how many messages that pass the DNS answers are kept of one.
 const sampleEvery = 100
 
-// Sampled picks the messages whose DNS answers are kept although they pass, always
-// the same ones: by queue id and time.
+// Sampled picks the passing messages whose DNS answers are kept too. The choice is
+// deterministic: by queue id and time.
 func (o *Result) Sampled() bool {
 	const offset, prime = 14695981039346656037, 1099511628211 // FNV-1a
 	sum := uint64(offset)

@@ -141,7 +141,7 @@ func names(list ...string) (out []dns.Name) {
 	return out
 }
 
-// notAwaited is a look-up that no verdict here hangs on, so that it may be late.
+// notAwaited is a lookup that no verdict here hangs on, so that it may be late.
 const notAwaited = "TXT _dmarc.example: nxdomain"
 
 // checkTrace compares a trace, whose order is that of chance.

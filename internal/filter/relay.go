@@ -11,10 +11,10 @@ import (
 // maxHops bounds the Received fields that are read of one message.
 const maxHops = 30
 
-// maxField bounds what is told of a field that could not be read.
+// maxField bounds the quoted part of a field that could not be read.
 const maxField = 300
 
-// relaySource gives the entry of client_ip_from for a client, nil for none.
+// relaySource returns the entry of client_ip_from for a client, nil for none.
 func relaySource(s *settings.Settings, client netip.Addr) *settings.ClientIPSource {
 	for i := range s.ClientIPFrom {
 		if r := &s.ClientIPFrom[i]; client.IsValid() && r.Relay.Contains(client) {
@@ -24,10 +24,10 @@ func relaySource(s *settings.Settings, client netip.Addr) *settings.ClientIPSour
 	return nil
 }
 
-// TrueClient is what trusted relays wrote of the client that a message came from.
+// TrueClient is the client of a message, as trusted relays recorded it.
 type TrueClient struct {
 	Addr  netip.Addr // zero if it could not be read
-	Helo  string     // the client's HELO argument; "" if it is not told
+	Helo  string     // the client's HELO argument; "" if not known
 	Login bool       // the client logged in to one of them
 	Hops  int        // relays whose field was read
 	// Field is the field that could not be read, cut; "" where there was none at all,
@@ -35,9 +35,9 @@ type TrueClient struct {
 	Field string
 }
 
-// ReadTrueClient goes from relay to relay as far as they are trusted: each tells in
-// its own field whom it had the message from. It begins with the relay that handed
-// it over, whose entry of client_ip_from is given.
+// ReadTrueClient follows the trusted relays: each names in its own field the host that it
+// had the message from. It begins with the relay that handed the message over, whose
+// entry of client_ip_from is given.
 func ReadTrueClient(s *settings.Settings, h *message.Header, from *settings.ClientIPSource) TrueClient {
 	if from.Header != "" {
 		return readNamedField(h, from.Header)
@@ -49,7 +49,7 @@ func ReadTrueClient(s *settings.Settings, h *message.Header, from *settings.Clie
 		}
 		r := message.ParseReceived(f.Value())
 		if !r.From {
-			continue // it tells of no client: written on the way within a host
+			continue // it names no client: written by a hop within a host
 		}
 		if found.Hops == maxHops {
 			return TrueClient{Hops: maxHops, Field: shownField(&f)}
@@ -72,9 +72,9 @@ func ReadTrueClient(s *settings.Settings, h *message.Header, from *settings.Clie
 	return found // with no further field it is where the message began
 }
 
-// isHop reports whether an address that a relay saw is a relay itself: whatever it
-// wrote below tells of the client. Mail of a host in trusted_networks is checked like
-// any other if that host only handed it on.
+// isHop reports whether an address that a relay saw is itself a relay, whose own field
+// below names the client. Mail of a host in trusted_networks is checked like any other if
+// that host only relayed it.
 func isHop(s *settings.Settings, a netip.Addr) bool {
 	if from := relaySource(s, a); from != nil {
 		return from.Header == ""

@@ -18,8 +18,8 @@ type RelayStats struct {
 	Unread  uint64 // it was not
 }
 
-// relays counts by relay, and says when a warning is due. It is safe for concurrent
-// use and bounded by the relays that configurations have had.
+// relays counts by relay, and decides when a warning is due. It is safe for concurrent
+// use and bounded by the number of relays ever configured.
 type relays struct {
 	mu      sync.Mutex
 	stats   map[netip.Prefix]*RelayStats
@@ -31,7 +31,7 @@ func newRelays() *relays {
 	return &relays{stats: map[netip.Prefix]*RelayStats{}, warned: map[netip.Prefix]time.Time{}}
 }
 
-// count counts a message, and reports whether to warn of one that was not read.
+// count counts a message, and reports whether to warn that its client was not found.
 func (r *relays) count(network netip.Prefix, read bool, now time.Time) (warn bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -63,7 +63,7 @@ func (r *relays) warnPrivate(now time.Time) bool {
 	return true
 }
 
-// Relays gives the counts so far, by network.
+// Relays returns the counts so far, by network.
 func (f *Filter) Relays() []RelayStats {
 	f.relays.mu.Lock()
 	defer f.relays.mu.Unlock()

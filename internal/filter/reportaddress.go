@@ -8,14 +8,14 @@ import (
 	"dmarcd/internal/settings"
 )
 
-// TakesBounces reports whether an address is the one that our own reports come
-// from, with or without a "+" and more in its local part.
+// TakesBounces reports whether an address is the sender address of our own reports, with
+// or without a "+" suffix in its local part.
 func TakesBounces(s *settings.Settings, a message.Address) bool {
 	return s.Reports.Enabled && isMailbox(a, s.Reports.Email, true)
 }
 
-// takesReports reports whether an address is there for reports: where others send
-// theirs, or where ours come from.
+// takesReports reports whether an address is for reports: the address that others send
+// theirs to, or the sender of ours.
 func takesReports(s *settings.Settings, a message.Address) bool {
 	return isMailbox(a, s.Reports.Email, true) || ReceivesReports(s, a)
 }
@@ -31,8 +31,8 @@ func ReceivesReports(s *settings.Settings, a message.Address) bool {
 	return false
 }
 
-// isMailbox compares an address with a mailbox of the settings, in which a local
-// part "*" stands for any. Letter case does not count.
+// isMailbox compares an address with a mailbox of the settings, in which a local part "*"
+// matches any. Case is ignored.
 func isMailbox(a message.Address, mailbox string, extended bool) bool {
 	at := strings.LastIndexByte(mailbox, '@')
 	if at < 0 || a.Host == "" && a.Domain.IsZero() {
@@ -49,8 +49,8 @@ func isMailbox(a message.Address, mailbox string, extended bool) bool {
 	return local == "*" || strings.EqualFold(got, local)
 }
 
-// mayBeReport is a look at the header that costs next to nothing and is false for
-// nearly all mail; it is true for all that report.IsReportMail knows.
+// mayBeReport is a cheap look at the header that is false for nearly all mail, and true
+// for all mail that report.IsReportMail recognizes.
 func mayBeReport(h *message.Header) bool {
 	for _, f := range h.Fields {
 		switch {

@@ -27,7 +27,7 @@ const (
 func (t *Transaction) edits(out *Result) {
 	t.removeForged(out)
 	if out.ForgedKept {
-		return // a result of ours among the forged ones would vouch for them
+		return // one of our results among the forged ones would make them look authentic
 	}
 	t.quarantine(out)
 	t.tagSubject(out, out.tag)
@@ -72,7 +72,7 @@ func (t *Transaction) quarantine(out *Result) {
 // maxRecipientsField bounds the list of recipients in a field, in octets.
 const maxRecipientsField = 16 << 10
 
-// maxAddress is what an address may have, with some room (RFC 5321 section 4.5.3.1.3).
+// maxAddress is the length of an address, with some margin (RFC 5321 section 4.5.3.1.3).
 const maxAddress = 320
 
 // originalRecipients keeps the recipients of redirected mail, for whoever releases it.
@@ -85,8 +85,8 @@ func (t *Transaction) originalRecipients() NewField {
 	return NewField{Name: fieldRecipients, Value: addressList(whole), redacted: addressList(redacted)}
 }
 
-// addressList is a list of addresses as a field's value, one to a line. Where there
-// are more than the field holds, it says how many.
+// addressList formats addresses as a field's value, one per line. Where the field cannot
+// hold them all, it says how many there are.
 func addressList(addresses []string) string {
 	angles := strings.NewReplacer("<", "?", ">", "?")
 	var b strings.Builder
@@ -190,7 +190,7 @@ func wanted(out *Result, wants func(*DomainDecision) bool) bool {
 	return false
 }
 
-// maxShownSignatures bounds the items of Authentication-Results: a message may bear
+// maxShownSignatures bounds the items of Authentication-Results: a message may have
 // thousands of signatures, of which limits.signatures are checked.
 const maxShownSignatures = 100
 
@@ -217,7 +217,7 @@ func results(authServID string, out *Result, d DomainDecision) authres.Results {
 	return r
 }
 
-// overrideWords tells by what a message passes here that does not pass DMARC; "" for all
+// overrideWords says why a message that does not pass DMARC passes here; "" for all
 // others.
 func overrideWords(d *policy.Decision) string {
 	switch {

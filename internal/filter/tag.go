@@ -16,15 +16,15 @@ type ChangedField struct {
 	Value string // with its leading space, without the last CRLF
 }
 
-// maxTagged bounds the Subject fields that are tagged. RFC 5322 section 3.6 allows one;
-// which of several a reader shows nobody knows, so each bears the tag.
+// maxTagged bounds the Subject fields that are tagged. RFC 5322 section 3.6 allows one.
+// Which of several a reader shows is not known, so each is tagged.
 const maxTagged = 10
 
-// maxSubject is how long a Subject may get by a tag: a milter cannot make a field any
-// longer. One that would be longer stays as it is, and the decision stands.
+// maxSubject is the maximal length of a tagged Subject: a milter cannot write a longer
+// field. A Subject that would be longer is not tagged; the decision is the same.
 const maxSubject = 60_000
 
-// tagSubject puts a tag before every Subject that does not bear it.
+// tagSubject puts a tag before every Subject that does not have it.
 func (t *Transaction) tagSubject(out *Result, tag string) {
 	if tag == "" {
 		return
@@ -46,13 +46,13 @@ func (t *Transaction) tagSubject(out *Result, tag string) {
 			out.Change = append(out.Change, ChangedField{Name: "Subject", Index: index, Value: value})
 		}
 	}
-	if index == 0 && !h.Cut { // else it may stand among the fields that were not kept
+	if index == 0 && !h.Cut { // else it may be among the fields that were not kept
 		out.Change = append(out.Change, ChangedField{Name: "Subject", Value: " " + encodeTag(tag, "")})
 	}
 }
 
-// bearsTag reports whether a Subject begins with the tag, as it stands or with its
-// encoded words read.
+// bearsTag reports whether a Subject begins with the tag, raw or with its encoded words
+// decoded.
 func bearsTag(subject, tag string) bool {
 	if strings.HasPrefix(subject, tag) {
 		return true
@@ -61,9 +61,9 @@ func bearsTag(subject, tag string) bool {
 	return err == nil && strings.HasPrefix(strings.TrimLeft(read, " \t"), tag)
 }
 
-// encodeTag is the tag as it stands in a header (RFC 2047) before a Subject. Blanks
-// between two encoded words do not show, so that an encoded tag before such a word
-// brings its own at its end.
+// encodeTag encodes the tag for a header (RFC 2047), before a Subject. Blanks between two
+// encoded words are not displayed, so an encoded tag before such a word ends in a blank
+// of its own.
 func encodeTag(tag, subject string) string {
 	if isASCII(tag) {
 		return tag
@@ -83,7 +83,7 @@ func isASCII(s string) bool {
 	return true
 }
 
-// sealed is isSealed, asked only where the answer bears on a tag.
+// sealed is isSealed, called only where its result can affect a tag.
 func (t *Transaction) sealed(rules []*policy.Rules) bool {
 	for _, r := range rules {
 		if r.DMARC.TagSubject != "" {

@@ -13,8 +13,8 @@ import (
 	"dmarcd/internal/text"
 )
 
-// Trace is what DNS was asked, in words. Names that were made of the sender's
-// local part are told as they stand in the record unless addresses are kept.
+// Trace is the DNS questions and answers as text. A name made from the sender's local
+// part is shown as the record has it, unless addresses are kept.
 func (o *Result) Trace(addresses bool) *memory.Trace {
 	out := &memory.Trace{Cut: o.lookupsCut, Answers: make([]memory.Answer, 0, len(o.lookups))}
 	left := memory.MaxTraceBytes
@@ -45,7 +45,7 @@ func (t recordType) String() string {
 	return [...]string{typeTXT: "TXT", typeA: "A", typeAAAA: "AAAA", typeMX: "MX", typePTR: "PTR"}[t]
 }
 
-// question is the name that was asked for.
+// question is the name that was queried.
 func (l *lookup) question() string {
 	if l.kind == typePTR {
 		return reverse(l.addr)
@@ -53,7 +53,7 @@ func (l *lookup) question() string {
 	return l.name.String()
 }
 
-// maxTrouble bounds what is told of one failure.
+// maxTrouble bounds the text of one failure.
 const maxTrouble = 200
 
 // failure says why there are no records; "" where there are some.
@@ -77,8 +77,8 @@ func (l *lookup) failure() string {
 	return "temporary: " + text.ASCII(words, maxTrouble)
 }
 
-// presented are the records as text, as far as the octets left go; cut tells that
-// there were more.
+// presented are the records as text, within the octets left; cut reports that there were
+// more.
 func (l *lookup) presented(left *int) (out []string, cut bool) {
 	n := len(l.texts) + len(l.addrs) + len(l.names) // only one of them has any
 	cut = n > memory.MaxAnswerTexts

@@ -28,10 +28,10 @@ type Transaction struct {
 	ctx      context.Context
 	bypassed policy.Reason            // why the message is not judged; "" if it is inbound
 	peer     netip.Addr               // who handed the mail over: the client, or the relay before it
-	relay    *settings.ClientIPSource // where the true client stands; nil where it is the peer
+	relay    *settings.ClientIPSource // where the true client is recorded; nil where it is the peer
 
 	rcpts     recipients
-	effects   [1]policy.Effect // room for what nearly every message has one of
+	effects   [1]policy.Effect // storage for the usual single effect
 	collector collector
 	lookups   lookups
 	forged    *authres.Finder
@@ -45,7 +45,7 @@ type Transaction struct {
 	discovery  *dmarc.Discovery
 	verifier   *dkim.Verifier
 	arc        *arc.Verifier      // nil where nobody asked for it or there is no chain
-	cancel     context.CancelFunc // ends the look-ups that the header started
+	cancel     context.CancelFunc // ends the lookups that the header started
 }
 
 // spfCheck is the SPF check under way. The fields but done are to be read once
@@ -59,9 +59,9 @@ type spfCheck struct {
 	stack   []byte
 }
 
-// startSPF begins the SPF check: all it needs is known at MAIL. The budget runs
-// anew for the look-ups of the header, since minutes of SMTP may lie between; what
-// the MTA waits for at end of message is still one budget at most.
+// startSPF begins the SPF check: its input is complete at MAIL. The lookups for the
+// header get a new budget, since minutes of SMTP may pass in between; at end of message
+// the MTA still waits for one budget at most.
 func (t *Transaction) startSPF() {
 	ctx, cancel := context.WithTimeout(t.ctx, t.settings.Resolver.Budget)
 	c := &spfCheck{done: make(chan struct{}), cancel: cancel, checker: t.shared.spf}
@@ -79,8 +79,8 @@ func (t *Transaction) startSPF() {
 	}()
 }
 
-// wait gives the result. A panic in the check is carried to the caller, where
-// it costs this message its verdict and not everyone the daemon.
+// wait returns the result. A panic in the check is carried to the caller, where it costs
+// this message its verdict and not everyone the daemon.
 func (c *spfCheck) wait() spf.Result {
 	<-c.done
 	c.cancel()
@@ -90,8 +90,8 @@ func (c *spfCheck) wait() spf.Result {
 	return c.result
 }
 
-// Header takes one field in the order of the message; value is what stood right
-// of the colon, folds as CRLF, without the last CRLF. The slice is copied.
+// Header takes one field in the order of the message; value is the text after the colon,
+// folds as CRLF, without the last CRLF. The slice is copied.
 func (t *Transaction) Header(name string, value []byte) {
 	if t.bypassed != "" {
 		return
@@ -100,7 +100,7 @@ func (t *Transaction) Header(name string, value []byte) {
 	t.collector.add(name, value)
 }
 
-// EndOfHeader starts the tree walk and the key look-ups.
+// EndOfHeader starts the tree walk and the key lookups.
 func (t *Transaction) EndOfHeader() {
 	if t.bypassed == "" && t.relay != nil {
 		t.recoverClient()
@@ -153,8 +153,8 @@ func (t *Transaction) recoverClient() {
 	}
 }
 
-// noteClient counts how well the true client could be told, and warns where an
-// admin should look at the settings.
+// noteClient counts whether the true client was found, and warns where an admin should
+// look at the settings.
 func (t *Transaction) noteClient(out *Result) {
 	now := t.filter.now()
 	switch {
@@ -195,7 +195,7 @@ func (t *Transaction) spfDomain() dns.Name {
 	return helo
 }
 
-// Body takes part of the body and returns false when no more of it is needed.
+// Body takes part of the body and returns false when it needs no more.
 func (t *Transaction) Body(chunk []byte) (more bool) {
 	if !t.needsBody() {
 		return false
@@ -219,8 +219,8 @@ func (t *Transaction) wantsARC() bool {
 	return false
 }
 
-// Abort ends the transaction without a result and stops its look-ups. After
-// EndOfMessage it does nothing.
+// Abort ends the transaction without a result and stops its lookups. After EndOfMessage
+// it does nothing.
 func (t *Transaction) Abort() {
 	t.lookups.close()
 	if t.spf != nil {
@@ -237,8 +237,8 @@ func (t *Transaction) Abort() {
 	}
 }
 
-// EndOfMessage takes the results together and says what to do. It waits for
-// look-ups still under way, at most for the resolver's budget.
+// EndOfMessage combines the results and decides what to do. It waits for pending lookups,
+// at most for the resolver's budget.
 func (t *Transaction) EndOfMessage(queueID string) Result {
 	defer t.Abort()
 	if queueID != "" {
@@ -250,7 +250,7 @@ func (t *Transaction) EndOfMessage(queueID string) Result {
 		out.Decision = policy.Decision{Action: policy.Bypass, Would: policy.Bypass, Reason: t.bypassed}
 		if t.bypassed == policy.ReasonNotOurs {
 			t.filter.unmanaged.Add(int64(len(t.env.Rcpts)))
-			// The mail goes on as it came, but for fields that claim to be ours.
+			// The mail is passed on unchanged, except for fields that claim to be ours.
 			t.removeForged(&out)
 		}
 		return out
@@ -269,7 +269,7 @@ func (t *Transaction) EndOfMessage(queueID string) Result {
 func (t *Transaction) verdict() policy.Verdict {
 	v := policy.Verdict{SPF: t.spf.wait(), DKIM: t.verifier.Results(), Authors: t.author.Domains}
 	if t.collector.header.CutNames[cutSignature] > 0 {
-		// One stands for all of them: there is a signature, and nobody looked at it.
+		// One result represents all of them: there are signatures, and none was checked.
 		v.DKIM = append(v.DKIM, dkim.Result{Status: dkim.Policy, Err: dkim.ErrHeaderCut})
 	}
 	if t.useARC {
@@ -360,9 +360,9 @@ func (t *Transaction) decideAll(v *policy.Verdict, facts policy.Facts, rules []*
 	return policy.DecideEach(make([]policy.Decision, 0, len(rules)), v, facts, rules, t.forged.Depth() > policy.MaxForgedDepth)
 }
 
-// deferExpired reports whether DNS trouble has deferred this envelope for as long
-// as it may. It remembers a deferral; other mail of the same envelope that passes
-// says nothing of the one that does not.
+// deferExpired reports whether DNS trouble has deferred this envelope for as long as
+// allowed. It remembers a deferral. Other mail of the same envelope that passes does not
+// reset it.
 func (t *Transaction) deferExpired(decisions []policy.Decision) bool {
 	now := t.filter.now()
 	for _, d := range decisions {

@@ -14,11 +14,11 @@ const (
 	maxBounceHeader = 256 << 10
 )
 
-// BounceTap takes what is mailed to the address that our own reports come from,
-// while reports are enabled: the header and the beginning of the body, lines ending
-// in CRLF. It hands over nothing that was refused, deferred, dropped or quarantined,
-// since what fails may be forged, and only what has the null sender, as RFC 3464
-// section 2 asks of a delivery status notification.
+// BounceTap copies mail to the sender address of our own reports, while reports are
+// enabled: the header and the beginning of the body, lines ending in CRLF. It passes on
+// no mail that was refused, deferred, dropped or quarantined, which may be forged, and
+// only mail with the null sender, which RFC 3464 section 2 requires of a delivery status
+// notification.
 type BounceTap struct {
 	Take func(raw []byte) // called before the answer, from many goroutines
 }

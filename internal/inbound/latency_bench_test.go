@@ -11,7 +11,7 @@ import (
 	"dmarcd/internal/milter/miltertest"
 )
 
-// coldDNS is how long each look-up of BenchmarkColdLatency takes.
+// coldDNS is how long each lookup of BenchmarkColdLatency takes.
 const coldDNS = 20 * time.Millisecond
 
 // BenchmarkColdLatency is the time from MAIL to the answer for senders never seen

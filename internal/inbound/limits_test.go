@@ -85,7 +85,7 @@ func bounded(t *testing.T, r *rig, res miltertest.Answer) {
 	}
 }
 
-// temperrorPolicies differ in what becomes of a temperror: whoever sends must not be able to choose one.
+// temperrorPolicies differ in what happens to a temperror: whoever sends must not be able to choose one.
 var temperrorPolicies = map[string]string{
 	"by policy": "{default: {dmarc: {arc: {enabled: true}}}}",
 	"deferred":  "{default: {dmarc: {arc: {enabled: true}, actions: {temperror: defer}}}}",

@@ -57,7 +57,7 @@ func (s *session) log(o *filter.Result, took time.Duration) {
 	s.config.Log.LogAttrs(context.WithoutCancel(s.ctx), slog.LevelInfo, "message", a...)
 }
 
-// verdictAttrs are what was found out about the message.
+// verdictAttrs are the results for the message.
 func verdictAttrs(o *filter.Result) []slog.Attr {
 	v := &o.Verdict
 	a := []slog.Attr{
@@ -104,7 +104,7 @@ func signatureWords(results []dkim.Result) string {
 	return b.String()
 }
 
-// addressWord is an envelope address as the log may show it: local parts only if asked.
+// addressWord is an envelope address for the log, with its local part only if configured.
 func (s *session) addressWord(a message.Address) string {
 	switch {
 	case a == message.Address{}:
@@ -115,7 +115,7 @@ func (s *session) addressWord(a message.Address) string {
 	return text.Cut(a.Host, maxLogged)
 }
 
-// recipientWord lists the recipients' domains, or addresses if asked.
+// recipientWord lists the recipients' domains, or their addresses if configured.
 func (s *session) recipientWord(o *filter.Result) string {
 	var b strings.Builder
 	last := ""

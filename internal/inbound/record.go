@@ -9,8 +9,8 @@ import (
 	"dmarcd/internal/text"
 )
 
-// record hands a judged message to who remembers it. What goes wrong there costs
-// the record, not the message its answer.
+// record passes a judged message to the Recorder. A failure there loses the record, but
+// does not affect the answer.
 func (s *session) record(o *filter.Result) {
 	if s.config.Recorder == nil || o.Bypassed != "" {
 		return
@@ -27,8 +27,8 @@ func (s *session) contain(what string, o *filter.Result) {
 	}
 }
 
-// mtaName is how the MTA calls itself, by the macro v: Postfix tells its name
-// before the version, Sendmail the version alone.
+// mtaName is the MTA's name and version, from the macro v: Postfix puts its name before
+// the version, Sendmail gives the version alone.
 func mtaName(version string) string {
 	if version != "" && '0' <= version[0] && version[0] <= '9' {
 		version = "Sendmail " + version

@@ -17,11 +17,11 @@ import (
 // ReportFeed is the feed that mail of a ReportTap has in the spool.
 const ReportFeed = "milter"
 
-// ReportTap takes the mail to analysis.addresses into the spool, with its own DMARC
-// verdict, before the MTA gets its answer. Mail that is not judged, such as that of
-// trusted networks, is taken as not known. What policy rejects, defers or discards is
-// not taken; held mail is. With analysis.discard, mail that has only such recipients
-// is dropped once it is kept. Mail that the spool cannot take is delivered and counted.
+// ReportTap spools mail to analysis.addresses, with its own DMARC verdict, before the MTA
+// gets its answer. Mail that is not judged, such as mail from trusted networks, is
+// spooled with an unknown verdict. Mail that policy rejects, defers or discards is not
+// spooled; held mail is. With analysis.discard, mail with only such recipients is dropped
+// once it is spooled. Mail that cannot be spooled is delivered and counted.
 type ReportTap struct {
 	spool *spool.Spool
 	log   *slog.Logger
@@ -40,7 +40,7 @@ func NewReportTap(s *spool.Spool, log *slog.Logger) *ReportTap {
 	return &ReportTap{spool: s, log: log}
 }
 
-// Stats gives the counts so far.
+// Stats returns the counts so far.
 func (t *ReportTap) Stats() ReportTapStats {
 	return ReportTapStats{Taken: t.stats.taken.Load(), Dropped: t.stats.dropped.Load(), Lost: t.stats.lost.Load()}
 }
@@ -55,8 +55,8 @@ func (t *ReportTap) Begin(s *settings.Settings) Copy {
 	return &reportCopy{tap: t, discard: s.Analysis.Discard, draft: t.spool.Begin(s.Analysis.Limits.MailBytes)}
 }
 
-// reportCopy is one mail on its way into the spool. Errors of the draft come again
-// with its Commit.
+// reportCopy is one mail on its way into the spool. Commit returns the errors of the
+// draft.
 type reportCopy struct {
 	tap     *ReportTap
 	discard bool
@@ -99,7 +99,7 @@ func (c *reportCopy) End(e Ending) (drop bool) {
 
 func (c *reportCopy) Abort() { c.draft.Abort() }
 
-// reportMeta is what the spool keeps of a mail beside its octets.
+// reportMeta is the metadata that the spool keeps with a mail.
 func reportMeta(e *Ending) spool.Meta {
 	o := e.Outcome
 	m := spool.Meta{

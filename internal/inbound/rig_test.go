@@ -131,7 +131,7 @@ func (r *rig) bounce(raw []byte) {
 	r.bounces = append(r.bounces, string(raw))
 }
 
-// taken gives the records and bounces so far, and forgets them.
+// taken returns the records and bounces so far, and forgets them.
 func (r *rig) taken() (records []*memory.Record, bounces []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -304,8 +304,8 @@ func (r *rig) sendOn(mta *miltertest.MTA, m mail) *miltertest.Result {
 	return &res
 }
 
-// field is the unfolded value of the topmost field of that name after the
-// answer is carried out, with what stands right of the colon as it is.
+// field is the unfolded value of the topmost field of that name after the answer is
+// carried out, with the text after the colon as it is.
 func field(t testing.TB, m mail, res *miltertest.Result, name string) string {
 	t.Helper()
 	all := fields(m, res, name)

@@ -16,22 +16,21 @@ import (
 	"dmarcd/internal/settings"
 )
 
-// Observer is told of what happens, before the answer is sent. It is called from
-// many goroutines and must not wait for anything.
+// Observer is notified of events before the answer is sent. It is called from many
+// goroutines and must not block.
 type Observer interface {
-	// Message tells of a message that was answered.
+	// Message reports an answered message.
 	Message(o *filter.Result, took time.Duration)
-	// Split tells of a recipient that was sent away for now, because its domain
-	// wants something else than the first recipient's.
+	// Split reports a recipient that was refused for now, because its domain's rules
+	// differ from the first recipient's.
 	Split()
 }
 
-// Recorder remembers messages. It is called from many goroutines, and what it has
-// to do before the MTA gets its answer is done when it returns.
+// Recorder records messages. It is called from many goroutines, and must finish what has
+// to precede the MTA's answer before it returns.
 type Recorder interface {
-	// Record takes a message that was judged, once; not one that was bypassed and
-	// no test. The record is the callee's; o, which it was made of, is only to be
-	// read.
+	// Record takes each judged message once, but no bypassed one and no test. The callee
+	// owns the record; o, from which it was made, is read-only.
 	Record(r *memory.Record, o *filter.Result)
 }
 
@@ -41,7 +40,7 @@ type Config struct {
 	Settings func() *settings.Settings // the configuration in force; each message takes it once
 	Observer Observer
 	Recorder Recorder // nil: nothing is remembered
-	Host     string   // the name of this host, which records are told with
+	Host     string   // the name of this host, which records carry
 	Taps     []Tap    // each takes copies of the messages that it wants
 	Log      *slog.Logger
 	Now      func() time.Time
@@ -94,7 +93,7 @@ func (s *session) Mail(m milter.Mail) {
 	})
 }
 
-// What Sendmail and Postfix put into {rcpt_mailer} for a recipient that they refuse
+// The values of Sendmail and Postfix for {rcpt_mailer} for a recipient that they refuse
 // themselves, and for one that they deliver on this host.
 const (
 	mailerError = "error"

@@ -9,8 +9,8 @@ import (
 // Tap takes copies of the messages that are for certain recipients. It is called
 // from many goroutines and gets no test.
 type Tap interface {
-	// Wants reports whether the tap wants mail for an address. It is asked about each
-	// recipient as the client wrote it, and then as the MTA reads it.
+	// Wants reports whether the tap wants mail for an address. It is called for each
+	// recipient as the client wrote it, and then as the MTA parses it.
 	Wants(s *settings.Settings, a message.Address) bool
 	// Begin opens the copy of one message.
 	Begin(s *settings.Settings) Copy
@@ -19,17 +19,17 @@ type Tap interface {
 // Copy takes one message. Its methods are called from one goroutine, in the order
 // of SMTP; End or Abort comes last, once.
 type Copy interface {
-	// Header takes one field; value is what stood right of the colon, without the
-	// last CRLF. Both are valid during the call only.
+	// Header takes one field; value is the text after the colon, without the last CRLF.
+	// Both are valid during the call only.
 	Header(name string, value []byte)
 	EndOfHeader()
 	// Body takes part of the body, and returns whether more of it is wanted.
 	Body(chunk []byte) (more bool)
-	// End tells how the message ended, before it is answered: what must outlive the
-	// answer is done when End returns. A message for which drop is true, and which
-	// would be delivered otherwise, is accepted and dropped.
+	// End reports how the message ended, before it is answered: work that must precede
+	// the answer is done when End returns. If drop is true, a message that would be
+	// delivered otherwise is accepted and dropped.
 	End(e Ending) (drop bool)
-	// Abort tells that the message has no end.
+	// Abort reports that the message was not completed.
 	Abort()
 }
 
@@ -58,8 +58,8 @@ type tappedCopy struct {
 	count  int // recipients for which the tap wanted the message
 }
 
-// rcpt asks each tap about an accepted recipient: as the client wrote it, and as the
-// MTA reads it (zero where it did not tell).
+// rcpt asks each tap about an accepted recipient: as the client wrote it, and as the MTA
+// parses it (zero where not known).
 func (t *tapped) rcpt(taps []Tap, s *settings.Settings, to, resolved message.Address) {
 	t.rcpts++
 	for i, tap := range taps {
@@ -77,7 +77,7 @@ func (t *tapped) rcpt(taps []Tap, s *settings.Settings, to, resolved message.Add
 	}
 }
 
-// of is the copy that the index-th tap takes, opened when it is first asked for.
+// of is the copy that the index-th tap takes, opened on first use.
 func (t *tapped) of(index int, tap Tap, s *settings.Settings) *tappedCopy {
 	for i := range t.copies {
 		if t.copies[i].index == index {
@@ -107,7 +107,7 @@ func (t *tapped) body(chunk []byte) (more bool) {
 	return more
 }
 
-// endCopies tells each tap of the end, and reports whether the message is to be dropped.
+// endCopies ends each tap's copy, and reports whether the message is to be dropped.
 func (s *session) endCopies(o *filter.Result) (drop bool) {
 	copies, rcpts := s.tapped.copies, s.tapped.rcpts
 	s.tapped = tapped{}
@@ -125,7 +125,7 @@ func (s *session) endCopy(c tappedCopy, e Ending) (drop bool) {
 	return c.copy.End(e)
 }
 
-// abortCopies tells each tap that the message has no end.
+// abortCopies aborts each tap's copy.
 func (s *session) abortCopies() {
 	copies := s.tapped.copies
 	s.tapped = tapped{}

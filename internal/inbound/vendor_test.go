@@ -232,8 +232,8 @@ func TestStandaloneExamples(t *testing.T) {
 	}
 }
 
-// TestTagStopsNothing has mail that is tagged go on to what becomes of it, and the
-// first check that intercepts end the chain before it is tagged.
+// TestTagStopsNothing has mail that is tagged go on to what happens to it, and the first
+// check that intercepts end the chain before it is tagged.
 func TestTagStopsNothing(t *testing.T) {
 	const tag = "dmarc: {tag_subject: \"[SPOOF]\"%s}"
 	spoof := from("quarantine.example").by("203.0.113.9")

@@ -7,7 +7,7 @@ import (
 	"dmarcd/internal/text"
 )
 
-// warn tells of what an admin should look at.
+// warn logs what an admin should look at.
 func (s *session) warn(o *filter.Result) {
 	queueID := text.Cut(o.Envelope.QueueID, maxLogged)
 	for _, w := range o.Warnings {

@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// addressParser reads the address list of one From field by the grammar. It looks at
-// each octet a fixed number of times and never goes back.
+// addressParser reads the address list of one From field by the grammar. It looks at each
+// octet a fixed number of times and never backtracks.
 type addressParser struct {
 	s      []byte // the field value without its last line end
 	pos    int
@@ -62,8 +62,8 @@ func (p *addressParser) end(inGroup bool) error {
 	return nil
 }
 
-// words is what stands before the "@", "<" or ":" that tells what it is: a local
-// part, a phrase or the name of a group.
+// words is the text before the "@", "<" or ":" that decides its role: a local part, a
+// phrase or the name of a group.
 type words struct {
 	start, stop int  // its octets
 	count       int  // words and dots
@@ -187,8 +187,8 @@ func (p *addressParser) route() error {
 	}
 }
 
-// word reads a dot, an atom or a quoted string of a phrase or local part.
-// Dots may stand anywhere: no two readings of a domain hang on them.
+// word reads a dot, an atom or a quoted string of a phrase or local part. Dots may be
+// anywhere: they cannot make two readings of a domain.
 func (p *addressParser) word(w *words) error {
 	c := p.peek()
 	switch {
@@ -216,8 +216,8 @@ func (p *addressParser) word(w *words) error {
 	return nil
 }
 
-// atom reads a run of atext and tells whether an encoded word may begin in it
-// (RFC 2047 section 2).
+// atom reads a run of atext and reports whether an encoded word may begin in it (RFC 2047
+// section 2).
 func (p *addressParser) atom() (encoded bool) {
 	start := p.pos
 	for p.pos < len(p.s) && isAtext(p.s[p.pos]) {
@@ -226,16 +226,16 @@ func (p *addressParser) atom() (encoded bool) {
 	return bytes.Contains(p.s[start:p.pos], []byte("=?"))
 }
 
-// domain reads a domain and gives its octets without the comments and white
-// space that section 4.4 of RFC 5322 allows round its dots. A domain literal is
-// no domain (RFC 9989 section 5.3.1), nor are the other characters of a dot-atom:
-// mail domains have letters, digits, hyphens and, in DNS, underscores.
+// domain reads a domain and returns its octets without the comments and white space that
+// RFC 5322 section 4.4 allows around its dots. A domain literal is not a domain (RFC 9989
+// section 5.3.1), nor are the other characters of a dot-atom: mail domains have letters,
+// digits, hyphens and, in DNS, underscores.
 func (p *addressParser) domain() ([]byte, error) {
 	if err := p.cfws(); err != nil {
 		return nil, err
 	}
 	start, stop := p.pos, 0
-	var joined []byte // the domain so far, where it does not stand in one piece
+	var joined []byte // the domain so far, where it is in several pieces
 	for {
 		from := p.pos
 		for p.pos < len(p.s) && isDomainChar(p.s[p.pos]) {

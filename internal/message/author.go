@@ -7,11 +7,11 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// Limits of what is read as a From. Ordinary ones take a tenth of this; what
-// goes beyond is no From that anyone can trust.
+// Limits on a From field. Ordinary fields use a tenth of this; nobody can trust a longer
+// one.
 const (
 	maxFromLen       = 16 << 10 // octets of all From fields together
-	maxAuthorDomains = 16       // distinct ones; RFC 9989 section 11.5 wants a limit
+	maxAuthorDomains = 16       // distinct domains; RFC 9989 section 11.5 wants a limit
 	maxCommentDepth  = 64       // comments within comments, RFC 5322 section 3.2.2
 )
 
@@ -31,7 +31,7 @@ var (
 	ErrBadFrom = errors.New("message: the From field cannot be read")
 )
 
-// Author is whom a message says it is from, as far as DMARC cares.
+// Author is the author of a message, as far as DMARC needs it.
 type Author struct {
 	Domain dns.Name // the single author domain; zero exactly when Err is set
 	// Domains are the distinct author domains in their order. They are complete
@@ -98,8 +98,8 @@ func ParseAuthor(h *Header) Author {
 	return a
 }
 
-// read adds the domains of one field, and tells whether they are all that a reader
-// could find in it.
+// read adds the domains of one field, and reports whether a reader could find no others
+// in it.
 func (a *Author) read(value []byte) (err error, complete bool) {
 	known, local := len(a.Domains), a.Local
 	p := addressParser{s: value, author: a}

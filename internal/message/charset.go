@@ -16,12 +16,12 @@ import (
 	"golang.org/x/text/encoding/traditionalchinese"
 )
 
-// escape begins the escape sequences of ISO-2022-JP, which old software puts into a
-// field as they are.
+// escape begins the escape sequences of ISO-2022-JP, which old software puts into a field
+// unencoded.
 const escape = 0x1b
 
-// rawReadings gives the ways in which the raw octets of a field are shown. The first is
-// the one in which the address must stand.
+// rawReadings returns the ways in which the raw octets of a field may be displayed. The
+// address must be in the first.
 func rawReadings(text string) ([]string, error) {
 	if strings.IndexByte(text, escape) >= 0 {
 		decoded, err := japanese.ISO2022JP.NewDecoder().String(text)
@@ -44,9 +44,9 @@ func rawReadings(text string) ([]string, error) {
 	return readings, nil
 }
 
-// decodeCharset gives the text that b is in a charset. Where software may read it in two
-// ways the second differs from the first. A charset that we do not know is an error: an
-// at sign could be any octet in it.
+// decodeCharset returns the text that b is in a charset. Where software may read it in
+// two ways the second differs from the first. A charset that we do not know is an error:
+// an at sign could be any octet in it.
 func decodeCharset(name string, b []byte) (first, second string, err error) {
 	switch name {
 	case "utf-16", "utf-16be", "utf-16le", "utf16", "ucs-2", "iso-10646-ucs-2", "csunicode", "unicode":
@@ -74,8 +74,7 @@ func decodeCharset(name string, b []byte) (first, second string, err error) {
 	return text, text, nil
 }
 
-// encodingOf finds a charset by the names of IANA, of the web and of Windows; nil for
-// one that we do not know.
+// encodingOf finds a charset by its IANA, web or Windows name; nil for an unknown one.
 func encodingOf(name string) encoding.Encoding {
 	switch name {
 	case "cp932", "cp943", "ms932", "x-ms-cp932", "windows-932":
@@ -182,8 +181,8 @@ func decodeWide(b []byte, width int, little bool) string {
 	return string(utf16.Decode(short))
 }
 
-// decodeUTF7 reads UTF-7 (RFC 2152), or with an ampersand as shift the form that IMAP
-// makes of it (RFC 3501 section 5.1.3).
+// decodeUTF7 reads UTF-7 (RFC 2152), or, with an ampersand as shift, the modified form of
+// IMAP (RFC 3501 section 5.1.3).
 func decodeUTF7(s string, shift byte) string {
 	var out strings.Builder
 	for s != "" {

@@ -12,17 +12,18 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// maxMalformedLen bounds a field that breaks RFC 5322, in octets. It is looked at in many
-// ways; ordinary ones take a tenth of this.
+// maxMalformedLen bounds a field that breaks RFC 5322, in octets, because it is parsed in
+// many ways. Ordinary fields use a tenth of this.
 const maxMalformedLen = 2 << 10
 
 // readMalformed reads a field that breaks RFC 5322 by the one address that is clear to
-// everybody. complete tells that a.Domains has all that a reader could find.
+// everybody. complete reports that a.Domains has every domain that a reader could find.
 //
-// The address itself must stand in the field as it is. What else could be taken for one
-// is looked for in all the ways in which software undoes what it cannot parse: with and
-// without comments, quotes and folds, with encoded words decoded once and twice, each by
-// itself and joined to its neighbours, raw octets in the charsets of East Asia.
+// The address itself must be in the field unencoded. Other text that could be taken for
+// an address is searched for in all the ways in which software decodes what it cannot
+// parse: with and without comments, quotes and folds, with encoded words decoded once and
+// twice, each by itself and joined to its neighbours, raw octets in the charsets of East
+// Asia.
 func (a *Author) readMalformed(value []byte) (err error, complete bool) {
 	if len(value) > maxMalformedLen {
 		return fmt.Errorf("%w: malformed and over %d octets", ErrBadFrom, maxMalformedLen), false
@@ -74,11 +75,11 @@ func (a *Author) readMalformed(value []byte) (err error, complete bool) {
 	return nil, true
 }
 
-// overrides have what follows shown in the other direction, so that nobody sees what
-// stands there.
+// overrides reverse the display direction of the text after them, which hides what the
+// field contains.
 const overrides = "\u202d\u202e"
 
-// readingsOf gives the distinct texts that software can make of the raw readings.
+// readingsOf returns the distinct texts that software can make of the raw readings.
 func readingsOf(raw []string) ([]string, error) {
 	all := make(map[string]bool)
 	undecoded := make(map[string]bool)
@@ -101,8 +102,8 @@ func readingsOf(raw []string) ([]string, error) {
 	return slices.Sorted(maps.Keys(all)), nil
 }
 
-// stripped gives s, and s without comments, without what hides an address from those who
-// only look, and without either.
+// stripped returns s, and s without comments, without what hides an address from those
+// who only look, and without either.
 func stripped(s string) []string {
 	bare := withoutComments(s)
 	return []string{s, bare, revealed(s), revealed(bare)}
@@ -172,10 +173,10 @@ func unfold(value []byte) (text, tight string, err error) {
 	return string(bytes.TrimSpace(loose)), string(bytes.TrimSpace(close)), nil
 }
 
-// clear is an address that stands in a malformed field as it is.
+// clear is an address that a malformed field contains unencoded.
 type clear struct{ local, domain string }
 
-// addressesIn gives the distinct addresses in angle brackets or, where there are none,
+// addressesIn returns the distinct addresses in angle brackets or, where there are none,
 // the distinct bare ones.
 func addressesIn(text string) ([]clear, error) {
 	var found []clear
@@ -228,8 +229,8 @@ func addressesIn(text string) ([]clear, error) {
 	return nil, ErrNoAddress
 }
 
-// angleAddress reads what stands between angle brackets, or behind one that is left
-// open. The domain may have a single label there.
+// angleAddress reads the text between angle brackets, or after an unclosed one. The
+// domain may have a single label there.
 func angleAddress(inner string) (clear, error) {
 	at := strings.IndexByte(inner, '@')
 	local := localBefore(strings.TrimRight(inner[:at], " \t"))

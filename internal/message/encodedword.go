@@ -10,8 +10,8 @@ import (
 // maxEncodedWords bounds the encoded words of a field that breaks RFC 5322.
 const maxEncodedWords = 200
 
-// encodedWord is an encoded word (RFC 2047 section 2) wherever it stands: software
-// decodes them in quoted strings and comments, within words and without an end too.
+// encodedWord is an encoded word (RFC 2047 section 2) anywhere: software also decodes
+// them in quoted strings and comments, within words and without an end.
 type encodedWord struct {
 	start, end int // in the text
 	charset    string
@@ -19,9 +19,9 @@ type encodedWord struct {
 	text       string // encoded
 }
 
-// decodings gives the text itself and what decoders could make of its encoded words:
-// each decoded by itself, neighbours joined before they are decoded, and what then turns
-// up decoded once more. An error says that nobody can be sure.
+// decodings returns the text and what decoders could make of its encoded words: each
+// decoded alone, neighbours joined before decoding, and words that the first decoding
+// yields decoded once more. An error says that the result is ambiguous.
 func decodings(s string) ([]string, error) {
 	all := []string{s}
 	once, err := decodeWords(s)
@@ -44,16 +44,17 @@ func decodings(s string) ([]string, error) {
 	return all, nil
 }
 
-// joining tells how software treats encoded words side by side.
+// joining is how software treats encoded words side by side.
 type joining int
 
 const (
 	apart     joining = iota // each is decoded by itself
-	octetwise                // what they encode is put together, then read in the charset
+	octetwise                // their octets are joined, then read in the charset
 	textwise                 // the encoded text is put together, then decoded
 )
 
-// decodeWords gives the distinct readings of the encoded words of s; none if it has none.
+// decodeWords returns the distinct readings of the encoded words of s; none if it has
+// none.
 func decodeWords(s string) ([]string, error) {
 	words, err := encodedWords(s)
 	if err != nil || len(words) == 0 {
@@ -92,7 +93,7 @@ func encodedWords(s string) ([]encodedWord, error) {
 			return nil, fmt.Errorf("%w: over %d encoded words", ErrBadFrom, maxEncodedWords)
 		}
 		pos = w.end
-		// A second end before the next begin: decoders differ in which of them they take.
+		// A second end before the next begin: decoders differ in which one they use.
 		after, _, _ := strings.Cut(s[pos:], "=?")
 		if strings.Contains(after, "?=") {
 			return nil, fmt.Errorf("%w: encoded word with two ends", ErrBadFrom)
@@ -169,12 +170,12 @@ func replaceWords(s string, words []encodedWord, how joining) (first, second str
 	return one.String(), two.String(), nil
 }
 
-// continues reports whether next stands beside w and is encoded alike.
+// continues reports whether next is adjacent to w and has the same charset and encoding.
 func (w *encodedWord) continues(next *encodedWord, s string) bool {
 	return w.charset == next.charset && w.base64 == next.base64 && strings.TrimSpace(s[w.end:next.start]) == ""
 }
 
-// decodeRun gives the octets that words side by side encode together.
+// decodeRun returns the octets that words side by side encode together.
 func decodeRun(words []encodedWord, how joining) ([]byte, error) {
 	if how == textwise {
 		text := ""
@@ -203,8 +204,8 @@ func decodeRun(words []encodedWord, how joining) ([]byte, error) {
 	return out, nil
 }
 
-// decodeBase64 takes any padding at the end, and none. Decoders differ in what they make
-// of all else that is not base64.
+// decodeBase64 takes any padding at the end, or none. Decoders differ on other octets
+// outside base64.
 func decodeBase64(s string) ([]byte, error) {
 	s = strings.TrimRight(strings.Join(strings.Fields(s), ""), "=")
 	if strings.ContainsFunc(s, func(r rune) bool { return !isBase64(r) }) {

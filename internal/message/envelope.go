@@ -1,6 +1,6 @@
-// Package message holds one mail as the protocol packages need it: what SMTP
-// said of it, and its header with the exact bytes. It never keeps a body, and
-// knows neither SPF nor DKIM nor the milter protocol.
+// Package message holds one mail as the protocol packages need it: its SMTP envelope, and
+// its header with the exact bytes. It never keeps a body, and depends on neither SPF,
+// DKIM nor the milter protocol.
 package message
 
 import (
@@ -11,16 +11,16 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// Envelope is what SMTP said about one transaction. The listener that received it
-// fills it; nothing changes it afterwards.
+// Envelope is the SMTP envelope of one transaction. The listener that received it fills
+// it in; it does not change afterwards.
 type Envelope struct {
 	ClientIP netip.Addr // unmapped; zero for a local client or one not told
-	Host     string     // the MTA's own name; "" if not told
-	Helo     string     // HELO or EHLO argument as sent; may be an address literal; "" if not told
+	Host     string     // the MTA's own name; "" if not known
+	Helo     string     // HELO or EHLO argument as sent; may be an address literal; "" if not known
 	MailFrom Address    // zero for the null reverse-path "<>"
 	Rcpts    []Address  // those accepted, in that order
 	AuthUser string     // SASL login; "" for a client that did not log in
-	QueueID  string     // the MTA's name for this mail; "" if not told
+	QueueID  string     // the MTA's name for this mail; "" if not known
 	Received time.Time  // UTC
 }
 
@@ -31,7 +31,7 @@ func (e *Envelope) NullSender() bool { return e.MailFrom == Address{} }
 type Address struct {
 	Local  string   // left of the last "@", as sent; the whole text if there is no "@"
 	Host   string   // right of the last "@", as sent; "" without one
-	Domain dns.Name // Host as a name; zero for an address literal or what is no domain
+	Domain dns.Name // Host as a name; zero for an address literal or an invalid name
 }
 
 // ParseAddress reads the path of a MAIL or RCPT command, with or without its
@@ -63,8 +63,8 @@ func ParseAddress(s string) Address {
 	return a
 }
 
-// withinQuotes reports whether position at of s stands in a quoted string
-// (RFC 5321 section 4.1.2).
+// withinQuotes reports whether position at of s is in a quoted string (RFC 5321 section
+// 4.1.2).
 func withinQuotes(s string, at int) bool {
 	quoted := false
 	for i := 0; i < at; i++ {

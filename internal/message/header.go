@@ -9,8 +9,8 @@ import (
 // (RFC 6376 section 3.4). The body is never kept: it streams past the verifiers.
 type Header struct {
 	Fields []Field // in the order received
-	// Cut tells that a limit was met: fields beyond it were not taken. Nothing
-	// that covers the whole header may then be concluded from it.
+	// Cut reports that a limit was reached and later fields were not kept. No conclusion
+	// about the whole header may then be drawn.
 	Cut bool
 	// CutNames counts, by lower-case name, the fields that were not taken.
 	// A From field among them makes the author ambiguous. Nil when nothing was cut.
@@ -23,8 +23,8 @@ type Field struct {
 	Raw  []byte // from the name to the last CRLF, folds kept
 }
 
-// Value is what stands right of the colon, with leading space, folds and the
-// final CRLF as received. The slice aliases Raw.
+// Value is the text after the colon, with leading space, folds and the final CRLF as
+// received. The slice aliases Raw.
 func (f Field) Value() []byte {
 	i := bytes.IndexByte(f.Raw, ':')
 	return f.Raw[i+1:] // without a colon i is -1 and the whole is the value

@@ -115,8 +115,8 @@ func (p *addressParser) bad(why string) error {
 	return fmt.Errorf("%w: %s, at octet %d", ErrBadFrom, why, p.pos)
 }
 
-// isAtext tells what an atom is made of (RFC 5322 section 3.2.3), with all 8-bit
-// octets: UTF-8 (RFC 6532 section 3.2) and what old software sends as it is.
+// isAtext reports whether an atom may contain c (RFC 5322 section 3.2.3), or c is any
+// 8-bit octet: UTF-8 (RFC 6532 section 3.2), or text that old software sends unencoded.
 func isAtext(c byte) bool {
 	switch c {
 	case '(', ')', '<', '>', '[', ']', ':', ';', '@', '\\', ',', '.', '"', 0x7f:

@@ -6,13 +6,13 @@ import (
 	"unicode/utf8"
 )
 
-// mention is what a reader could take for an address: an at sign and behind it a name
-// with a dot. A single word behind it is none: "Ann @ Example".
+// mention is what a reader could take for an address: an at sign followed by a name with
+// a dot. A single word does not count: "Ann @ Example".
 type mention struct {
 	at     int    // octets before the at sign
 	domain string // as written; "" unless exact
-	// exact tells that the name stands right behind a plain at sign, in one piece, and
-	// ends where everybody sees it end.
+	// exact reports that the name directly follows a plain at sign, in one piece, and
+	// ends unambiguously.
 	exact bool
 }
 
@@ -70,14 +70,14 @@ func mentionAt(s string, at int) (mention, bool) {
 	return m, true
 }
 
-// isNumber reports whether what looks like a name is a price or a time of day, "9.99". No
+// isNumber reports whether an apparent name is a price or a time of day, "9.99". No
 // top-level domain is all digits; an address of four numbers may be meant.
 func isNumber(name string, dots int) bool {
 	const dotsOfAddress = 3
 	return dots != dotsOfAddress && strings.Trim(name, "0123456789.") == ""
 }
 
-// isLiteral reports whether s begins with what stands in a domain literal (RFC 5321
+// isLiteral reports whether s begins with the content of a domain literal (RFC 5321
 // section 4.1.3), which is an address as well.
 func isLiteral(s string) bool {
 	const longest = 80
@@ -101,8 +101,9 @@ func dotLen(s string) int {
 	return 0
 }
 
-// What readers leave out or overlook beside an at sign, and beside a dot, apart from
-// white space. (An angle bracket behind an at sign begins an address: "Ann @ <a@b.example>".)
+// Characters other than white space that readers drop or overlook next to an at sign, and
+// next to a dot. (An angle bracket after an at sign begins an address: "Ann @
+// <a@b.example>".)
 const (
 	besideAt  = "\"'`\\{}|*/~^=+$#!&%?"
 	besideDot = besideAt + "<>()[]"

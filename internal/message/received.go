@@ -6,18 +6,18 @@ import (
 	"strings"
 )
 
-// maxReceivedLen bounds what is read of one Received field, in octets.
+// maxReceivedLen bounds the part of a Received field that is read, in octets.
 const maxReceivedLen = 8 << 10
 
-// Received is what one Received field tells of the client (RFC 5321 section 4.4),
-// as far as the server that wrote the field saw it itself.
+// Received is what one Received field says about the client (RFC 5321 section 4.4),
+// limited to what the server that wrote the field observed itself.
 type Received struct {
-	// From reports that the field tells of a client. False for a field without a from
-	// clause ("by host with SMTP", qmail's "invoked from network") and for mail that a
-	// program on the server handed over ("from root by host with local").
+	// From reports that the field names a client. False for a field without a from clause
+	// ("by host with SMTP", qmail's "invoked from network") and for mail that a program
+	// on the server handed over ("from root by host with local").
 	From bool
-	// Client is the address that the server saw; zero where the field has none, where
-	// it stands in no form that we know, or where two readings are possible.
+	// Client is the address that the server saw; zero where the field has none, in an
+	// unknown form, or an ambiguous one.
 	Client netip.Addr
 	// Helo is the HELO argument, which is the client's own text; "" if Client is zero.
 	Helo string
@@ -34,14 +34,14 @@ func (r Received) Login() bool {
 	return with == "ESMTPA" || with == "ESMTPSA" || utf8 && (with == "SMTPA" || with == "SMTPSA")
 }
 
-// ParseReceived reads the value of a Received field. It knows how Postfix, Sendmail,
-// Exim, qmail and its heirs, Exchange and Microsoft 365, Zimbra, Google, Haraka,
-// Mimecast, IronPort, SES and the many that write like one of them tell of a client.
+// ParseReceived reads the value of a Received field. It knows the formats of Postfix,
+// Sendmail, Exim, qmail and its heirs, Exchange and Microsoft 365, Zimbra, Google,
+// Haraka, Mimecast, IronPort, SES and the many servers that write like one of them.
 //
 // The client chooses the HELO argument, the answer of its ident service and, unless the
-// server checks it, the name that its address has in DNS. An address that stands in one
-// of them is never taken. A field that such text could have bent, by a bracket too many
-// or by a second address, is not read at all.
+// server checks it, the name that its address has in DNS. An address in one of these is
+// never used. A field that such text could have distorted, by an extra bracket or a
+// second address, is not read at all.
 func ParseReceived(value []byte) Received {
 	tokens, ok := splitReceived(value)
 	if len(tokens) == 0 || !tokens[0].is("from") {
@@ -82,13 +82,13 @@ func (t receivedToken) is(word string) bool {
 }
 
 // splitReceived cuts the field into words and comments, up to the semicolon before the
-// date. It is not ok if parentheses do not match or a control character is met; the
-// tokens before are given all the same.
+// date. It is not ok if parentheses do not match or there is a control character; the
+// tokens before are returned all the same.
 //
-// The word after "from" ends at white space only: servers put the HELO argument there
-// as it came, and a parenthesis in it must not begin a comment. Servers do not escape
-// what they put into a comment either, so a backslash is an ordinary character, but
-// one before a parenthesis could be read in two ways.
+// The word after "from" ends at white space only: servers put the HELO argument there as
+// received, and a parenthesis in it must not begin a comment. Servers do not escape what
+// they put into a comment either, so a backslash is an ordinary character, but one before
+// a parenthesis could be read in two ways.
 func splitReceived(value []byte) (tokens []receivedToken, ok bool) {
 	ok = len(value) <= maxReceivedLen
 	value = value[:min(len(value), maxReceivedLen)]
@@ -182,9 +182,9 @@ func cutBy(tokens []receivedToken) (from, by []receivedToken, ok bool) {
 	return tokens[:at], tokens[at+1:], true
 }
 
-// byClause is what a Received field tells of the server that wrote it.
+// byClause is what a Received field says about the server that wrote it.
 type byClause struct {
-	with     string // in upper case, without what stands behind a slash: IronPort's "ESMTP/TLS/…"
+	with     string // in upper case, without the text after a slash: IronPort's "ESMTP/TLS/…"
 	exim     bool   // written by Exim
 	chasquid bool   // written by chasquid
 }

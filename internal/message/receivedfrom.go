@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// fromClause is what stands between "from" and "by".
+// fromClause is the text between "from" and "by".
 type fromClause struct {
 	first    netip.Addr // the word after "from" if it is an address: the client's in some forms, its HELO in others
 	seen     netip.Addr // the address in the comment where servers put what they saw
-	bare     bool       // seen is the whole comment and stands without brackets, as Exchange and qmail write it
+	bare     bool       // seen is the whole comment, without brackets, as Exchange and qmail write it
 	helo     string     // the HELO argument
-	named    bool       // a comment says which text is the HELO argument, so that the first word is not
+	named    bool       // a comment names the HELO argument, so the first word is not it
 	local    bool       // OpenSMTPD's word for a client on the same host
 	comments int
 }
@@ -74,8 +74,8 @@ func (c *fromClause) comment(text []byte) bool {
 	return remark(text)
 }
 
-// see takes the address that the server saw. Some servers write it twice; two different
-// ones are no answer.
+// see notes the address that the server saw. Some servers write it twice; two different
+// ones make it unknown.
 func (c *fromClause) see(addr netip.Addr, bare bool) bool {
 	if c.seen.IsValid() && c.seen != addr {
 		return false
@@ -141,7 +141,7 @@ func (c *fromClause) client(by byClause) netip.Addr {
 	case by.chasquid:
 		return c.first // "from [192.0.2.1] (HELO)"
 	case c.named || by.exim:
-		// The first word is what the server saw, and the comment says otherwise.
+		// The first word is what the server saw, and the comment contradicts it.
 		return netip.Addr{}
 	case c.bare && by.with != "MICROSOFT":
 		// "from [A] (B)": Exchange saw B, others A.
@@ -151,7 +151,7 @@ func (c *fromClause) client(by byClause) netip.Addr {
 }
 
 // receivedAddr reads an address as servers write it: bare, in brackets, with the tag of
-// RFC 5321 section 4.1.3, with a zone, with a port behind it. Zero for anything else.
+// RFC 5321 section 4.1.3, with a zone, with a port after it; zero for anything else.
 func receivedAddr(b []byte) (addr netip.Addr, brackets bool) {
 	const longest = 80 // octets: address, tag, zone, port and brackets
 	if len(b) < 2 || len(b) > longest {
@@ -209,7 +209,7 @@ func withoutNested(text []byte) (flat []byte, nested bool) {
 }
 
 // remark reports whether a comment, or a word of one, holds neither an address nor the
-// word "by". One that does may have swallowed the comment that the server wrote.
+// word "by". One that does may include the comment that the server wrote.
 func remark(text []byte) bool {
 	for _, word := range bytes.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" \t\r\n(),;\"'=<>", r) }) {
 		if strings.EqualFold(string(word), "by") {

@@ -8,8 +8,8 @@ import (
 	"io"
 )
 
-// MaxStreamedHeader bounds the header that Stream takes, in octets. It is above
-// any limit of the filter, so that those are what a message meets.
+// MaxStreamedHeader bounds the header that Stream takes, in octets. It is above any limit
+// of the filter, so that the filter's limits apply.
 const MaxStreamedHeader = 16 << 20
 
 // ErrHeaderTooLarge is returned by Stream for a header of more than MaxStreamedHeader octets.
@@ -17,8 +17,8 @@ var ErrHeaderTooLarge = errors.New("message: header too large")
 
 // Events receives the parts of a message that Stream reads, in order.
 type Events struct {
-	// Field gets one field; value is what stands right of the colon, folds as
-	// CRLF, without the last CRLF. It is valid during the call only.
+	// Field receives one field; value is the text after the colon, folds as CRLF, without
+	// the last CRLF. It is valid during the call only.
 	Field       func(name string, value []byte)
 	EndOfHeader func()
 	// Body gets the body piece by piece; false stops the reading.

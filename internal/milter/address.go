@@ -14,7 +14,7 @@ import (
 // ErrAddress means that a text is no socket address in the spelling of MTAs.
 var ErrAddress = errors.New("milter: socket address")
 
-// maxUnixPath is what fits into sockaddr_un with its NUL.
+// maxUnixPath is the longest path that fits into sockaddr_un with its NUL.
 const maxUnixPath = 107
 
 // Networks of an Address.

@@ -16,29 +16,29 @@ import (
 	gomilter "github.com/emersion/go-milter"
 )
 
-// Submission is one mail that goes through a milter as if an MTA had received it.
+// Submission is one mail to pass through a milter as if an MTA had received it.
 type Submission struct {
 	Client  netip.Addr        // the zero Addr stands for a local client
 	Host    string            // the client's name as the MTA would have it
 	Helo    string            // "" sends none
 	From    string            // with angle brackets
 	Rcpts   []string          // with angle brackets
-	Macros  map[string]string // names without braces; told at every stage
+	Macros  map[string]string // names without braces; sent at every stage
 	Message io.Reader         // header and body; lines end in CRLF
 }
 
-// Answer is what the milter said.
+// Answer is the milter's response.
 type Answer struct {
 	Response
-	Rcpts []Reply // one for each recipient; the zero Reply for one that was taken
+	Rcpts []Reply // one for each recipient; the zero Reply for an accepted one
 }
 
-// packetTimeout is how long a client waits for one packet when its context
-// has no end of its own: above the time that a milter may take for a message.
+// packetTimeout is how long a client waits for one packet when its context has no
+// deadline: longer than a milter may take for a message.
 const packetTimeout = 30 * time.Second
 
-// offered is what a client allows a milter: all that dmarcd wants, but to skip
-// the rest of a body, which the library cannot read.
+// offered is what a client allows a milter: all that dmarcd wants except skipping the
+// rest of a body, a reply which the library cannot parse.
 const offered = gomilter.OptNoConnReply | gomilter.OptNoHeloReply | gomilter.OptNoMailReply |
 	gomilter.OptNoRcptReply | gomilter.OptNoHeaderReply | gomilter.OptNoEOHReply |
 	gomilter.OptNoBodyReply | gomilter.OptNoUnknown | gomilter.OptNoData | gomilter.OptHeaderLeadingSpace
@@ -81,7 +81,7 @@ func submit(nc net.Conn, s Submission) (Answer, error) {
 		return Answer{}, err
 	}
 	c := &submitter{session: session, s: s, in: bufio.NewReader(s.Message)}
-	// Each step takes the answers up to the one that ends the matter.
+	// Each step reads the answers up to the final one.
 	for _, step := range []func() error{c.connect, c.envelope, c.header, c.body} {
 		if err := step(); err != nil {
 			return Answer{}, err
@@ -90,7 +90,7 @@ func submit(nc net.Conn, s Submission) (Answer, error) {
 			break
 		}
 	}
-	// The answer is there, however the farewell goes.
+	// The answer is complete, even if closing fails.
 	_ = session.Close()
 	return c.answer, nil
 }
@@ -202,7 +202,7 @@ func (c *submitter) envelope() error {
 	return nil
 }
 
-// inBrackets is what stands between the angle brackets, which the library adds.
+// inBrackets is the text between the angle brackets, which the library adds.
 func inBrackets(path string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(path, "<"), ">")
 }

@@ -23,17 +23,17 @@ type conn struct {
 	in       []byte // read buffer; small, or borrowed
 	small    []byte
 	borrowed *[]byte
-	r, w     int       // in[r:w] is read and not yet taken
+	r, w     int       // in[r:w] is read and not yet consumed
 	begun    time.Time // deadline of the packet under way; zero at a boundary
 	out      []byte    // replies not yet sent
 	value    []byte    // scratch for a header value
 	names    names
 
-	transaction // what has been told, and what is left to tell
+	transaction // what the MTA has sent, and what is still expected
 
 	mu       sync.Mutex
 	idle     bool      // waiting for a packet, no message under way
-	since    time.Time // when it came or its last message was answered; with one under way when that began
+	since    time.Time // when the connection was accepted or its last message answered; or, with a message under way, when that began
 	deadline time.Time // of the read under way
 	drainBy  time.Time // when to end if idle; zero while the server runs
 	quiet    bool      // has had its one more message
@@ -203,7 +203,7 @@ func (c *conn) giveBack() {
 func (c *conn) await() error {
 	now := time.Now()
 	deadline := now.Add(c.srv.cfg.IdleTimeout)
-	// An MTA speaks at once. What does not is none, and holds a place.
+	// An MTA speaks at once. A peer that does not is none, and occupies a connection.
 	if c.w > c.r || c.stage == stageNew {
 		if c.begun.IsZero() {
 			c.begun = now.Add(c.srv.cfg.PacketTimeout)
@@ -244,7 +244,7 @@ func (c *conn) begins() {
 	c.idle, c.since = false, now
 }
 
-// answered notes that a message has come to its end.
+// answered notes that a message was answered.
 func (c *conn) answered() {
 	now := time.Now()
 	c.mu.Lock()
@@ -253,8 +253,8 @@ func (c *conn) answered() {
 	c.quiet = !c.drainBy.IsZero()
 }
 
-// ended says why a failed read was to fail: the connection has lost its place, or the
-// server shuts down and has either nothing to wait for or no time left. Otherwise it is nil.
+// ended says why a failed read had to fail: the connection was dropped for another, or the
+// server shuts down and has nothing to wait for or no time left. Otherwise it is nil.
 func (c *conn) ended() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

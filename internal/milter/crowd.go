@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// crowdShare is the share of the connections that make room at once, so that a crowd
-// is not looked through for each that comes.
+// crowdShare is the fraction of the connections dropped at once, so that the list is not
+// scanned for each new one.
 const crowdShare = 256
 
-// makeRoom ends some of the connections that have no message under way, first those
-// that have had none for longest, and returns whether there is a place. Opening
-// connections costs a local user nothing, so that those alone must not keep the MTA out.
-// Where all have a message under way, those go whose message has taken longer than
-// Config.StallTime. The caller holds mu.
+// makeRoom closes some of the connections without a message under way, the longest idle
+// first, and reports whether there is room. Opening connections costs a local user
+// nothing, so idle ones must not keep the MTA out. Where all have a message under way,
+// those whose message has taken longer than Config.StallTime are closed. The caller holds
+// mu.
 func (s *Server) makeRoom() bool {
 	type candidate struct {
 		*conn

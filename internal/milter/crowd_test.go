@@ -79,7 +79,7 @@ func TestCrowdMakesRoom(t *testing.T) {
 	}
 }
 
-// TestCrowdOfStalledMessages gives the places of messages that never end to others.
+// TestCrowdOfStalledMessages returns the places of messages that never end to others.
 func TestCrowdOfStalledMessages(t *testing.T) {
 	r := start(t, func(c *milter.Config) { c.MaxConnections, c.StallTime = 3, time.Nanosecond }, nil)
 	stalled := []*miltertest.MTA{r.open(), r.open(), r.open()}

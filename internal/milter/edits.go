@@ -11,8 +11,8 @@ import (
 // Session's. Half of an Response is never carried out.
 var errEdit = errors.New("milter: an edit that cannot be sent")
 
-// appendResponse appends everything that goes back at end of message.
-// A Reply that is not valid is the caller's to replace before.
+// appendResponse appends the whole answer at end of message. The caller must have
+// replaced an invalid Reply.
 func (t terms) appendResponse(out []byte, o Response) ([]byte, error) {
 	switch {
 	case !o.Reply.IsZero():

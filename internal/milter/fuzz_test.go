@@ -196,7 +196,7 @@ func conversation(offer miltertest.Offer, raw string) []byte {
 	return c.out.Bytes()
 }
 
-// FuzzSession gives the server whatever bytes as the MTA's side.
+// FuzzSession returns the server whatever bytes as the MTA's side.
 func FuzzSession(f *testing.F) {
 	const raw = "From: a@example.net\nSubject: x| y\nEmpty:\n\nhello\n"
 	for _, offer := range []miltertest.Offer{miltertest.Postfix(), miltertest.Sendmail(), miltertest.Version2()} {

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// ErrInUse means that somebody else serves an address.
+// ErrInUse means that another process serves an address.
 var ErrInUse = errors.New("is in use by another process")
 
 const (
@@ -25,11 +25,11 @@ const (
 	probeTimeout = time.Second
 )
 
-// Listen opens a. Of a unix socket mode gives the permissions, 0 meaning 0660, and group
-// its group by name or number, "" meaning the process's; both are in force before
-// anybody can connect. A socket file that nobody serves is replaced, one that is
-// served gives ErrInUse, and any other file is not touched. The file goes when the
-// listener is closed. mode and group do not apply to other networks.
+// Listen opens a. For a unix socket, mode is its permissions (0 means 0660) and group its
+// group by name or number ("" means the process's); both apply before anybody can
+// connect. A stale socket file is replaced, one in use gives ErrInUse, and any other file
+// is not touched. Closing the listener removes the file. mode and group do not apply to
+// other networks.
 func Listen(a Address, mode fs.FileMode, group string) (net.Listener, error) {
 	ln, err := listen(a, mode, group)
 	if err != nil {
@@ -56,7 +56,7 @@ func listen(a Address, mode fs.FileMode, group string) (net.Listener, error) {
 	return nil, fmt.Errorf("has the unknown network %q", a.Network)
 }
 
-// plain takes what the caller says anyway off a network or file error.
+// plain strips from a network or file error the part that the caller adds anyway.
 func plain(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) {
@@ -152,14 +152,14 @@ func clearPath(path string) error {
 	return nil
 }
 
-// errNoSocket: something else stands in the place of a socket.
+// errNoSocket: the path exists and is not a socket.
 var errNoSocket = errors.New("exists and is not a socket; it was not touched")
 
 func needsFolder(folder string, err error) error {
 	return fmt.Errorf("needs the folder %s: %w", folder, unwrapPath(err))
 }
 
-// unwrapOp takes the address off, which stands before the error already.
+// unwrapOp strips the address, which already precedes the error.
 func unwrapOp(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) {
@@ -176,7 +176,7 @@ func unwrapPath(err error) error {
 	return err
 }
 
-// unixListener removes its own socket file, and no other, when it closes.
+// unixListener removes its own socket file, and no other, on Close.
 type unixListener struct {
 	*net.UnixListener
 	path string
@@ -184,7 +184,7 @@ type unixListener struct {
 	once sync.Once
 }
 
-// own gives the socket file its group and mode.
+// own returns the socket file its group and mode.
 func (l *unixListener) own(mode fs.FileMode, gid int) error {
 	var err error
 	if l.file, err = os.Lstat(l.path); err != nil {

@@ -9,7 +9,7 @@ type macros struct {
 	// Told before MAIL, kept to the end of the transaction. Cleared there, so that
 	// no message inherits the login of the one before.
 	auth, queueID, test string
-	// Told before RCPT, used up by it.
+	// Sent before RCPT, and cleared by it.
 	mailer, rcptAddr string
 }
 
@@ -37,8 +37,8 @@ func (m *macros) set(b []byte) error {
 	return nil
 }
 
-// field is where the macro called name is kept; nil if it is of no use. A
-// macro counts only at the stage where MTAs define it.
+// field is where the named macro is stored; nil if it is not used. A macro counts only at
+// the stage where MTAs define it.
 func (m *macros) field(stage command, name []byte) *string {
 	switch stage {
 	case cmdConnect:
@@ -84,8 +84,8 @@ func bare(name []byte) []byte {
 	return name
 }
 
-// TestMacro marks a message as a test. No MTA defines it, so that only who
-// speaks the milter protocol to us can.
+// TestMacro marks a message as a test. No MTA defines it, so only a milter client can set
+// it.
 const TestMacro = "dmarcd_test"
 
 func (m *macros) endTransaction() {

@@ -1,7 +1,6 @@
 package milter
 
-// Names of header fields come again with every message; the strings for them
-// are made once.
+// Names of header fields recur with every message; their strings are allocated once.
 
 // commonNames are shared by all connections of a server, which only read it.
 func commonNames() map[string]string {

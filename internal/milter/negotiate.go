@@ -13,13 +13,13 @@ var errUnfit = errors.New("milter: the MTA does not offer what is needed")
 // needed are the actions without which a verdict could not be carried out.
 const needed = actAddHeaders | actAddRcpt | actDeleteRcpt | actChangeHeaders | actQuarantine
 
-// wantedSteps are asked for where offered. Replies that nobody needs cost
-// more than all of the work, so they are given away.
+// wantedSteps are requested where offered. Needless replies cost more than all other
+// work, so they are turned off.
 const wantedSteps = nrConnect | nrHelo | nrMail | nrHeader | nrEOH |
 	noUnknown | noData | canSkip | leadSpace
 
-// symbols are the macros asked for. A list replaces the one configured in the
-// MTA, so each holds all that is used of its stage.
+// symbols are the macros asked for. A list replaces the one configured in the MTA, so
+// each has every macro used at its stage.
 var symbols = [...]struct {
 	stage uint32
 	names string
@@ -30,7 +30,7 @@ var symbols = [...]struct {
 	{symEnd, "i"},
 }
 
-// terms is what MTA and filter agreed on.
+// terms is the result of the negotiation.
 type terms struct {
 	version uint32
 	actions bits
@@ -64,7 +64,7 @@ func agree(offer []byte, rcptReplies bool) (terms, error) {
 	if !rcptReplies {
 		t.steps |= steps & nrRcpt
 	}
-	// What will not come needs no bit for its reply.
+	// A command that is not sent needs no bit for its reply.
 	if steps&noData == 0 {
 		t.steps |= steps & nrData
 	}

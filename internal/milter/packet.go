@@ -60,8 +60,8 @@ func path(c command, b []byte) (string, error) {
 	return string(s), nil
 }
 
-// parseConnect reads host, family, port and address. The zero Addr stands for a local
-// client and for one whose address cannot be read.
+// parseConnect reads host, family, port and address. The zero Addr means a local client,
+// or one whose address cannot be parsed.
 func parseConnect(b []byte) (host string, addr netip.Addr, err error) {
 	h, rest, ok := cutString(b)
 	if !ok || len(rest) == 0 {
@@ -83,7 +83,7 @@ func parseConnect(b []byte) (host string, addr netip.Addr, err error) {
 	if !ok {
 		return "", netip.Addr{}, protocolError("connect from address %.64q", cut(rest[2:]))
 	}
-	addr, _ = parseAddr(string(text)) // what cannot be read is an unknown client
+	addr, _ = parseAddr(string(text)) // an address that cannot be parsed is an unknown client
 	return host, addr, nil
 }
 
@@ -109,9 +109,9 @@ func parseHeader(b []byte) (name, value []byte, err error) {
 	return name, value[:len(value)-1], nil
 }
 
-// appendValue appends a header value as it stood in the message. MTAs send
-// folds as a bare LF, some as CRLF. CRs before a line end are part of it; others, and a
-// line end that folds nothing, become a space, so that a value stays one value.
+// appendValue appends a header value as it was in the message. MTAs send folds as a bare
+// LF, some as CRLF. CRs before a line end are part of it; others, and a line end without
+// a fold, become a space, so that a value remains one value.
 func appendValue(dst, v []byte) []byte {
 	for {
 		line, rest, more := bytes.Cut(v, []byte{'\n'})

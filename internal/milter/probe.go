@@ -10,9 +10,9 @@ import (
 	"syscall"
 )
 
-// Probe says whether Listen would open the address for that group, and leaves nothing
-// behind; a port is open for a moment. Its errors are those of Listen. Sockets that
-// systemd hands over cannot be probed.
+// Probe reports whether Listen would succeed for the address and group, and leaves no
+// socket; a port is open for a moment. Its errors are those of Listen. Sockets from
+// systemd cannot be probed.
 func Probe(a Address, group string) error {
 	if err := probe(a, group); err != nil {
 		return fmt.Errorf("%s %w", a, err)

@@ -4,8 +4,8 @@ import (
 	"strconv"
 )
 
-// maxReplyLine bounds an SMTP reply as it goes to the MTA, code and doubled
-// percent signs counted: libmilter's MAXREPLYLEN.
+// maxReplyLine bounds an SMTP reply as sent to the MTA, with code and doubled percent
+// signs: libmilter's MAXREPLYLEN.
 const maxReplyLine = 980
 
 // valid reports whether an MTA would take r: only refusals have a code of ours.
@@ -48,9 +48,9 @@ func appendReply(out []byte, r Reply) []byte {
 	return endPacket(append(out, 0), start)
 }
 
-// enhanced is the enhanced code to print. One whose class is not that of the code is
-// left out (RFC 2034 section 4 wants them alike). A text that begins with a digit gets
-// a general one, because Postfix refuses the whole reply where such a digit is not the class.
+// enhanced is the enhanced code to print. One whose class differs from the code's is left out
+// (RFC 2034 section 4 wants them equal). A text that begins with a digit gets a generic code,
+// because Postfix refuses the whole reply if that digit is not the class.
 func (r Reply) enhanced(text string) string {
 	class := byte('0' + r.Code/100)
 	if wellFormed(r.Enhanced) && r.Enhanced[0] == class {

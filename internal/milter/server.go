@@ -17,16 +17,17 @@ type Config struct {
 	// NewSession makes the Session of a new connection, once negotiation
 	// succeeded. ctx ends with the connection.
 	NewSession func(ctx context.Context) Session
-	// RcptReplies is asked at each negotiation whether a Session may refuse
-	// recipients; nil means never. Where it says no, no recipient is answered, which is cheaper.
+	// RcptReplies reports at each negotiation whether a Session may refuse recipients; nil means
+	// never. If it is false, recipients get no replies, which is cheaper.
 	RcptReplies func() bool
-	// Trouble is the answer to a message on which a Session panicked, or that shutdown
-	// overtook: the zero Reply to accept, or one with a code of 4xx. Anything else accepts. nil accepts.
+	// Trouble is the answer to a message on which a Session panicked, or that shutdown interrupted: the
+	// zero Reply to accept, or one with a code of 4xx. Anything else accepts. nil accepts.
 	Trouble func() Reply
 
-	// IdleTimeout is the longest wait between packets; 0 means two hours and 10 s, as
-	// for libmilter. It must be above the MTA's SMTP time-outs (Sendmail: an hour): an MTA
-	// may let mail pass unchecked once its filter is gone, and clients can wait for that.
+	// IdleTimeout is the longest wait between packets; 0 means two hours and 10 s, as for
+	// libmilter. It must be above the MTA's SMTP time-outs (Sendmail: an hour): an MTA may
+	// let mail pass unchecked once its filter has closed the connection, and clients can
+	// wait for that.
 	IdleTimeout   time.Duration
 	PacketTimeout time.Duration // longest wait for the rest of a packet, and for the first one. 0 means 10 s
 	WriteTimeout  time.Duration // 0 means 10 s
@@ -35,11 +36,12 @@ type Config struct {
 	// place of those that have no message under way, or is closed at once where all have:
 	// the MTA then takes its default action without waiting.
 	MaxConnections int
-	// StallTime is how long a message may take before its connection, too, makes room for
-	// one above MaxConnections. 0 means 5 min, for which Postfix lets a client be silent.
+	// StallTime is how long a message may take before its connection, too, may be closed
+	// for one above MaxConnections. 0 means 5 min, the time that Postfix lets a client be
+	// idle.
 	StallTime time.Duration
 
-	// Drain is how patient Shutdown is; a zero value of it stands for the default.
+	// Drain is how long Shutdown waits; zero values mean the defaults.
 	Drain Drain
 
 	Log *slog.Logger // nil discards
@@ -72,7 +74,7 @@ type Server struct {
 	fullLog   throttle
 	unfitLog  throttle
 	acceptLog throttle
-	poorMTA   atomic.Bool // one that keeps no leading space was logged
+	poorMTA   atomic.Bool // an MTA that keeps no leading space was logged
 
 	mu        sync.Mutex
 	closing   bool          // Shutdown was called
@@ -173,9 +175,9 @@ func (s *Server) removeListener(ln net.Listener) {
 	s.running.Done()
 }
 
-// start serves nc in a goroutine of its own, or closes it where it is too many. A
-// connection that was accepted is served in a shutdown too: its MTA has spoken already,
-// and would take its default action for want of an answer.
+// start serves nc in a goroutine of its own, or closes it if there are too many. An
+// accepted connection is served even during a shutdown: its MTA has already sent data,
+// and would take its default action without an answer.
 func (s *Server) start(nc net.Conn, ln net.Listener) {
 	s.mu.Lock()
 	limit := s.cfg.MaxConnections
@@ -224,8 +226,8 @@ func (s *Server) open() []*conn {
 
 func (s *Server) rcptReplies() bool { return s.cfg.RcptReplies != nil && s.cfg.RcptReplies() }
 
-// trouble asks for the answer to trouble. It runs where a panic was caught, so
-// that one of its own would end the process.
+// trouble gets the reply of Config.Trouble. It runs while a panic is being recovered, so
+// a panic here would end the process.
 func (s *Server) trouble() (r Reply) {
 	if s.cfg.Trouble == nil {
 		return Reply{}

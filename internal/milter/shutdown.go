@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// Drain is how patient Shutdown is. An MTA whose connection is closed takes its default
-// action for the rest of the SMTP session, so that a message that comes later in it
-// passes unjudged: a connection is kept while one can be expected.
+// Drain is how long Shutdown waits. An MTA whose connection is closed takes its default
+// action for the rest of the SMTP session, so that a later message in it passes unjudged:
+// a connection is kept while a message can be expected.
 type Drain struct {
 	// Idle is how long a connection without a message under way is kept for one more. 0 means 25 s.
 	Idle time.Duration
-	// Quiet is how long it is kept once it has had that message, or if it came while
-	// the server shut down. 0 means 3 s.
+	// Quiet is how long a connection is kept after that message, or if it was opened
+	// during the shutdown. 0 means 3 s.
 	Quiet time.Duration
 	// Accept is how long new connections are taken while older ones are kept: until the
-	// successor runs, nobody else would. 0 means 20 s.
+	// successor runs, nothing else accepts them. 0 means 20 s.
 	Accept time.Duration
 	// Leave is how long connections to a socket of systemd are left in its queue before
 	// that: a successor is there to take them, or will be soon. It is well below the
@@ -37,12 +37,12 @@ func (d *Drain) setDefaults() {
 // whose contexts it ended.
 const ForceGrace = 2 * time.Second
 
-// Shutdown waits for messages under way to be answered, and keeps idle connections for
-// one more message, as Config.Drain says; then it stops accepting and ends. When ctx ends
-// first, Sessions at work have their contexts ended and their messages get the answer of
-// Config.Trouble; where the MTA does not wait for an answer its connection is closed, and
-// it takes its default action. All goroutines have ended when Shutdown returns, unless a
-// Session ignored the end of its context: the error then says how many did.
+// Shutdown waits until messages under way are answered, and keeps idle connections for
+// one more message, as set by Config.Drain; then it stops accepting and returns. If ctx
+// ends first, the contexts of active Sessions are cancelled and their messages get the
+// answer of Config.Trouble; where the MTA does not wait for an answer its connection is
+// closed, and it takes its default action. All goroutines have ended when Shutdown
+// returns, unless a Session ignored its context: the error then says how many did.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.awaitOlder(ctx, s.beginDrain())
 	s.stopAccepting()
@@ -138,8 +138,8 @@ func (s *Server) waitPaused(in *inheritedListener) bool {
 	}
 }
 
-// stopAccepting closes the listeners. Connections that came during the shutdown end
-// soon: their MTA has not sent a message yet.
+// stopAccepting closes the listeners. Connections opened during the shutdown end soon:
+// their MTA has not sent a message yet.
 func (s *Server) stopAccepting() {
 	s.mu.Lock()
 	if !s.stopped() {

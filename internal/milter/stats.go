@@ -12,12 +12,12 @@ type Stats struct {
 	Open           int
 	Connections    uint64 // taken
 	Refused        uint64 // closed because of Config.MaxConnections
-	Unfit          uint64 // closed because the MTA lacks what is needed
+	Unfit          uint64 // closed because the MTA lacks a required feature
 	Messages       uint64 // answered, those of Troubles included
 	Troubles       uint64 // answered by Config.Trouble
 	Panics         uint64 // of Sessions
 	ProtocolErrors uint64 // connections closed because the MTA's side broke the protocol
-	Timeouts       uint64 // connections closed because the MTA's side was silent or slow
+	Timeouts       uint64 // connections closed because the MTA's side was idle or slow
 	AcceptErrors   uint64
 	BytesRead      uint64
 	BytesWritten   uint64

@@ -327,8 +327,8 @@ func (l *fakeListener) Close() error {
 
 func (l *fakeListener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
 
-// dial gives the listener one end of a pipe and returns an MTA at the other.
-// wrap, if not nil, wraps the server's end.
+// dial returns the listener one end of a pipe and returns an MTA at the other. wrap, if
+// not nil, wraps the server's end.
 func (l *fakeListener) dial(t *testing.T, wrap func(net.Conn) net.Conn) *miltertest.MTA {
 	t.Helper()
 	client, server := net.Pipe()

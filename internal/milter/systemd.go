@@ -14,8 +14,8 @@ import (
 const firstFD = 3
 
 // inherited takes over the listening socket that systemd passed under name
-// (sd_listen_fds_with_names(3)). Sockets of other names are left for others. It is
-// asked once for a name: the descriptor is used up.
+// (sd_listen_fds_with_names(3)). Sockets of other names are not touched. Call it once per
+// name: it consumes the descriptor.
 func inherited(name string, getenv func(string) string, pid int) (net.Listener, error) {
 	if getenv("LISTEN_PID") != strconv.Itoa(pid) {
 		return nil, fmt.Errorf("was not passed: systemd started no socket for this process")
@@ -59,8 +59,8 @@ type pausable interface {
 	SetDeadline(time.Time) error
 }
 
-// inheritedListener is one that outlives this process: connections that it does not
-// take wait for the next.
+// inheritedListener is a listener that outlives this process: connections that it does
+// not accept wait for the next process.
 type inheritedListener struct{ pausable }
 
 // pause makes Accept return os.ErrDeadlineExceeded, until resume.

@@ -6,7 +6,7 @@ import (
 	"runtime/debug"
 )
 
-// stage is how far the MTA's side has come. Each includes those before.
+// stage is how far the MTA has got. Each stage includes those before.
 type stage int
 
 const (
@@ -24,9 +24,9 @@ type transaction struct {
 	stage  stage
 	macros macros
 	done   bool // the Session wants no more of the body
-	// The Session failed: it is told no more of this message, which gets the
-	// answer for trouble. failedAt outlasts the message where what failed was
-	// connect or HELO, until that command comes again.
+	// The Session failed: it gets no more of this message, which is answered by
+	// Config.Trouble. If connect or HELO failed, failedAt is kept beyond the message,
+	// until that command is repeated.
 	failed   bool
 	failedAt command
 	mark     int // length of out before the command under way
@@ -89,7 +89,7 @@ func (c *conn) carryOut(cmd command, data []byte) error {
 	return protocolError("command %q", byte(cmd))
 }
 
-// proceed checks that cmd comes in its time and says "continue" where an answer is due.
+// proceed checks that cmd is in order and replies "continue" where an answer is due.
 func (c *conn) proceed(cmd command, from, to stage) error {
 	if c.stage < from || c.stage > to {
 		return protocolError("command %q at stage %d", byte(cmd), c.stage)
@@ -221,7 +221,7 @@ func (c *conn) header(data []byte) error {
 	return nil
 }
 
-// asReceived gives a header value the form that it had in the message.
+// asReceived returns a header value the form that it had in the message.
 func (c *conn) asReceived(v []byte) []byte {
 	lead := c.terms.steps&leadSpace == 0
 	if !lead && !hasBreak(v) {
@@ -307,7 +307,7 @@ func (c *conn) answerTrouble() error {
 	return c.endTransaction()
 }
 
-// endTransaction follows the answer, which goes out at once.
+// endTransaction runs after the answer, which it sends at once.
 func (c *conn) endTransaction() error {
 	c.srv.stats.messages.Add(1)
 	c.stage, c.failed = stageConnected, false
@@ -370,7 +370,7 @@ func (c *conn) guard(f func()) {
 	f()
 }
 
-// endSession tells the Session that nothing more comes.
+// endSession tells the Session that no more calls follow.
 func (c *conn) endSession() {
 	if c.session == nil {
 		return

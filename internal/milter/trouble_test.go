@@ -204,7 +204,7 @@ func TestForcedShutdown(t *testing.T) {
 				s.onEnd = func(ctx context.Context, _ string) milter.Response {
 					close(working)
 					<-ctx.Done()
-					// A verdict without its look-ups is worth nothing.
+					// A verdict without its lookups is worth nothing.
 					return milter.Response{Reply: milter.Reply{Code: 550, Text: "from half an answer"}}
 				}
 			})

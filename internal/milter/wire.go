@@ -72,7 +72,7 @@ const (
 	nrUnknown bits = 1 << 17
 	nrEOH     bits = 1 << 18
 	nrBody    bits = 1 << 19
-	leadSpace bits = 1 << 20 // values come and go with the blanks that stand behind the colon
+	leadSpace bits = 1 << 20 // values include the blanks after the colon, in both directions
 )
 
 // noReply is the step bit that takes the reply to c away; 0 for a command that
@@ -113,14 +113,14 @@ const (
 	// maxReply bounds a packet to the MTA: Sendmail drops a filter that sends
 	// more than its MILTER_CHUNK_SIZE.
 	maxReply = 65535
-	// smallBuffer is what each connection keeps for reading. Header and
-	// body of a small mail fit.
+	// smallBuffer is the read buffer that each connection keeps. Header and body of a
+	// small mail fit.
 	smallBuffer = 8 << 10
 	// largeBuffer holds a full body chunk and is borrowed for one message.
 	largeBuffer = 65536 + 16
 )
 
-// Stages for which macros can be asked, as numbered in negotiation.
+// Stages for which macros can be requested, as numbered in negotiation.
 const (
 	symConnect = 0
 	symMail    = 2

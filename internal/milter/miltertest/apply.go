@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// Apply carries out the header modifications of r on raw as an MTA does and
-// returns the message that is delivered. leadSpace says whether SMFIP_HDR_LEADSPC was
-// agreed on: without it the MTA puts a space before each value.
+// Apply carries out the header modifications of r on raw as an MTA does and returns the
+// message that is delivered. leadSpace says whether SMFIP_HDR_LEADSPC was negotiated:
+// without it the MTA puts a space before each value.
 func (r *Result) Apply(raw []byte, leadSpace bool) []byte {
 	var fields []string
 	rest := raw

@@ -8,7 +8,7 @@ import (
 	"strconv"
 )
 
-// Peer is the SMTP client that an MTA tells of.
+// Peer is the SMTP client that an MTA reports.
 type Peer struct {
 	Host   string // "" means "client.example"
 	Addr   string // an address, "IPv6:" before it as Sendmail does; "" means 192.0.2.1
@@ -28,7 +28,7 @@ type Message struct {
 	Chunk    int               // size of body chunks; 0 means 65535
 }
 
-// Answer is what a filter says to one command.
+// Answer is a filter's response to one command.
 type Answer struct {
 	Action byte   // RespContinue and the like
 	Code   int    // of RespReplyCode
@@ -46,10 +46,10 @@ type Mod struct {
 	Value string // lines end in LF; of RespQuarantine: the reason
 }
 
-// Result is what became of a message.
+// Result is what happened to a message.
 type Result struct {
 	Answer
-	Stage   byte     // the command that was answered: CmdEnd, or the one that ended the matter early
+	Stage   byte     // the command that was answered: CmdEnd, or the one that ended the message early
 	Rcpts   []Answer // one for each recipient sent
 	Mods    []Mod
 	Skipped bool // the filter wanted no more of the body
@@ -271,7 +271,7 @@ func (m *MTA) envelope(msg *Message, r *Result) (over bool, err error) {
 	return false, nil
 }
 
-// header sends the fields and returns what stands behind the empty line.
+// header sends the fields and returns the text after the empty line.
 func (m *MTA) header(msg *Message, r *Result) (rest []byte, over bool, err error) {
 	rest = msg.Raw
 	m.stageMacros(msg.Macros, CmdHeader)

@@ -2,7 +2,7 @@
 // over a socket, packet by packet where a test wants to misbehave, or a whole
 // message at a time as Postfix and Sendmail would.
 //
-// It shares no code with package milter, so that both cannot err alike.
+// It shares no code with package milter, so that they cannot share a defect.
 package miltertest
 
 import (
@@ -28,9 +28,9 @@ type Packet struct {
 	Data []byte // a copy; without the command byte
 }
 
-// MTA is one milter connection seen from the MTA. It belongs to one goroutine.
-// Packets are buffered and sent when a reply is awaited, as Postfix does;
-// with Unbuffered set each goes out by itself, as from Sendmail.
+// MTA is one milter connection seen from the MTA. It belongs to one goroutine. Packets
+// are buffered until a reply is awaited, as by Postfix; with Unbuffered set each is sent
+// by itself, as by Sendmail.
 type MTA struct {
 	Conn       net.Conn
 	Timeout    time.Duration // 0 means DefaultTimeout
@@ -145,7 +145,7 @@ func (m *MTA) PutStrings(cmd byte, strs ...string) {
 // PutRaw buffers bytes as they are, for packets that are none.
 func (m *MTA) PutRaw(b []byte) { m.out = append(m.out, b...) }
 
-// Macros buffers the macros told before command stage: names and values in turn.
+// Macros buffers the macros sent before command stage: names and values alternate.
 func (m *MTA) Macros(stage byte, pairs ...string) {
 	start := m.begin(CmdMacro)
 	m.out = append(m.out, stage)
@@ -236,8 +236,8 @@ func (m *MTA) get() (byte, []byte, error) {
 	return cmd, data, nil
 }
 
-// Silent reports whether the filter sends nothing for d; an error other than
-// the time-out is silence too, for a test of Get to find.
+// Silent reports whether the filter sends nothing for d; an error other than the time-out
+// also counts as nothing sent; Get reports it.
 func (m *MTA) Silent(d time.Duration) bool {
 	if err := m.Flush(); err != nil {
 		return true
@@ -263,7 +263,7 @@ func (m *MTA) awaits(cmd byte) bool { return m.Steps&noReply[cmd] == 0 }
 // sends reports whether command cmd is sent at all.
 func (m *MTA) sends(cmd byte) bool { return m.Steps&leftOut[cmd] == 0 }
 
-// Quit says goodbye and closes the connection.
+// Quit sends quit and closes the connection.
 func (m *MTA) Quit() error {
 	m.Put(CmdQuit)
 	return errors.Join(m.Flush(), m.Conn.Close())

@@ -103,7 +103,7 @@ var leftOut = [256]uint32{
 	CmdBody:    NoBody,
 }
 
-// Offer is what an MTA says of itself at negotiation.
+// Offer is an MTA's offer at negotiation.
 type Offer struct {
 	Version uint32
 	Actions uint32
