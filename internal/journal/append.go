@@ -2,11 +2,11 @@ package journal
 
 import "errors"
 
-// Append puts a record's encoding (memory.Record.AppendBinary) into the journal.
-// When it returns nil the kernel has it, so that it outlives this process; within
-// Config.SyncEvery it outlives a power cut too. It waits for Config.Patience at
-// most. An error tells what became of the record, for a log: it is counted, and
-// mail goes on as without. The payload is not kept.
+// Append puts a record's encoding (memory.Record.AppendBinary) into the journal. When it
+// returns nil the kernel has it, so it survives this process; within Config.SyncEvery it
+// survives a power cut too. It waits for Config.Patience at most. An error says what
+// happened to the record, for a log: it is counted, and does not affect mail. The payload
+// is not retained.
 func (j *Journal) Append(payload []byte) error {
 	if len(payload) > MaxPayload {
 		j.counts.appended.Add(1)

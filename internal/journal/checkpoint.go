@@ -27,7 +27,7 @@ type checkpoint struct {
 	f    *os.File
 	seq  uint64
 	last loadStart
-	// unsure: the file was missing or unreadable, so what was being loaded is not
+	// unsure: the file was missing or unreadable, so the segment being loaded is not
 	// known.
 	unsure bool
 }

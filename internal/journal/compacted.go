@@ -15,14 +15,14 @@ import (
 	"dmarcd/internal/memory"
 )
 
-// compacted describes a compacted segment: what is left of one or more segments,
-// that is, how many messages made which row. Its file begins with a frame of
-// kindCompacted; the aggregates follow in the order of compareAggregates, each once.
+// compacted describes a compacted segment: the aggregates that replace one or more
+// segments. Its file begins with a frame of kindCompacted; the aggregates follow in the
+// order of compareAggregates, each once.
 type compacted struct {
-	first   uint64 // segments first to its own number are in it
-	records uint64 // whose detail is gone
+	first   uint64 // it replaces segments first to its own number
+	records uint64 // whose detail was dropped
 	lost    uint64 // records that could not be read, or counts that were dropped
-	oldest  int64  // when the first record came, Unix milliseconds
+	oldest  int64  // time of the first record, Unix milliseconds
 }
 
 func (d *compacted) encode() []byte {

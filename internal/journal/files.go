@@ -16,7 +16,7 @@ import (
 	"dmarcd/internal/memory"
 )
 
-// file is what is written of a segment.
+// file is a segment open for writing.
 type file interface {
 	io.WriterAt
 	Truncate(size int64) error
@@ -30,7 +30,7 @@ const (
 	versionName = "version"
 )
 
-// makeDir makes the directory, and sees to it that it stays after a power cut.
+// makeDir makes the directory, and syncs it so that it survives a power cut.
 func makeDir(dir string) error {
 	if _, err := os.Stat(dir); err == nil {
 		return nil
@@ -132,8 +132,8 @@ func checkVersion(dir string) error {
 	})
 }
 
-// errUnsynced says that a file was written, and that after a power cut there may
-// yet be the one before it.
+// errUnsynced says that a file was written, but that a power cut may restore the previous
+// one.
 var errUnsynced = errors.New("the directory cannot be synced")
 
 // writeFile makes or replaces a file: after a crash it is there as a whole, or as
@@ -155,7 +155,7 @@ func writeFile(path string, fill func(io.Writer) error) error {
 		err = os.Rename(tmp, path)
 	}
 	if err != nil {
-		os.Remove(tmp) // what is left is removed by the next Open
+		os.Remove(tmp) // the next Open removes a leftover
 		return err
 	}
 	if err := syncDir(filepath.Dir(path)); err != nil {

@@ -17,9 +17,8 @@ const MaxPayload = 1 << 20
 //	8   when it was appended, Unix milliseconds
 //	16  CRC-32C of the segment's salt, the octets before this one, and the payload
 //
-// The salt keeps what is written into a record by a stranger, or left on disk by
-// another segment, from being taken for a frame. The numbers tell how many frames
-// a gap has swallowed.
+// The salt keeps text that a stranger puts into a record, or old data of another segment
+// on disk, from being taken for a frame. The numbers show how many frames a gap has lost.
 const frameHead = 20
 
 // maxFrame is the length of the longest frame.
@@ -34,7 +33,7 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// appendFrame appends a frame that seal has yet to finish.
+// appendFrame appends a frame that seal must still finish.
 func appendFrame(b []byte, kind byte, at int64, payload []byte) []byte {
 	b = binary.LittleEndian.AppendUint32(b, uint32(kind)<<24|uint32(len(payload)))
 	b = binary.LittleEndian.AppendUint32(b, 0)
@@ -96,8 +95,8 @@ func (h head) plausible() bool {
 	return h.kind >= kindRecord && h.kind <= kindCompacted && h.length <= MaxPayload
 }
 
-// scanner reads the frames of a range of a segment. What it cannot read it
-// leaves out, looks for the next whole frame, and counts what is missing.
+// scanner reads the frames of a range of a segment. It skips damaged octets up to the
+// next whole frame, and counts what is missing.
 type scanner struct {
 	r    *bufio.Reader // holds maxFrame
 	seed uint32
@@ -180,8 +179,8 @@ func (s *scanner) whole(gap int64) (frame, bool) {
 	return frame{kind: h.kind, at: h.at, payload: b[frameHead:], number: h.number, start: start, end: s.off, lost: uint64(missing)}, true
 }
 
-// torn reports whether what begins at off looks like the start of a write that
-// was cut short: all there is up to size belongs to one frame, the next.
+// torn reports whether the data at off looks like the start of an interrupted write:
+// everything up to size belongs to the next frame.
 func (s *scanner) torn() bool {
 	left := s.size - s.off
 	if left < frameHead {
@@ -196,7 +195,7 @@ func (s *scanner) torn() bool {
 }
 
 func (s *scanner) skip(n int) {
-	d, _ := s.r.Discard(n) // all of it was peeked at
+	d, _ := s.r.Discard(n) // all of it was peeked
 	s.off += int64(d)
 }
 

@@ -22,7 +22,7 @@ type segment struct {
 
 func (s *segment) name() string { return segmentName(s.number, s.ext) }
 
-// total is what scanner.total wants.
+// total is the argument for scanner.total.
 func (s *segment) total() int64 {
 	if s.exact {
 		return s.frames
@@ -39,19 +39,19 @@ type segmentIndex struct {
 
 	mu       sync.Mutex
 	list     []*segment // by number
-	last     uint64     // the highest number that was ever used
-	firstOwn uint64     // the lowest that this process made; 0 for none yet
-	// loading is the segment being loaded: the store may have a part of it. Segments
-	// before it are loaded, segments after it are not.
+	last     uint64     // the highest number ever used
+	firstOwn uint64     // the lowest number that this process used; 0 for none yet
+	// loading is the segment being loaded: the store may have part of it. Earlier
+	// segments are loaded, later ones are not.
 	loading uint64
-	cursor  memory.Position // what is before it is loaded; zero while that is not known
+	cursor  memory.Position // everything before it is loaded; zero while not known
 	read    int64           // frames of the cursor's segment before the cursor
-	oldest  int64           // when the first record after the cursor came, Unix milliseconds; 0 for none
-	moved   chan struct{}   // closed, and made anew, when cursor or list change
+	oldest  int64           // time of the first record after the cursor, Unix milliseconds; 0 for none
+	moved   chan struct{}   // closed and replaced when cursor or list change
 }
 
-// number gives the number of a new segment. Numbers follow the clock, so that they
-// rise even where the directory was emptied or put back from a copy.
+// number returns the number of a new segment. Numbers follow the clock, so that they rise
+// even where the directory was emptied or put back from a copy.
 func (s *segmentIndex) number(now time.Time) uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,7 +62,7 @@ func (s *segmentIndex) number(now time.Time) uint64 {
 	return s.last
 }
 
-// add begins a segment, which is written from now on.
+// add adds a segment, which becomes the one being written.
 func (s *segmentIndex) add(number uint64) *segment {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -72,8 +72,8 @@ func (s *segmentIndex) add(number uint64) *segment {
 	return seg
 }
 
-// commit makes octets and frames of the segment being written readable. at is when
-// the first of them came.
+// commit makes octets and frames of the segment being written readable. at is the time of
+// the first of them.
 func (s *segmentIndex) commit(seg *segment, octets, frames, at int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -157,8 +157,8 @@ func (s *segmentIndex) snapshot() (list []segment, cursor memory.Position) {
 	return list, s.cursor
 }
 
-// advance moves the cursor: what is before it is loaded. It returns whether
-// anything is left after it.
+// advance moves the cursor: everything before it is loaded. It reports whether anything
+// remains after it.
 func (s *segmentIndex) advance(cursor memory.Position, read int64) (left bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -187,8 +187,8 @@ func (s *segmentIndex) setOldest(at int64) {
 	}
 }
 
-// claim gives the loader the first segment after number. It returns nil where there
-// is none, or where the maintainer has it; moved then tells when to look again.
+// claim returns the first segment after number to the loader. It returns nil where there
+// is none, or the maintainer has it; moved then signals when to try again.
 func (s *segmentIndex) claim(number uint64) *segment {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -199,7 +199,7 @@ func (s *segmentIndex) claim(number uint64) *segment {
 		if seg.busy {
 			return nil
 		}
-		s.loading = max(s.loading, seg.number) // what it was is no less loaded than before
+		s.loading = max(s.loading, seg.number) // its content is no less loaded than before
 		return seg
 	}
 	return nil
@@ -226,7 +226,7 @@ func (s *segmentIndex) bounds() (firstOwn, last uint64, end memory.Position) {
 	return s.firstOwn, s.last, end
 }
 
-// describe fills in what Stats tells of the segments.
+// describe fills in the part of Stats about the segments.
 func (s *segmentIndex) describe(st *Stats, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

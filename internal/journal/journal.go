@@ -1,11 +1,11 @@
-// Package journal keeps what is remembered of mail on disk, from before the MTA
-// gets its answer until a store has it. Appending never waits for the store, nor
-// for long for the disk, and never fails a message: what cannot be kept is counted.
+// Package journal keeps records of mail on disk, from before the MTA gets its answer
+// until a store has them. Appending never waits for the store, waits for the disk only
+// briefly, and never fails a message: records that cannot be kept are counted.
 //
-// A journal is a directory of numbered segments. A segment is written by one
-// process only: what a crash left is read, never continued. Segments that the
-// store has are deleted. Where they exceed Config.MaxBytes, the oldest are
-// compacted: the counts for reports stay, the detail of each message is gone.
+// A journal is a directory of numbered segments. A segment is written by one process
+// only: one left by a crash is read, never continued. Segments that the store has are
+// deleted. Where segments exceed Config.MaxBytes, the oldest are compacted: the counts
+// for reports are kept, the detail of each message is dropped.
 package journal
 
 import (
@@ -23,10 +23,10 @@ import (
 var (
 	// ErrLocked says that another process has the journal.
 	ErrLocked = errors.New("journal: in use by another process")
-	// ErrNewer says that the journal holds records of a newer version of dmarcd.
+	// ErrNewer says that the journal holds records written by a newer version of dmarcd.
 	ErrNewer = errors.New("journal: of a newer dmarcd")
-	// ErrRecord is wrapped by an error of Sink.Load which says that the batch holds
-	// something that the store will never take, whatever is tried.
+	// ErrRecord is wrapped by an error of Sink.Load when the batch holds something that
+	// the store will never take.
 	ErrRecord = errors.New("journal: the store refuses a record")
 	// ErrNoSink says that the journal has no store to load into.
 	ErrNoSink = errors.New("journal: no store to load into")
@@ -44,16 +44,16 @@ var (
 // Sink is a store. Its methods are called from one goroutine, one at a time, and
 // must return when ctx is done.
 type Sink interface {
-	// Position is how far the store has the journal of that id: the To of the last
+	// Position is how far the store has loaded the journal of that id: the To of the last
 	// batch that it took, or the zero Position.
 	Position(ctx context.Context, journal string) (memory.Position, error)
-	// Load takes all of a batch or nothing, and remembers its To. It must refuse a
-	// batch whose From is not the position that it has. After any error Position is
-	// asked before anything else is tried.
+	// Load takes all of a batch or nothing, and remembers its To. It must refuse a batch
+	// whose From is not its current position. After any error Position is called before
+	// anything else.
 	Load(ctx context.Context, b memory.Batch) error
 }
 
-// Config is what a journal needs. Zero values stand for the defaults given.
+// Config is what a journal needs. Zero values mean the stated defaults.
 type Config struct {
 	Dir  string           // made if it is not there, mode 0700
 	Sink Sink             // nil: records are kept, nothing is loaded
@@ -73,7 +73,7 @@ type Config struct {
 	RetryMin     time.Duration // between tries to reach the store; 100 ms, doubled each time
 	RetryMax     time.Duration // up to 10 s
 
-	// wrap, of tests, stands between the journal and its segments.
+	// wrap lets tests intercept the journal's writes to its segments.
 	wrap func(file) file
 }
 
@@ -131,9 +131,9 @@ type Journal struct {
 	closed  error
 }
 
-// Open opens the journal in cfg.Dir, makes it if there is none, and begins to load
-// what it holds. Its error wraps ErrLocked if another process has it. A full disk
-// is no error once the journal exists.
+// Open opens the journal in cfg.Dir, creates it if missing, and begins to load its
+// records. Its error wraps ErrLocked if another process has it. A full disk is no error
+// once the journal exists.
 func Open(cfg Config) (*Journal, error) {
 	cfg = cfg.withDefaults()
 	if err := makeDir(cfg.Dir); err != nil {
@@ -151,7 +151,7 @@ func Open(cfg Config) (*Journal, error) {
 	return j, nil
 }
 
-// open reads what the directory holds and makes the parts, not yet running.
+// open reads the directory and makes the parts, but does not start them.
 func (j *Journal) open() error {
 	if err := checkVersion(j.cfg.Dir); err != nil {
 		return err
@@ -208,9 +208,9 @@ func (j *Journal) Sync(ctx context.Context) error {
 	return j.loader.sync(ctx, j.index.end())
 }
 
-// Close takes no more records, writes and syncs those it has, loads what it can
-// until ctx is done, and gives the journal up. Its error tells what was left
-// undone; what was not loaded is loaded after the next Open.
+// Close takes no more records, writes and syncs those it has, loads what it can until ctx
+// is done, and releases the journal. Its error says what was not done; records not loaded
+// are loaded after the next Open.
 func (j *Journal) Close(ctx context.Context) error {
 	j.closing.Do(func() { j.closed = j.close(ctx) })
 	return j.closed

@@ -13,8 +13,8 @@ import (
 	"dmarcd/internal/memory"
 )
 
-// loader moves the journal into the store, segment by segment. What a store has is
-// known by the position that it remembers, and by nothing else.
+// loader moves the journal into the store, segment by segment. Only the position that the
+// store remembers says what it has.
 type loader struct {
 	cfg        *Config
 	index      *segmentIndex
@@ -26,10 +26,10 @@ type loader struct {
 
 	// The rest is the goroutine's own.
 	id      string
-	known   bool            // store is what the store says
+	known   bool            // store is the position that the store reported
 	store   memory.Position // that the store has
 	pending *segmentRange   // given to the store, which failed: it may have it
-	start   memory.Position // where to begin, after the store was asked
+	start   memory.Position // where to begin, after asking the store
 	after   uint64          // the last segment that is done with
 
 	seg    *segment // being loaded; nil between two
@@ -99,8 +99,7 @@ func (l *loader) run(ctx context.Context) {
 	}
 }
 
-// step does one thing of what is to be done, or waits for something to do. After
-// an error it is tried again.
+// step does one piece of work, or waits for some. After an error it is called again.
 func (l *loader) step(ctx context.Context) error {
 	if !l.known {
 		return l.ask(ctx)
@@ -206,8 +205,8 @@ func (l *loader) enter() (bool, error) {
 	}
 	if l.checkpoint.last.segment != seg.number {
 		if err := l.checkpoint.set(loadStart{segment: seg.number, from: l.store}); err != nil {
-			// Not to load would be worse: only if the process also ended, came back
-			// without the store, and ran out of room, could records count twice.
+			// Not loading would be worse: records could count twice only if the process
+			// also ended, restarted without the store, and ran out of room.
 			l.cfg.Log.Error("journal: the checkpoint cannot be written", "error", err)
 		}
 	}
@@ -233,7 +232,7 @@ func (l *loader) openSegment(seg *segment) error {
 		return err
 	}
 	l.seg, l.file, l.off, l.number = seg, f, segmentHead, 0
-	if err != nil { // nothing of it can be read: see read
+	if err != nil { // none of it can be read: see read
 		l.cfg.Log.Error("journal: a segment cannot be read", "segment", now.name(), "error", err)
 		l.file = nil
 		if f != nil {

@@ -23,7 +23,7 @@ func (l *loader) ask(ctx context.Context) error {
 	return l.begin(ctx, pos)
 }
 
-// resume goes on after a batch whose outcome was not known.
+// resume continues after a batch whose outcome was unknown.
 func (l *loader) resume(ctx context.Context, pos memory.Position) error {
 	s := l.pending
 	switch {
@@ -44,7 +44,7 @@ func (l *loader) resume(ctx context.Context, pos memory.Position) error {
 	return l.rename(ctx, pos, memory.Position{Segment: s.to.Segment, Offset: l.off})
 }
 
-// begin goes to where the store is.
+// begin seeks to the store's position.
 func (l *loader) begin(ctx context.Context, pos memory.Position) error {
 	firstOwn, last, end := l.index.bounds()
 	if pos.Segment > last || pos.Segment == end.Segment && end.Before(pos) {
@@ -66,9 +66,9 @@ func (l *loader) startAt(store, from memory.Position) {
 	l.index.advance(from, 0)
 }
 
-// rename goes on under a new id, from the position from: the store has a position
-// under the old one that is none of ours. So it is where a machine, or only this
-// directory, was copied: somebody else loads under the same name.
+// rename continues under a new id, from the position from: the store's position under the
+// old id is not from this journal. This happens where a machine, or only this directory,
+// was copied, and the copy loads under the same id.
 func (l *loader) rename(ctx context.Context, pos, from memory.Position) error {
 	id := newID()
 	if err := l.cfg.Sink.Load(ctx, memory.Batch{Journal: id, To: from}); err != nil {

@@ -10,11 +10,11 @@ import (
 	"dmarcd/internal/memory"
 )
 
-// Pending calls f with each record that is not loaded, the oldest first, until f
-// returns false. Records appended meanwhile are left out, some loaded meanwhile may
-// be among them, and counts of records whose detail is gone are not. While the
-// store has never been reached since Open, some may be in it. It reads at most
-// Config.MaxBytes or so from disk; its error is that of ctx or of reading.
+// Pending calls f with each record that is not loaded, oldest first, until f returns
+// false. It leaves out records appended meanwhile and compacted ones, and may include
+// some loaded meanwhile. Until the store is first reached after Open, some may already be
+// in it. It reads about Config.MaxBytes from disk at most; its error is that of ctx or of
+// reading.
 func (j *Journal) Pending(ctx context.Context, f func(*memory.Record) bool) error {
 	if err := j.queue.flush(ctx); err != nil && !errors.Is(err, ErrClosed) {
 		return err
@@ -37,7 +37,7 @@ func (j *Journal) Pending(ctx context.Context, f func(*memory.Record) bool) erro
 	return nil
 }
 
-// pendingIn is Pending for what one segment has from offset from.
+// pendingIn is Pending for one segment, from offset from.
 func (j *Journal) pendingIn(ctx context.Context, s *scanner, seg segment, from int64, f func(*memory.Record) bool) (more bool, err error) {
 	file, err := os.Open(filepath.Join(j.cfg.Dir, seg.name()))
 	if errors.Is(err, fs.ErrNotExist) {

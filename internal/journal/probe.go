@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// Probe says whether Open would find the journal in dir free. It makes nothing. Its error
-// wraps ErrLocked if another process has it.
+// Probe reports whether the journal in dir is free for Open. It creates nothing. Its
+// error wraps ErrLocked if another process has it.
 func Probe(dir string) error {
 	f, err := os.Open(filepath.Join(dir, lockName))
 	if errors.Is(err, os.ErrNotExist) {

@@ -24,7 +24,7 @@ type queue struct {
 	dead    bool  // the writer has stopped
 }
 
-// group is what goes to the disk at once.
+// group is a batch of frames written to disk at once.
 type group struct {
 	buf     []byte    // frames, not yet sealed
 	waiters []*waiter // in the order of their frames
@@ -95,8 +95,7 @@ func (q *queue) wake() {
 	}
 }
 
-// wait waits for the write, at most for patience; ErrLate says that it was not
-// over by then.
+// wait waits for the write, at most for patience; ErrLate means that it had not finished.
 func (q *queue) wait(w *waiter, patience time.Duration) error {
 	w.timer.Reset(patience)
 	var err error
@@ -113,7 +112,7 @@ func (q *queue) wait(w *waiter, patience time.Duration) error {
 	return err
 }
 
-// answer tells a waiter how its write went.
+// answer returns a waiter the result of its write.
 func (q *queue) answer(w *waiter, err error) {
 	if w.state.CompareAndSwap(waiting, answered) {
 		w.done <- err

@@ -101,7 +101,7 @@ func (l *loader) take(s *segmentRange, f frame) bool {
 	return refused
 }
 
-// load gives a range to the store.
+// load returns a range to the store.
 func (l *loader) load(ctx context.Context, s segmentRange) error {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.LoadTimeout)
 	defer cancel()

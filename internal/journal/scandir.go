@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// openIndex reads what segments the directory holds, and finishes what a crash
+// openIndex reads the segments in the directory, and finishes work that a crash
 // interrupted.
 func openIndex(cfg *Config, n *checkpoint) (*segmentIndex, error) {
 	s := &segmentIndex{cfg: cfg, alarm: func() {}, loading: n.last.segment, moved: make(chan struct{})}
@@ -90,15 +90,15 @@ func (s *segmentIndex) sweep() {
 	}
 }
 
-// unlink removes a file. One that comes back after a power cut is seen for what it
-// is, so the directory is not synced.
+// unlink removes a file. One that reappears after a power cut is recognized as stale, so
+// the directory is not synced.
 func (s *segmentIndex) unlink(name string) {
 	if err := os.Remove(filepath.Join(s.cfg.Dir, name)); err != nil && !os.IsNotExist(err) {
 		s.cfg.Log.Error("journal: a file cannot be removed", "error", err)
 	}
 }
 
-// lookAhead finds out when the oldest record came.
+// lookAhead finds the time of the oldest record.
 func (s *segmentIndex) lookAhead() {
 	if len(s.list) == 0 {
 		return
@@ -111,7 +111,7 @@ func (s *segmentIndex) lookAhead() {
 	s.oldest = frameTime(f, segmentHead)
 }
 
-// frameTime is when the frame at off came; 0 if that cannot be told.
+// frameTime is the time of the frame at off; 0 if unknown.
 func frameTime(f *os.File, off int64) int64 {
 	b := make([]byte, frameHead)
 	if _, err := f.ReadAt(b, off); err != nil {

@@ -32,7 +32,7 @@ const (
 	tmpExt       = ".tmp"
 )
 
-// errHead says that a segment does not begin as one does.
+// errHead means that a segment has no valid header.
 var errHead = errors.New("no head of a segment")
 
 // segmentName is the name of a segment's file. The names sort as the numbers do.

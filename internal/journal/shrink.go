@@ -46,9 +46,9 @@ func (k *maintainer) shrink(ctx context.Context) bool {
 	return true
 }
 
-// pick chooses the next step, if one is needed and possible, and marks its
-// segments as busy. The detail of records goes first, the oldest foremost; counts
-// are lost last of all.
+// pick chooses the next step, if one is needed and possible, and marks its segments as
+// busy. The detail of records is dropped first, beginning with the oldest; counts are
+// dropped last.
 func (s *segmentIndex) pick() (job, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,7 +100,7 @@ func (s *segmentIndex) choose() (job, bool) {
 	return job{}, false
 }
 
-// release gives a job's segments back.
+// release returns a job's segments back.
 func (s *segmentIndex) release(j job) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

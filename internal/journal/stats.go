@@ -14,9 +14,9 @@ type Stats struct {
 	DetailDropped uint64
 
 	Loaded       uint64        // records that the store took
-	LoadedCounts uint64        // messages that it took as counts, their detail dropped
+	LoadedCounts uint64        // messages loaded as counts only, without detail
 	LoadErrors   uint64        // calls of the store that failed
-	LastLoad     time.Duration // of the last batch that it took; 0 before the first
+	LastLoad     time.Duration // duration of the last batch; 0 before the first
 
 	WriteErrors      uint64
 	SyncErrors       uint64
@@ -52,7 +52,7 @@ type counts struct {
 	lastSync, lastLoad                               atomic.Int64 // nanoseconds
 }
 
-// Stats tells how the journal is. It costs two short locks.
+// Stats describes the journal. It takes two short locks.
 func (j *Journal) Stats() Stats {
 	c := &j.counts
 	s := Stats{

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// syncer makes what was written outlive a power cut. It has a goroutine of its
-// own, because a sync may take seconds, and writing goes on meanwhile.
+// syncer makes written data survive a power cut. It has a goroutine of its own, because a
+// sync may take seconds, and writing goes on meanwhile.
 type syncer struct {
 	cfg    *Config
 	counts *counts
@@ -40,7 +40,7 @@ func (s *syncer) retire() {
 	s.ring()
 }
 
-// wrote tells that there is something to sync.
+// wrote reports that there is something to sync.
 func (s *syncer) wrote() {
 	s.mu.Lock()
 	first := !s.dirty
@@ -110,8 +110,8 @@ func (s *syncer) sync() {
 	}
 }
 
-// one syncs a file. After an error what the file holds on disk is not known, and
-// trying again would tell nothing: it is counted and logged.
+// one syncs a file. After an error the file's content on disk is unknown, and another
+// sync would report nothing: the error is counted and logged.
 func (s *syncer) one(f file) {
 	start := time.Now()
 	err := f.Sync()

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// maxWrite is about how much goes into one write, in octets.
+	// maxWrite is the approximate size of one write, in octets.
 	maxWrite = 1 << 20
 	// retryWrite is for how long nothing is written after an error.
 	retryWrite = time.Second
@@ -19,7 +19,7 @@ var (
 	errFull      = errors.New("the journal is full")
 )
 
-// writer is the one that writes records. Only its goroutine uses it, once it runs.
+// writer writes records. Only its goroutine uses it, once it runs.
 type writer struct {
 	cfg        *Config
 	queue      *queue
@@ -46,7 +46,7 @@ func newWriter(cfg *Config, j *Journal) *writer {
 	}
 }
 
-// run writes until stop is called, and then what is left.
+// run writes until stop is called, and then the rest.
 func (w *writer) run() {
 	defer w.queue.shutDown()
 	for {
@@ -91,7 +91,7 @@ func (w *writer) write(g *group) {
 }
 
 // writeSome writes whole frames of b, and returns how much of it is written. After an
-// error it may not be called again for the same frames.
+// error it must not be called again for the same frames.
 func (w *writer) writeSome(b []byte) (int, error) {
 	if w.failing && w.cfg.Now().Before(w.retry) {
 		return 0, ErrLost
@@ -149,7 +149,7 @@ func (w *writer) salvage(b []byte, wrote int, err error) (int, error) {
 	}
 	full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 	if terr := w.current.f.Truncate(w.segment.size); terr != nil || !full {
-		w.broken = true // who knows what it holds; what it should hold is known
+		w.broken = true // its content is unknown; what it should be is known
 	}
 	if first && !full && w.maintainer.ready() {
 		w.cfg.Log.Error("journal: a segment cannot be written; a new one is begun", "segment", w.segment.number, "error", err)
@@ -178,7 +178,7 @@ func (w *writer) lose(b []byte) {
 	}
 }
 
-// roll begins a new segment where the one at hand has its size, if one is ready.
+// roll begins a new segment when the current one is full, if one is ready.
 func (w *writer) roll() {
 	if w.current != nil && !w.broken && w.segment.size < w.cfg.SegmentBytes {
 		return
@@ -196,7 +196,7 @@ func (w *writer) roll() {
 	w.syncer.adopt(fresh.f)
 }
 
-// release closes the segment at hand.
+// release closes the current segment.
 func (w *writer) release() {
 	if w.current == nil {
 		return

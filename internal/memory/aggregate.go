@@ -10,7 +10,7 @@ type Aggregate struct {
 	PolicyDomain dns.Name // whose report it is
 	Record       string   // the governing record as published
 	PSL          bool     // it was found by the public suffix list
-	Row          string   // the key of a report.Row, which holds all of it but the count
+	Row          string   // the key of a report.Row: all of it except the count
 	Failed       bool     // neither SPF nor DKIM gave an aligned pass
 	Count        int64    // messages, at least 1
 	Last         int64    // Unix seconds of the latest of them

@@ -12,13 +12,13 @@ func (p Position) Before(q Position) bool {
 	return p.Segment < q.Segment || p.Segment == q.Segment && p.Offset < q.Offset
 }
 
-// Batch is a stretch of a journal on its way into a store, which takes all of it
-// or nothing, and remembers To for Journal in the same transaction: so each record
-// is counted once, whatever fails when.
+// Batch is a range of a journal to be loaded into a store, which takes all of it or
+// nothing, and remembers To for Journal in the same transaction: so each record is
+// counted once, whatever fails.
 type Batch struct {
 	Journal    string   // the id of the journal, the same for all its life
 	From, To   Position // From is the position that the store has for Journal
 	Records    []Record
 	Aggregates []Aggregate // of records whose detail was dropped for want of room
-	Lost       uint64      // records of the stretch that cannot be read
+	Lost       uint64      // records of the range that cannot be read
 }

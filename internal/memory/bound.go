@@ -12,10 +12,9 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// MaxRecordBytes is what the encoding of a bounded record takes at most, without its
-// trace. With a trace (MaxTraceBytes), the row that it counts as, what stands in the
-// indexes for it, and twice the record, in journal and store, one message takes 64 KiB
-// of the disk at most.
+// MaxRecordBytes is the maximal size of an encoded, bounded record without its trace.
+// With a trace (MaxTraceBytes), its aggregate row, its index entries, and the record
+// itself twice, in journal and store, one message takes at most 64 KiB of disk.
 const MaxRecordBytes = 12 << 10
 
 // Bounds of single parts. Mail that is not made to take room stays below them.
@@ -34,9 +33,9 @@ const (
 	minRoom       = 64   // octets for a list or a text, where all others are long too
 )
 
-// Bound cuts what a message has made long, and counts in LeftOut what is missing.
-// Signatures are as many as the configuration allows, in the order of the header. It
-// changes the record alone, not what it shares with others.
+// Bound truncates what a message made long, and counts in LeftOut what is missing. It
+// keeps as many signatures as the configuration allows, in the order of the header. It
+// changes the record alone, not data that it shares with others.
 func (r *Record) Bound(signatures int) {
 	r.boundSignatures(signatures)
 	r.boundTexts(maxText)
@@ -49,8 +48,8 @@ func (r *Record) Bound(signatures int) {
 	}
 }
 
-// boundSignatures leaves out those that were not checked for being too many, and then
-// the last ones.
+// boundSignatures drops first the signatures that were not checked because of the limit,
+// and then the last ones.
 func (r *Record) boundSignatures(most int) {
 	v := &r.Verdict
 	all := len(v.DKIM)
@@ -119,7 +118,7 @@ func (r *Record) boundPolicy() {
 	}
 }
 
-// boundOutcomes keeps the outcome that was carried out, whichever it is.
+// boundOutcomes keeps the outcome that was carried out, wherever it is in the list.
 func (r *Record) boundOutcomes() {
 	if n := len(r.Outcomes); n > maxOutcomes {
 		kept := slices.Clone(r.Outcomes[:maxOutcomes])
@@ -160,7 +159,7 @@ func (r *Record) boundLists(room int) {
 	cutRoom(&v.SPF.Chain, room, textRoom)
 	cutRoom(&v.SPF.Terms, room, textRoom)
 	cutRoom(&v.DMARC.Walk, room, walkRoom)
-	if several := v.Authors; len(several) > 2 { // two already tell that there is no single one
+	if several := v.Authors; len(several) > 2 { // two already show that there are several
 		cutRoom(&v.Authors, room, nameRoom)
 		v.Authors = several[:max(len(v.Authors), 2)]
 	}
@@ -215,7 +214,7 @@ func listRoom[T any](list []T, room func(T) int) int {
 	return n
 }
 
-// cutList keeps the first ones, and tells how many it left out.
+// cutList keeps the first items, and returns how many it left out.
 func cutList[T any](list *[]T, most int) int {
 	cut := len(*list) - max(most, 0)
 	if cut <= 0 {
@@ -225,7 +224,7 @@ func cutList[T any](list *[]T, most int) int {
 	return cut
 }
 
-// cutRoom keeps the first ones that fit the room, and tells how many it left out.
+// cutRoom keeps the first items that fit the room, and returns how many it left out.
 func cutRoom[T any](list *[]T, room int, of func(T) int) int {
 	for i, v := range *list {
 		if room -= of(v); room < 0 {

@@ -9,16 +9,16 @@ import (
 
 // Errors of reading. Test with errors.Is.
 var (
-	// ErrEncoding says that bytes are no record that this version can read.
+	// ErrEncoding means that the bytes are not a record that this version can read.
 	ErrEncoding = errors.New("memory: not a record")
-	// ErrNewer says that a newer dmarcd wrote them. It is an ErrEncoding too.
+	// ErrNewer means that a newer dmarcd wrote the bytes. It is an ErrEncoding too.
 	ErrNewer = fmt.Errorf("%w of this version", ErrEncoding)
 )
 
-// Version is the newest of the encodings that this program writes and reads: each
-// begins with the octet of its own version, and all older ones are read too. Whoever
-// adds a field, a word or a cause raises the version of what holds it and Version with
-// it, and has the reader ask since(version) before it reads the field.
+// Version is the newest of the encodings that this program writes and reads: each begins
+// with the octet of its own version, and all older ones are read too. To add a field, a
+// word or a cause, raise the version of the type that holds it and Version with it, and
+// let the reader check since(version) before it reads the field.
 const Version = 3
 
 // Versions of the encodings. 2 has Host, Policy, LeftOut and ExistenceHidden; 3 has

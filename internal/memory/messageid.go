@@ -9,9 +9,9 @@ import (
 // maxMessageID bounds a Message-ID that is kept, in octets.
 const maxMessageID = 200
 
-// MessageID is a Message-ID in the form in which it is kept and looked up: without
-// spaces and brackets around it, printable, cut. A longer one is found by its whole
-// text and by what was kept of it.
+// MessageID normalizes a Message-ID for storage and lookup: no surrounding spaces and
+// brackets, printable, truncated. A longer one is found by its full and by its truncated
+// text.
 func MessageID(id string) string {
 	id = strings.TrimSpace(id)
 	return text.ASCII(strings.TrimSuffix(strings.TrimPrefix(id, "<"), ">"), maxMessageID)

@@ -17,8 +17,8 @@ type PolicyUse struct {
 
 // Policies keeps the texts of policies that were in force.
 type Policies interface {
-	// NotePolicy keeps the text, once, and that it took effect on a host. What is the
-	// host's latest use already changes nothing.
+	// NotePolicy stores the text, once, and notes that it took effect on a host. It
+	// changes nothing if that is already the host's latest policy.
 	NotePolicy(ctx context.Context, host string, at time.Time, text policy.Source) error
 	// PolicyHistory gives the uses, newest first: those before a key that is not 0.
 	PolicyHistory(ctx context.Context, before int64, limit int) ([]PolicyUse, error)

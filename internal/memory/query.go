@@ -8,8 +8,7 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// Reader is what is remembered, as it is asked. Each method may be used by several
-// goroutines at once.
+// Reader reads stored records. Its methods may be called from several goroutines at once.
 type Reader interface {
 	// Find gives the messages with a queue id or a message-id (with or without its
 	// brackets), newest first, with their traces; none is no error.
@@ -20,21 +19,21 @@ type Reader interface {
 	// without their traces, to yield, which may keep them; an error of yield ends it
 	// and is returned. A zero time is no bound.
 	Records(ctx context.Context, since, until time.Time, yield func(*Record) error) error
-	// Count says how many messages Records would give, as nearly as is known quickly.
+	// Count estimates quickly how many messages Records would return.
 	Count(ctx context.Context, since, until time.Time) (int64, error)
 }
 
-// HeldMail is what is known of mail in the hold queues of MTAs.
+// HeldMail reads what is known about mail in the hold queues of MTAs.
 type HeldMail interface {
-	// CountHeld counts the mail that waits on a host, "" for all, and tells since when
-	// the oldest does.
+	// CountHeld counts the mail held on a host, "" for all, and returns since when the
+	// oldest is held.
 	CountHeld(ctx context.Context, host string) (n int64, oldest time.Time, err error)
 	// Unhold notes that a message has left the hold queue; false if it did not wait.
 	Unhold(ctx context.Context, key int64) (bool, error)
 }
 
-// Query says which messages to search for: those that meet all that is set. The
-// zero Query is all messages.
+// Query selects the messages that match all of its set fields. The zero Query is all
+// messages.
 type Query struct {
 	Key       int64 // the one with this key; 0 for any
 	QueueID   string
@@ -55,17 +54,17 @@ type Query struct {
 	Before     int64         // only keys smaller than this: Next of the page before; 0 for the first page
 	Limit      int           // at most 10,000; 0 for 100
 	Within     time.Duration // the search stops after this time, at the end of a day of mail; 0 is no bound
-	Traces     bool          // the records come with their traces
+	Traces     bool          // return traces with the records
 }
 
 // Found is a message as it was found.
 type Found struct {
-	Key    int64 // names the message for ever; a later message has a greater one
+	Key    int64 // identifies the message permanently; a later message has a greater key
 	Record *Record
 	Held   bool // it waits in the MTA's hold queue still, as far as is known
 }
 
-// Page is what a search gives.
+// Page is the result of a search.
 type Page struct {
 	Found []Found // newest first; may be fewer than the limit where the time was over
 	Next  int64   // Query.Before of the page after this one; 0 if there is none

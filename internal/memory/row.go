@@ -10,11 +10,10 @@ import (
 	"dmarcd/internal/report"
 )
 
-// Aggregate is the record's count for a report to the sender's domain. It is false
-// where none is due: DMARC did not run for a domain whose mail is counted, no
-// policy was found or nobody wants reports (RFC 9990 section 3.1: no "rua", no
-// report), the mail was sent away for now and comes again, or it carries a report
-// itself.
+// Aggregate is the record's count for a report to the sender's domain. It is false where
+// none is due: DMARC did not run for a domain whose mail is counted, no policy was found
+// or it requests no reports (RFC 9990 section 3.1: no "rua", no report), the mail was
+// deferred and will come again, or it is itself a report.
 func (r *Record) Aggregate() (Aggregate, bool) {
 	v := &r.Verdict.DMARC
 	if r.CarriesReport || r.Decision.Action == policy.Defer || !r.ClientIP.IsValid() {
@@ -34,8 +33,8 @@ func (r *Record) Aggregate() (Aggregate, bool) {
 	}, true
 }
 
-// counted is the outcome that the row speaks for: the one carried out, or else the
-// first for which DMARC ran; nil where no domain's mail is to be counted.
+// counted is the outcome that the row reports: the one carried out, or else the first for
+// which DMARC ran; nil where no domain's mail is counted.
 func (r *Record) counted() *Outcome {
 	due := func(o *Outcome) bool { return o.DailyReports && o.Decision.Evaluated }
 	if r.Chosen >= 0 && due(&r.Outcomes[r.Chosen]) {
@@ -76,7 +75,7 @@ func aligned(pass bool) report.DMARCResult {
 	return report.DMARCFail
 }
 
-// disposition is what was done with the message, in the words of RFC 9990.
+// disposition is the action on the message, in the terms of RFC 9990.
 func (r *Record) disposition() report.Disposition {
 	switch r.Decision.Action {
 	case policy.Reject, policy.Discard: // there is no word for discarding
@@ -91,7 +90,7 @@ func (r *Record) disposition() report.Disposition {
 	return report.DispositionNone
 }
 
-// reasons say why what was done is not what the owner asks for: at least one where
+// reasons say why the disposition differs from the owner's policy: at least one where
 // they differ (RFC 9990 section 3.1.5), none where they do not.
 func (r *Record) reasons(o *Outcome, done report.Disposition) []report.Reason {
 	d := &r.Verdict.DMARC
@@ -114,8 +113,8 @@ func (r *Record) reasons(o *Outcome, done report.Disposition) []report.Reason {
 	return out
 }
 
-// override tells what of ours decided otherwise. It names no tenant and no setting
-// of one: reports go to strangers.
+// override says which local rule decided otherwise. It names no tenant and no tenant's
+// setting: reports go to strangers.
 func (r *Record) override(o *Outcome) report.Reason {
 	local := func(comment string) report.Reason {
 		return report.Reason{Type: report.ReasonLocalPolicy, Comment: comment}
@@ -153,8 +152,8 @@ func (r *Record) override(o *Outcome) report.Reason {
 	return local("")
 }
 
-// signatures are the results of DKIM that a row can tell: those with a domain and
-// a selector, best first.
+// signatures are the results of DKIM that a row can report: those with a domain and a
+// selector, best first.
 func (r *Record) signatures() []report.DKIMResult {
 	v := &r.Verdict
 	if len(v.DKIM) == 0 {

@@ -9,15 +9,15 @@ const (
 	MaxTraceBytes  = 16 << 10 // of all names and texts of one trace
 )
 
-// Trace is the look-ups that one verdict rests on, in the order they ended.
+// Trace is the lookups that one verdict rests on, in the order they ended.
 type Trace struct {
 	Answers []Answer
-	Cut     bool // a limit was met: more was asked than is kept
+	Cut     bool // a limit was reached: more was asked than is kept
 }
 
-// Answer is one look-up and what DNS said.
+// Answer is one lookup and its answer.
 type Answer struct {
-	Name  string        // what was asked, as a domain name
+	Name  string        // the name looked up
 	Type  string        // TXT, A, AAAA, MX or PTR
 	Texts []string      // the records in presentation form; none with an Error
 	Error string        // "nxdomain", "nodata" or "temporary: …"; "" where there are records
@@ -59,7 +59,7 @@ func (r *reader) trace() *Trace {
 	r.flags(&t.Cut)
 	t.Answers = readList(r, func() Answer {
 		a := Answer{Name: r.text(), Type: readWord[string](r), Texts: r.texts(), Error: readWord[string](r)}
-		const most = 1 << 40 // microseconds: what a Duration can hold, and more
+		const most = 1 << 40 // microseconds: more than a Duration can hold
 		a.Took = time.Duration(min(r.uint(), most)) * time.Microsecond
 		return a
 	})

@@ -32,7 +32,7 @@ func (r *reader) verdict() policy.Verdict {
 		v.Unchecked = int(r.uint())
 	}
 	if v.SPFAlignment != "" {
-		// What filter fills the three from stands in the record once.
+		// The record has only once what filter fills the three from.
 		v.DMARC.Alignments = append([]dmarc.Alignment{v.SPFAlignment}, v.DKIMAlignments...)
 	}
 	return v
@@ -54,8 +54,8 @@ func (w *writer) spf(s *spf.Result) {
 	w.flags(s.WalkCut)
 }
 
-// walk writes the terms that were evaluated. Most stand in the same record as the
-// one before, which is told by a bit.
+// walk writes the terms that were evaluated. Most are in the same record as the one
+// before, which one bit encodes.
 func (w *writer) walk(steps []spf.Step) {
 	w.uint(uint64(len(steps)))
 	var domain dns.Name

@@ -9,9 +9,9 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// The encoding of what is remembered: fields one after the other, without names.
-// Numbers are varints, text has its length before it, lists their count. A first
-// byte tells the version; see Version.
+// The encoding of records: fields in sequence, without names. Numbers are varints, text
+// is preceded by its length, a list by its count. The first byte is the version; see
+// Version.
 
 // writer appends to a slice.
 type writer struct{ b []byte }
@@ -68,7 +68,7 @@ type reader struct {
 	err     error
 }
 
-// newReader begins to read what is of a version up to newest.
+// newReader begins to read data of a version up to newest.
 func newReader(b []byte, what string, newest byte) reader {
 	r := reader{s: string(b)}
 	switch r.version = r.byte(); {
@@ -82,7 +82,7 @@ func newReader(b []byte, what string, newest byte) reader {
 	return r
 }
 
-// since tells that what is read has the fields that a version added.
+// since reports that the data has the fields that a version added.
 func (r *reader) since(version byte) bool { return r.version >= version && r.err == nil }
 
 func (r *reader) fail(format string, args ...any) {
@@ -134,7 +134,7 @@ func (r *reader) int() int64 {
 	return int64(n>>1) ^ -int64(n&1)
 }
 
-// take gives the next n octets.
+// take returns the next n octets.
 func (r *reader) take(n uint64) string {
 	if n > uint64(len(r.s)) {
 		r.fail("cut off")
@@ -192,8 +192,8 @@ func readWord[T ~string](r *reader) T {
 	return T(s)
 }
 
-// readList reads a list; nil for an empty one. A count beyond what can follow is
-// a fault before memory is taken for it.
+// readList reads a list; nil for an empty one. A count greater than the rest of the input
+// allows is an error before memory is allocated.
 func readList[T any](r *reader, each func() T) []T {
 	n := r.uint()
 	if n > uint64(len(r.s)) {
@@ -202,7 +202,7 @@ func readList[T any](r *reader, each func() T) []T {
 	if n == 0 || r.err != nil {
 		return nil
 	}
-	const most = 64 // to begin with: a short input must not take much memory
+	const most = 64 // initial capacity: a short input must not take much memory
 	out := make([]T, 0, min(n, most))
 	for ; n > 0 && r.err == nil; n-- {
 		out = append(out, each())

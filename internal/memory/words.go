@@ -12,11 +12,11 @@ import (
 	"dmarcd/internal/policy"
 )
 
-// otherWord stands before a word that has no code.
+// otherWord precedes a word that has no code.
 const otherWord = 0xff
 
-// words are those that records are full of; a word's place is its code. The list
-// only ever grows at its end: records that are stored hold the codes.
+// words are the common words of records; a word's index is its code. Append only: stored
+// records contain the codes.
 func words() []string {
 	return []string{
 		"", "pass", "fail", "none", "neutral", "softfail", "temperror", "permerror", "policy",
@@ -66,8 +66,8 @@ func wordOf(code byte) (string, bool) {
 	return wordsKnown.list[code], true
 }
 
-// causes are the errors that a remembered error still is by errors.Is; an error's
-// place is its code. The list only ever grows at its end, up to 64.
+// causes are the errors that a stored error still matches by errors.Is; an error's index
+// is its code. Append only, up to 64.
 func causes() []error {
 	return []error{
 		dns.ErrNXDomain, dns.ErrNoData, dns.ErrTemporary,
@@ -85,8 +85,8 @@ func causes() []error {
 
 var causesKnown = causes() // never changed
 
-// Reported is an error as it was when the message was judged: its text, and what
-// it is by errors.Is. It wraps nothing.
+// Reported is an error as it was when the message was judged: its text, and what it
+// matches by errors.Is. It wraps nothing.
 type Reported struct {
 	Text   string
 	causes uint64 // a bit for each of causes()

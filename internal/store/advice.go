@@ -12,7 +12,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// plainError tells a database's error in one line, with the next step.
+// plainError states a database's error in one line, with what to do next.
 type plainError struct {
 	text  string
 	cause error
@@ -21,7 +21,7 @@ type plainError struct {
 func (e *plainError) Error() string { return e.text }
 func (e *plainError) Unwrap() error { return e.cause }
 
-// told gives an error its plain text, where there is one, and else one line.
+// told wraps an error with its plain text, or where there is none with one line.
 func told(err error) error {
 	if plain := (*plainError)(nil); errors.As(err, &plain) {
 		return err
@@ -40,7 +40,7 @@ func told(err error) error {
 	return err
 }
 
-// connectText says why there is no connection to PostgreSQL. The error of the driver
+// connectText says why the connection to PostgreSQL failed. The driver's own error
 // repeats itself over several lines.
 func connectText(dial *pgconn.ConnectError) string {
 	c := dial.Config
@@ -52,7 +52,7 @@ func connectText(dial *pgconn.ConnectError) string {
 	if !errors.As(dial, &pg) {
 		text := "no answer"
 		var op *net.OpError
-		if reason := errors.Unwrap(dial); errors.As(dial, &op) { // of several addresses the first says enough
+		if reason := errors.Unwrap(dial); errors.As(dial, &op) { // of several addresses the first is enough
 			text = op.Err.Error()
 		} else if reason != nil {
 			text = strings.Join(strings.Fields(reason.Error()), " ")
@@ -70,7 +70,8 @@ func connectText(dial *pgconn.ConnectError) string {
 	return where + ": " + strings.Join(strings.Fields(pg.Message), " ")
 }
 
-// serverText says what a PostgreSQL that was reached refuses; "" where its own words do.
+// serverText says what a reachable PostgreSQL refuses; "" where its own message is good
+// enough.
 func serverText(pg *pgconn.PgError) string {
 	message := strings.Join(strings.Fields(pg.Message), " ")
 	switch pg.Code {

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// setUserTimeout has the kernel give up a connection whose data the other end does
-// not confirm (tcp(7), TCP_USER_TIMEOUT), where keep-alive alone would not.
+// setUserTimeout makes the kernel close a connection whose data the peer does not
+// acknowledge (tcp(7), TCP_USER_TIMEOUT), where keep-alive alone would not.
 func setUserTimeout(network, _ string, c syscall.RawConn) error {
 	if network == "unix" {
 		return nil

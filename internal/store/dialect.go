@@ -5,14 +5,14 @@ import (
 	"database/sql"
 )
 
-// dialect is what sets one kind of database apart from the other.
+// dialect is what differs between the two kinds of database.
 type dialect struct {
 	name     string // the folder of its migrations
 	shared   bool   // several daemons may use it at once
 	prepares bool   // statements of writes are kept by us
 	maxRows  int    // of one VALUES list; a power of two
-	// anonymous: arguments of long lists are written "?". SQLite looks a named one
-	// up among all others each time that it is given.
+	// anonymous: arguments of long lists are written "?". SQLite searches all named
+	// arguments for each use of one.
 	anonymous bool
 
 	tables  string // a query for the names of all tables that are not the database's own
@@ -33,11 +33,11 @@ type dialect struct {
 	// guard keeps migrations out of a write, and refuses to write to a schema
 	// that is newer than we are.
 	guard func(context.Context, *Store, *tx) error
-	// size is what the database takes up, without what is free for reuse in it.
+	// size is the size of the database, without space free for reuse.
 	size func(context.Context, *Store) (int64, error)
 	// giveBack returns free space to the file system, in slices.
 	giveBack func(context.Context, *Store) error
-	// lead becomes the leader, serves one term, and says why it ended; nil where ctx
-	// did.
+	// lead becomes the leader, serves one term, and returns why it ended; nil if ctx
+	// ended.
 	lead func(context.Context, *Store) error
 }

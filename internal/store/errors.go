@@ -31,11 +31,11 @@ var (
 	// ErrSchema: the database belongs to a newer version of dmarcd, or a
 	// migration of it failed and was undone.
 	ErrSchema = errors.New("store: schema")
-	// ErrPosition: the batch does not follow what is loaded of its journal. Ask
-	// Position and go on from there.
+	// ErrPosition: the batch does not follow the loaded part of its journal. Call
+	// Position and continue from there.
 	ErrPosition = errors.New("store: batch does not follow the position of its journal")
-	// ErrRecord: the database will never take this batch, because of what is in
-	// it. Part of it may be taken.
+	// ErrRecord: the database will never take this batch, because of its content. It may
+	// take part of it.
 	ErrRecord = errors.New("store: record refused")
 	// ErrFenced: the caller led once, and leads no more.
 	ErrFenced = errors.New("store: leadership lost")
@@ -55,19 +55,19 @@ type foreignError struct{}
 func (foreignError) Error() string        { return "store: not a database of dmarcd" }
 func (foreignError) Is(target error) bool { return target == ErrSchema }
 
-// fault says what an error of the database means to us.
+// fault classifies an error of the database.
 type fault int
 
 const (
 	faultOther       fault = iota
 	faultUnavailable       // not now
 	faultRetry             // undone by the database in favour of another transaction: again at once
-	faultData              // what is written cannot be stored
+	faultData              // the data cannot be stored
 	faultDamaged
 )
 
-// wrap gives a database's error one of our words. Errors that have one, or that
-// come of the caller's context, are left as they are.
+// wrap wraps a database's error with one of our own. Errors that have one already, or
+// that come from the caller's context, are returned unchanged.
 func wrap(ctx context.Context, doing string, err error) error {
 	if err == nil || known(err) {
 		return err
@@ -133,7 +133,7 @@ func classifySQLite(code int) fault {
 	return faultOther
 }
 
-// classifyPostgres goes by SQLSTATE, its first two characters being the class
+// classifyPostgres classifies by SQLSTATE, whose first two characters are the class
 // (PostgreSQL documentation, appendix A).
 func classifyPostgres(state string) fault {
 	switch state {
@@ -167,7 +167,7 @@ func isInterrupted(err error) bool {
 	return errors.As(err, &pg) && pg.Code == "57014" || pgconn.Timeout(err)
 }
 
-// isBusy tells that another connection holds SQLite's file.
+// isBusy reports that another connection holds SQLite's file.
 func isBusy(err error) bool {
 	var lite *sqlite.Error
 	if !errors.As(err, &lite) {

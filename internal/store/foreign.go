@@ -13,12 +13,12 @@ import (
 // sqliteMagic begins each SQLite file.
 const sqliteMagic = "SQLite format 3\x00"
 
-// refuseForeignFile looks at a file that is there before SQLite does: one that is none
-// of SQLite's is somebody else's.
+// refuseForeignFile checks an existing file before SQLite opens it: a file that is not
+// SQLite's belongs to something else.
 func refuseForeignFile(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil // SQLite says why
+		return nil // SQLite reports the error
 	}
 	defer f.Close()
 	head := make([]byte, len(sqliteMagic))
@@ -29,8 +29,8 @@ func refuseForeignFile(path string) error {
 	return fmt.Errorf("%w: %s is no SQLite database; point store at another file, or move it away", ErrForeign, path)
 }
 
-// refuseForeign says ErrForeign if the database, or the schema of it, has tables and
-// none of them tells that they are ours.
+// refuseForeign returns ErrForeign if the database, or its schema, has tables and none of
+// them identifies it as ours.
 func (s *Store) refuseForeign(ctx context.Context, tx *sql.Tx) error {
 	tables, err := textColumn(ctx, tx, s.dialect.tables)
 	if err != nil || len(tables) == 0 {
@@ -56,7 +56,7 @@ func (s *Store) refuseForeign(ctx context.Context, tx *sql.Tx) error {
 	return fmt.Errorf("%w: it has tables of another program (%s%s); give dmarcd a database of its own, or a schema of its own by search_path", ErrForeign, strings.Join(tables, ", "), more)
 }
 
-// firstMigration begins the name of the migration that a database of ours began with.
+// firstMigration is the prefix of the first migration of every database of ours.
 const firstMigration = "0001_"
 
 // textColumn runs a query for one column of texts.

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// idsPerMicrosecond is how many messages of one microsecond have ids of it.
+// idsPerMicrosecond is how many ids one microsecond has.
 const idsPerMicrosecond = 1 << 10
 
 // microsPerDay and idsPerDay are the length of a day, as ids count.
@@ -17,8 +17,8 @@ const (
 	idsPerDay    = microsPerDay * idsPerMicrosecond
 )
 
-// firstID is the smallest id that a message of a time may have. Times are bounded
-// to those that ids can tell, some centuries around 1970.
+// firstID is the smallest id that a message of a time may have. Times are clamped to the
+// range of ids, some centuries around 1970.
 func firstID(t time.Time) int64 {
 	const most = math.MaxInt64/idsPerMicrosecond - 2*microsPerDay
 	if year := t.Year(); year < 1700 {
@@ -29,10 +29,10 @@ func firstID(t time.Time) int64 {
 	return t.UnixMicro() * idsPerMicrosecond
 }
 
-// timeOfID is the time that an id tells.
+// timeOfID is the time encoded in an id.
 func timeOfID(id int64) time.Time { return time.UnixMicro(id / idsPerMicrosecond).UTC() }
 
-// dayOfID is the day that an id lies in.
+// dayOfID is the day of an id.
 func dayOfID(id int64) int64 {
 	day := id / idsPerDay
 	if id%idsPerDay < 0 {
@@ -47,7 +47,7 @@ const (
 	messageKind = 'm'
 )
 
-// textKey stands for a text in an index: nil for an empty one.
+// textKey is the index key of a text; nil for an empty one.
 func textKey(kind byte, text string) any {
 	if text == "" {
 		return nil

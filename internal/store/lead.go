@@ -11,12 +11,12 @@ import (
 
 // leadTiming says how fast leadership passes from one daemon to the next.
 //
-// A daemon that is killed loses its lock at once, one whose host vanishes when the
-// server's keep-alive gives its connection up (25 s). The next one asks every poll
-// and then waits for grace, unless its predecessor resigned: under a minute in all.
-// A leader that is cut off from the server notices within probe + answer, which is
-// less than keep-alive takes, and less than grace, where the server itself failed
-// and forgot the lock.
+// A daemon that is killed loses its lock at once; one whose host vanishes loses it when
+// the server's keep-alive closes its connection (25 s). The next one tries every poll and
+// then waits for grace, unless its predecessor resigned: under a minute in all. A leader
+// that is cut off from the server notices within probe + answer, which is less than
+// keep-alive takes, and less than grace, which covers a failed server that forgot the
+// lock.
 type leadTiming struct {
 	poll   time.Duration // between attempts to take the lock, and to connect
 	probe  time.Duration // between the leader's questions whether it still leads
@@ -47,9 +47,9 @@ func leadAlone(ctx context.Context, s *Store) error {
 	return nil
 }
 
-// leadShared serves a term among daemons: it connects, takes the lock, and serves until
-// the lock is lost or ctx ends. Leadership is an advisory lock of PostgreSQL on a
-// connection of its own.
+// leadShared serves one term where several daemons compete: it connects, takes the lock,
+// and serves until the lock is lost or ctx ends. Leadership is an advisory lock of
+// PostgreSQL on a connection of its own.
 func (s *Store) leadShared(ctx context.Context, conf *pgx.ConnConfig) error {
 	if err := s.Ready(ctx); err != nil {
 		return err
@@ -94,8 +94,8 @@ func (s *Store) leadShared(ctx context.Context, conf *pgx.ConnConfig) error {
 	return nil
 }
 
-// connectLeader makes the connection that holds the lock. The server is asked to
-// watch it closely: what it does not know of, it ignores.
+// connectLeader makes the connection that holds the lock. It asks the server for short
+// keep-alives; the server ignores parameters that it does not know.
 func (s *Store) connectLeader(ctx context.Context, conf *pgx.ConnConfig) (*pgx.Conn, error) {
 	conf = conf.Copy()
 	if err := readPassword(s.cfg, conf); err != nil {
@@ -183,7 +183,8 @@ func (s *Store) listen(ctx context.Context, conn *pgx.Conn, d time.Duration) err
 	}
 }
 
-// claim begins an epoch. orderly says that nobody can still believe to lead.
+// claim begins an epoch. orderly reports that no other daemon can still believe that it
+// leads.
 func (s *Store) claim(ctx context.Context) (epoch int64, orderly bool, err error) {
 	err = s.write(ctx, "lead", func(ctx context.Context, t *tx) error {
 		var resigned int64
@@ -196,8 +197,8 @@ func (s *Store) claim(ctx context.Context) (epoch int64, orderly bool, err error
 			return err
 		}
 		now := s.now()
-		// The time makes epochs differ even where a replica took over that had not
-		// heard of the last one.
+		// The time makes epochs differ even if a replica took over that had not received
+		// the last one.
 		return t.row(ctx, `INSERT INTO leadership (name, epoch, holder, since, resigned) VALUES ($1, $2, $3, $4, 0)
 			ON CONFLICT (name) DO UPDATE SET
 				epoch = CASE WHEN leadership.epoch >= excluded.epoch THEN leadership.epoch + 1 ELSE excluded.epoch END,
@@ -208,8 +209,8 @@ func (s *Store) claim(ctx context.Context) (epoch int64, orderly bool, err error
 	return epoch, orderly, err
 }
 
-// resign tells the next leader that it need not wait. It is a courtesy: an error
-// costs the next one its grace.
+// resign tells the next leader that it need not wait. It is an optimization: after an
+// error the next one waits for grace.
 func (s *Store) resign(ctx context.Context, epoch int64) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timing.lead.answer)
 	defer cancel()
@@ -246,7 +247,7 @@ type Leadership struct {
 	Ended  bool // in order; a holder that died is only known to have ended when the next one leads
 }
 
-// Leader tells who leads; ErrNotFound if nobody ever did.
+// Leader returns the current leader; ErrNotFound if there never was one.
 func (s *Store) Leader(ctx context.Context) (Leadership, error) {
 	var l Leadership
 	var since, resigned int64

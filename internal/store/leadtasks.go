@@ -8,19 +8,18 @@ import (
 	"sync"
 )
 
-// Lead takes part in leading with a task, which is known by its name. It waits until
-// this daemon leads, of those that share the database, and runs do with a context that
-// ends when it leads no more; do must then return at once. Afterwards it waits again.
-// It returns what do returns while it leads, or, when ctx ends, why.
+// Lead runs a named task while this daemon leads. It waits until this daemon leads, of
+// those that share the database, and runs do with a context that ends with leadership; do
+// must then return at once. Afterwards it waits again. It returns what do returns while
+// leading or, when ctx ends, its cause.
 //
-// All tasks of a daemon run under one term, with one epoch, each in the goroutine of
-// its caller; the daemon stands for leadership while it has a task.
+// All tasks of a daemon run in one term, with one epoch, each in the goroutine of its
+// caller; the daemon is a candidate for leadership while it has a task.
 //
-// Between the loss of leadership and the end of do's context lie some seconds in the
-// worst case. epoch closes that gap: it differs for each term, and a write that checks
-// it (fence) is refused once somebody else leads. So what must not happen twice is
-// written down, with the epoch, before it is done. With SQLite there is one daemon,
-// which always leads.
+// In the worst case do's context ends some seconds after leadership was lost. epoch
+// closes that gap: it differs for each term, and a write that checks it (fence) is
+// refused once another daemon leads. So an action that must not happen twice is recorded,
+// with the epoch, before it is done. With SQLite there is one daemon, which always leads.
 func (s *Store) Lead(ctx context.Context, task string, do func(ctx context.Context, epoch int64) error) error {
 	defer s.leading.join(s, task)()
 	for {
@@ -34,7 +33,7 @@ func (s *Store) Lead(ctx context.Context, task string, do func(ctx context.Conte
 	}
 }
 
-// Leading tells which tasks run here, by name, and in which epoch; none and 0 while
+// Leading returns the epoch and the names of the tasks that run here; 0 and none while
 // this daemon does not lead.
 func (s *Store) Leading() (epoch int64, tasks []string) {
 	l := &s.leading
@@ -63,7 +62,7 @@ func (t *term) run(ctx context.Context, do func(context.Context, int64) error) (
 	return err, ctx.Err() != nil || t.ctx.Err() == nil
 }
 
-// leading is what the tasks of one daemon share.
+// leading is the state that the tasks of one daemon share.
 type leading struct {
 	mu      sync.Mutex
 	tasks   map[string]int // how many are called so
@@ -73,8 +72,8 @@ type leading struct {
 	done    chan struct{} // closed when standing for leadership has ended
 }
 
-// join begins to stand for leadership with the first task; what it gives ends it with
-// the last one.
+// join makes the daemon a candidate with the first task; the function it returns ends
+// that with the last one.
 func (l *leading) join(s *Store, task string) (leave func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -107,8 +106,8 @@ func (l *leading) leave(task string) {
 	}
 }
 
-// stand stands for leadership, and serves one term after the other, until ctx ends. It
-// begins when those before it have ended.
+// stand tries for leadership, and serves one term after another, until ctx ends. It
+// begins when the previous stand has ended.
 func (s *Store) stand(ctx context.Context, before <-chan struct{}, done chan<- struct{}) {
 	defer close(done)
 	if before != nil {

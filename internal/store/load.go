@@ -21,7 +21,7 @@ const (
 	anyRole       = roleAuthor | roleEnvelope | roleRecipient
 )
 
-// Most mail has these; no index leads to it by them.
+// Most mail has these, so they are not indexed.
 const commonAction, commonResult = "bypass", "pass"
 
 // usualRecord is room for most records, in one piece.
@@ -33,7 +33,7 @@ const (
 	traceOverhead   = 50
 )
 
-// Position is how far a journal is loaded: zero for one never heard of.
+// Position is how far a journal is loaded: zero for an unknown one.
 func (s *Store) Position(ctx context.Context, journal string) (memory.Position, error) {
 	var p memory.Position
 	err := s.read(ctx, "position", func(ctx context.Context, t *tx) error {
@@ -53,10 +53,10 @@ func (t *tx) position(ctx context.Context, journal, lock string) (memory.Positio
 	return memory.Position{Segment: uint64(segment), Offset: octets}, err
 }
 
-// Load takes a batch, all of it or nothing, and moves the position of its journal
-// in the same transaction. ErrPosition says that the batch does not begin where
-// the journal stands; ErrRecord that this batch can never be taken, though part of
-// it may. After ErrUnavailable it may have been taken or not: Position tells.
+// Load loads a batch, all of it or nothing, and moves the position of its journal in the
+// same transaction. ErrPosition means that the batch does not begin at the journal's
+// position; ErrRecord that this batch can never be loaded, though part of it may be.
+// After ErrUnavailable it may or may not have been loaded: ask Position.
 func (s *Store) Load(ctx context.Context, batch memory.Batch) error {
 	if batch.To.Before(batch.From) {
 		return fmt.Errorf("%w: it runs backwards, from %v to %v", ErrPosition, batch.From, batch.To)
@@ -123,7 +123,7 @@ type message struct {
 	trace   []byte // nil for none
 }
 
-// dayCount is what a batch adds to a row of days.
+// dayCount is what a batch adds to a row of the table days.
 type dayCount struct{ messages, messageBytes, traceBytes, detailLost, lost int64 }
 
 type aggregateKey struct {
@@ -332,8 +332,8 @@ func (l *loading) giveIDs(ctx context.Context, t *tx) error {
 	return nil
 }
 
-// insertMessages writes rows of messages and removes from drawn those whose id was
-// free. Where nobody else writes and none is there of the time of these, all are.
+// insertMessages writes rows of messages and removes from drawn those whose id was free.
+// All are free if nobody else writes and no message of the same time is stored.
 func (t *tx) insertMessages(ctx context.Context, rows [][]any, drawn map[int64]*message) error {
 	const head = `INSERT INTO messages (id, day, queue_key, message_key, client, action, result, held, notable, held_host, record)`
 	if !t.s.dialect.shared && len(drawn) > 0 {
@@ -387,8 +387,8 @@ func (l *loading) storeAggregates(ctx context.Context, t *tx) (map[textHash]text
 			last = CASE WHEN excluded.last > aggregates.last THEN excluded.last ELSE aggregates.last END`, nil)
 }
 
-// storeDays adds to what each day holds and lacks. All loaders write these few
-// rows, so it comes last.
+// storeDays adds to the counts of each day. All loaders write these few rows, so it runs
+// last.
 func (l *loading) storeDays(ctx context.Context, t *tx) error {
 	days := make(map[int64]dayCount, len(l.days))
 	for day, count := range l.days {

@@ -162,7 +162,7 @@ func summed(aggregates ...memory.Aggregate) sums {
 	return out
 }
 
-// all gives all messages, oldest first.
+// all returns all messages, oldest first.
 func all(t testing.TB, s *Store) []memory.Record {
 	t.Helper()
 	var out []memory.Record

@@ -45,8 +45,8 @@ func migrations(files fs.FS) ([]migration, error) {
 	return all, nil
 }
 
-// migrate brings the schema to what this version of dmarcd knows: all steps in one
-// transaction, under a lock that keeps other daemons out, or none.
+// migrate brings the schema up to this version of dmarcd: all steps or none, in one
+// transaction, under a lock that excludes other daemons.
 func (s *Store) migrate(ctx context.Context) error {
 	steps, err := migrations(s.steps)
 	if err != nil {
@@ -123,8 +123,8 @@ func (s *Store) schemaVersion(ctx context.Context, tx *sql.Tx) (int, error) {
 	return version, err
 }
 
-// refuseNewer says ErrSchema if another, newer daemon has migrated the database
-// since we opened it.
+// refuseNewer returns ErrSchema if a newer daemon has migrated the database since it was
+// opened.
 func (s *Store) refuseNewer(ctx context.Context, tx *sql.Tx) error {
 	known := s.version
 	at, err := s.schemaVersion(ctx, tx)

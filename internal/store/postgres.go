@@ -56,7 +56,7 @@ func newPostgres(cfg Config) (*dialect, error) {
 		"statement_timeout":                   milliseconds(postgresStatement),
 		"lock_timeout":                        milliseconds(postgresLock),
 		"idle_in_transaction_session_timeout": milliseconds(postgresIdle),
-		"synchronous_commit":                  "on", // the journal drops what is loaded
+		"synchronous_commit":                  "on", // the journal deletes what is loaded
 	})
 	return &dialect{
 		name: "postgres", shared: true, maxRows: postgresMaxRows,

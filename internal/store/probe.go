@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// Probe says whether Open and Ready would do, and changes nothing: it makes no file,
-// takes no lock and migrates nothing. Its errors are those of Open and Ready.
+// Probe reports whether Open and Ready would succeed, and changes nothing: it makes no
+// file, takes no lock and migrates nothing. Its errors are those of Open and Ready.
 func Probe(ctx context.Context, cfg Config) error {
 	s, err := newStore(cfg)
 	if err != nil {
@@ -28,7 +28,7 @@ func Probe(ctx context.Context, cfg Config) error {
 	return errors.Join(wrap(ctx, "look", err), db.Close())
 }
 
-// probing opens the database to look at it; nil for a file that is yet to be made.
+// probing opens the database for Probe; nil for a file that does not exist yet.
 func (s *Store) probing(ctx context.Context) (*sql.DB, error) {
 	if s.dialect.shared {
 		db, _, err := s.dialect.open(ctx)
@@ -45,8 +45,8 @@ func (s *Store) probing(ctx context.Context) (*sql.DB, error) {
 	if err := refuseForeignFile(path); err != nil {
 		return nil, err
 	}
-	// immutable keeps SQLite from making files beside the database, which would belong
-	// to whoever looks. What stands in the log of changes alone is not seen.
+	// immutable keeps SQLite from creating files beside the database, which the probing
+	// user would own. Changes that are only in the write-ahead log are not seen.
 	dsn := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: url.Values{"mode": {"ro"}, "immutable": {"1"}}.Encode()}
 	return sql.Open("sqlite", dsn.String())
 }
@@ -83,7 +83,7 @@ func (s *Store) probe(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-// mayCreate says ErrUnavailable if the user of PostgreSQL cannot make tables.
+// mayCreate returns ErrUnavailable if the PostgreSQL user cannot create tables.
 func mayCreate(ctx context.Context, tx *sql.Tx) error {
 	var schema sql.NullString
 	var allowed sql.NullBool

@@ -14,7 +14,7 @@ const (
 	pruneTraces        = 500
 	pruneMessages      = 500
 	pruneAggregateRows = 2000
-	pruneTexts         = 20_000 // looked at
+	pruneTexts         = 20_000 // rows examined
 	pruneDomains       = 2000
 )
 
@@ -26,7 +26,7 @@ type Retention struct {
 	RawReports time.Duration // the files of reports that were sent, and those that were received
 	Received   time.Duration // records of received reports
 	Rollups    time.Duration // their sums, and the history of DNS records
-	MaxBytes   int64         // over it the oldest traces go, then the oldest messages; all else stays
+	MaxBytes   int64         // beyond it the oldest traces go first, then the oldest messages; all else is kept
 }
 
 // Pruned counts what Prune removed.
@@ -41,9 +41,9 @@ type Pruned struct {
 	Bytes          int64 // what the store takes up afterwards
 }
 
-// Prune forgets what retention no longer wants, as of now: in small transactions
-// with a rest after each that is as long as it took, so that loading goes on. It
-// returns what it removed also when an error ends it.
+// Prune removes data past retention as of now, in small transactions, each followed by a
+// pause as long as it took, so that loading continues. It returns what it removed even
+// after an error.
 func (s *Store) Prune(ctx context.Context, keep Retention, now time.Time) (Pruned, error) {
 	var p Pruned
 	err := s.pruneByAge(ctx, keep, now, &p)
@@ -53,7 +53,7 @@ func (s *Store) Prune(ctx context.Context, keep Retention, now time.Time) (Prune
 	return p, s.finishPruning(ctx, &p, err)
 }
 
-// finishPruning gives space back and measures what is left.
+// finishPruning frees space and measures the rest.
 func (s *Store) finishPruning(ctx context.Context, p *Pruned, err error) error {
 	if err == nil {
 		err = s.dropStrays(ctx)
@@ -67,7 +67,7 @@ func (s *Store) finishPruning(ctx context.Context, p *Pruned, err error) error {
 	return err
 }
 
-// pruneByAge removes what is too old.
+// pruneByAge removes data that is too old.
 func (s *Store) pruneByAge(ctx context.Context, keep Retention, now time.Time, p *Pruned) error {
 	for _, kind := range []struct {
 		keep time.Duration

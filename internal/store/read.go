@@ -59,7 +59,7 @@ func (s *Store) Find(ctx context.Context, id string, limit int) ([]memory.Record
 	return out, nil
 }
 
-// fetch gives the messages that are still there, in the order asked for.
+// fetch returns the messages that still exist, in the order requested.
 func (s *Store) fetch(ctx context.Context, keys []int64) ([]memory.Found, error) {
 	type row struct {
 		blob []byte
@@ -91,7 +91,7 @@ func (s *Store) fetch(ctx context.Context, keys []int64) ([]memory.Found, error)
 	return out, nil
 }
 
-// byKeys gives the row of each key to take.
+// byKeys returns the row of each key to take.
 func (t *tx) byKeys(ctx context.Context, query string, keys []int64, take func(scan func(...any) error) error) error {
 	for chunk := range slices.Chunk(keys, 256) {
 		args := make([]any, len(chunk))
@@ -140,8 +140,8 @@ func (s *Store) addTraces(ctx context.Context, found []memory.Found) error {
 	return nil
 }
 
-// Records is memory.Reader's. No transaction is open while yield works. Messages that
-// are loaded meanwhile are seen if their time is still to come.
+// Records implements memory.Reader. No transaction is open while yield runs. Messages
+// loaded meanwhile are included if their time has not been passed yet.
 func (s *Store) Records(ctx context.Context, since, until time.Time, yield func(*memory.Record) error) error {
 	next, end := idRange(since, until)
 	for {
@@ -165,7 +165,7 @@ func (s *Store) Records(ctx context.Context, since, until time.Time, yield func(
 	}
 }
 
-// page reads the messages with ids from first to before end, as far as one page goes.
+// page reads the messages with ids from first to before end, up to one page.
 func (s *Store) page(ctx context.Context, first, end int64) (ids []int64, blobs [][]byte, err error) {
 	err = s.read(ctx, "records", func(ctx context.Context, t *tx) error {
 		ids, blobs = ids[:0], blobs[:0]
@@ -224,5 +224,5 @@ func (t *tx) keys(ctx context.Context, query string, args ...any) ([]int64, erro
 	return keys, err
 }
 
-// bounded keeps a day within what a column of days holds.
+// bounded clamps a day to the range of a day column.
 func bounded(day int64) int64 { return min(max(day, math.MinInt32), math.MaxInt32) }

@@ -13,14 +13,14 @@ import (
 
 var _ analysis.Store = (*Store)(nil)
 
-// noDay stands for a day that is beyond all.
+// noDay is a day later than all others.
 const noDay = int64(1) << 40
 
 // receivedSlice is how many rows one statement of a long change takes.
 const receivedSlice = 2000
 
-// Ingest is analysis.Ingester's. The counter of ids is taken first, which keeps other
-// daemons' batches out until the transaction ends: so what is looked up stays true.
+// Ingest implements analysis.Ingester. It locks the id counter first, which excludes
+// other daemons' batches until the transaction ends, so that lookups remain valid.
 func (s *Store) Ingest(ctx context.Context, b *analysis.Batch) ([]analysis.Classified, error) {
 	var in *ingest
 	err := s.write(ctx, "ingest reports", func(ctx context.Context, t *tx) error {
@@ -39,7 +39,7 @@ type ingest struct {
 	t       *tx
 	batch   *analysis.Batch
 	nextID  int64
-	epoch   int64 // of what is shared
+	epoch   int64 // of the shared rows
 	settled []analysis.Classified
 
 	tokens    map[itemToken]int64 // items that are stored
@@ -51,7 +51,7 @@ type ingest struct {
 	sources   map[netip.Addr]sharedSource
 	segments  map[int64][]segment // by day
 
-	usedSets    map[textHash]sharedSet // as the database knows them now
+	usedSets    map[textHash]sharedSet // as the database has them now
 	usedSources map[netip.Addr]sharedSource
 
 	items, reports, raws, faults [][]any
@@ -106,7 +106,7 @@ func (in *ingest) id() int64 {
 	return in.nextID - 1
 }
 
-// eachReport gives the reports of items.
+// eachReport returns the reports of items.
 func (in *ingest) eachReport(do func(*analysis.Report)) {
 	for i := range in.batch.Items {
 		for j := range in.batch.Items[i].Reports {
@@ -172,7 +172,7 @@ func (t *tx) knownReports(ctx context.Context, keys []any, known map[[32]byte][]
 			return err
 		}
 		k.Digest, k.Auth = [32]byte(digest), nameOf(auth)
-		if list := known[[32]byte(key)]; len(list) == 0 || list[len(list)-1].ID != k.ID { // a key may stand in two chunks
+		if list := known[[32]byte(key)]; len(list) == 0 || list[len(list)-1].ID != k.ID { // two chunks may have the same key
 			known[[32]byte(key)] = append(list, k)
 		}
 		return nil
@@ -207,7 +207,7 @@ func (in *ingest) classify(ctx context.Context) error {
 	return nil
 }
 
-// again tells what became of an item that was stored before.
+// again adds the outcome of an item that was stored before to settled.
 func (in *ingest) again(ctx context.Context, place int, item int64) error {
 	for i := range in.settled { // within this batch
 		if s := &in.settled[i]; in.itemID(s.Item) == item {
@@ -287,7 +287,7 @@ func (in *ingest) replace(ctx context.Context, key [32]byte, id int64) error {
 	return err
 }
 
-// reportDetail is what of a report is only shown.
+// reportDetail is the part of a report that is only displayed.
 type reportDetail struct {
 	Policy    report.Published `json:"policy"`
 	PCT       string           `json:"pct,omitempty"`
@@ -321,7 +321,7 @@ func (in *ingest) addFaults(id int64, r *analysis.Report) {
 	}
 }
 
-// reportColumns are the columns that follow from the report alone, see reportNames.
+// reportColumns are the columns that depend on the report alone, see reportNames.
 func (in *ingest) reportColumns(r *analysis.Report) []any {
 	messages, compliant := r.Messages()
 	key := r.Key()
@@ -365,7 +365,7 @@ func (in *ingest) insert(ctx context.Context) error {
 	return in.writeSegments(ctx)
 }
 
-// jsonText is what is only shown, as JSON; nil lists are "null".
+// jsonText is display-only data as JSON; nil lists are "null".
 func jsonText(v any) string {
 	text, err := json.Marshal(v)
 	if err != nil {

@@ -8,10 +8,10 @@ import (
 	"dmarcd/internal/report/analysis"
 )
 
-// aboutText is what is known of a source as it is kept.
+// aboutText is the stored form of the facts about a source.
 func aboutText(a *analysis.SourceAbout) string { return jsonText(a) }
 
-// addAbout fills in what is known of addresses, each as of the names that it has there.
+// addAbout adds the facts about addresses, each as of the names in its row.
 func (t *tx) addAbout(ctx context.Context, rows []sourceRow) error {
 	places := map[sourceInfo]int{}
 	var sources []any

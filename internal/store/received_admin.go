@@ -41,7 +41,7 @@ func pairArgs(p *analysis.Pair) []any {
 	return []any{p.Auth.String(), p.Email.String(), analysis.Pattern("*." + p.Email.String()).Like(`\`)}
 }
 
-// trust changes what is known of who sent the reports of a pair; figures follow.
+// trust changes the trust in the sender of a pair's reports, and the figures with it.
 func (t *tx) trust(ctx context.Context, p *analysis.Pair, from, to analysis.Trust) error {
 	reports, err := t.keys(ctx, `SELECT p.id FROM received_reports p WHERE `+pairReports+` AND p.trust = $4`, append(pairArgs(p), string(from))...)
 	if err != nil {
@@ -60,7 +60,7 @@ func (t *tx) trust(ctx context.Context, p *analysis.Pair, from, to analysis.Trus
 // editDays is how many days' blocks are edited at once: those that change are in memory.
 const editDays = 8
 
-// retrust gives the segments of reports another trust.
+// retrust returns the segments of reports another trust.
 func (t *tx) retrust(ctx context.Context, reports []int64, trust int64) error {
 	wanted := idSet{}
 	first, last := noDay, -noDay

@@ -9,11 +9,10 @@ import (
 )
 
 // Rows of received reports are packed: a block holds those of one day, some hundred of
-// them. What a report has on a day stands together in a segment, whose head says what
-// all its rows share and how long they are, so that a reader can pass over them. A
-// question reads the blocks of its days and adds up what it wants of them. That takes a
-// few dozen nanoseconds a row, where a table's row takes microseconds, and a row takes
-// up some 15 octets, with no index of its own.
+// them. The rows of a report on one day form a segment, whose head has what all rows
+// share and their length, so that a reader can skip them. A query reads the blocks of its
+// days and adds up what it needs. That takes a few dozen nanoseconds a row, where a table
+// row takes microseconds. A row takes some 15 octets, and needs no index.
 
 // blockRows is how many rows a block holds, at least, before another one is begun.
 const blockRows = 512
@@ -21,7 +20,7 @@ const blockRows = 512
 // segmentRows bounds the rows of a segment.
 const segmentRows = 2048
 
-// segment is what a report has on a day, or a part of it.
+// segment is the rows of a report on one day, or part of them.
 type segment struct {
 	day      int64
 	report   int64
@@ -29,19 +28,20 @@ type segment struct {
 	reporter int64
 	received int64 // Unix microseconds
 	middle   int64 // day of the report: that of its period's middle
-	messages int64 // of the report; of its home alone
+	messages int64 // of the whole report; set in its home segment only
 	trust    int64 // code
 	policy   int64 // code
-	home     bool  // one of the report's segments, on its day, stands for it where reports are counted
+	home     bool  // the one segment by which the report is counted, on its day
 	spread   bool  // the report has rows on several days, or may have
 	repaired bool  // it needed repair
 	rows     []packedRow
 }
 
-// counts tells whether the rows count.
+// counts reports whether the rows count.
 func (g *segment) counts() bool { return trustOf(g.trust).Counts() }
 
-// packedRow is what of a record falls on a day: all of it, but for spread reports.
+// packedRow is the part of a record that falls on one day: all of it, except for spread
+// reports.
 type packedRow struct {
 	number   int64 // of the record in its report
 	identity int64
@@ -105,7 +105,7 @@ const (
 	headHome = 1 << iota
 	headSpread
 	headRepaired
-	headTrust  = 3 // where the bits of the code begin
+	headTrust  = 3 // first bit of the code
 	headPolicy = 6
 )
 
@@ -269,7 +269,7 @@ func (u *unpacker) row(r *packedRow, day, last int64) {
 	}
 }
 
-// unpackAll gives the segments of a block with all their rows; ok is false where it
+// unpackAll returns the segments of a block with all their rows; ok is false where it
 // cannot be read to its end.
 func unpackAll(body []byte, day int64) (all []segment, ok bool) {
 	u := unpacker{b: body}

@@ -28,7 +28,7 @@ func (b *block) add(g *segment, n int) {
 		b.first, b.last = g.report, g.report
 	}
 	b.first, b.last = min(b.first, g.report), max(b.last, g.report)
-	b.rows += int64(max(n, 1)) // so that a block of heads alone is full at some time, too
+	b.rows += int64(max(n, 1)) // so that a block of heads alone fills up too
 	b.body = g.pack(b.body, n)
 }
 
@@ -66,8 +66,8 @@ func (t *tx) addSegments(ctx context.Context, segments map[int64][]segment) erro
 	return t.insertMany(ctx, insertBlocks, rows, replaceBlocks, nil)
 }
 
-// editBlocks lets change alter the segments of blocks that a condition names. It says
-// whether to keep a segment, and whether it changed it.
+// editBlocks calls change for the segments of the blocks that match a condition. change
+// reports whether to keep the segment, and whether it changed it.
 func (t *tx) editBlocks(ctx context.Context, change func(g *segment) (keep, changed bool), condition string, args ...any) error {
 	var edited [][]any
 	var empty []*block
@@ -133,7 +133,7 @@ func (t *tx) editReport(ctx context.Context, id int64, change func(g *segment) (
 	}, `day BETWEEN $1 AND $2 AND first_report <= $3 AND last_report >= $3`, first, last, id)
 }
 
-// dropRows removes what a report has.
+// dropRows removes the rows of a report.
 func (t *tx) dropRows(ctx context.Context, report int64) error {
 	if err := t.editReport(ctx, report, func(*segment) (keep, changed bool) { return false, true }); err != nil {
 		return err

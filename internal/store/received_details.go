@@ -20,8 +20,8 @@ const exportPage = 2000
 // maxExportKnown bounds the sets, and the sources, that an export keeps decoded.
 const maxExportKnown = 20_000
 
-// detailWindow is how many days with rows details are looked for in at most at once. It begins
-// with one, and doubles.
+// detailWindow is how many days with rows are searched for details at once, at most. The
+// search begins with one day, and doubles.
 const detailWindow = 32
 
 // Details is analysis.Figures'.
@@ -50,7 +50,7 @@ func (s *Store) Export(ctx context.Context, q analysis.Query, yield func(*analys
 	}
 }
 
-// detailRow is a row that is chosen, and what its report and the others say of it.
+// detailRow is a selected row, with data from its report and the shared tables.
 type detailRow struct {
 	packedRow
 	day, report, domain int64
@@ -81,7 +81,7 @@ func detailAfter(text string) (*detailRow, error) {
 
 // details reads a page.
 //
-// A record whose period is spread stands there once, on its last day in the period.
+// A record whose period is spread appears once, on its last day in the period.
 func (s *Store) details(ctx context.Context, q *analysis.Query, known *detailKnown) (analysis.Page[analysis.Detail], error) {
 	var page analysis.Page[analysis.Detail]
 	after, err := detailAfter(q.After)
@@ -147,8 +147,9 @@ func (t *tx) detailRows(ctx context.Context, q *analysis.Query, after *detailRow
 	return out, nil
 }
 
-// daysBefore gives the latest days of a filter's period that there are rows of, up to
-// last: so many of them. Reporters may say that it is any day.
+// daysBefore returns the latest days of a filter's period that have rows: at most limit,
+// up to last.
+// Reporters may claim any day.
 func (t *tx) daysBefore(ctx context.Context, f *rowFilter, last int64, limit int) ([]int64, error) {
 	w := &conditions{}
 	w.period(&f.q.Filter, "day", 0)
@@ -157,7 +158,7 @@ func (t *tx) daysBefore(ctx context.Context, f *rowFilter, last int64, limit int
 	return t.keys(ctx, query, w.args...)
 }
 
-// detailList keeps the first of the rows that it is given, and little more.
+// detailList keeps the first rows of those added, and few more.
 type detailList struct {
 	want int64
 	rows []detailRow
@@ -175,7 +176,7 @@ func (l *detailList) cut() []detailRow {
 	return l.rows
 }
 
-// detailDays gives a list the rows of some days that come after a place.
+// detailDays adds to a list the rows of some days that come after a place.
 func (t *tx) detailDays(ctx context.Context, f *rowFilter, from, to, end int64, after *detailRow, list *detailList) error {
 	w := &conditions{}
 	w.add(`day BETWEEN ` + w.arg(from) + ` AND ` + w.arg(to))
@@ -196,7 +197,7 @@ func (t *tx) detailDays(ctx context.Context, f *rowFilter, from, to, end int64, 
 	})
 }
 
-// detailKnown is what details are told by: what was looked up stays for the next page.
+// detailKnown caches what details are made from, for the next page.
 type detailKnown struct {
 	sets    map[int64]*setBody
 	sources map[int64]sourceInfo
@@ -204,13 +205,13 @@ type detailKnown struct {
 	reports map[int64]*detailReport // of this page
 }
 
-// detailReport is what a row's report says of it.
+// detailReport is the part of a detail that comes from its report.
 type detailReport struct {
 	reporter, policyDomain, policy, trust string
 	flags, begin, end                     int64
 }
 
-// learn looks up what rows need that is not known yet.
+// learn looks up what rows need and is not cached yet.
 func (k *detailKnown) learn(ctx context.Context, t *tx, rows []detailRow) error {
 	if k.sets == nil || len(k.sets) > maxExportKnown || len(k.sources) > maxExportKnown {
 		k.sets, k.sources, k.names = map[int64]*setBody{}, map[int64]sourceInfo{}, map[int64]string{}
@@ -308,7 +309,7 @@ func (k *detailKnown) tell(r *detailRow, f *analysis.Filter, labels []analysis.L
 	return d
 }
 
-// tell fills in what a set says.
+// tell fills in the fields from a set.
 func (b *setBody) tell(d *analysis.Detail) {
 	d.HeaderFrom, d.EnvelopeFrom, d.NullSender, d.EnvelopeTo, d.Auth = b.HeaderFrom, b.EnvelopeFrom, b.NullSender, b.EnvelopeTo, b.Auth
 	for _, reason := range b.Auth.Reasons {

@@ -53,8 +53,8 @@ func pageLimit(limit int) int64 {
 	return int64(limit) + 1
 }
 
-// cutPage puts rows in order, by falling count and then by key, and gives what of them
-// comes after a place, at most limit; 0 is no limit.
+// cutPage puts rows in order, by falling count and then by key, and returns those after a
+// place, at most limit; 0 means no limit.
 func cutPage[T any](rows []T, limit int, after *cursor, count func(*T) int64, key func(*T) []string) (page analysis.Page[T]) {
 	if after != nil {
 		rows = slices.DeleteFunc(rows, func(row T) bool {
@@ -96,7 +96,7 @@ func atLeast[T any](rows []T, limit int, count func(*T) int64) []T {
 	return slices.DeleteFunc(rows, func(row T) bool { return count(&row) < least })
 }
 
-// reportersSeen are who sent the reports that figures come from, and when the latest
+// reportersSeen are the senders of the reports behind the figures, and when the latest
 // was received.
 type reportersSeen struct {
 	reporters idSet
@@ -111,7 +111,7 @@ func (s *reportersSeen) add(g *segment) {
 	s.last = max(s.last, g.received)
 }
 
-// overviewSums are what an overview's line is made of.
+// overviewSums are the sums for a line of the overview.
 type overviewSums struct {
 	codeSums
 	reportersSeen
@@ -177,7 +177,7 @@ func (t *tx) overview(ctx context.Context, q *analysis.Query) (map[int64]*overvi
 	return out, t.foldRollups(ctx, f, func(l *rollupLine) { of(l.domain).codeSums[l.code] += l.messages })
 }
 
-// namesOf gives the names of numbers.
+// namesOf returns the names of numbers.
 func (t *tx) namesOf(ctx context.Context, ids map[int64]*overviewSums) (map[int64]string, error) {
 	list := make([]int64, 0, len(ids))
 	for id := range ids {
@@ -186,7 +186,7 @@ func (t *tx) namesOf(ctx context.Context, ids map[int64]*overviewSums) (map[int6
 	return t.nameTexts(ctx, list)
 }
 
-// nameTexts gives the names of numbers.
+// nameTexts returns the names of numbers.
 func (t *tx) nameTexts(ctx context.Context, ids []int64) (map[int64]string, error) {
 	out := make(map[int64]string, len(ids))
 	return out, t.inChunks(ctx, anys(ids), func(scan func(...any) error) error {
@@ -252,7 +252,7 @@ func (s *Store) Totals(ctx context.Context, q analysis.Query) (analysis.Totals, 
 		err = t.foldRows(ctx, f, func(g *segment, r *packedRow) error {
 			out.Messages += r.messages
 			switch {
-			case g.report == last: // what a report has on a day stands together
+			case g.report == last: // the rows of a report on a day are contiguous
 			case g.spread:
 				spread[g.report] = struct{}{}
 				seen.add(g)

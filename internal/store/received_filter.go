@@ -89,7 +89,7 @@ func (w *conditions) some(patterns []analysis.Pattern, columns ...string) string
 	return "(" + strings.Join(parts, " OR ") + ")"
 }
 
-// match bounds a number by texts that stand in another table: query ends in WHERE.
+// match restricts a numeric column by texts in another table: query ends in WHERE.
 func (w *conditions) match(m analysis.Match, column, query string, columns ...string) {
 	if len(m.Any) > 0 {
 		w.add(column + ` IN (` + query + w.some(m.Any, columns...) + `)`)

@@ -50,12 +50,12 @@ type rowFilter struct {
 	labels     *labelFilter // nil for no criterion
 }
 
-// segment tells whether a report may have rows that are chosen.
+// segment reports whether a segment may have selected rows.
 func (f *rowFilter) segment(g *segment) bool {
 	return (f.q.Filter.IncludeFailed || g.counts()) && f.report(g)
 }
 
-// report tells whether a report is chosen, whoever sent it.
+// report reports whether a report is selected, whoever sent it.
 func (f *rowFilter) report(g *segment) bool {
 	return f.policies[g.policy] && hasAll(f.domains, g.domain) && hasAll(f.reporters, g.reporter)
 }
@@ -64,7 +64,7 @@ func (f *rowFilter) row(g *segment, r *packedRow) bool {
 	return f.codes[r.code] && hasAll(f.identities, r.identity) && hasAll(f.sets, r.set) && (f.labels == nil || f.labels.row(g.domain, r.identity))
 }
 
-// rollup tells whether a line of a rollup is chosen.
+// rollup reports whether a line of a rollup is selected.
 func (f *rowFilter) rollup(l *rollupLine) bool {
 	return f.codes[l.code] && hasAll(f.domains, l.domain) && hasAll(f.services, l.service) && (f.labels == nil || f.labels.service(l.domain, l.service))
 }
@@ -89,7 +89,7 @@ func (t *tx) rowFilter(ctx context.Context, q *analysis.Query) (*rowFilter, erro
 	return f, nil
 }
 
-// ids gives the numbers that a query of one column selects.
+// ids returns the numbers that a query of one column selects.
 func (t *tx) ids(ctx context.Context, query string, args ...any) (idSet, error) {
 	out := idSet{}
 	return out, t.rows(ctx, func(scan func(...any) error) error {
@@ -113,8 +113,7 @@ func (t *tx) matching(ctx context.Context, into *[]idCriterion, m analysis.Match
 	})
 }
 
-// criterion reads what some values stand for that are asked for, and what those do that
-// are not wanted.
+// criterion looks up the ids of the values to include and of those to exclude.
 func (t *tx) criterion(ctx context.Context, into *[]idCriterion, some, none int, query func(w *conditions, none bool) string) error {
 	c := idCriterion{limited: some > 0}
 	for _, one := range []struct {
@@ -202,7 +201,7 @@ func (t *tx) filterSets(ctx context.Context, f *rowFilter) error {
 // errEnough ends the reading of blocks.
 var errEnough = errors.New("enough")
 
-// foldRows gives the rows that a filter chooses to yield, day by day. An error of yield
+// foldRows returns the rows that a filter chooses to yield, day by day. An error of yield
 // ends it, errEnough quietly.
 func (t *tx) foldRows(ctx context.Context, f *rowFilter, yield func(g *segment, r *packedRow) error) error {
 	w := &conditions{}
@@ -222,7 +221,7 @@ func (t *tx) foldRows(ctx context.Context, f *rowFilter, yield func(g *segment, 
 
 var errUndecodable = errors.New("a block of received rows cannot be decoded")
 
-// eachRow gives the rows of a segment.
+// eachRow returns the rows of a segment.
 func eachRow(g *segment, rows unpacker, n int64, yield func(*packedRow) error) error {
 	var r packedRow
 	for range n {
@@ -237,7 +236,7 @@ func eachRow(g *segment, rows unpacker, n int64, yield func(*packedRow) error) e
 	return nil
 }
 
-// foldBlocks gives the segments of the blocks that conditions choose to yield, in order
+// foldBlocks returns the segments of the blocks that conditions choose to yield, in order
 // of day and block, with their rows as they are packed.
 func (t *tx) foldBlocks(ctx context.Context, w *conditions, yield func(g *segment, rows unpacker, n int64) error) error {
 	err := t.rows(ctx, func(scan func(...any) error) error {

@@ -9,10 +9,10 @@ import (
 	"dmarcd/internal/report/analysis"
 )
 
-// sourceInfo is what an identity is called.
+// sourceInfo is the name of an identity.
 type sourceInfo struct{ service, host, ip string }
 
-// at is what it is called at a level.
+// at is its name at a level.
 func (i sourceInfo) at(level analysis.Level) sourceInfo {
 	switch level {
 	case analysis.LevelIP:
@@ -23,15 +23,14 @@ func (i sourceInfo) at(level analysis.Level) sourceInfo {
 	return sourceInfo{service: i.service}
 }
 
-// infoCache remembers what identities are called, as of the latest time that one was
-// called by another name.
+// infoCache caches the names of identities, as of the latest change of one.
 type infoCache struct {
 	mu      sync.Mutex
 	version int64
 	infos   map[int64]sourceInfo
 }
 
-// find gives what is remembered of identities as of a version, and the others.
+// find returns the cached names of identities as of a version, and those not cached.
 func (c *infoCache) find(version int64, of map[int64]*sourceSums) (found map[int64]sourceInfo, missing map[int64]bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -66,7 +65,7 @@ func (c *infoCache) add(version int64, infos map[int64]sourceInfo) {
 // manyIdentities is from how many on all identities are read rather than those wanted.
 const manyIdentities = 2000
 
-// sourceInfos gives what identities are called.
+// sourceInfos returns the names of identities.
 func (t *tx) sourceInfos(ctx context.Context, of map[int64]*sourceSums) (map[int64]sourceInfo, error) {
 	if len(of) == 0 {
 		return nil, nil

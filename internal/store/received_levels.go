@@ -11,7 +11,7 @@ import (
 	"dmarcd/internal/report/analysis"
 )
 
-// sourceSums are what a source's line is made of.
+// sourceSums are the sums for a source's line.
 type sourceSums struct {
 	codeSums
 	first, last int64
@@ -72,13 +72,13 @@ func (s *Store) Sources(ctx context.Context, q analysis.Query, level analysis.Le
 	return page, err
 }
 
-// sourceRow is a line and what it was made of.
+// sourceRow is a line and the data it was made from.
 type sourceRow struct {
 	analysis.SourceRow
 	sum *sourceSums
 }
 
-// sources adds up by what sources are called at a level.
+// sources sums by the names of sources at a level.
 func (t *tx) sources(ctx context.Context, q *analysis.Query, level analysis.Level, labelled bool) (map[sourceInfo]*sourceSums, error) {
 	f, err := t.rowFilter(ctx, q)
 	if err != nil {
@@ -114,7 +114,7 @@ func (t *tx) sources(ctx context.Context, q *analysis.Query, level analysis.Leve
 	return t.callSources(ctx, identities, services, level)
 }
 
-// callSources joins codeSums by what they are called at a level.
+// callSources joins codeSums by their names at a level.
 func (t *tx) callSources(ctx context.Context, identities, services map[int64]*sourceSums, level analysis.Level) (map[sourceInfo]*sourceSums, error) {
 	infos, err := t.sourceInfos(ctx, identities)
 	if err != nil {
@@ -200,7 +200,7 @@ func labelOf(labels []analysis.LabelSet, domain string, row *analysis.SourceRow)
 	return best
 }
 
-// labels gives the labels of managed domains; nil for all.
+// labels returns the labels of managed domains; nil for all.
 func (t *tx) labels(ctx context.Context, managed []dns.Name) ([]analysis.LabelSet, error) {
 	w := &conditions{}
 	if managed != nil {
@@ -262,7 +262,7 @@ func (l *labelFilter) service(domain, service int64) bool {
 	return has
 }
 
-// filterLabels reads what is labelled, and what sources are called.
+// filterLabels reads labels and the names of sources.
 func (t *tx) filterLabels(ctx context.Context, f *rowFilter) error {
 	if f.q.Filter.Label.Empty() {
 		return nil

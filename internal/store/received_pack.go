@@ -15,7 +15,7 @@ const packedStep = "0008_packed"
 // packPage is how many rows are read at once to be packed.
 const packPage = 20_000
 
-// packReceived packs the rows that stand in tables of their own, and removes those.
+// packReceived packs the rows of the old tables, and removes them there.
 func (t *tx) packReceived(ctx context.Context) error {
 	var detail int64 // first day of which rows are kept
 	if err := t.row(ctx, `SELECT coalesce(max(value), 0) FROM received_state WHERE name = 'detail'`).Scan(&detail); err != nil {
@@ -47,7 +47,7 @@ func (t *tx) packReceived(ctx context.Context) error {
 	return nil
 }
 
-// packRollup keeps of a day's rollup what its rows do not tell any more.
+// packRollup keeps the part of a day's rollup whose rows no longer exist.
 func (t *tx) packRollup(ctx context.Context, day int64) error {
 	sum := rollup{}
 	for _, one := range []struct {

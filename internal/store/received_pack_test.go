@@ -202,7 +202,7 @@ func allOf(ctx context.Context, t *tx, table string) ([][]any, error) {
 	return all, rows.Err()
 }
 
-// oldKeys gives reports keys that do not begin with their day.
+// oldKeys returns reports keys that do not begin with their day.
 func oldKeys(ctx context.Context, t *tx) error {
 	keys := map[int64][]byte{}
 	err := t.rows(ctx, func(scan func(...any) error) error {

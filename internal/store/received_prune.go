@@ -9,11 +9,11 @@ import (
 	"dmarcd/internal/memory"
 )
 
-// spreadReach is how many days the middle of a spread period may be away from a day of it.
+// spreadReach is how many days the middle of a spread period may be from any of its days.
 const spreadReach = 17
 
-// pruneReceived forgets what is older than the days: raw reports, records, and rollups
-// with the history of records in DNS. Zero is no limit. It gives what it removed.
+// pruneReceived removes data older than the given days: raw reports, records, and rollups
+// with the history of DNS records. Zero means no limit. It returns what it removed.
 func (s *Store) pruneReceived(ctx context.Context, raws, records, rollups time.Duration, now time.Time) (int64, error) {
 	day := func(age time.Duration) int64 { return int64(memory.DayOf(now.Add(-age))) }
 	var removed int64

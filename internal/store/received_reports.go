@@ -82,8 +82,8 @@ func listedReports(w *conditions, q *analysis.ReportsQuery, after *cursor, after
 	return query
 }
 
-// listedItems is the query for items without reports; "" where they are not asked for.
-// They belong to no domain, so they are for viewers of all.
+// listedItems is the query for items without reports; "" where they are not requested.
+// They belong to no domain, so only viewers of all domains see them.
 func listedItems(w *conditions, q *analysis.ReportsQuery, after *cursor, afterID int64) string {
 	if q.Managed != nil || len(q.Filter.Domain) > 0 || q.Status != "" && q.Status != analysis.StatusAside && q.Status != analysis.StatusRefused || q.Trust != "" || !q.Filter.Reporter.Empty() {
 		return ""
@@ -168,7 +168,7 @@ func (s *Store) RawReport(ctx context.Context, id int64) (analysis.Raw, error) {
 	return raw, err
 }
 
-// reporterKey is what lists of reporters tell apart.
+// reporterKey is the key by which reporters are listed.
 type reporterKey struct{ reporter, trust int64 }
 
 // Reporters is analysis.Reports'.

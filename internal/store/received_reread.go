@@ -62,7 +62,7 @@ func (s *Store) Reread(ctx context.Context, id int64, version int, r *analysis.R
 	return settled, err
 }
 
-// reread works with what was read again as if it came in.
+// reread processes reread items as if they had just arrived.
 func (s *Store) reread(ctx context.Context, version int, item *analysis.Item, work func(context.Context, *ingest) error) error {
 	err := s.write(ctx, "read a report again", func(ctx context.Context, t *tx) error {
 		in := &ingest{t: t, batch: &analysis.Batch{Items: []analysis.Item{*item}, Reader: version}}
@@ -79,8 +79,8 @@ func (s *Store) reread(ctx context.Context, version int, item *analysis.Item, wo
 	return err
 }
 
-// putBack puts the one report of the batch in the place of what is stored. settled has
-// what became of that, and what becomes of it now.
+// putBack replaces the stored report by the one of the batch. settled has the previous
+// outcome, and gets the new one.
 func (in *ingest) putBack(ctx context.Context, version int, settled *analysis.Classified) error {
 	r := &in.batch.Items[0].Reports[0]
 	if err := in.t.dropRows(ctx, settled.ID); err != nil {
@@ -166,8 +166,8 @@ func (in *ingest) addAgain(ctx context.Context, id int64) error {
 	return in.insert(ctx)
 }
 
-// changeItem notes what the one item of the batch has turned out to be. What its reports
-// keep need not be kept as a whole.
+// changeItem notes the new kind of the batch's one item. Raw data that its reports keep
+// is not stored a second time.
 func (in *ingest) changeItem(ctx context.Context, id int64) error {
 	it := &in.batch.Items[0]
 	n, err := in.t.exec(ctx, `UPDATE received_items SET kind = $2, why = $3, notes = $4, reports = $5, reader = $6, from_address = $7, subject = $8 WHERE id = $1`,

@@ -9,9 +9,9 @@ import (
 	"slices"
 )
 
-// A rollup is what stays of a day when retention removes its rows: their messages by
-// domain, service, disposition and verdicts. Figures are those of the rows that are
-// there and of the rollups of those that are gone; a row is never in both.
+// A rollup is what remains of a day after retention removes its rows: their messages by
+// domain, service, disposition and verdicts. Figures add up the existing rows and the
+// rollups of removed ones; a row is never in both.
 
 // rollupKey names a line of a day's rollup.
 type rollupKey struct{ domain, service, code int64 }
@@ -55,7 +55,7 @@ func eachLine(body []byte, day int64, yield func(*rollupLine)) (ok bool) {
 	return true
 }
 
-// foldRollups gives the lines that a filter chooses to yield; none where it asks for
+// foldRollups returns the lines that a filter chooses to yield; none where it asks for
 // what rollups do not know.
 func (t *tx) foldRollups(ctx context.Context, f *rowFilter, yield func(*rollupLine)) error {
 	if !f.q.Filter.RollupOnly() {
@@ -81,7 +81,7 @@ func (t *tx) foldRollups(ctx context.Context, f *rowFilter, yield func(*rollupLi
 	}, `SELECT day, body FROM received_rollup_days WHERE `+w.and()+` ORDER BY day`, w.args...)
 }
 
-// rollUp puts a rollup in the place of a day's rows, and says how many there were.
+// rollUp replaces a day's rows by a rollup, and returns how many there were.
 func (t *tx) rollUp(ctx context.Context, day int64) (removed int64, err error) {
 	if _, err := t.takeIDs(ctx, 0); err != nil { // keeps batches out
 		return 0, err
@@ -135,7 +135,7 @@ func (t *tx) addRollup(ctx context.Context, day int64, byIdentity rollup) error 
 	return t.mergeRollup(ctx, day, sum)
 }
 
-// mergeRollup adds to what a day's rollup has.
+// mergeRollup adds to a day's rollup.
 func (t *tx) mergeRollup(ctx context.Context, day int64, sum rollup) error {
 	var body []byte
 	err := t.row(ctx, `SELECT body FROM received_rollup_days WHERE day = $1`, day).Scan(&body)

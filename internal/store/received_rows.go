@@ -8,7 +8,7 @@ import (
 	"dmarcd/internal/report/analysis"
 )
 
-// isSpread tells whether rows of the report fall on other days than its own.
+// isSpread reports whether rows of the report fall on other days than its own.
 func isSpread(r *analysis.Report) bool {
 	day := r.Day()
 	return slices.ContainsFunc(r.Rows, func(row analysis.Row) bool {

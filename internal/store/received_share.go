@@ -15,7 +15,7 @@ import (
 	"dmarcd/internal/report/analysis"
 )
 
-// nameOf reads a name that we wrote; the zero name for anything else.
+// nameOf parses a stored name; the zero name if it is not one.
 func nameOf(s string) dns.Name {
 	name, err := dns.Parse(s)
 	if err != nil {
@@ -64,7 +64,7 @@ func (t *tx) nameIDs(ctx context.Context, names []string) (map[string]int64, err
 	return ids, t.insertMany(ctx, `INSERT INTO received_names (id, value)`, rows, "", nil)
 }
 
-// knownNames gives the numbers of names that have one.
+// knownNames returns the numbers of names that have one.
 func (t *tx) knownNames(ctx context.Context, names []string) (map[string]int64, error) {
 	ids := map[string]int64{}
 	return ids, t.inChunks(ctx, anys(names), func(scan func(...any) error) error {
@@ -101,8 +101,8 @@ func (in *ingest) shareReporters(ctx context.Context) error {
 	return err
 }
 
-// share sees to it that rows with a hash are there, the hash being their first column,
-// numbers them, and says which were not there.
+// share inserts the missing rows of a table keyed by a hash, its first column, and
+// returns the ids of all and which were missing.
 func (t *tx) share(ctx context.Context, table, columns string, wanted map[textHash][]any) (ids map[textHash]int64, fresh map[textHash]bool, err error) {
 	hashes := slices.SortedFunc(maps.Keys(wanted), func(a, b textHash) int { return bytes.Compare(a[:], b[:]) })
 	ids, fresh = make(map[textHash]int64, len(wanted)), map[textHash]bool{}
@@ -138,7 +138,7 @@ func (t *tx) share(ctx context.Context, table, columns string, wanted map[textHa
 	return ids, fresh, t.insertMany(ctx, `INSERT INTO `+table+` (id, `+columns+`)`, rows, "", nil)
 }
 
-// setBody is what a set of many rows holds.
+// setBody is the content of a set that many rows share.
 type setBody struct {
 	HeaderFrom   string           `json:"h"`
 	EnvelopeFrom string           `json:"f,omitempty"`
@@ -161,11 +161,11 @@ const (
 	setReason
 )
 
-// maxSetName bounds a name that rows are found by; what is longer is shown, and found
-// by its beginning alone.
+// maxSetName bounds a searchable name; a longer one is shown in full, and found by its
+// prefix alone.
 const maxSetName = 1024
 
-// names are what rows of the set are found by, in small letters.
+// names are the searchable names of the set's rows, in lower case.
 func (b *setBody) names() map[[2]string]int64 {
 	out := map[[2]string]int64{}
 	add := func(kind int64, value string) {
@@ -266,10 +266,11 @@ func (t *tx) noteUse(ctx context.Context, table string, used map[int64][]any) er
 	return nil
 }
 
-// identitySpan is what a source is called from a day on.
+// identitySpan is the identity of a source from a day on.
 type identitySpan struct{ id, from int64 }
 
-// shareSources gives each source of the batch an identity, not yet known for a new one.
+// shareSources returns each source of the batch an identity, an unknown one for a new
+// source.
 func (in *ingest) shareSources(ctx context.Context) error {
 	in.sources, in.usedSources = map[netip.Addr]sharedSource{}, map[netip.Addr]sharedSource{}
 	missing := map[netip.Addr]int64{} // the day of its latest mail

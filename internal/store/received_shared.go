@@ -9,8 +9,8 @@ import (
 // maxShared bounds the sets, and the sources, that are remembered: some 100 octets each.
 const maxShared = 100_000
 
-// setSpan and sourceSpan are how closely the day is noted until which sets and sources
-// are in use, so that what is in use each day is not written each day.
+// setSpan and sourceSpan are the granularity, in days, of the day until which sets and
+// sources are in use, so that one in daily use is not written every day.
 const (
 	setSpan    = 64
 	sourceSpan = 16
@@ -22,15 +22,15 @@ func lastUse(day, span int64) int64 { return bounded((day/span + 1) * span) }
 // sharedSet is a set that the database has, in use until a day.
 type sharedSet struct{ id, lastDay int64 }
 
-// sharedSource is what a source is called; the spans in order, not to be changed.
+// sharedSource is the identities of a source; the spans are sorted, and must not be
+// changed.
 type sharedSource struct {
 	spans   []identitySpan
 	lastDay int64
 }
 
-// sharedCache remembers what the rows of many batches share, of one epoch: it ends when
-// some of that is removed, or a source gets another span. Only what was committed goes
-// in.
+// sharedCache caches what the rows of many batches share, for one epoch, which ends when
+// some of it is removed or a source gets another span. Only committed data goes in.
 type sharedCache struct {
 	mu      sync.Mutex
 	epoch   int64
@@ -66,7 +66,7 @@ func (c *sharedCache) add(epoch int64, sets map[textHash]sharedSet, sources map[
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.epoch != epoch || c.sets == nil {
-		return // a later one has looked since
+		return // a later one has been cached meanwhile
 	}
 	if len(c.sets)+len(sets) > maxShared {
 		clear(c.sets)

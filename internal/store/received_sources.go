@@ -107,18 +107,19 @@ func (i *identifying) run(ctx context.Context, found []analysis.Identity) error 
 	return i.write(ctx)
 }
 
-// one notes what one source is called; id is for its identity, if it needs another.
+// one updates the identity of one source; id is for its new identity, if it needs one.
 func (i *identifying) one(f *analysis.Identity, id int64) {
 	addr := f.Source.Unmap().WithZone("")
 	from := bounded(int64(f.From))
 	next := &identity{id: id, service: i.services[f.Service], again: f.Again.Unix(), current: 1, host: f.Host, claimed: f.Claimed, about: aboutText(&f.About)}
 	switch old := i.current[addr]; {
 	case old == nil:
-	case f.Unsure && old.again != 0: // what is known stays
+	case f.Unsure && old.again != 0: // the known identity is kept
 		next.id, next.from, next.service, next.host, next.claimed, next.lastDay = old.id, old.from, old.service, old.host, old.claimed, old.lastDay
 		next.about = old.about
 	case old.again == 0, from <= old.from, old.host == f.Host && old.service == next.service:
-		// The first name, one that holds for all that the one before held for, or the same.
+		// The first name, the same one, or one that holds for the whole span of its
+		// predecessor.
 		next.id, next.from, next.lastDay = old.id, old.from, old.lastDay
 	default:
 		next.from, next.lastDay = from, old.lastDay
@@ -163,7 +164,7 @@ func (i *identifying) write(ctx context.Context) error {
 	return i.move(ctx)
 }
 
-// move gives rows of reports from a day on to the identities that hold from then.
+// move returns rows of reports from a day on to the identities that hold from then.
 func (i *identifying) move(ctx context.Context) error {
 	first := noDay
 	for _, span := range i.spans {

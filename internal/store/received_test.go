@@ -105,7 +105,7 @@ func (m *receivedMaker) batch(before []analysis.Report) *analysis.Batch {
 	return b
 }
 
-// fill gives both stores the same reports and identities.
+// fill returns both stores the same reports and identities.
 func fillReceived(t *testing.T, s *Store, like *analysistest.Store, seed uint64) {
 	t.Helper()
 	m := &receivedMaker{r: rand.New(rand.NewPCG(seed, 1))}

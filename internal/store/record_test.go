@@ -11,7 +11,7 @@ import (
 	"dmarcd/internal/memory/memorytest"
 )
 
-// TestStoreKeepsEveryField gives a record with every field set back as it was, its
+// TestStoreKeepsEveryField returns a record with every field set back as it was, its
 // trace too: what memory encodes, the store must not drop.
 func TestStoreKeepsEveryField(t *testing.T) {
 	eachDialect(t, func(t *testing.T, db database) {

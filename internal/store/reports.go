@@ -39,13 +39,13 @@ func (t *tx) fenceLeader(ctx context.Context, epoch int64) error {
 	return t.fence(ctx, epoch)
 }
 
-// openDays tells into which day an aggregate is counted.
+// openDays decides into which day an aggregate is counted.
 type openDays struct {
 	open     int64              // the first day that is counted into
 	reported map[string][]int64 // days from open on that have a report, by policy domain
 }
 
-// first is the day that what belongs to day is counted into: that one, unless it is
+// first is the day into which aggregates of day are counted: day itself, unless it is
 // closed or reported.
 func (f *openDays) first(domain string, day int64) int64 {
 	day = max(day, f.open)
@@ -81,7 +81,7 @@ func (t *tx) findOpenDays(ctx context.Context, aggregates []aggregateRow) (openD
 }
 
 // within moves aggregates of days that are closed or reported to the next one that is
-// not, and wants their texts for it.
+// not, and adjusts the day until which their texts are in use.
 func (l *loading) within(f *openDays) ([]aggregateRow, map[textHash]textUse) {
 	late := false
 	for i := range l.aggregates {
@@ -94,7 +94,7 @@ func (l *loading) within(f *openDays) ([]aggregateRow, map[textHash]textUse) {
 	texts := maps.Clone(l.texts)
 	place := make(map[aggregateKey]int, len(l.aggregates))
 	moved := make([]aggregateRow, 0, len(l.aggregates))
-	for _, y := range l.aggregates { // in order, so that what is moved comes first
+	for _, y := range l.aggregates { // in order, so that moved aggregates come first
 		y.day = f.first(y.domain, y.day)
 		for _, h := range []textHash{y.record, y.row} {
 			texts[h] = textUse{body: texts[h].body, day: max(texts[h].day, y.day)}
@@ -151,12 +151,11 @@ func (r Reports) CloseDays(ctx context.Context, epoch int64, through, today memo
 	return p, err
 }
 
-// reopen takes back the closing of days that are yet to end: a clock was wrong. A day
-// that has ended and was reported stays closed. Reports on days that have not do not
-// hold the fence: it would stand until then. What is counted of their domains goes to
-// the next day without one.
+// reopen reopens closed days that have not ended yet: a clock was wrong. A day that has
+// ended and was reported stays closed. Reports on days that have not ended do not keep
+// them closed. Their domains' mail is counted into the next day without a report.
 func (t *tx) reopen(ctx context.Context, p *outgoing.Progress, through, today memory.Day) error {
-	const again = 7 // days looked at once more; those with a report have it
+	const again = 7 // days checked again; days with a report have it
 	var last sql.NullInt64
 	err := t.row(ctx, `SELECT max(day) FROM reports WHERE kind = 'aggregate' AND day < $1`, bounded(int64(today))).Scan(&last)
 	if err != nil {
@@ -235,7 +234,7 @@ type namedDay struct {
 	day  outgoing.DomainDay
 }
 
-// domainPage gives the domains after a name.
+// domainPage returns the domains after a name.
 func (r Reports) domainPage(ctx context.Context, day memory.Day, after string, limit int) ([]namedDay, error) {
 	var page []namedDay
 	err := r.s.read(ctx, "policy domains", func(ctx context.Context, t *tx) error {

@@ -98,7 +98,7 @@ type condition struct {
 	args  []any
 }
 
-// add adds a part in which ? stands for the argument.
+// add adds a part in which ? is the argument.
 func (c *condition) add(part string, arg any) {
 	c.args = append(c.args, arg)
 	c.parts = append(c.parts, strings.ReplaceAll(part, "?", fmt.Sprintf("$%d", len(c.args))))
@@ -111,7 +111,7 @@ func (c *condition) where() string {
 	return strings.Join(c.parts, " AND ")
 }
 
-// ofReports is what a filter says of the table reports, named r.
+// ofReports adds a filter's conditions on the table reports, named r.
 func (c *condition) ofReports(f outgoing.Filter) {
 	if f.Kind != "" {
 		c.add(`r.kind = ?`, string(f.Kind))
@@ -185,8 +185,8 @@ func (t *tx) addDeliveries(ctx context.Context, reports []outgoing.Report) error
 	return nil
 }
 
-// Requeue is outgoing.Archive's. Whether an outside host wants the reports is asked
-// anew.
+// Requeue implements outgoing.Archive. It also makes the check whether an outside host
+// wants the reports run again.
 func (r Reports) Requeue(ctx context.Context, q outgoing.Requeue) (int, error) {
 	queued := 0
 	for after := int64(0); ; {
@@ -199,7 +199,7 @@ func (r Reports) Requeue(ctx context.Context, q outgoing.Requeue) (int, error) {
 	}
 }
 
-// requeued is what a slice of Requeue did.
+// requeued is the result of one slice of Requeue.
 type requeued struct {
 	queued, seen int
 	last         int64 // the last delivery seen

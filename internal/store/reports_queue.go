@@ -79,7 +79,7 @@ func (t *tx) addDelivery(ctx context.Context, report int64, d *outgoing.Delivery
 	return err
 }
 
-// hostOf is what stands right of the "@", in small letters.
+// hostOf is the part after the "@", in lower case.
 func hostOf(address string) string {
 	return strings.ToLower(address[strings.LastIndexByte(address, '@')+1:])
 }
@@ -171,7 +171,7 @@ func (r Reports) Claim(ctx context.Context, epoch int64, now, lease time.Time, l
 	return tasks, nil
 }
 
-// idle tells that nothing is due, without a write.
+// idle reports that nothing is due, without a write.
 func (r Reports) idle(ctx context.Context, now time.Time) (bool, error) {
 	var first sql.NullInt64
 	err := r.s.read(ctx, "look at the queue", func(ctx context.Context, t *tx) error {

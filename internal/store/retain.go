@@ -6,30 +6,29 @@ import (
 	"time"
 )
 
-// TaskRetention is the leader's task of removing what is old.
+// TaskRetention is the leader's task of removing old data.
 const TaskRetention = "retention"
 
 // Times of Retain.
 const (
 	retainFirst = 30 * time.Second // after the start
-	retainAge   = 10 * time.Minute // between two looks at what is too old
+	retainAge   = 10 * time.Minute // between two checks for old data
 	retainSize  = 20 * time.Second // between two looks at the size
 
-	// farOver is the part of max_bytes by which the store may be larger until the next
-	// look at what is too old.
+	// farOver is the part of max_bytes by which the store may exceed it until the next
+	// check for old data.
 	farOver = 50
 
-	// clockAhead is how far the clock may be ahead of when retention last removed
-	// what is old, and clockStands how long it must stand if it is further.
+	// clockAhead is how far the clock may be ahead of when retention last removed what is
+	// old, and clockStands is how long it must be stable if it is further ahead.
 	clockAhead  = 2 * time.Hour
 	clockStands = time.Hour
 	clockNoted  = 10 * time.Minute // between two notes of the time
 )
 
-// Retain removes what retention no longer wants while this daemon leads, until ctx
-// ends: what is too old every so often, and detail at once where the store is far
-// larger than it may be. done is told what was removed each time, and why it ended
-// early.
+// Retain removes data past retention while this daemon leads, until ctx ends: old data at
+// intervals, and detail at once where the store is far too large. Each time done gets
+// what was removed, and why it ended early.
 func (s *Store) Retain(ctx context.Context, keep func() Retention, done func(Pruned, error)) error {
 	return s.Lead(ctx, TaskRetention, func(ctx context.Context, _ int64) error {
 		c := clock{s: s}
@@ -50,8 +49,7 @@ func (s *Store) Retain(ctx context.Context, keep func() Retention, done func(Pru
 	})
 }
 
-// retain removes what is too old, where the clock is to be believed, and what is too
-// much.
+// retain removes old data, if the clock can be trusted, and detail beyond the size limit.
 func (s *Store) retain(ctx context.Context, c *clock, keep Retention) (Pruned, error) {
 	believed, err := c.believed(ctx)
 	switch {
@@ -65,15 +63,14 @@ func (s *Store) retain(ctx context.Context, c *clock, keep Retention) (Pruned, e
 	return s.Prune(ctx, keep, s.now())
 }
 
-// shrink removes what is too much, whatever the clock says.
+// shrink removes detail beyond the size limit, whatever the clock says.
 func (s *Store) shrink(ctx context.Context, most int64) (Pruned, error) {
 	var p Pruned
 	err := s.squeeze(ctx, most, &p)
 	return p, s.finishPruning(ctx, &p, err)
 }
 
-// farOver tells that the store is much larger than it may be, and that there is detail
-// to remove.
+// farOver reports that the store is far too large, and that there is detail to remove.
 func (s *Store) farOver(ctx context.Context, most int64) (bool, error) {
 	if most <= 0 {
 		return false, nil
@@ -92,14 +89,14 @@ func (s *Store) farOver(ctx context.Context, most int64) (bool, error) {
 	return err == nil, err
 }
 
-// clock decides whether the time is to be believed: one that is days ahead for a
-// minute must not remove what is kept for weeks. It is measured by when retention
-// last ran, by this daemon or another, or by the newest message.
+// clock decides whether the time can be trusted: a clock that is days ahead for a minute
+// must not remove what is kept for weeks. It compares the time with the last run of
+// retention, by this daemon or another, or by the newest message.
 type clock struct {
 	s       *Store
 	suspect bool
 	since   time.Duration // elapsed, when it was found to be ahead
-	told    time.Time     // what the clock said then
+	told    time.Time     // what the clock showed then
 }
 
 func (c *clock) believed(ctx context.Context) (bool, error) {
@@ -130,8 +127,8 @@ func (c *clock) believed(ctx context.Context) (bool, error) {
 	})
 }
 
-// retentionClock is when retention last ran or, if it never did, when the newest
-// message came; zero for an empty store.
+// retentionClock is the time of retention's last run or, before the first, of the newest
+// message; zero for an empty store.
 func (s *Store) retentionClock(ctx context.Context) (time.Time, error) {
 	var at time.Time
 	err := s.read(ctx, "time of retention", func(ctx context.Context, t *tx) error {

@@ -28,7 +28,7 @@ type where struct {
 	args []any
 }
 
-// and adds a condition; each %s in it stands for the next of args.
+// and adds a condition; each %s in it is replaced by the next of args.
 func (w *where) and(condition string, args ...any) {
 	if w.b.Len() > 0 {
 		w.b.WriteString(" AND ")
@@ -69,7 +69,7 @@ type domainTerm struct {
 	roles int64
 }
 
-// domainTerms are what a query asks of domains, the one that narrows most first.
+// domainTerms are a query's conditions on domains, the most selective first.
 func domainTerms(q *memory.Query) []domainTerm {
 	var terms []domainTerm
 	for _, one := range []domainTerm{{[]string{q.From.String()}, roleAuthor}, {[]string{q.Domain.String()}, anyRole}, {[]string{q.Rcpt.String()}, roleRecipient}} {
@@ -123,7 +123,7 @@ func (s *Store) Search(ctx context.Context, query memory.Query) (memory.Page, er
 	return page, err
 }
 
-// confirm leaves out what only shares a hash with what was searched for.
+// confirm drops messages that match by hash only.
 func (q *search) confirm(found []memory.Found) []memory.Found {
 	kept := found[:0]
 	for _, f := range found {
@@ -157,7 +157,7 @@ func (q *search) plan() (p searchPlan, byDay bool) {
 	return searchPlan{sql: `SELECT m.id FROM messages m WHERE m.id >= $1 AND m.id < $2 ORDER BY m.id DESC LIMIT $3`}, false
 }
 
-// planHeld walks the index of what is held.
+// planHeld walks the index of held mail.
 func (q *search) planHeld() searchPlan {
 	w := &where{args: make([]any, 3)}
 	w.b.WriteString("m.held = 1 AND m.id >= $1 AND m.id < $2")
@@ -180,7 +180,7 @@ func (q *search) planByKey() searchPlan {
 	return searchPlan{sql: `SELECT m.id FROM messages m WHERE ` + w.b.String() + ` ORDER BY m.id DESC LIMIT $4`, args: w.args[4:]}
 }
 
-// planByDomain walks the index of domains, by the first that is asked for.
+// planByDomain walks the index of domains, by the query's first one.
 func (q *search) planByDomain() searchPlan {
 	w := &where{args: make([]any, 4)}
 	w.b.WriteString("m.day = $1 AND m.message >= $2 AND m.message < $3")
@@ -189,7 +189,7 @@ func (q *search) planByDomain() searchPlan {
 	w.hasDomains("m.message", q.domains[1:])
 	q.outcome(w)
 	group := ""
-	if len(first.names) > 1 { // a message may come twice
+	if len(first.names) > 1 { // a message may occur twice
 		group = ` GROUP BY m.message`
 	}
 	return searchPlan{sql: `SELECT m.message FROM message_domains m WHERE ` + w.b.String() + group + ` ORDER BY m.message DESC LIMIT $4`, args: w.args[4:]}
@@ -254,10 +254,9 @@ var (
 	resultWords = []string{"none", "pass", "fail", "temperror", "permerror", ""}
 )
 
-// planByOutcome searches by action and result alone. Each pair of them is read
-// from the index in the order of time, and as far as the limit only; then the
-// newest of all are taken. Told as one condition, the databases would rather look
-// at every message of the day.
+// planByOutcome searches by action and result alone. It reads each pair of them from the
+// index in order of time, up to the limit; then it takes the newest of all. With one
+// condition for all, the databases prefer to scan every message of the day.
 func (q *search) planByOutcome() searchPlan {
 	actions, results := actionWords, resultWords
 	if q.Action != "" {
@@ -272,7 +271,7 @@ func (q *search) planByOutcome() searchPlan {
 		for _, result := range results {
 			notable := " AND notable = 1"
 			if action == commonAction && result == commonResult {
-				notable = "" // it will be met soon
+				notable = "" // it will be found soon
 			}
 			parts = append(parts, fmt.Sprintf(`SELECT id FROM (SELECT id FROM messages
 				WHERE day = $1 AND action = $%d AND result = $%d%s AND id >= $2 AND id < $3 ORDER BY id DESC LIMIT $4) m`,

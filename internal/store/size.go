@@ -20,14 +20,14 @@ func otherTables() []string {
 	}
 }
 
-// Size is what the store takes up, in bytes. For SQLite it is the pages in use. For
-// PostgreSQL it is its tables with their indexes, without the space that removed
-// rows have left in them, which is an estimate.
+// Size is the size of the store in bytes. For SQLite it is the pages in use. For
+// PostgreSQL it is its tables with their indexes, without the space that removed rows
+// have left in them, which is an estimate.
 func (s *Store) Size(ctx context.Context) (int64, error) { return s.dialect.size(ctx, s) }
 
-// postgresSize adds up the tables. Those of messages keep their size when rows are
-// removed, and use it again later; so they count by the books of what they hold,
-// where that is less. What the other tables hold of dead rows is left in.
+// postgresSize adds up the tables. The message tables keep their size when rows are
+// removed, and reuse the space later; so they count by the recorded size of their
+// content, where that is less. Dead rows of other tables are included.
 func postgresSize(ctx context.Context, s *Store) (int64, error) {
 	var total int64
 	err := s.read(ctx, "size", func(ctx context.Context, t *tx) error {

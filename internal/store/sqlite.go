@@ -22,7 +22,7 @@ const (
 	sqliteAgain    = 20 * time.Millisecond // between two attempts where SQLite itself does not wait
 	sqliteMaxRows  = 64                    // of one INSERT: more gain nothing
 	vacuumPages    = 500                   // given back at once; 2 MB
-	vacuumSpare    = 8                     // one page in so many may stay free for what comes next
+	vacuumSpare    = 8                     // one page in this many may stay free for new data
 	vacuumMinSpare = 4096                  // pages, 16 MB, that always may
 )
 
@@ -32,9 +32,9 @@ func newSQLite(cfg Config, path string) (*dialect, error) {
 		return nil, fmt.Errorf("%w: %q is no file name for SQLite", ErrConfig, path)
 	}
 	path = absolute(cfg.Dir, path)
-	// As durable as fsync, but the file's times are not written each time. It is for
-	// the whole process, in which nobody else uses SQLite; where it cannot be had,
-	// fsync stays.
+	// As durable as fsync, without writing the file's times each time. It applies to the
+	// whole process, in which nothing else uses SQLite; where it is not available, fsync
+	// is used.
 	_, _ = sqlite.Fdatasync(true)
 	return &dialect{
 		name: "sqlite", prepares: true, maxRows: sqliteMaxRows, anonymous: true,
@@ -49,12 +49,12 @@ func newSQLite(cfg Config, path string) (*dialect, error) {
 	}, nil
 }
 
-// openSQLite opens the file, which is made if need be, with one connection that
-// writes and a few that read.
+// openSQLite opens the file, creating it if needed, with one connection that writes and a
+// few that read.
 //
-// A commit is synced to the disk (synchronous=FULL): the journal drops what is
-// loaded, so a transaction lost with the power would be lost for good. There is
-// about one commit a second, of a whole batch, so that this costs little.
+// A commit is synced to the disk (synchronous=FULL): the journal deletes loaded records,
+// so a transaction lost in a power cut would be lost for good. There is about one commit
+// a second, of a whole batch, so that this costs little.
 func openSQLite(ctx context.Context, path string) (writer, reader *sql.DB, err error) {
 	// SQLite gives its log and index files the mode of the database. A file that is
 	// there is not opened here: closing it would drop the locks that SQLite holds.

@@ -1,32 +1,31 @@
-// Package store keeps what dmarcd remembers in a database: SQLite, or a PostgreSQL
-// that several daemons share. It takes batches of a journal exactly once, finds
-// messages again, adds up aggregates for reports, forgets what has grown old, and
-// says which of several daemons leads.
+// Package store keeps dmarcd's records in a database: SQLite, or a PostgreSQL that
+// several daemons share. It loads batches of a journal exactly once, finds messages, adds
+// up aggregates for reports, removes old data, and decides which of several daemons
+// leads.
 //
 // # Adding a table and a query
 //
 // A migration is a pair of files, migrations/sqlite/NNNN_name.sql and
-// migrations/postgres/NNNN_name.sql, numbered without a gap. It is never changed
-// once released. Both make the same tables and columns; in them INTEGER, BIGINT,
-// TEXT and BLOB/BYTEA are enough: times are integers, truths 0 or 1, and text that
-// others wrote may as well be a BLOB, which takes any octets. Add the table to
-// otherTables, or detailTables, if it counts towards the size of the store.
+// migrations/postgres/NNNN_name.sql, numbered without a gap. It is never changed once
+// released. Both make the same tables and columns; in them INTEGER, BIGINT, TEXT and
+// BLOB/BYTEA are enough: times are integers, booleans 0 or 1, and foreign text may be a
+// BLOB, which takes any octets. Add the table to otherTables, or detailTables, if it
+// counts towards the size of the store.
 //
 // A query is written once, with $1, $2 for its arguments, in the SQL that both
-// understand: ON CONFLICT, RETURNING and row values they share; CASE serves for
-// greatest and least; where they differ, dialect has a word. It runs in
+// understand: both have ON CONFLICT, RETURNING and row values; CASE replaces greatest and
+// least; dialect has what differs. It runs in
 //
 //	err := s.write(ctx, "queue report", func(ctx context.Context, t *tx) error {
 //		_, err := t.exec(ctx, `UPDATE … WHERE id = $1`, id)
 //		return err
 //	})
 //
-// which is one transaction, tried again where the database asks for that (so the
-// function must not change anything else before it ends), or in s.read, which sees
-// one state of the database. t.fence(ctx, epoch) makes a write that only the
-// leader may do. Reads of many rows go in pages by key (see Records), so that no
-// transaction stays open while the caller works. A test calls eachDialect, which
-// runs it on a fresh database of either kind.
+// which is one transaction, retried where the database asks for that (so the function
+// must have no other side effects), or in s.read, which sees one state of the database.
+// t.fence(ctx, epoch) restricts a write to the leader. Reads of many rows go in pages by
+// key (see Records), so that no transaction stays open while the caller works. A test
+// calls eachDialect, which runs it on a fresh database of either kind.
 package store
 
 import (
@@ -66,7 +65,7 @@ type Store struct {
 	cfg     Config
 	log     *slog.Logger
 	now     func() time.Time
-	elapsed func() time.Duration // since Open, whatever the clock says
+	elapsed func() time.Duration // since Open, independent of the clock
 	dialect *dialect
 	steps   fs.FS // migrations
 	version int   // of the schema that we know; the attempt's too
@@ -101,9 +100,9 @@ type timing struct {
 	retainFirst, retainAge, retainSize time.Duration
 }
 
-// Open checks the settings and tries the database. One that is out of reach, full
-// or locked is no error: it is logged, and every method tries again; ErrUnavailable
-// is what they return meanwhile. The errors of Open wrap ErrConfig or ErrSchema.
+// Open checks the settings and tries the database. An unreachable, full or locked one is
+// no error: it is logged, and every method tries again, and returns ErrUnavailable
+// meanwhile. The errors of Open wrap ErrConfig or ErrSchema.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s, err := newStore(cfg)
 	if err != nil {
@@ -163,7 +162,7 @@ func newStore(cfg Config) (*Store, error) {
 	return s, err
 }
 
-// Shown is a store's URL without its password, wherever that stands.
+// Shown is a store's URL without its password, wherever it is in the URL.
 func Shown(s string) string {
 	u, err := url.Parse(s)
 	if err != nil {
@@ -186,9 +185,9 @@ type attempt struct {
 	err  error // once done is closed
 }
 
-// Ready connects and brings the schema up to date, if that is not done yet, and
-// says why it could not: ErrUnavailable, ErrDamaged or ErrSchema. When ctx ends
-// it says ErrUnavailable, and what was begun goes on.
+// Ready connects and brings the schema up to date, unless that is done already. Its
+// errors are ErrUnavailable, ErrDamaged and ErrSchema. When ctx ends it returns
+// ErrUnavailable, and the work continues.
 func (s *Store) Ready(ctx context.Context) error {
 	if s.readied.Load() {
 		return nil
@@ -244,12 +243,12 @@ func (s *Store) Ping(ctx context.Context) error {
 	})
 }
 
-// Undecodable counts what was read so far, could not be decoded and was left out of
-// what was asked for: records, traces, policy domains of aggregates.
+// Undecodable counts the items read so far that could not be decoded and were left out of
+// results: records, traces, policy domains of aggregates.
 func (s *Store) Undecodable() uint64 { return s.undecodable.Load() }
 
-// Close waits for what is under way and lets the database go. No other method may
-// be called any more.
+// Close waits for running operations and closes the database. No other method may be
+// called afterwards.
 func (s *Store) Close() error {
 	s.end()
 	for { // no attempt after this one gets far

@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// textHash tells long texts apart: half of a SHA-256, which senders cannot make
-// collide.
+// textHash identifies a long text: half of a SHA-256, for which senders cannot find
+// collisions.
 type textHash [16]byte
 
 func hashText(s string) textHash {
@@ -20,15 +20,14 @@ func hashText(s string) textHash {
 // maxTexts bounds the cache, at about 80 octets for each.
 const maxTexts = 100_000
 
-// textCache remembers which texts the database has. Only what was committed goes
-// in.
+// textCache caches which texts the database has. Only committed texts go in.
 type textCache struct {
 	mu    sync.Mutex
 	known map[textHash]textRef
 }
 
-// textRef is where a text is. It serves for aggregates up to lastDay: for later ones
-// the row must be told that it is still in use.
+// textRef is the row of a text. It is valid for aggregates up to lastDay: for later ones
+// the row's last day of use must be updated.
 type textRef struct{ id, lastDay int64 }
 
 func (c *textCache) get(h textHash, day int64) (id int64, ok bool) {
@@ -49,7 +48,7 @@ func (c *textCache) add(refs map[textHash]textRef) {
 	}
 }
 
-// forget empties the cache: rows may be gone.
+// forget empties the cache: rows may have been removed.
 func (c *textCache) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -62,8 +61,8 @@ type textUse struct {
 	day  int64
 }
 
-// storeTexts sees to it that the database has all texts, and gives those that the
-// cache did not know.
+// storeTexts makes sure that the database has all texts, and returns those that were not
+// cached.
 func (t *tx) storeTexts(ctx context.Context, uses map[textHash]textUse) (map[textHash]textRef, error) {
 	var hashes []textHash
 	for h, use := range uses {

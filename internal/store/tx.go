@@ -25,11 +25,11 @@ type tx struct {
 	wanted []string // statements worth keeping
 }
 
-// write runs do in a transaction that changes something, and commits it. do runs
-// again where the database undid it, so it must not change anything else.
-// What it returns otherwise undoes the transaction and is returned, wrapped by what
-// it means: ErrUnavailable, ErrRecord, ErrSchema or its own word. After
-// ErrUnavailable the transaction may have been committed all the same.
+// write runs do in a read-write transaction and commits it. do runs again if the database
+// rolled it back, so it must have no other side effects. Any other error of do rolls the
+// transaction back and is returned, wrapped by its meaning: ErrUnavailable, ErrRecord,
+// ErrSchema or the error itself. After ErrUnavailable the transaction may have been
+// committed nevertheless.
 func (s *Store) write(ctx context.Context, doing string, do func(context.Context, *tx) error) error {
 	if err := s.Ready(ctx); err != nil {
 		return err
@@ -99,7 +99,7 @@ func (s *Store) transact(ctx context.Context, db *sql.DB, options *sql.TxOptions
 	return nil
 }
 
-// exec runs a statement and tells how many rows it changed.
+// exec runs a statement and returns how many rows it changed.
 func (t *tx) exec(ctx context.Context, query string, args ...any) (int64, error) {
 	cleanAll(args)
 	var res sql.Result
@@ -137,7 +137,7 @@ func (t *tx) rows(ctx context.Context, take func(scan func(...any) error) error,
 	return errors.Join(rows.Err(), rows.Close())
 }
 
-// row runs a query for one row; Scan says ErrNotFound where there is none.
+// row runs a query for one row; Scan returns ErrNotFound where there is none.
 func (t *tx) row(ctx context.Context, query string, args ...any) oneRow {
 	return oneRow{ctx: ctx, t: t, query: query, args: args}
 }
@@ -165,8 +165,8 @@ func (r oneRow) Scan(into ...any) error {
 	return err
 }
 
-// prepared is a statement kept from transaction to transaction; nil if there is
-// none yet. PostgreSQL's driver keeps its own for each connection.
+// prepared is a statement kept across transactions; nil if there is none yet.
+// PostgreSQL's driver keeps its own for each connection.
 func (t *tx) prepared(ctx context.Context, query string) *sql.Stmt {
 	if !t.write || !t.s.dialect.prepares {
 		return nil
@@ -194,9 +194,9 @@ func (s *Store) prepare(ctx context.Context, queries []string) {
 	}
 }
 
-// insertMany writes rows of equal length by statements of many rows each: head,
-// then VALUES lists, then tail. take, if not nil, gets the rows that tail returns.
-// The statements come in few sizes, so that they are planned once.
+// insertMany writes rows of equal length by statements of many rows each: head, then
+// VALUES lists, then tail. take, if not nil, receives the rows that tail returns.
+// Statements have few sizes, so that each is planned once.
 func (t *tx) insertMany(ctx context.Context, head string, rows [][]any, tail string, take func(scan func(...any) error) error) error {
 	return t.many(ctx, head, nil, rows, tail, take)
 }
@@ -241,8 +241,8 @@ func (s *Store) listQuery(head string, size, width int, types []string, tail str
 	return query
 }
 
-// valueLists is " VALUES ($1,$2),($3,$4) ", or the same with the dialect's own marks.
-// The first list bears the types, if there are any; the others follow it.
+// valueLists is " VALUES ($1,$2),($3,$4) ", or the same with the dialect's placeholders.
+// The first list carries the types, if any; the others inherit them.
 func (d *dialect) valueLists(rows, width int, types []string) string {
 	var b strings.Builder
 	b.WriteString(" VALUES ")
@@ -284,7 +284,7 @@ func writeArgs(b *strings.Builder, first, n int) {
 }
 
 // cleanAll makes text fit for either database: neither NUL nor invalid UTF-8, which
-// PostgreSQL refuses, and which SQLite would cut or give back as it is.
+// PostgreSQL refuses, and SQLite would truncate at or return unchanged.
 func cleanAll(args []any) {
 	for i, arg := range args {
 		if s, ok := arg.(string); ok {

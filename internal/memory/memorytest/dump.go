@@ -1,5 +1,5 @@
-// Package memorytest tells records field by field, so that what an earlier build
-// wrote can be compared with what this one reads.
+// Package memorytest prints records field by field, so that a record that an earlier
+// build wrote can be compared with what this one reads.
 package memorytest
 
 import (
@@ -17,8 +17,8 @@ import (
 // oldNames are the names in the files of earlier builds of fields that were renamed.
 var oldNames = map[string]string{"LocalPart": "Personal"}
 
-// Dump gives one line for each field that is not zero, "path = value", sorted. An
-// error is told by its text, a DMARC record by the text that was published.
+// Dump returns one line for each field that is not zero, "path = value", sorted. An error
+// is given as its text, a DMARC record as published.
 func Dump(r *memory.Record) []string {
 	var lines []string
 	dump(&lines, "", reflect.ValueOf(r).Elem())
@@ -62,7 +62,7 @@ func dump(lines *[]string, path string, v reflect.Value) {
 	}
 }
 
-// asText is the value of a type that tells itself as text.
+// asText is the value of a type with a text form.
 func asText(v reflect.Value) (string, bool) {
 	switch x := v.Interface().(type) {
 	case *dmarc.Record:

@@ -32,8 +32,8 @@ func NewFiller(seed uint64) *Filler {
 	return f
 }
 
-// Record gives a record with every field set. Its error tells of a field that cannot
-// be filled: one that is not exported, or of a kind that is new.
+// Record returns a record with every field set. Its error names a field that cannot be
+// filled: one that is not exported, or of a new kind.
 func (f *Filler) Record() (*memory.Record, error) {
 	r := &memory.Record{}
 	if err := f.Fill(r); err != nil {

@@ -13,7 +13,7 @@ import (
 	"dmarcd/internal/memory"
 )
 
-// Signatures makes n of them; the first unchecked ones are over the limit.
+// Signatures makes n signatures; the first unchecked ones are over the limit.
 func Signatures(n, unchecked int) (list []dkim.Result, alignments []dmarc.Alignment) {
 	for i := range n {
 		s := dkim.Result{Status: dkim.Fail, Domain: dns.MustParse(fmt.Sprintf("d%d.example", i)), Selector: "s", Identity: strings.Repeat("i", 300), Err: dkim.ErrSignature}
