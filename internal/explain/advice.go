@@ -26,8 +26,8 @@ const (
 	doesDelete  = "delete"
 )
 
-// heldCommands are the commands for a held message on the MTA that it is held by,
-// and on either where that is not known.
+// heldCommands are the commands for a held message on the MTA that holds it, or for both
+// where that is not known.
 func heldCommands(mta, id string) []Held {
 	if !isQueueID(id) {
 		id = "ID"
@@ -66,8 +66,8 @@ func kindOfMTA(mta string) string {
 	return ""
 }
 
-// isQueueID reports whether an id may stand in a command: both MTAs use letters and
-// digits only.
+// isQueueID reports whether an id is safe in a command: both MTAs use letters and digits
+// only.
 func isQueueID(id string) bool {
 	const most = 64
 	for i := range len(id) {
@@ -79,7 +79,7 @@ func isQueueID(id string) bool {
 	return id != "" && len(id) <= most
 }
 
-// hints are what the administrator may do about the decision, most useful first.
+// hints are what the administrator can do about the decision, most useful first.
 func (x *explainer) hints() []Hint {
 	out := []Hint{}
 	o := x.decisive()
@@ -94,8 +94,8 @@ func (x *explainer) hints() []Hint {
 	return append(out, x.lookInto(o)...)
 }
 
-// decisive is the outcome that advice is about: the one carried out, else the first
-// that intercepts, else nil.
+// decisive is the outcome that advice refers to: the one carried out, else the first that
+// intercepts, else nil.
 func (x *explainer) decisive() *memory.Outcome {
 	if c := x.r.Chosen; c >= 0 && c < len(x.r.Outcomes) {
 		return &x.r.Outcomes[c]
@@ -108,7 +108,7 @@ func (x *explainer) decisive() *memory.Outcome {
 	return nil
 }
 
-// letThrough says how to let such mail through that was, or would have been,
+// letThrough says how to let such mail through if it was, or would have been,
 // intercepted.
 func (x *explainer) letThrough(o *memory.Outcome) []Hint {
 	d := &o.Decision
@@ -142,8 +142,7 @@ func (x *explainer) letThrough(o *memory.Outcome) []Hint {
 	return nil
 }
 
-// about makes a hint whose setting names a domain, where that may stand in YAML as
-// it is.
+// about makes a hint whose setting names a domain, if that needs no quoting in YAML.
 func (x *explainer) about(name, hint, setting string) []Hint {
 	if !isName(name) {
 		return nil
@@ -157,7 +156,7 @@ func (x *explainer) alignedSignature() bool {
 	return i >= 0 && x.v.DKIM[i].Status == dkim.Pass && i < len(x.v.DKIMAlignments) && x.v.DKIMAlignments[i] == dmarc.Aligned
 }
 
-// vouchers says by whom a message might be let through that came by way of others.
+// vouchers says who might vouch for a message that came through others.
 func (x *explainer) vouchers() []Hint {
 	var out []Hint
 	if signer := x.otherSigner(); !signer.IsZero() {
@@ -219,7 +218,7 @@ func (x *explainer) intercept(o *memory.Outcome) []Hint {
 	return nil
 }
 
-// lookInto names the command that shows what else such a sender meets.
+// lookInto names the command that shows which other rules match such a sender.
 func (x *explainer) lookInto(o *memory.Outcome) []Hint {
 	list, author := names(o.Domains), x.d.Author.String()
 	if len(list) == 0 || !isName(list[0]) || !isName(author) {
@@ -232,7 +231,7 @@ func (x *explainer) lookInto(o *memory.Outcome) []Hint {
 	return []Hint{{Text: x.say(hintLookInto, list[0]), Command: command}}
 }
 
-// isName reports whether a domain name may stand in a command as it is.
+// isName reports whether a domain name needs no quoting in a command.
 func isName(s string) bool {
 	return s != "" && s[0] != '-' && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-_.") == ""
 }

@@ -30,10 +30,10 @@ func (x *explainer) message() Message {
 	return m
 }
 
-// nullSender stands for the null sender, as in the log.
+// nullSender is the null sender, as in the log.
 const nullSender = "<>"
 
-// decisions says what each set of recipient domains decided.
+// decisions returns the decision of each set of recipient domains.
 func (x *explainer) decisions() []Decision {
 	out := make([]Decision, 0, len(x.r.Outcomes))
 	for i := range x.r.Outcomes {
@@ -95,7 +95,7 @@ func (x *explainer) because(o *memory.Outcome) string {
 	return why
 }
 
-// reason says in words what the word of a reason means for this message.
+// reason explains a reason for this message.
 func (x *explainer) reason(o *memory.Outcome) string {
 	d := &o.Decision
 	author := x.d.Author
@@ -176,7 +176,7 @@ func (x *explainer) whyPeer(o *memory.Outcome) string {
 	return x.say(whyPeerEither, x.d.Author, x.found())
 }
 
-// whyOpen says why the result is open, and what came of that.
+// whyOpen says why the result is open, and what followed.
 func (x *explainer) whyOpen() string {
 	why := x.dmarcMeans()
 	switch x.d.Status {
@@ -231,7 +231,7 @@ func (x *explainer) spfFound() string {
 	return x.say(foundSPFFor, s.Status, s.Domain)
 }
 
-// signatures sums the signatures up in a clause: those that align, else those that
+// signatures summarizes the signatures in a clause: those that align, else those that
 // verified, else those that did not.
 func (x *explainer) signatures() string {
 	var aligned, passed, failed []string
@@ -273,7 +273,7 @@ func unique(list []string) (out []string) {
 	return out
 }
 
-// mixed says how recipient domains that disagreed got one answer.
+// mixed says how disagreeing recipient domains got one answer.
 func (x *explainer) mixed() string {
 	r := x.r
 	if len(r.Outcomes) < 2 {

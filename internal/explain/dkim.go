@@ -31,7 +31,7 @@ func (x *explainer) dkim() []DKIM {
 	return out
 }
 
-// dkimMeans says in words what came of a signature: of its faults, the narrowest.
+// dkimMeans explains the result of a signature: of its faults, the most specific.
 func (x *explainer) dkimMeans(s *dkim.Result) string {
 	if s.Status == dkim.Pass {
 		means := x.say(dkimPass)
@@ -84,7 +84,7 @@ func (x *explainer) arc() *ARC {
 	return out
 }
 
-// arcMeans says in words what came of the chain, and whether it counted.
+// arcMeans explains the result of the chain, and whether it counted.
 func (x *explainer) arcMeans() string {
 	a := &x.v.ARC
 	switch {

@@ -38,7 +38,7 @@ func modeWord(m dmarc.Mode) string {
 	return "relaxed"
 }
 
-// dmarcMeans says in words what DMARC found.
+// dmarcMeans explains the DMARC result.
 func (x *explainer) dmarcMeans() string {
 	d := x.d
 	switch d.Status {
@@ -107,7 +107,7 @@ func (x *explainer) alignedSigner() string {
 	return x.say(aSignature)
 }
 
-// policyMeans says in words which policy applies, and on whose word.
+// policyMeans explains which policy applies, and from which record.
 func (x *explainer) policyMeans() string {
 	d := x.d
 	if d.Record == nil || d.Source == "" {

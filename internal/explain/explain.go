@@ -1,12 +1,11 @@
-// Package explain says everything about one remembered message: what was done with
-// it and why, what SPF, DKIM, DMARC and ARC found and on what grounds, which rule of
-// which file decided for each recipient domain, what an administrator can do about it,
-// and what to tell the sender. It is pure: a Record goes in, an Explanation comes out,
-// as JSON by its fields or as text, in English or Japanese.
+// Package explain explains one stored message: what was done with it and why, what SPF,
+// DKIM, DMARC and ARC found and on what grounds, which rule of which file decided for
+// each recipient domain, what an administrator can do about it, and what to tell the
+// sender. It is pure: a Record goes in, an Explanation comes out, as JSON by its fields
+// or as text, in English or Japanese.
 //
-// Much of a record was written by strangers. An Explanation holds it as it was
-// remembered; WriteText makes it safe for a terminal, and whoever writes it as JSON or
-// HTML does so there (package text).
+// Much of a record is foreign text. An Explanation holds it unchanged; WriteText makes it
+// safe for a terminal, and writers of JSON or HTML do so themselves (package text).
 package explain
 
 import (
@@ -17,9 +16,9 @@ import (
 	"dmarcd/internal/policy"
 )
 
-// Explanation is all that can be said of a message. The names of its JSON fields and
-// their words are stable, and the same as in the log (docs/json.md); texts, such as
-// Headline and every "text" and "means", are for people and may change.
+// Explanation is everything known about a message. The names of its JSON fields and their
+// words are stable, and the same as in the log (docs/json.md); texts, such as Headline
+// and every "text" and "means", are for people and may change.
 type Explanation struct {
 	Language   Language `json:"language"`
 	Headline   string   `json:"headline"`              // what happened, and why, in one sentence
@@ -35,11 +34,11 @@ type Explanation struct {
 	// UncheckedSignatures counts those over limits.signatures, which DKIM leaves out.
 	UncheckedSignatures int   `json:"unchecked_signatures,omitempty"`
 	DMARC               DMARC `json:"dmarc"`
-	ARC                 *ARC  `json:"arc,omitempty"` // where a recipient domain asked for it
+	ARC                 *ARC  `json:"arc,omitempty"` // where a recipient domain uses it
 	// Decisions has one for each distinct set of rules among the recipients.
 	Decisions []Decision `json:"decisions"`
-	// Mixed says how the answer came about where the recipients' domains wanted
-	// different things; "" where they did not.
+	// Mixed says how the answer was chosen where the recipients' domains disagreed; ""
+	// where they did not.
 	Mixed    string   `json:"mixed_recipients,omitempty"`
 	Added    []string `json:"added"`   // our header fields, topmost first, unfolded
 	Removed  []string `json:"removed"` // forged ones, as NAME[INDEX]
@@ -47,14 +46,14 @@ type Explanation struct {
 	Forged   int      `json:"forged"` // fields that claimed to be ours
 	Reply    string   `json:"reply,omitempty"`
 	Hold     string   `json:"hold,omitempty"`        // what the MTA's queue shows of held mail
-	Redirect string   `json:"redirect,omitempty"`    // where it went instead
+	Redirect string   `json:"redirect,omitempty"`    // where it was redirected
 	Tag      string   `json:"subject_tag,omitempty"` // what was put before its Subject
 	Commands []Held   `json:"commands,omitempty"`    // for held mail, by MTA
 	DNS      DNS      `json:"dns"`
 	Hints    []Hint   `json:"hints"`
 }
 
-// Message is what SMTP and the header told.
+// Message is the message's envelope and header.
 type Message struct {
 	At         time.Time `json:"at"`
 	QueueID    string    `json:"queue_id,omitempty"`
@@ -88,12 +87,12 @@ type SPF struct {
 
 // Term is one term of an SPF record that was evaluated.
 type Term struct {
-	Domain  string `json:"domain"` // whose record it stands in
+	Domain  string `json:"domain"` // domain of the record that contains it
 	Term    string `json:"term"`
 	Depth   int    `json:"depth"`
 	Outcome string `json:"outcome"`          // match, no match or error
 	Result  string `json:"result,omitempty"` // of the record that it leads to
-	Target  string `json:"target,omitempty"` // the name looked up; none where it is made of a local part
+	Target  string `json:"target,omitempty"` // the name looked up; "" where it is made from a local part
 	Private bool   `json:"private,omitempty"`
 }
 
@@ -142,7 +141,7 @@ type DMARC struct {
 	PolicyMeans  string   `json:"policy_means,omitempty"`
 }
 
-// Step is one name that was asked for a DMARC record.
+// Step is one name that was queried for a DMARC record.
 type Step struct {
 	Name     string   `json:"name"`
 	Record   string   `json:"record,omitempty"`
@@ -166,12 +165,12 @@ type Hop struct {
 	SealDomain string `json:"seal_domain,omitempty"`
 	Selector   string `json:"selector,omitempty"`
 	Verified   bool   `json:"message_signature_verified"`
-	Results    string `json:"results,omitempty"` // what the hop says it found
+	Results    string `json:"results,omitempty"` // results that the hop recorded, if any
 }
 
-// Decision is what recipient domains with the same rules decided.
+// Decision is the decision of recipient domains with the same rules.
 type Decision struct {
-	Domains  []string `json:"domains"` // empty where no recipient was told
+	Domains  []string `json:"domains"` // empty where no recipient is known
 	Action   string   `json:"action"`
 	Would    string   `json:"would"`
 	Mode     string   `json:"mode"`
@@ -181,10 +180,10 @@ type Decision struct {
 	Rule     string   `json:"rule,omitempty"`
 	File     string   `json:"file,omitempty"`
 	Line     int      `json:"line,omitempty"`
-	LineText string   `json:"line_text,omitempty"` // what stood there then
+	LineText string   `json:"line_text,omitempty"` // the text of that line at the time
 	Enforced bool     `json:"enforced_peer,omitempty"`
-	Override string   `json:"override,omitempty"` // by whom a failure was let through, as reports tell it
-	Carried  bool     `json:"carried_out"`        // this is the decision that the message met
+	Override string   `json:"override,omitempty"` // who let a failure through, as reports state it
+	Carried  bool     `json:"carried_out"`        // this decision was carried out
 	Ended    *Ended   `json:"ended,omitempty"`
 	Text     string   `json:"text"`
 }
@@ -207,14 +206,14 @@ type Command struct {
 	Command string `json:"command"`
 }
 
-// DNS is what was asked.
+// DNS is the lookups made.
 type DNS struct {
 	Answers []Answer `json:"answers,omitempty"`
 	Cut     bool     `json:"cut,omitempty"`     // more was asked than is kept
 	Missing string   `json:"missing,omitempty"` // why there are none
 }
 
-// Answer is one look-up.
+// Answer is one lookup.
 type Answer struct {
 	Name    string   `json:"name"`
 	Type    string   `json:"type"`
@@ -231,7 +230,7 @@ type Hint struct {
 	Command string `json:"command,omitempty"` // for the shell
 }
 
-// Options is what an explanation needs to know beside the record. The zero value will do.
+// Options is what an explanation needs besides the record. The zero value is valid.
 type Options struct {
 	Language Language      // "": English
 	Now      time.Time     // zero: how old the record is does not count

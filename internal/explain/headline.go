@@ -54,7 +54,7 @@ func (x *explainer) who() string {
 	return x.listed(list)
 }
 
-// deed is what is done with a message: as a sentence of what was and of what would be
+// deed is an action on a message, as a phrase for what was done and for what would be
 // done.
 type deed struct{ was, would phrase }
 

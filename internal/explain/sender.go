@@ -11,9 +11,9 @@ import (
 	"dmarcd/internal/policy"
 )
 
-// tellSender is what the sender of the message may be told, as for the reply to a
-// ticket: what became of it, why, and who can repair what. It names no recipient and
-// no setting, and says nothing that the reply to the message would not.
+// tellSender is a text for the sender of the message, as for the reply to a ticket: what
+// happened to it, why, and who can fix what. It names no recipient and no setting, and
+// reveals nothing that the SMTP reply would not.
 func (x *explainer) tellSender() string {
 	d := &x.r.Decision
 	when := x.r.At.UTC().Format(x.say(tellDate))
@@ -80,7 +80,7 @@ func (x *explainer) tellWhy(o *memory.Outcome) string {
 	return x.say(tellUnauth, author)
 }
 
-// tellHow says which way the message came and who can repair what.
+// tellHow says how the message was sent and who can fix what.
 func (x *explainer) tellHow(o *memory.Outcome) []string {
 	author := x.d.Author
 	switch o.Decision.Reason {
@@ -105,7 +105,7 @@ func (x *explainer) tellHow(o *memory.Outcome) []string {
 	return append(parts, x.say(tellNotYou))
 }
 
-// methodHint says which way the message came, and what its owner can do there.
+// methodHint says how the message was sent, and what the owner of that path can do.
 func (x *explainer) methodHint() []string {
 	author := x.d.Author
 	if signer := x.changedSignature(); signer != "" {

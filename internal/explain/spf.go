@@ -32,7 +32,7 @@ func (x *explainer) spf() SPF {
 	return out
 }
 
-// spfMeans says in words what SPF found.
+// spfMeans explains the SPF result.
 func (x *explainer) spfMeans() string {
 	s := &x.v.SPF
 	who, client := s.Domain.String(), x.client()
@@ -62,7 +62,7 @@ func (x *explainer) spfMeans() string {
 	return x.say(spfUnchecked)
 }
 
-// noSPF says why SPF gave none.
+// noSPF says why there is no SPF result.
 func (x *explainer) noSPF() string {
 	s := &x.v.SPF
 	switch {
@@ -76,7 +76,7 @@ func (x *explainer) noSPF() string {
 	return x.say(spfNoRecord, s.Domain)
 }
 
-// spfFault says in words what is wrong with a record.
+// spfFault explains the fault of a record.
 func (x *explainer) spfFault(err error) string {
 	for _, f := range []struct {
 		is   error
@@ -106,7 +106,7 @@ func (x *explainer) client() string {
 	return x.say(clientUnknown)
 }
 
-// alignment says in words why a domain aligns with the author's, or does not.
+// alignment explains why a domain aligns with the author's, or does not.
 func (x *explainer) alignment(name dns.Name, a dmarc.Alignment, modeOf func(*dmarc.Record) dmarc.Mode) string {
 	author, org := x.d.Author, x.d.OrgDomain
 	mode := dmarc.Relaxed

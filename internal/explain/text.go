@@ -53,7 +53,7 @@ func (p *page) line(words string) {
 	p.b.WriteString(strings.TrimRight(text.Line(words, maxLine), " ") + "\n")
 }
 
-// section begins a section; word is its result, means says in words what that is.
+// section begins a section; word is its result, means explains it.
 func (p *page) section(name, word, means string) {
 	if word != "" {
 		name = pad(name, 8) + word
@@ -177,7 +177,7 @@ func (e *Explanation) writeDecisions(p *page) {
 	}
 }
 
-// writeDone says what became of the message, or would.
+// writeDone writes what happened, or would have happened, to the message.
 func (e *Explanation) writeDone(p *page) {
 	name, what := labelDone, p.past(policy.Action(e.Action))
 	if e.Offline {

@@ -44,7 +44,7 @@ func (s *SPF) write(p *page) {
 
 func indent(depth int) string { return strings.Repeat("  ", min(max(depth, 0), spf.MaxLookups)) }
 
-// words is a term with what came of it.
+// words is a term with its result.
 func (t *Term) words(p *page) string {
 	words := pad(t.Term, 28) + " " + t.Outcome
 	var more []string

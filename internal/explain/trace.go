@@ -27,7 +27,7 @@ func (x *explainer) dns() DNS {
 	return out
 }
 
-// whyNoTrace says why the DNS answers are not there.
+// whyNoTrace says why the DNS answers are missing.
 func (x *explainer) whyNoTrace() string {
 	switch {
 	case x.o.Bypassed:

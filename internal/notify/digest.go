@@ -14,12 +14,12 @@ import (
 const (
 	// maxDigests bounds how many addresses have a digest open.
 	maxDigests = 2000
-	// maxRows bounds the table of a digest. Who sends from ever new domains fills
-	// it, but not the memory.
+	// maxRows bounds the table of a digest. A sender who uses ever new domains fills it,
+	// but not the memory.
 	maxRows = 50
 )
 
-// digest is what one address has not been told of singly.
+// digest is the events about which one address got no mail of its own.
 type digest struct {
 	to          string
 	opened      time.Time // by our clock
@@ -29,7 +29,7 @@ type digest struct {
 	others      int // events beyond the rows
 }
 
-// row is what a digest counts apart.
+// row is the key by which a digest counts.
 type row struct{ action, rule, from string }
 
 // add counts an event.

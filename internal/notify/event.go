@@ -20,22 +20,22 @@ const Marker = "X-dmarcd-Notification"
 
 const autoSubmitted = "Auto-Submitted"
 
-// Event is one message that somebody wants to be told of, for the recipients of
-// one domain. Its texts may be anything that the network sent.
+// Event is one message to notify somebody about, for the recipients of one domain. Its
+// texts come from the network and may contain anything.
 type Event struct {
 	At         time.Time // zero for now
-	To         []string  // who is told, one mail each: the addresses of dmarc.notify
+	To         []string  // recipients, one mail each: the addresses of dmarc.notify
 	Sender     string    // MAIL FROM as local@domain; "" for the null reverse-path
 	HeaderFrom string    // domain of the From field; "" if it has no single one
 	Subject    string    // as the field has it, words of RFC 2047 and folds included
 	MessageID  string
 	QueueID    string
 	Rcpts      []string // the envelope's recipients of this domain
-	Headers    []byte   // the message's own header, MaxHeaders of it at most are shown; never written to
+	Headers    []byte   // the message's own header, of which at most MaxHeaders is shown; read-only
 	Automatic  bool     // see SetHeader
 	Rule       string   // the key that decided, such as "dmarc.actions.reject"
 	Action     string   // what was done with the message: "bypass", "quarantine", "reject" ...
-	Tags       string   // what else was done, such as "tag subject, notify"
+	Tags       string   // other actions taken, such as "tag subject, notify"
 	SPF        string   // results
 	DKIM       string
 	DMARC      string
@@ -72,9 +72,8 @@ func (e *Event) SetHeader(h *message.Header) {
 	e.Automatic = automatic(h)
 }
 
-// automatic reports whether a message was sent by a program on its own: a
-// notification of ours, or an answer to one, among them. A field that was not
-// kept counts as if it said so.
+// automatic reports whether a message was sent by a program on its own: a notification of
+// ours, or an answer to one, among them. A field that was not kept counts as automatic.
 func automatic(h *message.Header) bool {
 	for _, f := range h.Fields {
 		if saysAutomatic([]byte(f.Name), f.Value()) {
@@ -113,8 +112,8 @@ func automaticHeader(h []byte) bool {
 	return false
 }
 
-// fieldEnd is where the first field of h ends: behind a line end that no blank
-// follows (RFC 5322 section 2.2.3).
+// fieldEnd is where the first field of h ends: after a line end that no blank follows
+// (RFC 5322 section 2.2.3).
 func fieldEnd(h []byte) int {
 	for i := 0; ; {
 		n := bytes.IndexByte(h[i:], '\n')
@@ -132,8 +131,8 @@ func fieldEnd(h []byte) int {
 // section 4.5.5), as bounces have.
 func (e *Event) nullSender() bool { return e.Sender == "" || e.Sender == "<>" }
 
-// bounded is the event without what its mail does not show, and without a hold
-// on larger texts that its own were cut from.
+// bounded is the event without what its mail does not show, and without references to
+// larger texts.
 func (e *Event) bounded() Event {
 	b := *e
 	for _, s := range []*string{

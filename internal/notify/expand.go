@@ -16,7 +16,7 @@ const (
 	maxRcpts   = 20           // recipients shown
 )
 
-// none stands for a value that there is not.
+// none replaces a missing value.
 const none = "-"
 
 // builtIn is the text of a notification where the operator gives none.
@@ -76,7 +76,7 @@ func done(action string) string {
 	return word(action)
 }
 
-// tokenValue is what a token stands for.
+// tokenValue is the value of a token.
 func tokenValue(token string, e *Event) string {
 	switch token {
 	case "SENDER":

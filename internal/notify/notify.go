@@ -1,27 +1,27 @@
-// Package notify tells people by mail what became of messages: one mail for a
-// message, or, when there are too many, one digest for each address. It never
-// holds mail up and never fails it: what it has no room for, it counts.
+// Package notify tells people by mail what happened to messages: one mail for a message,
+// or, when there are too many, one digest for each address. It never delays or fails
+// mail: events that it has no room for are counted.
 //
 // # Loops
 //
-// A notification must not cause another. It leaves with the null reverse-path, so
-// that nobody bounces or answers it (RFC 5321 section 4.5.5, RFC 3834 section 2),
-// marked Auto-Submitted and with a field of our own. And no event is told of
+// A notification must not cause another. It is sent with the null reverse-path, so that
+// nobody bounces or answers it (RFC 5321 section 4.5.5, RFC 3834 section 2), marked
+// Auto-Submitted and with a field of our own. And there is no notification
 //
-//   - whose message has our field: a notification that was forwarded to us,
-//   - whose message is Auto-Submitted or has the null reverse-path: an answer to a
-//     notification, or its bounce, from whatever takes no heed of the above,
+//   - for a message with our field: a notification that was forwarded to us,
+//   - for a message that is Auto-Submitted or has the null reverse-path: an answer to a
+//     notification, or its bounce, from software that ignores the above,
 //   - to an address that is the message's sender.
 //
-// The price is that whoever forges such mail is not told of. It is judged,
+// The price is that there are no notifications for forgeries of such mail. It is judged,
 // stamped and logged like all other mail.
 //
 // # Load
 //
-// In any hour at most Config.PerHour mails begin their way. A tenth of them, one at
-// least, is kept for digests. Once an address is over, all further events
-// for it are counted until its digest is sent, ten minutes later or as soon as
-// the hour allows; PerHour 1 thus means one digest an hour and nothing else.
+// In any hour at most Config.PerHour mails are started. A tenth of them, one at least, is
+// kept for digests. Once an address is over, all further events for it are counted until
+// its digest is sent, ten minutes later or as soon as the hour allows; PerHour 1 thus
+// means one digest an hour and nothing else.
 package notify
 
 import (
@@ -45,9 +45,9 @@ const (
 	digestShare = 10
 )
 
-// Sender hands mail to an MTA. to has one address. An error may have a method
-// Temporary() bool; one that has none is taken for temporary. Send must return
-// soon after its context ends. It is not called concurrently.
+// Sender hands mail to an MTA. to has one address. An error may have a method Temporary()
+// bool; without it, it counts as temporary. Send must return soon after its context ends.
+// It is not called concurrently.
 type Sender interface {
 	Send(ctx context.Context, from string, to []string, mail []byte) error
 }
@@ -56,23 +56,23 @@ type Sender interface {
 type Config struct {
 	From     string                      // of the From field; "" for dmarcd@localhost
 	Template policy.NotificationTemplate // zero for the built-in text
-	PerHour  int                         // mails in any hour; 0 tells nobody of anything
+	PerHour  int                         // mails in any hour; 0 disables notifications
 	Sender   Sender
 	Log      *slog.Logger
 	Now      func() time.Time
 }
 
-// Stats count what became of notifications. One event for two addresses is two.
+// Stats count what happened to notifications. One event for two addresses is two.
 type Stats struct {
 	Sent    uint64 // mails that the MTA took, digests among them
 	Digests uint64 // digests that the MTA took
-	Folded  uint64 // counted in a digest instead of told of singly
-	Ignored uint64 // not told of: automatic mail, to its own sender, or PerHour 0
+	Folded  uint64 // counted in a digest instead of mailed singly
+	Ignored uint64 // not notified: automatic mail, to its own sender, or PerHour 0
 	Dropped uint64 // lost: no room, not an address, or unsent at Close
 	Failed  uint64 // mails given up after errors
 }
 
-// ErrUnsent tells that Close left something unsent.
+// ErrUnsent means that Close left something unsent.
 var ErrUnsent = errors.New("notify: not everything was sent")
 
 // Notifier sends notifications. Safe for concurrent use.
@@ -87,7 +87,7 @@ type Notifier struct {
 	config  Config
 	closing bool
 	window  window
-	queue   []*job // in the order they came, except those to be tried again
+	queue   []*job // in order of arrival, except those to be retried
 	digests map[string]*digest
 	stats   Stats
 }
@@ -109,8 +109,8 @@ func New(c Config) *Notifier {
 	return n
 }
 
-// Update makes c's From, Template, PerHour and Sender those of all mails not yet
-// written, as after a reload. The count of the hour goes on.
+// Update applies c's From, Template, PerHour and Sender to all mails not yet written, as
+// after a reload. The hourly count continues.
 func (n *Notifier) Update(c Config) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -118,7 +118,7 @@ func (n *Notifier) Update(c Config) {
 	n.look()
 }
 
-// Stats is what became of notifications so far.
+// Stats is what happened to notifications so far.
 func (n *Notifier) Stats() Stats {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -134,7 +134,7 @@ func (n *Notifier) Notify(e Event) {
 	if e.At.IsZero() {
 		e.At = n.now()
 	}
-	var short *Event // made once, if anybody is told singly
+	var short *Event // made once, if anybody gets a mail of his own
 	for i, to := range e.To {
 		key := strings.ToLower(to)
 		switch {
@@ -166,8 +166,8 @@ func named(list []string, key string) bool {
 	return false
 }
 
-// admit reports whether an event may have its own mail to an address, and counts
-// the mail if so.
+// admit reports whether an event may be mailed singly to an address, and counts the mail
+// if so.
 func (n *Notifier) admit(key string) bool {
 	if n.digests[key] != nil || len(n.queue) >= maxQueue {
 		return false
@@ -200,10 +200,9 @@ func (n *Notifier) look() {
 	}
 }
 
-// Close takes no more events and sends what is left: queued mails once more, and
-// digests as far as the hour allows. It waits for that, until ctx ends. An
-// error wraps ErrUnsent and says how much was lost. The Notifier has ended when Close
-// returns.
+// Close takes no more events and sends the rest: queued mails once more, and digests as
+// far as the hour allows. It waits for that, until ctx ends. An error wraps ErrUnsent and
+// says how much was lost. The Notifier has ended when Close returns.
 func (n *Notifier) Close(ctx context.Context) error {
 	n.mu.Lock()
 	n.closing = true

@@ -22,7 +22,7 @@ func backOff() []time.Duration {
 // job is one mail to be sent.
 type job struct {
 	to     string
-	event  *Event  // what it tells of,
+	event  *Event  // the event to report,
 	digest *digest // or this
 	mail   []byte  // nil until it is written; the same at each try
 	tries  int     // so far
@@ -52,8 +52,8 @@ func (n *Notifier) run(ctx context.Context) {
 	}
 }
 
-// next takes out the mail to be sent now; without one it says how long there is
-// none.
+// next takes the next mail to send from the queue; if none is due, it returns how long to
+// wait.
 func (n *Notifier) next() (*job, time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -101,7 +101,7 @@ func (n *Notifier) oldest() *digest {
 	return oldest
 }
 
-// ended reports whether the work is over, and counts what is left of it.
+// ended reports whether the work is over, and counts what was not sent.
 func (n *Notifier) ended(ctx context.Context, taken *job) bool {
 	n.mu.Lock()
 	if !n.closing && ctx.Err() == nil {
@@ -124,7 +124,7 @@ func (n *Notifier) ended(ctx context.Context, taken *job) bool {
 	return true
 }
 
-// deliver sends one mail and sees to what came of it.
+// deliver sends one mail and handles the result.
 func (n *Notifier) deliver(ctx context.Context, j *job) {
 	n.mu.Lock()
 	c := n.config
@@ -189,8 +189,7 @@ func (n *Notifier) again(j *job, err error) bool {
 // maxLogged bounds an error in the log, in octets.
 const maxLogged = 300
 
-// attributes tell of a failed mail. The local part of its address is nobody's
-// business.
+// attributes describe a failed mail. The local part of its address is not logged.
 func attributes(j *job, err error) []any {
 	_, domain, _ := strings.Cut(j.to, "@")
 	a := []any{slog.String("to_domain", domain), slog.Int("tries", j.tries), slog.String("error", text.Cut(err.Error(), maxLogged))}

@@ -2,8 +2,8 @@ package notify
 
 import "time"
 
-// window counts the mails of the last hour. It is exact, where a bucket of tokens
-// lets nearly twice the number through in an hour that begins with a full one.
+// window counts the mails of the last hour. It is exact, whereas a full token bucket lets
+// nearly twice the number through in an hour.
 type window struct {
 	begun []time.Time // of mails, oldest first
 }

@@ -1,9 +1,9 @@
 package policy
 
-// Decide applies the rules of one recipient domain to a message: sender IP match,
-// then standalone SPF, then standalone DKIM, then DMARC. The first that
-// intercepts ends it; one that lets through disarms none behind it. Decide never
-// turns quarantine into reject or an unfinished check into a failure.
+// Decide applies the rules of one recipient domain to a message: sender IP match, then
+// standalone SPF, then standalone DKIM, then DMARC. The first that intercepts ends it; a
+// check that lets mail through does not switch off later ones. Decide never turns
+// quarantine into reject or an unfinished check into a failure.
 func Decide(v *Verdict, f Facts, r *Rules) Decision {
 	d := decideChain(v, f, r)
 	d.Would = d.Action
@@ -28,7 +28,7 @@ func decideChain(v *Verdict, f Facts, r *Rules) Decision {
 	return standalone
 }
 
-// decideStandalone applies what stands before DMARC, and tells whether that intercepts.
+// decideStandalone applies the checks before DMARC, and reports whether one intercepts.
 func decideStandalone(v *Verdict, f Facts, r *Rules, source source) (d Decision, intercepts bool) {
 	var ran Checks
 	if source.failed() {

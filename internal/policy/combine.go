@@ -9,13 +9,13 @@ import (
 	"dmarcd/internal/auth/dmarc"
 )
 
-// One message has one answer, but its recipients' domains may want different
-// ones. These functions say whether they do, and pick or make one. None of them
-// depends on the order of the recipients, which the sender chooses.
+// One message has one answer, but its recipients' domains may want different ones. These
+// functions detect that, and choose or make one. None of them depends on the order of the
+// recipients, which the sender chooses.
 
-// DecideEach appends to ds what each of several sets of rules decides. Forged tells
-// that the forged fields of the message exceed MaxForgedDepth, which no domain that
-// enforces takes.
+// DecideEach appends to ds the decision of each of several sets of rules. Forged means
+// that the forged fields of the message exceed MaxForgedDepth; no domain in mode enforce
+// accepts that.
 func DecideEach(ds []Decision, v *Verdict, f Facts, rules []*Rules, forged bool) []Decision {
 	for _, r := range rules {
 		if forged && r.Mode == Enforce {
@@ -28,13 +28,13 @@ func DecideEach(ds []Decision, v *Verdict, f Facts, rules []*Rules, forged bool)
 }
 
 // Effect is what a decision does to a message. Recipients whose domains' effects are
-// equal can share one transaction; what the result fields say of the message is no
-// part of it, since no mail is held up for the sake of a header.
+// equal can share one transaction; the result fields are not part of it, since mail is
+// not delayed for the sake of a header.
 type Effect struct {
 	Action Action
 	Reply  Reply
 	Method QuarantineMethod // "" unless quarantined
-	// Address is where quarantined mail goes by QuarantineRedirect, else "".
+	// Address is the destination of mail quarantined by QuarantineRedirect, else "".
 	Address string
 	Tag     string // put before the Subject; "" for none
 }
@@ -58,8 +58,8 @@ func Effects(es []Effect, ds []Decision, v *Verdict, f Facts, rules []*Rules) []
 	return es
 }
 
-// Failed reports whether the message failed DMARC by this decision: what is tagged and
-// notified. What another check intercepts is not.
+// Failed reports whether the message failed DMARC by this decision, so that it is tagged
+// and notified. Mail that another check intercepts is not.
 func (d *Decision) Failed() bool {
 	if d.Standalone() {
 		return false
@@ -147,9 +147,9 @@ func compareEffects(a, b Effect) int {
 		strings.Compare(a.Reply.Text, b.Reply.Text))
 }
 
-// Reported is the index of the decision in whose words the result fields speak:
-// the one carried out if DMARC ran for it, else the strictest outcome of those for
-// which it ran; -1 where it ran for none.
+// Reported is the index of the decision that the result fields report: the one carried
+// out if DMARC ran for it, else the strictest outcome of those for which it ran; -1 where
+// it ran for none.
 func Reported(ds []Decision, rules []*Rules, chosen int) int {
 	if chosen >= 0 && ds[chosen].Evaluated {
 		return chosen
@@ -157,8 +157,8 @@ func Reported(ds []Decision, rules []*Rules, chosen int) int {
 	return strictestOutcome(ds, rules, func(i int) bool { return ds[i].Evaluated })
 }
 
-// strictestOutcome is the index of the strictest of the decisions that count, -1 if
-// none does. Where several are equal, they tell the same.
+// strictestOutcome is the index of the strictest of the decisions that count, -1 if none
+// does. Equal ones are interchangeable.
 func strictestOutcome(ds []Decision, rules []*Rules, counts func(i int) bool) int {
 	best := -1
 	for i := range ds {
@@ -169,8 +169,8 @@ func strictestOutcome(ds []Decision, rules []*Rules, counts func(i int) bool) in
 	return best
 }
 
-// compareOutcomes orders decisions by what they say of a message, from the mildest
-// to the strictest. At the end rfc comes before hes.
+// compareOutcomes orders decisions by their result for a message, from the mildest to the
+// strictest. On a tie rfc comes before hes.
 func compareOutcomes(a, b *Decision, ra, rb *Rules) int {
 	states := []dmarc.Status{"", dmarc.Pass, dmarc.None, dmarc.TempError, dmarc.PermError, dmarc.Fail}
 	return cmp.Or(
@@ -191,9 +191,8 @@ func rank(b bool) int {
 	return 0
 }
 
-// SeparateReply sends one recipient away for now, so that it comes in a
-// transaction of its own (RFC 5321 section 4.5.3.1.10: a 452 at RCPT makes
-// the sender try that recipient again).
+// SeparateReply defers one recipient, so that it comes in a transaction of its own (RFC
+// 5321 section 4.5.3.1.10: a 452 at RCPT makes the sender try that recipient again).
 func SeparateReply() Reply {
 	return Reply{Code: 452, Enhanced: "4.5.3", Text: "this recipient's domain has settings of its own; please send it in a separate transaction"}
 }

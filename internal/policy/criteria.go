@@ -6,8 +6,8 @@ import (
 	"dmarcd/internal/auth/spf"
 )
 
-// judge gives the DMARC status by the criteria in force. The Verdict keeps the
-// status of RFC 9989; this is what the recipient's domain makes of it.
+// judge returns the DMARC status by the criteria in force. The Verdict keeps the status
+// of RFC 9989; this is the recipient domain's view of it.
 func judge(v *Verdict, c Criteria) dmarc.Status {
 	// Without a policy, or with discovery unfinished, there is nothing that
 	// lenient criteria could change.

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Day is a UTC day, counted from 1970-01-01. As text it is such as 2026-11-24. As the
-// end of a list's entry, the zero Day stands for none.
+// Day is a UTC day, counted from 1970-01-01. Its text form is 2026-11-24. As the end of a
+// list's entry, the zero Day means none.
 type Day int64
 
 const (

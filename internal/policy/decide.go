@@ -7,10 +7,10 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// decideDMARC asks the settings in this order: exceptions, enforced peer or else
-// senders list, null sender, evaluation, override, action slot.
-// sourcePassed says that a sender IP match let the client send for the author's
-// domain: it counts as an aligned SPF pass, but for an enforced peer.
+// decideDMARC applies the settings in this order: exceptions, enforced peer or else
+// senders list, null sender, evaluation, override, action slot. sourcePassed says that a
+// sender IP match let the client send for the author's domain: it counts as an aligned
+// SPF pass, except for an enforced peer.
 func decideDMARC(v *Verdict, f Facts, r *DMARCRules, sourcePassed bool) Decision {
 	if !r.Enabled {
 		return skip(ReasonDisabled, RuleEnabled)
@@ -46,9 +46,9 @@ func skip(why Reason, rule string) Decision {
 	return Decision{Action: Bypass, Reason: why, Rule: rule}
 }
 
-// decideNoAuthor handles a From that names several domains or none that can be
-// read (RFC 9989 sections 5.3.1 and 11.5). Only a list of readable domains of
-// which none is to be verified goes by; what cannot be read may be anybody's.
+// decideNoAuthor handles a From that names several domains or none that can be read (RFC
+// 9989 sections 5.3.1 and 11.5). Mail is exempt only if all domains are readable and none
+// is to be verified; an unreadable From may be anybody's.
 func decideNoAuthor(v *Verdict, f Facts, r *DMARCRules) Decision {
 	peer := slices.ContainsFunc(v.Authors, func(n dns.Name) bool {
 		_, ok := r.EnforcedPeers.MatchOn(n, f.day())
@@ -98,7 +98,7 @@ func decidePeer(v *Verdict, f Facts, r *DMARCRules, require Require) Decision {
 	return d
 }
 
-// failPeer is what becomes of an enforced peer that fails.
+// failPeer decides about an enforced peer that fails.
 func (r *DMARCRules) failPeer(v *Verdict, d *Decision) {
 	d.Reason = ReasonEnforcedPeer
 	d.Action, d.Rule = r.slot(v.DMARC.Strictest())
@@ -137,7 +137,7 @@ func decideSlot(v *Verdict, f Facts, r *DMARCRules, s dmarc.Status, sourcePassed
 	return d
 }
 
-// withoutRecord is what becomes of mail whose From domain publishes no record.
+// withoutRecord decides about mail whose From domain publishes no record.
 func (r *DMARCRules) withoutRecord(v *Verdict, f Facts, d *Decision, sourcePassed bool) {
 	d.Reason = ReasonNoRecord
 	d.Action, d.Rule = r.slot("")
@@ -153,7 +153,7 @@ func (r *DMARCRules) withoutRecord(v *Verdict, f Facts, d *Decision, sourcePasse
 	}
 }
 
-// temperror is what becomes of mail that DNS trouble keeps from being judged.
+// temperror decides about mail that cannot be judged because of DNS trouble.
 func (r *DMARCRules) temperror(v *Verdict, f Facts, d *Decision) {
 	d.Action, d.Reason, d.Rule = Bypass, ReasonTemperror, RuleActionTemperror
 	switch r.Actions.Temperror {
@@ -168,9 +168,9 @@ func (r *DMARCRules) temperror(v *Verdict, f Facts, d *Decision) {
 	}
 }
 
-// byPolicy defers mail of which a failure would be intercepted, and quarantines it
-// in the end. Where DNS trouble hides the policy itself, nothing is asked for, unless
-// one above it is known: who sends chooses a name below it whose DNS is broken.
+// byPolicy defers mail whose failure would be intercepted, and finally quarantines it.
+// Where DNS trouble hides the policy itself, there is nothing to enforce, unless a policy
+// above is known: a sender could choose a name below it whose DNS is broken.
 func (r *DMARCRules) byPolicy(v *Verdict, f Facts, d *Decision) {
 	policy := v.DMARC.Strictest()
 	if v.DMARC.Status == dmarc.TempError && v.DMARC.Record == nil {
@@ -188,8 +188,8 @@ func (r *DMARCRules) byPolicy(v *Verdict, f Facts, d *Decision) {
 	}
 }
 
-// hiddenPolicy is what becomes of mail that fails while DNS trouble hides which of
-// two policies applies, if the stricter asks for more than d does already.
+// hiddenPolicy decides about mail that fails while DNS trouble hides which of two
+// policies applies, if the stricter one demands more than d already does.
 func (r *DMARCRules) hiddenPolicy(v *Verdict, f Facts, d *Decision) {
 	if failure, _ := r.slot(v.DMARC.Strictest()); severity(failure) <= severity(d.Action) {
 		return

@@ -4,8 +4,8 @@ import (
 	"dmarcd/internal/auth/dmarc"
 )
 
-// Reason is why a decision came out as it did: one word of a closed list, for
-// logs, metrics and reports.
+// Reason is the cause of a decision: one word of a closed list, for logs, metrics and
+// reports.
 type Reason string
 
 // Reasons.
@@ -39,18 +39,18 @@ type Reply struct {
 	Text     string // one line of printable ASCII
 }
 
-// Decision is what to do with a message for one recipient domain, and why.
+// Decision is the action on a message for one recipient domain, and its cause.
 type Decision struct {
-	Action Action // what is done
+	Action Action // action carried out
 	Would  Action // what would be done in mode enforce; equal to Action there
 	Reason Reason
 	Rule   string // the key that decided, relative to the domain's entry, such as "dmarc.actions.reject"; "" if none did
 	Reply  Reply  // for Reject and Defer; zero otherwise
-	// Comment tells reports of an override by ARC, in the form of RFC 8617 section
-	// 7.2.2; "" for other reasons.
+	// Comment reports an override by ARC, in the form of RFC 8617 section 7.2.2; "" for
+	// other reasons.
 	Comment string
-	// Evaluated tells that DMARC ran: the message is stamped, remembered with its
-	// result and counted in reports.
+	// Evaluated means that DMARC ran: the message is stamped, recorded with its result
+	// and counted in reports.
 	Evaluated bool
 	Ended     Ended        // an entry that would have counted, had it not ended
 	Ran       Checks       // the standalone checks that ran

@@ -9,15 +9,15 @@ type Ended struct {
 	Day  Day    // the last on which it held
 }
 
-// ends tells that an entry of some list ends. Most policies have none.
+// ends reports whether an entry of some list ends. Most policies have none.
 func (r *Rules) ends() bool {
 	peers := &r.DMARC.EnforcedPeers
 	return r.DMARC.Exceptions.ends || peers.both.ends || peers.either.ends ||
 		r.SPF.Ignored.Domains.ends || r.SPF.Ignored.Nets.ends || r.DKIM.EnforcedPeers.ends
 }
 
-// ended is the first list, in the order of the rules, that would have looked at the
-// message with another eye while an entry of it held.
+// ended is the first list, in the order of the rules, that would have judged the message
+// otherwise while an entry of it was valid.
 func (r *Rules) ended(v *Verdict, f Facts) Ended {
 	on := f.day()
 	if on == 0 || !r.ends() {

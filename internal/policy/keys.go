@@ -1,8 +1,8 @@
 package policy
 
 // Rule keys: the keys of the policy file that can decide, as Decision.Rule has them,
-// relative to the domain's entry; RuleDeferLimit, RuleMixedRecipients and RuleManaged
-// stand at the top of the file.
+// relative to the domain's entry; RuleDeferLimit, RuleMixedRecipients and RuleManaged are
+// top-level keys.
 const (
 	RuleEnabled            = "dmarc.enabled"
 	RuleSenders            = "dmarc.senders"

@@ -8,10 +8,10 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// DomainList is a set of domain patterns: a name alone, every name below a
-// name, or all. Each may end. The zero DomainList matches nothing. Build it with Add;
-// it may be read from several goroutines once built. A match costs one map look-up a
-// label, whatever the size of the list.
+// DomainList is a set of domain patterns: a name alone, every name below a name, or all.
+// Each may have an end. The zero DomainList matches nothing. Build it with Add; once
+// built, several goroutines may read it. A match costs one map lookup per label, whatever
+// the size of the list.
 type DomainList struct {
 	All      bool
 	allUntil Day // the end of an entry for all that ends; 0 for none
@@ -179,8 +179,8 @@ func (l *PeerList) MatchOn(n dns.Name, on Day) (Require, bool) {
 	return RequireEither, ok
 }
 
-// Ended is the latest end of an entry that held for n; 0 if one holds on the day, or none
-// ever did.
+// Ended is the latest end of an entry that was valid for n; 0 if one is valid on the day,
+// or none ever was.
 func (l *PeerList) Ended(n dns.Name, on Day) Day {
 	both, first := l.both.MatchOn(n, on)
 	either, second := l.either.MatchOn(n, on)
@@ -198,9 +198,9 @@ func (l *PeerList) Patterns() (both, either []DomainEntry) {
 	return l.both.PatternsUntil(), l.either.PatternsUntil()
 }
 
-// NetList is a set of addresses and CIDR blocks, each of which may end. The zero
-// NetList matches nothing. Build it with Add; it may be read from several goroutines
-// once built. A match costs one map look-up for each distinct prefix length.
+// NetList is a set of addresses and CIDR blocks, each of which may end. The zero NetList
+// matches nothing. Build it with Add; it may be read from several goroutines once built.
+// A match costs one map lookup for each distinct prefix length.
 type NetList struct {
 	prefixes map[netip.Prefix]Day
 	bits4    []int // distinct lengths, longest first
@@ -251,7 +251,7 @@ func (l *NetList) MatchOn(a netip.Addr, on Day) (ok bool, ended Day) {
 	return s.result()
 }
 
-// Find gives the longest block that holds a, whatever has ended.
+// Find returns the longest block that holds a, whatever has ended.
 func (l *NetList) Find(a netip.Addr) (found netip.Prefix, ok bool) {
 	l.blocks(a, func(p netip.Prefix, _ Day) bool {
 		found, ok = p, true
@@ -260,7 +260,8 @@ func (l *NetList) Find(a netip.Addr) (found netip.Prefix, ok bool) {
 	return found, ok
 }
 
-// blocks calls see for the blocks that hold a, the longest first, until it says no.
+// blocks calls see for the blocks that hold a, the longest prefix first, until it returns
+// false.
 func (l *NetList) blocks(a netip.Addr, see func(p netip.Prefix, until Day) bool) {
 	a = a.Unmap().WithZone("")
 	bits := l.bits6

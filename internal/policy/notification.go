@@ -15,8 +15,8 @@ const (
 	maxNotificationText     = 256 << 10 // with its tokens filled in
 )
 
-// NotificationTokens are what the text of a notification may hold between
-// percent signs. Those up to SPFRESULT are the vendor's, the others ours.
+// NotificationTokens are the names that a notification text may have between percent
+// signs. Those up to SPFRESULT are the vendor's, the others ours.
 func NotificationTokens() []string {
 	return []string{
 		"SENDER", "RCPTS", "SUBJECT", "DATE&TIME", "HEADERS", "MAILID", "RULENAME", "TACTION", "ACTION",
@@ -24,7 +24,7 @@ func NotificationTokens() []string {
 	}
 }
 
-// TokenError tells of all tokens of a text that there are not.
+// TokenError lists all unknown tokens of a text.
 type TokenError struct {
 	Tokens []string // as written, without their percent signs, each once
 }
@@ -52,9 +52,8 @@ type NotificationTemplate struct {
 // A first line "Subject: ..." gives the mail's subject; an empty line after it
 // belongs to neither. Unknown tokens are a *TokenError.
 //
-// Tokens are letters and "&" between percent signs. A percent sign that begins
-// none stands for itself, and so do two hexadecimal digits between percent
-// signs, as they occur in URLs.
+// Tokens are letters and "&" between percent signs. A percent sign that begins none is
+// literal, and so do two hexadecimal digits between percent signs, as they occur in URLs.
 func ParseNotification(s string) (NotificationTemplate, error) {
 	var t NotificationTemplate
 	if len(s) > maxNotificationTemplate {
@@ -90,7 +89,7 @@ func splitSubject(s string) (subject, body string) {
 // tokenParts splits text and tokens.
 func tokenParts(s string, unknown *TokenError) []part {
 	var parts []part
-	plain := 0 // where the text since the last token begins
+	plain := 0 // start of the text since the last token
 	for i := 0; i < len(s); i++ {
 		if s[i] != '%' {
 			continue
@@ -117,8 +116,8 @@ func tokenParts(s string, unknown *TokenError) []part {
 	return parts
 }
 
-// tokenName is the name of a token whose first percent sign stands before s; ""
-// if none begins there.
+// tokenName is the name of a token whose first percent sign precedes s; "" if there is
+// none.
 func tokenName(s string) string {
 	const longest = 64 // also keeps the search short where percent signs abound
 	hex := true
@@ -140,14 +139,14 @@ func tokenName(s string) string {
 // IsZero reports whether there is no text.
 func (t NotificationTemplate) IsZero() bool { return len(t.subject) == 0 && len(t.body) == 0 }
 
-// Subject fills in the subject; "" if the template has none. Values are used as
-// they come: the caller makes them safe, and one line.
+// Subject fills in the subject; "" if the template has none. Values are used unchanged:
+// the caller sanitizes them, to one line.
 func (t NotificationTemplate) Subject(value func(token string) string) string {
 	return fill(t.subject, value)
 }
 
-// Body fills in the text, of 256 KiB at most. Values are used as they come: the
-// caller makes them safe.
+// Body fills in the text, of 256 KiB at most. Values are used unchanged: the caller
+// sanitizes them.
 func (t NotificationTemplate) Body(value func(token string) string) string {
 	return fill(t.body, value)
 }

@@ -7,10 +7,10 @@ import (
 	"dmarcd/internal/policy"
 )
 
-// The oracle says what becomes of a message by the contract's words on criteria,
-// enforced peers and order alone. It shares no code with Decide, does not look at
-// a Verdict and makes no attempt to be fast: it works on small words, and finds
-// out what DNS trouble leaves open by supposing the best.
+// The oracle says what happens to a message by the contract's words on criteria, enforced
+// peers and order alone. It shares no code with Decide, does not look at a Verdict and
+// makes no attempt to be fast: it works on small words, and finds out what DNS trouble
+// leaves open by supposing the best.
 
 // How the domain of an identifier stands to the From domain.
 const (
@@ -94,7 +94,7 @@ type wish struct {
 	dkimActions policy.DKIMActions
 }
 
-// disposition is what becomes of a message.
+// disposition is what happens to a message.
 type disposition struct {
 	action, would policy.Action
 	reason        policy.Reason
@@ -103,7 +103,7 @@ type disposition struct {
 	status        dmarc.Status
 }
 
-// pass tells that nothing intercepted, so that the next check has its turn.
+// pass reports that nothing intercepted, so that the next check has its turn.
 const pass = policy.Bypass
 
 // expect is the oracle.
@@ -318,16 +318,16 @@ func (m message) best() message {
 
 func (m message) alignedPass() bool { return m.passed(aligned) }
 
-// hidesPass tells that something passed of which DNS trouble hides the alignment.
+// hidesPass reports that something passed of which DNS trouble hides the alignment.
 func (m message) hidesPass() bool { return m.passed(hidden) }
 
-// passed tells whether SPF or a signature passed for a domain that stands so.
+// passed reports whether SPF or a signature passed for a domain that stands so.
 func (m message) passed(how string) bool {
 	good := func(c check) bool { return c.result == "pass" && m.standing(c.domain) == how }
 	return good(m.spf) || slices.ContainsFunc(m.sigs, good)
 }
 
-// signed tells whether a signature has this result.
+// signed reports whether a signature has this result.
 func (m message) signed(result string) bool {
 	return slices.ContainsFunc(m.sigs, func(c check) bool { return c.result == result })
 }
@@ -375,7 +375,7 @@ func (m message) slot(w *wish) policy.Action {
 	return w.slots.NoRecord // an enforced peer whose record was not found in all that time
 }
 
-// withoutRecord is what becomes of mail whose From domain publishes no record.
+// withoutRecord is what happens to mail whose From domain publishes no record.
 func (m message) withoutRecord(w *wish, mayMatch bool) (policy.Action, policy.Reason) {
 	switch {
 	case w.noRecordWhen == policy.NoRecordAlways:
@@ -388,7 +388,7 @@ func (m message) withoutRecord(w *wish, mayMatch bool) (policy.Action, policy.Re
 	return w.slots.NoRecord, policy.ReasonNoRecord
 }
 
-// leftOpen is what becomes of mail that DNS trouble leaves open.
+// leftOpen is what happens to mail that DNS trouble leaves open.
 func (m message) leftOpen(w *wish) policy.Action {
 	switch w.slots.Temperror {
 	case policy.TemperrorQuarantine:

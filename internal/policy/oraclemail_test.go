@@ -20,7 +20,7 @@ const (
 	secondAuthor    = "bank.example"
 	forwarderDomain = "lists.example.net"
 	apartDomain     = "other.example"
-	hiddenDomain    = "x.dead.example.com" // between it and the From domain a look-up fails
+	hiddenDomain    = "x.dead.example.com" // between it and the From domain a lookup fails
 	sealerDomain    = "sealer.example"     // trusted
 	strangerDomain  = "stranger.example"   // seals too
 )

@@ -80,8 +80,8 @@ var (
 	anyAction  = []policy.Action{policy.Bypass, policy.Quarantine, policy.Reject, policy.Discard}
 )
 
-// slotsWith gives the slot of what is published one action, and the others others,
-// so that taking the wrong slot shows.
+// slotsWith returns the slot of what is published one action, and the others others, so
+// that taking the wrong slot shows.
 func slotsWith(published string, a policy.Action, trouble policy.TemperrorAction) policy.Slots {
 	other := slotWords[(slices.Index(slotWords, a)+1)%len(slotWords)]
 	s := policy.Slots{None: other, Quarantine: other, Reject: other, NoRecord: other, Temperror: trouble}
@@ -265,7 +265,7 @@ func (j *judge) all(mail []judged, w wish) {
 	}
 }
 
-// trouble tells whether DNS failed somewhere.
+// trouble reports whether DNS failed somewhere.
 func (m message) trouble() bool {
 	return m.published == unknown || m.spf.result == "temperror" || m.standing(m.spf.domain) == hidden || m.signed("temperror") || m.passed(hidden)
 }
@@ -314,7 +314,7 @@ func forbidden(m judged, w *wish, f disposition) string {
 	return ""
 }
 
-// mayQuarantine tells whether a temperror may be quarantined.
+// mayQuarantine reports whether a temperror may be quarantined.
 func (m judged) mayQuarantine(w *wish, f disposition) bool {
 	byPolicy := w.slots.Temperror == policy.TemperrorByPolicy && m.expired && m.verdict.DMARC.Record != nil
 	return f.would == policy.Quarantine && (byPolicy || w.slots.Temperror == policy.TemperrorQuarantine)

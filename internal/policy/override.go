@@ -11,9 +11,9 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// override lets a message by that does not pass, where someone whom the domain
-// trusts vouches for it. What vouches is always authenticated: a verified
-// signature, an SPF pass, the client's address, or a seal.
+// override lets a failing message through if someone whom the domain trusts vouches for
+// it. The voucher is always authenticated: by a verified signature, an SPF pass, the
+// client's address, or a seal.
 func (r *DMARCRules) override(v *Verdict, f Facts, d *Decision) {
 	switch {
 	case r.trustedForwarder(v, f):
@@ -65,9 +65,9 @@ func (r *DMARCRules) trustedChain(v *Verdict) bool {
 	return false
 }
 
-// firstClient is the client from which the first hop had the message, as its
-// results say (RFC 8617 section 7.2.2); the zero Addr if they do not. It does not
-// come from SMTP: our own client is the last hop's host.
+// firstClient is the client from which the first hop received the message, according to
+// its results (RFC 8617 section 7.2.2); the zero Addr if they have none. It is not the
+// SMTP client: our own client is the last hop's host.
 func (v *Verdict) firstClient() netip.Addr {
 	results, err := authres.Parse(v.ARC.Hops[0].Results)
 	if err != nil {

@@ -13,8 +13,7 @@ import (
 	"dmarcd/internal/text"
 )
 
-// replyFor is the SMTP answer that goes with a decision; zero unless it rejects
-// or defers.
+// replyFor is the SMTP answer for a decision; zero unless it rejects or defers.
 func replyFor(v *Verdict, f Facts, r *DMARCRules, d Decision) Reply {
 	switch d.Action {
 	case Reject:
@@ -30,8 +29,8 @@ func deferral(enhanced, what string) Reply {
 	return Reply{Code: 451, Enhanced: enhanced, Text: text.ASCII(what+" cannot be checked now because of DNS trouble; please try again later", maxReplyText)}
 }
 
-// rejectText is the operator's text for DMARC failures under p=reject, and a
-// built-in one that names the rule for all else.
+// rejectText is the operator's text for DMARC failures under p=reject, and otherwise a
+// built-in one that names the rule.
 func rejectText(v *Verdict, f Facts, r *DMARCRules, d Decision) string {
 	author := v.DMARC.Author.String()
 	found := fmt.Sprintf("SPF %s, DKIM %s", v.spfFound(), v.dkimFound())
@@ -59,7 +58,7 @@ func rejectText(v *Verdict, f Facts, r *DMARCRules, d Decision) string {
 // operator has no other.
 const DefaultRejectText = "5.7.1 {domain} asks to reject mail that fails DMARC: SPF {spf}, DKIM {dkim}"
 
-// demand is what an enforced peer has to give.
+// demand is what an enforced peer must pass.
 func (r *DMARCRules) demand(v *Verdict, f Facts) string {
 	if require, _ := r.EnforcedPeers.MatchOn(v.DMARC.Author, f.day()); require == RequireEither {
 		return "must pass SPF or DKIM here, aligned"
@@ -76,8 +75,8 @@ func (r *DMARCRules) byCriteria() string {
 	return ""
 }
 
-// spfFound says what SPF found. A pass for another domain reads like a success, so it is
-// told for whom it is.
+// spfFound states the SPF result. A pass for another domain reads like a success, so it
+// names the domain.
 func (v *Verdict) spfFound() string {
 	if v.SPF.Status != spf.Pass {
 		return string(v.SPF.Status)
@@ -85,7 +84,7 @@ func (v *Verdict) spfFound() string {
 	return passFound(v.SPF.Domain, v.SPFAlignment)
 }
 
-// dkimFound says likewise what the signature shown came to.
+// dkimFound states likewise the result of the signature shown.
 func (v *Verdict) dkimFound() string {
 	if i := v.Shown(); i >= 0 && v.verified(i) {
 		return passFound(v.DKIM[i].Domain, v.alignment(i))
@@ -148,8 +147,8 @@ func (f Facts) clientIP() string {
 	return "unknown"
 }
 
-// DKIMWord sums the signatures up in one word: that of the signature shown,
-// else of the first, else none.
+// DKIMWord is one word for all signatures: the result of the signature shown, else of the
+// first, else none.
 func (v *Verdict) DKIMWord() string {
 	if i := v.Shown(); i >= 0 {
 		return string(v.DKIM[i].Status)
@@ -187,10 +186,10 @@ func isPermanentCode(s string) bool {
 	return true
 }
 
-// MaxForgedDepth bounds what deleting the fields that claim to be ours may cost the
-// MTA: the places summed at which they stand, counted from the top. No honest message
-// has any; Postfix reads the header from its top for each, which for so many takes it
-// about a tenth of a second.
+// MaxForgedDepth bounds the MTA's cost of deleting the fields that claim to be ours: the
+// sum of their positions, counted from the top. No honest message has any. Postfix scans
+// the header from the top for each one, which at this bound takes it about a tenth of a
+// second.
 const MaxForgedDepth = 2_000_000
 
 // ForgedDecision refuses a message whose forged fields exceed MaxForgedDepth.

@@ -13,7 +13,7 @@ import (
 	"dmarcd/internal/message"
 )
 
-// elsewhere gives the verdict's SPF and signatures domains that do not align.
+// elsewhere returns the verdict's SPF and signatures domains that do not align.
 func elsewhere(v *Verdict) *Verdict {
 	if v.SPFAlignment == dmarc.Unaligned {
 		v.SPF.Domain = dns.MustParse("evil.example")

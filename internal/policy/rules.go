@@ -1,6 +1,6 @@
-// Package policy turns what is true of a message (Verdict) and what the
-// recipient's domain wishes (Rules) into what to do (Decision). It is pure: no
-// I/O, no context, no clock, no failure.
+// Package policy turns the facts about a message (Verdict) and the wishes of the
+// recipient's domain (Rules) into an action (Decision). It is pure: no I/O, no context,
+// no clock, no errors.
 package policy
 
 import (
@@ -49,7 +49,7 @@ const (
 	RequireEither Require = "either"
 )
 
-// PeerAction is what becomes of a failing enforced peer.
+// PeerAction is the action on a failing enforced peer.
 type PeerAction string
 
 // Peer actions. The first three are a floor: the slot decides where it is stricter.
@@ -57,10 +57,10 @@ const (
 	PeerBypass     PeerAction = "bypass"
 	PeerQuarantine PeerAction = "quarantine"
 	PeerReject     PeerAction = "reject"
-	PeerSlot       PeerAction = "slot" // the action slot alone
+	PeerSlot       PeerAction = "slot" // the action slot only
 )
 
-// NoRecordWhen says which mail without a DMARC record meets the no_record slot.
+// NoRecordWhen says which mail without a DMARC record gets the no_record slot.
 type NoRecordWhen string
 
 // NoRecordWhen values.
@@ -124,11 +124,11 @@ type Slots struct {
 	Temperror  TemperrorAction
 }
 
-// TemperrorAction is what becomes of mail that DNS trouble keeps from being judged.
+// TemperrorAction is the action on mail that cannot be judged because of DNS trouble.
 type TemperrorAction string
 
-// Temperror actions. Who sends can choose a name whose DNS is broken: only by_policy
-// and quarantine keep a forgery from being let through by it in the end.
+// Temperror actions. A sender can choose a name whose DNS is broken: only by_policy and
+// quarantine keep a forgery from passing that way in the end.
 const (
 	// TemperrorByPolicy bypasses where no policy could be read, or where mail that
 	// fails the policy is let through anyway. Otherwise it defers, and quarantines
@@ -167,15 +167,14 @@ type SPFRules struct {
 	Actions SPFActions
 }
 
-// IgnoredPeers are those whose mail the standalone SPF check leaves alone.
+// IgnoredPeers are the senders that bypass the standalone SPF check.
 type IgnoredPeers struct {
 	Domains DomainList // of MAIL FROM
 	Nets    NetList    // of clients
 }
 
-// Match reports whether the check leaves a sender's mail alone on a day; on day 0
-// whatever has ended. If it does not, ended is the latest end of an entry by which it
-// did, 0 for none.
+// Match reports whether a sender bypasses the check on a day; on day 0 ends are ignored.
+// If not, ended is the latest end of an entry that matched, 0 for none.
 func (p *IgnoredPeers) Match(domain dns.Name, client netip.Addr, on Day) (ok bool, ended Day) {
 	byDomain, first := p.Domains.MatchOn(domain, on)
 	byNet, second := p.Nets.MatchOn(client, on)

@@ -27,7 +27,7 @@ func (id *SourceID) UnmarshalText(b []byte) error {
 
 // SourceFile is a file of a policy as it was read.
 type SourceFile struct {
-	Name string // its whole path, as rules are told with
+	Name string // its absolute path, which rules are reported with
 	Text string
 }
 

@@ -7,15 +7,15 @@ import (
 
 // source is the result of a sender IP match.
 type source struct {
-	rule   *IPMatch // the entry that a failure meets; nil if none did
+	rule   *IPMatch // the entry that a failure matched; nil if there is none
 	passed bool     // the client may send for the From domain
 }
 
 func (s source) failed() bool { return s.rule != nil }
 
-// matchSource holds the client's address to the networks that the From domain may
-// come from. Several entries for a domain add up. Without an address, or a
-// single From domain, nothing can be matched.
+// matchSource compares the client's address with the networks allowed for the From
+// domain. Several entries for a domain are combined. Without an address, or a single From
+// domain, nothing matches.
 func matchSource(v *Verdict, f Facts, entries []IPMatch) source {
 	if !v.singleAuthor() || !f.ClientIP.IsValid() {
 		return source{}
@@ -131,7 +131,7 @@ func (v *Verdict) dkimRejectText(rule string) string {
 	return "no signature of the message verifies"
 }
 
-// DKIMSummary is what the standalone DKIM check makes of all signatures.
+// DKIMSummary is the standalone DKIM check's result for all signatures.
 type DKIMSummary string
 
 // Summaries.

@@ -63,8 +63,8 @@ func (t Template) String() string { return t.text }
 // code and CRLF, RFC 5321 section 4.5.3.1.5.
 const maxReplyText = 500
 
-// Expand fills the variables in. Values come from the network: what a reply line
-// may not hold becomes "?", and the whole is cut to one line.
+// Expand replaces the variables. Values come from the network: characters that a reply
+// line must not have become "?", and the result is cut to one line.
 func (t Template) Expand(value func(variable string) string) string {
 	var b strings.Builder
 	for _, p := range t.parts {

@@ -12,14 +12,14 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// Verdict is what is true of a message, before anyone's wishes. It is the same
-// for every site that gets the mail.
+// Verdict is the facts about a message, before any policy. It is the same for every site
+// that receives the mail.
 type Verdict struct {
 	SPF   spf.Result
 	DKIM  []dkim.Result // one for each signature, in header order
 	DMARC dmarc.Result
-	// Unchecked counts signatures over limits.signatures that DKIM leaves out, as
-	// what is remembered does. They stood first, and count as not verified.
+	// Unchecked counts signatures over limits.signatures that DKIM, like a stored record,
+	// leaves out. They were the first, and count as not verified.
 	Unchecked int
 	// SPFAlignment and DKIMAlignments say whether the domain of SPF and of each
 	// signature aligns with the author's, whatever the mechanism found. The
@@ -29,20 +29,20 @@ type Verdict struct {
 	// Authors are the domains found in the From fields: one when DMARC could be
 	// evaluated; several, or none, when there is no single author domain.
 	Authors []dns.Name
-	ARC     arc.Result // zero where no recipient domain asked for it
+	ARC     arc.Result // zero where no recipient domain uses it
 }
 
-// Facts is what SMTP told of the message, as far as rules look at it.
+// Facts is the part of the SMTP envelope that rules use.
 type Facts struct {
 	ClientIP   netip.Addr // zero if not known
 	NullSender bool
-	QueueID    string // the MTA's name for the mail; "" if not told
+	QueueID    string // the MTA's name for the mail; "" if not known
 	Sealed     bool   // signed for its reader, with S/MIME or PGP
-	// Received is when the message began. Entries of lists whose end has come by then do
-	// not hold; the zero Time asks for no end.
+	// Received is when the message began. List entries that have ended by then are not
+	// valid; the zero Time ignores all ends.
 	Received time.Time
-	// DeferExpired says that the same envelope was deferred for as long as
-	// defer_limit allows: DNS trouble defers it no more.
+	// DeferExpired says that the same envelope was deferred for as long as defer_limit
+	// allows: it is not deferred for DNS trouble any more.
 	DeferExpired bool
 }
 
@@ -57,7 +57,7 @@ func (f *Facts) day() Day {
 // singleAuthor reports whether DMARC had one author domain to work with.
 func (v *Verdict) singleAuthor() bool { return !v.DMARC.Author.IsZero() }
 
-// verified tells whether signature i counts as verified.
+// verified reports whether signature i counts as verified.
 func (v *Verdict) verified(i int) bool { return v.DKIM[i].Status == dkim.Pass }
 
 func (v *Verdict) alignment(i int) dmarc.Alignment {
@@ -67,11 +67,11 @@ func (v *Verdict) alignment(i int) dmarc.Alignment {
 	return dmarc.Unaligned
 }
 
-// dkimSummary is what the criteria ask of all signatures together.
+// dkimSummary is what the criteria need to know about all signatures together.
 type dkimSummary struct {
 	verified  bool // at least one verified
 	processed bool // at least one was processed
-	temporary bool // at least one met a temporary DNS failure
+	temporary bool // at least one had a temporary DNS failure
 }
 
 func (v *Verdict) dkimSummary() dkimSummary {
@@ -84,14 +84,14 @@ func (v *Verdict) dkimSummary() dkimSummary {
 	return s
 }
 
-// cutOff reports whether a signature was not looked at because the message exceeds
-// a limit. That never helps it: the signature counts as one that did not verify.
+// cutOff reports whether a signature was not checked because the message exceeds a limit.
+// Such a signature counts as not verified.
 func cutOff(err error) bool {
 	return errors.Is(err, dkim.ErrLimit) || errors.Is(err, dkim.ErrHeaderCut)
 }
 
-// alignedPass reports whether SPF or a signature passed for an aligned domain,
-// and whether that hangs on a tree walk that met a DNS error.
+// alignedPass reports whether SPF or a signature passed for an aligned domain, and
+// whether that depends on a tree walk with a DNS error.
 func (v *Verdict) alignedPass() (yes, unknown bool) {
 	note := func(a dmarc.Alignment) {
 		yes = yes || a == dmarc.Aligned
@@ -125,7 +125,7 @@ func (v *Verdict) undecided() bool {
 	return false
 }
 
-// Shown is the signature that a one-line summary names: the aligned verified
+// Shown is the index of the signature that a one-line summary names: the aligned verified
 // one, else the first verified, else the first that failed, else none (-1).
 func (v *Verdict) Shown() int {
 	firstPass, firstFail := -1, -1

@@ -19,7 +19,7 @@ type Analysis struct {
 	FailureReports bool
 	IMAP           []IMAP
 	Alerts         Alerts
-	Poll           time.Duration // how often the records of managed domains are looked up
+	Poll           time.Duration // how often the records of managed domains are queried
 	Limits         AnalysisLimits
 }
 
@@ -27,20 +27,20 @@ type Analysis struct {
 type ReportAddress struct {
 	// Address is a mailbox, or *@DOMAIN with DomainsByLocalPart.
 	Address string
-	// DomainsByLocalPart says whose reports each local part gets, by the local
-	// part in lower case; nil for a mailbox.
+	// DomainsByLocalPart maps a local part, in lower case, to the domains whose reports
+	// it receives; nil for a mailbox.
 	DomainsByLocalPart map[string][]dns.Name
 }
 
-// LMTP is the socket that takes report mail by LMTP; no Socket stands for none.
+// LMTP is the socket that takes report mail by LMTP; no Socket means none.
 type LMTP struct {
 	Listen
 	// TrustResults says that the mail has passed dmarcd, so that Authentication-Results
-	// fields under our id are ours.
+	// fields with our id are genuine.
 	TrustResults bool
 }
 
-// ReportFolder is a watched folder; no Path stands for none.
+// ReportFolder is a watched folder; no Path means none.
 type ReportFolder struct {
 	Path         string // see Settings.Path
 	TrustResults bool   // as in LMTP
@@ -86,7 +86,7 @@ type Alerts struct {
 	To                []string
 	ByDomain          map[dns.Name]DomainAlerts
 	Webhook           string // a URL; "" for none
-	WebhookSecretFile string // signs what is posted; "" for none; see Settings.Path
+	WebhookSecretFile string // key that signs webhook posts; "" for none; see Settings.Path
 	Language          Language
 }
 
@@ -96,9 +96,9 @@ type DomainAlerts struct {
 	Language Language // "" as in Alerts
 }
 
-// AnalysisLimits bound what one received mail may cost. None of them is ever zero.
+// AnalysisLimits bound what one received mail may cost. None of them is zero.
 type AnalysisLimits struct {
-	MailBytes     int64 // of a mail as it came
+	MailBytes     int64 // of a mail as received
 	ExpandedBytes int64 // of all that it unpacks to
 	Ratio         int   // of unpacked to packed octets
 	Entries       int   // files in one archive

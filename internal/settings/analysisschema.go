@@ -72,8 +72,8 @@ func localPart(d *decoder, k *yaml.Node, s string) (string, bool) {
 	return strings.ToLower(s), true
 }
 
-// lmtpSocket is where LMTP is listened to: a socket as in listen, alone or with
-// what can be said of it. Its section may call the socket path, as folder does.
+// lmtpSocket is the LMTP listener: a socket as in listen, alone or with its options. Its
+// section may call the socket path, as folder does.
 func lmtpSocket() kind[LMTP] {
 	socket := required(milterSocket())
 	long := section(
@@ -155,7 +155,7 @@ func checkIMAP(s *scope, i *IMAP) {
 	}
 }
 
-// isLoopbackHost reports whether a name or an address is of this host alone.
+// isLoopbackHost reports whether a name or an address refers to this host only.
 func isLoopbackHost(host string) bool {
 	if host == "localhost" {
 		return true

@@ -42,7 +42,7 @@ func elementKeys(keys []string) []string {
 	return out
 }
 
-// nilIfEmpty gives lists one form, so that equal settings are equal values.
+// nilIfEmpty returns lists one form, so that equal settings are equal values.
 func nilIfEmpty[V any](l []V) []V {
 	if len(l) == 0 {
 		return nil
@@ -71,8 +71,8 @@ func each(d *decoder, n *yaml.Node, read func(item *yaml.Node)) {
 	}
 }
 
-// mapOf is a mapping with keys of the operator's choice. ReadKey gives a key its
-// one form, or tells the fault itself.
+// mapOf is a mapping with keys of the operator's choice. ReadKey returns the key's normal
+// form, or reports the fault itself.
 func mapOf[V any](readKey func(d *decoder, k *yaml.Node, s string) (string, bool), k kind[V]) kind[map[string]V] {
 	keys := []string{"*"}
 	for _, below := range k.keys {

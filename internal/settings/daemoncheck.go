@@ -26,7 +26,7 @@ func checkDaemon(s *scope, v *Settings) {
 	}
 }
 
-// sharedInClear reports whether a PostgreSQL server on another host may be spoken to
+// sharedInClear reports whether a PostgreSQL server on another host may be contacted
 // without TLS.
 func sharedInClear(store string) bool {
 	u, err := url.Parse(store)
@@ -73,8 +73,8 @@ func checkSockets(s *scope, v *Settings) {
 	claim("analysis.lmtp", socketKey(v.Analysis.LMTP.Socket), func(p string) { s.fault("analysis", "%s", p) })
 }
 
-// socketKey spells a socket of the MTA's kind as http.listen spells its own, so that
-// they can be compared; "" stays "".
+// socketKey converts an MTA socket to the form of http.listen, so that they can be
+// compared; "" stays "".
 func socketKey(socket string) string {
 	a, err := milter.ParseAddress(socket)
 	switch {
@@ -103,13 +103,13 @@ func checkProxy(s *scope, p *Proxy) {
 	}
 }
 
-// isLoopback reports whether host:port can be reached from this host alone.
+// isLoopback reports whether host:port can be reached from this host only.
 func isLoopback(hostport string) bool {
 	host, _, err := net.SplitHostPort(hostport)
 	return err == nil && isLoopbackHost(host)
 }
 
-// checkRetention warns of sums that would go before what they are sums of.
+// checkRetention warns of rollups that would be removed before the data they summarize.
 func checkRetention(s *scope, r *Retention) {
 	if s.sound("received", "received_rollups") && r.ReceivedRollups < r.Received {
 		s.warn("received_rollups", "the daily sums of received reports are kept for %s, but their records for %s; keep the sums at least as long",
@@ -117,7 +117,7 @@ func checkRetention(s *scope, r *Retention) {
 	}
 }
 
-// checkReports asks for what a report must hold, RFC 9990's org_name and email.
+// checkReports requires what a report must have, RFC 9990's org_name and email.
 func checkReports(s *scope, r *Reports) {
 	if r.Enabled {
 		if r.OrgName == "" {

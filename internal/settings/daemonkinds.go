@@ -54,11 +54,11 @@ func parseFieldName(s string) (string, error) {
 	return s, nil
 }
 
-// unixMode is the mode of a unix socket unless the operator says otherwise: the
-// MTA reaches it through its group.
+// unixMode is the mode of a unix socket unless configured: the MTA connects through its
+// group.
 const unixMode fs.FileMode = 0o660
 
-// listenEntry is a socket, alone or with the mode and group of a unix socket.
+// listenEntry is a socket, either alone or with the mode and group of a unix socket.
 func listenEntry() kind[Listen] {
 	long := section(checkListen,
 		key("socket", required(milterSocket()), func(l *Listen) *string { return &l.Socket }),
@@ -68,7 +68,7 @@ func listenEntry() kind[Listen] {
 	return wordOr(short, long, Listen.bare)
 }
 
-// listenOn is a socket with nothing else said of it.
+// listenOn is a socket with default options.
 func listenOn(socket string) Listen {
 	l := Listen{Socket: socket}
 	if isUnix(socket) {
@@ -77,7 +77,7 @@ func listenOn(socket string) Listen {
 	return l
 }
 
-// bare reports whether the socket alone says it all.
+// bare reports whether all options of the socket are the defaults.
 func (l Listen) bare() bool {
 	return l.Group == "" && (!isUnix(l.Socket) || l.Mode == unixMode)
 }
@@ -164,8 +164,8 @@ func storeName() kind[string] {
 		}, quoted)
 }
 
-// holdsPassword tells whether a URL, however it is written, may hold a password: left of
-// an "@" behind a colon, or in a parameter.
+// holdsPassword reports whether a URL, however written, may contain a password: before an
+// "@" after a colon, or in a parameter.
 func holdsPassword(s string) bool {
 	user, _, at := strings.Cut(s, "@")
 	if _, rest, ok := strings.Cut(user, "//"); ok {

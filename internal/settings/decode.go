@@ -7,26 +7,25 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// decoder reads one file: it walks the values with the schema beside it and
-// gathers what is wrong.
+// decoder reads one file: it walks the values along the schema and collects faults.
 type decoder struct {
 	file     string
 	path     []step
 	values   int // left before the file is too large
 	faults   faultList
 	warnings faultList
-	pending  map[string]bool // keys without effect yet, see notBuilt
+	pending  map[string]bool // keys without effect so far, see notBuilt
 	keys     []string        // all of this file, to find misplaced ones
 	other    otherFile       // the other file, likewise
-	folder   string          // where `file:` lists are looked for; "" to refuse them
+	folder   string          // where `file:` lists are searched; "" to refuse them
 	sources  *sources
 	text     []byte      // scratch space for schemaKey
 	origins  *provenance // of a policy; nil for other files
 	endings  []ending    // the entries that end
 }
 
-// step is one part of the path to the value being read: as the operator knows
-// it, and as the table of keys without effect does ("" to leave it out).
+// step is one part of the path to the value being read: as shown to the operator, and as
+// in the table of keys without effect ("" to leave it out).
 type step struct{ shown, schema string }
 
 // otherFile is where a key that is unknown here may belong.
@@ -95,7 +94,7 @@ func (d *decoder) warn(n *yaml.Node, format string, args ...any) {
 	d.warnings.add(d.at(n, fmt.Sprintf(format, args...), ""), string(d.schemaKey()))
 }
 
-// duplicate tells of a key, or another thing that may stand in one place only.
+// duplicate reports a repeated key, or anything else that may occur only once.
 func (d *decoder) duplicate(n *yaml.Node, what string, first Place) {
 	if first.File != d.file {
 		d.fault(n, "duplicate %s; the first is at %s", what, first)
@@ -104,8 +103,8 @@ func (d *decoder) duplicate(n *yaml.Node, what string, first Place) {
 	d.fault(n, "duplicate %s; the first is on line %d", what, first.Line)
 }
 
-// noMapping tells of a value where keys should stand; a key whose value follows
-// without a space is text to YAML.
+// noMapping reports a value where keys are expected; a key whose value follows without a
+// space is text to YAML.
 func (d *decoder) noMapping(n *yaml.Node) {
 	hint := ""
 	if key, value, ok := strings.Cut(n.Value, ":"); ok && n.Kind == yaml.ScalarNode && !strings.ContainsAny(key, " /") && value != "" {
@@ -114,15 +113,15 @@ func (d *decoder) noMapping(n *yaml.Node) {
 	d.faultHint(n, hint, "expected a mapping, found %s", describe(n))
 }
 
-// watch gives a function that tells whether no fault was met since.
+// watch returns a function that reports whether there was no fault since.
 func (d *decoder) watch() (clean func() bool) {
 	list, dropped := len(d.faults.list), d.faults.dropped
 	return func() bool { return len(d.faults.list) == list && d.faults.dropped == dropped }
 }
 
-// into reads n as a k. What is wrong is a fault of d, and *v is then not to be
-// used. All reading comes through here, so that no file costs more than
-// maxValues whatever its aliases say.
+// into reads n as a k. Errors become faults of d, and *v must then not be used. All
+// reading goes through here, so that no file costs more than maxValues, even with
+// aliases.
 func into[V any](d *decoder, k kind[V], n *yaml.Node, v *V) {
 	if !d.spend(n) {
 		return
@@ -146,7 +145,7 @@ func (d *decoder) spend(n *yaml.Node) bool {
 	return d.values >= 0
 }
 
-// isNull reports whether nothing stands where a value should.
+// isNull reports whether a value is missing.
 func isNull(n *yaml.Node) bool {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
@@ -155,7 +154,7 @@ func isNull(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && n.Style&quoted == 0 && n.ShortTag() == "!!null"
 }
 
-// describe says what stands in the file, for "expected …, found …".
+// describe names what the file has, for "expected …, found …".
 func describe(n *yaml.Node) string {
 	switch {
 	case n.Kind == yaml.MappingNode:
@@ -168,8 +167,8 @@ func describe(n *yaml.Node) string {
 	return fmt.Sprintf("%q", clip(n.Value))
 }
 
-// scalar gives the text of a single value, however it is quoted; what is
-// neither word nor number is a fault.
+// scalar returns the text of a single value, however quoted; a value that is neither word
+// nor number is a fault.
 func (d *decoder) scalar(n *yaml.Node, expected string) (string, bool) {
 	if n.Kind != yaml.ScalarNode || isNull(n) {
 		d.fault(n, "expected %s, found %s", expected, describe(n))

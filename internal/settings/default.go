@@ -55,8 +55,8 @@ func Default(hostname string) *Settings {
 	return s
 }
 
-// Builtin is Default for running without any file: state goes below stateDir,
-// the policy is the built-in one.
+// Builtin is Default without any file: state is below stateDir, the policy is the
+// built-in one.
 func Builtin(hostname, stateDir string) (*Settings, error) {
 	s := Default(hostname)
 	s.PolicyFile = ""
@@ -67,7 +67,7 @@ func Builtin(hostname, stateDir string) (*Settings, error) {
 	return s, nil
 }
 
-// hostNameFault tells that the host's name cannot stand in Authentication-Results.
+// hostNameFault reports that the host's name is not valid in Authentication-Results.
 func hostNameFault(file, hostname string) Fault {
 	return Fault{
 		File: file, Key: "authserv_id",
@@ -87,7 +87,7 @@ func defaultPolicy() *Policy {
 	}
 }
 
-// defaultRules are the built-in rules: what keys left out stand for.
+// defaultRules are the built-in rules: the values of omitted keys.
 func defaultRules(mode policy.Mode) policy.Rules {
 	text, _ := policy.ParseTemplate(policy.DefaultRejectText) // a test reads it
 	return policy.Rules{

@@ -11,8 +11,8 @@ import (
 	"dmarcd/internal/policy"
 )
 
-// entry is one entry of a list: a domain pattern or a network, what an enforced peer has
-// to show, and the last day on which it holds.
+// entry is one entry of a list: a domain pattern or a network, what an enforced peer must
+// pass, and its last valid day.
 type entry struct {
 	pattern
 	network netip.Prefix   // zero for a domain
@@ -20,7 +20,7 @@ type entry struct {
 	until   policy.Day     // 0 for no end
 }
 
-// named is what the entry stands for.
+// named is what the entry names.
 func (e *entry) named() string {
 	if e.network.IsValid() {
 		return showPrefix(e.network)
@@ -40,10 +40,10 @@ func (e *entry) String() string {
 	return s
 }
 
-// untilWord stands before the end of an entry on a line, and is its key in a mapping.
+// untilWord precedes the end of an entry on a line, and is its key in a mapping.
 const untilWord = "until"
 
-// entryForm says what may stand in a list.
+// entryForm says what a list may contain.
 type entryForm struct {
 	domains, networks bool // at least one of them
 	files             bool // entries that name files
@@ -51,7 +51,7 @@ type entryForm struct {
 	requires          bool // entries may ask for one pass only
 }
 
-// expected tells what an entry may be.
+// expected describes what an entry may be.
 func (f *entryForm) expected() string {
 	switch {
 	case f.domains && f.networks:
@@ -66,8 +66,8 @@ func (f *entryForm) expected() string {
 
 const expectedPeer = "a domain, *.domain or *, with either behind it if one aligned pass is enough"
 
-// mapping is an entry that is written as a mapping; it has no keys where only words
-// may stand.
+// mapping is an entry that is written as a mapping; it has no keys where only words are
+// allowed.
 func (f *entryForm) mapping() kind[entry] {
 	var fields []field[entry]
 	if f.domains {
@@ -89,7 +89,7 @@ func (f *entryForm) mapping() kind[entry] {
 	return section(func(s *scope, _ *entry) { f.check(s) }, fields...)
 }
 
-// check asks for exactly one thing that the entry stands for.
+// check requires that the entry names exactly one thing.
 func (f *entryForm) check(s *scope) {
 	switch {
 	case !f.networks:
@@ -167,7 +167,7 @@ func withWord(domain, word string) string {
 	return clip(domain) + " " + word
 }
 
-// show is the entry as a word, or as a mapping where it says more.
+// show is the entry as a word, or as a mapping where it has more.
 func (f *entryForm) show(e *entry) *yaml.Node {
 	if e.until == 0 && e.require != policy.RequireEither {
 		return plain(e.named())

@@ -12,9 +12,9 @@ type Fault struct {
 	File         string
 	Line, Column int    // from 1; 0 where the file as a whole is meant
 	Key          string // dotted path, such as default.dmarc.actions.reject; "" for the file
-	Problem      string // what was expected and what stands there
+	Problem      string // what was expected and what was found
 	Hint         string // what was probably meant; "" if nothing is near
-	Unread       string // the whole path of the list file that could not be read, where the fault is of the entry that names it; else ""
+	Unread       string // the absolute path of the unreadable list file, in a fault of the entry that names it; else ""
 }
 
 // String is the fault on one line, as file:line:column: key: problem; did you mean "hint"?
@@ -57,7 +57,7 @@ func (fs Faults) Error() string {
 }
 
 const (
-	// maxFaults bounds the faults, and the warnings, told of one file.
+	// maxFaults bounds the faults, and the warnings, reported for one file.
 	maxFaults = 1000
 	// maxSimilar bounds the warnings with the same text: with thousands of
 	// domain entries the same thing is often true of each.
@@ -66,9 +66,9 @@ const (
 
 // faultList gathers the faults of one file, bounded.
 type faultList struct {
-	file    string // the one that was asked for; its faults come first
+	file    string // the requested file; its faults come first
 	list    []grouped
-	similar map[string]int // how often each group was met; nil where all are kept
+	similar map[string]int // how often each group occurred; nil where all are kept
 	dropped int            // over maxFaults
 }
 
@@ -97,7 +97,7 @@ func (l *faultList) add(f Fault, group string) {
 // full reports whether further faults are only counted.
 func (l *faultList) full() bool { return len(l.list) >= maxFaults }
 
-// all gives the faults by place, each once, and says how many were left out.
+// all returns the faults by place, each once, and how many were left out.
 func (l *faultList) all() Faults {
 	slices.SortStableFunc(l.list, func(a, b grouped) int {
 		if ours := a.File == l.file; ours != (b.File == l.file) {

@@ -20,9 +20,8 @@ const (
 	maxValues = 4 << 20
 )
 
-// readFile reads a whole file of bounded size. Its error says what to do next. It
-// never waits for somebody to write, as opening a pipe would: reloads run in the
-// daemon, which has other work.
+// readFile reads a whole file of bounded size. Its error says what to do next. It never
+// blocks, as opening a pipe would: reloads run in the daemon.
 func readFile(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {

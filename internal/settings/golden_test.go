@@ -57,7 +57,7 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// expected gives the comments of a file that begin with prefix.
+// expected returns the comments of a file that begin with prefix.
 func expected(t *testing.T, path, prefix string) []string {
 	t.Helper()
 	data, err := os.ReadFile(path)

@@ -61,7 +61,7 @@ func (d *decoder) listFile(n *yaml.Node, name string, take func(at *yaml.Node, s
 	d.lines(data, n, take)
 }
 
-// unread tells of a file or folder that the value names and that cannot be read.
+// unread reports a file or folder that the value names and that cannot be read.
 func (d *decoder) unread(n *yaml.Node, path string, err error) {
 	f := d.at(n, path+": "+err.Error(), "")
 	f.Unread = path
@@ -134,7 +134,7 @@ func onePattern() kind[policy.DomainList] {
 			return l
 		},
 		func(l policy.DomainList) pattern {
-			p, _ := parsePattern(strings.Join(l.Patterns(), "")) // one that was read before, or none
+			p, _ := parsePattern(strings.Join(l.Patterns(), "")) // a pattern that was parsed before, or none
 			return p
 		})
 }
@@ -189,7 +189,7 @@ func peers() kind[policy.PeerList] {
 	return entryList(peerForm, addPeer, peerEntries)
 }
 
-// Forms of lists that can stand in a file of their own.
+// Forms of lists that can be in a file of their own.
 var (
 	senderForm    = entryForm{domains: true, files: true}
 	exceptionForm = entryForm{networks: true, files: true, ends: true}
@@ -204,7 +204,7 @@ func addPeer(l *policy.PeerList, e *entry) { l.AddUntil(e.name, e.wildcard, e.al
 
 func domainEntries(l policy.DomainList) (out []entry) {
 	for _, e := range l.PatternsUntil() {
-		p, _ := parsePattern(e.Pattern) // one that was read before
+		p, _ := parsePattern(e.Pattern) // a pattern that was parsed before
 		out = append(out, entry{pattern: p, until: e.Until})
 	}
 	return out
@@ -224,7 +224,7 @@ func peerEntries(l policy.PeerList) (out []entry) {
 	ends := map[string]policy.Day{}
 	for _, e := range both {
 		ends[e.Pattern] = e.Until
-		p, _ := parsePattern(e.Pattern) // one that was read before
+		p, _ := parsePattern(e.Pattern) // a pattern that was parsed before
 		out = append(out, entry{pattern: p, require: policy.RequireBoth, until: e.Until})
 	}
 	for _, e := range either {

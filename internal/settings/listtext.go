@@ -8,7 +8,7 @@ import (
 	"dmarcd/internal/policy"
 )
 
-// ListKind is a list of the rules that may stand in a file of its own.
+// ListKind is a list of the rules that may be in a file of its own.
 type ListKind string
 
 // Lists that can be taken in and given out as text, by the last part of their keys.
@@ -18,8 +18,8 @@ const (
 	ListPeers      ListKind = "enforced_peers"
 )
 
-// List gives a list of the rules one entry a line, in the one form that ParseList
-// gives too: sorted, domains in A-labels, addresses without a length.
+// List returns a list of the rules one entry a line, in the one form that ParseList gives
+// too: sorted, domains in A-labels, addresses without a length.
 func List(kind ListKind, r *policy.Rules) []string {
 	var entries []entry
 	switch kind {
@@ -37,11 +37,10 @@ func List(kind ListKind, r *policy.Rules) []string {
 	return out
 }
 
-// ParseList reads the text of a list: one entry a line, or the first column of CSV,
-// with # before a comment. It gives the entries as List does. An entry that stands there again is a
-// warning, and of a peer with both requirements the stricter holds; the error is
-// Faults, with every line that is wrong, beside the list of the others. Name stands in
-// all of them.
+// ParseList reads the text of a list: one entry a line, or the first column of CSV, with # before a
+// comment. It returns the entries as List does. A repeated entry is a warning, and of a peer with
+// both requirements the stricter applies; the error is Faults, with every wrong line, and the list
+// has the others. Name is the file name in all of them.
 func ParseList(kind ListKind, name string, data []byte) (lines []string, warnings []Fault, err error) {
 	d := newDecoder(name, "")
 	var r policy.Rules

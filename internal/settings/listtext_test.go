@@ -74,8 +74,8 @@ func TestParseList(t *testing.T) {
 	}
 }
 
-// TestListsRoundTrip gives out each list of the full policy, puts it into a list
-// file, and loads a policy that names the files to the same rules.
+// TestListsRoundTrip returns out each list of the full policy, puts it into a list file,
+// and loads a policy that names the files to the same rules.
 func TestListsRoundTrip(t *testing.T) {
 	full, _, err := ReadPolicy(filepath.Join("testdata", "policy", "full.good.yaml"))
 	if err != nil {

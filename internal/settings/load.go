@@ -23,10 +23,10 @@ const (
 	policyFile = "policy.yaml"
 )
 
-// Load reads dmarcd.yaml at path and the policy file that it names. Hostname is
-// the name of this host, the default of authserv_id. On success it gives the
-// settings and what is worth a warning; otherwise err is Faults with every fault
-// of both files, and the settings are nil. A test of the policy that fails is a fault.
+// Load reads dmarcd.yaml at path and the policy file that it names. Hostname is the name
+// of this host, the default of authserv_id. On success it returns the settings and
+// warnings; otherwise err is Faults with every fault of both files, and the settings are
+// nil. A test of the policy that fails is a fault.
 func Load(path, hostname string) (s *Settings, warnings []Fault, err error) {
 	return load(path, hostname, LoadPolicy)
 }
@@ -36,9 +36,8 @@ func Read(path, hostname string) (s *Settings, warnings []Fault, err error) {
 	return load(path, hostname, ReadPolicy)
 }
 
-// StateDir gives the state_dir of a dmarcd.yaml, whatever else is wrong with that file:
-// by it the running daemon is found. It is the default where the key is wrong or cannot
-// be found.
+// StateDir returns the state_dir of a dmarcd.yaml, even if that file has faults: the
+// running daemon is found by it. It is the default where the key is wrong or missing.
 func StateDir(path, hostname string) string {
 	data, err := readFile(path)
 	if err != nil {
@@ -99,8 +98,8 @@ func load(path, hostname string, readPolicy func(path string) (*Policy, []Fault,
 	return s, warned, nil
 }
 
-// whole is the absolute form of a path, which faults and rules are told with
-// wherever the reader of the log stands.
+// whole is the absolute form of a path, which faults and rules are reported with, so that
+// they do not depend on a working directory.
 func whole(path string) string {
 	if abs, err := filepath.Abs(path); err == nil {
 		return abs
@@ -116,7 +115,7 @@ func beside(path, name string) string {
 	return filepath.Join(filepath.Dir(path), name)
 }
 
-// daemonRoot is what is known of dmarcd.yaml once it was read.
+// daemonRoot is the content of dmarcd.yaml.
 type daemonRoot struct {
 	readable bool       // the name of the policy file is to be trusted
 	policy   *yaml.Node // the value of `policy`; nil if it is left out
@@ -143,8 +142,8 @@ func (d *decoder) daemon(root *yaml.Node, s *Settings) daemonRoot {
 	return r
 }
 
-// warnShortID tells of an authserv_id that is no full host name, as that of a host
-// with a short name is.
+// warnShortID warns of an authserv_id that is not a full host name, such as the default
+// on a host with a short name.
 func (d *decoder) warnShortID(root *yaml.Node, id string) {
 	if len(d.faults.list) > 0 || strings.Contains(id, ".") {
 		return
@@ -189,8 +188,8 @@ func (r daemonRoot) blame(path string, err error) Faults {
 	return out
 }
 
-// LoadPolicy reads a policy file alone and tries its tests; one that fails is a
-// fault. The error is Faults.
+// LoadPolicy reads a policy file alone and runs its tests; a failed test is a fault. The
+// error is Faults.
 func LoadPolicy(path string) (p *Policy, warnings []Fault, err error) {
 	return judged(ReadPolicy(path))
 }
@@ -216,10 +215,9 @@ func judged(p *Policy, warnings []Fault, err error) (*Policy, []Fault, error) {
 	return p, warnings, nil
 }
 
-// ParsePolicy reads the text of a policy file. Name stands in its faults. Folder
-// is where `file:` lists with relative names are looked for; with "" no file is
-// ever opened, and naming one is a fault. A test that fails is a fault too. The
-// error is Faults.
+// ParsePolicy reads the text of a policy file. Name is the file name in its faults.
+// Folder is where `file:` lists with relative names are searched; with "" no file is ever
+// opened, and naming one is a fault. A failed test is a fault too. The error is Faults.
 func ParsePolicy(name, folder string, data []byte) (p *Policy, warnings []Fault, err error) {
 	return judged(parsePolicy(name, folder, data))
 }
@@ -259,7 +257,7 @@ func (d *decoder) parse(data []byte) (root *yaml.Node, ok bool) {
 	return root, true
 }
 
-// topKeys are the keys that stand at the top of a file.
+// topKeys are the keys at the top of a file.
 func topKeys(keys []string) map[string]bool {
 	m := map[string]bool{}
 	for _, k := range keys {
@@ -270,10 +268,10 @@ func topKeys(keys []string) map[string]bool {
 	return m
 }
 
-// Check reads files of either kind: a dmarcd.yaml with the policy file that it
-// names, or a policy file alone. It gives the settings of each dmarcd.yaml without a
-// fault, and every warning and fault once, entries of lists that ended before now among
-// them; the error is Faults.
+// Check reads files of either kind: a dmarcd.yaml with the policy file that it names, or
+// a policy file alone. It returns the settings of each dmarcd.yaml without a fault, and
+// every warning and fault once, including list entries that ended before now; the error
+// is Faults.
 func Check(hostname string, now time.Time, paths ...string) (loaded []*Settings, warnings []Fault, err error) {
 	var faults Faults
 	for _, path := range paths {
@@ -311,8 +309,8 @@ func appendNew(list, more []Fault) []Fault {
 	return list
 }
 
-// isPolicyFile tells the kind of a file by the keys at its top, or by its name
-// where they do not tell.
+// isPolicyFile recognizes a policy file by its top-level keys, or by its name where they
+// do not decide.
 func isPolicyFile(path string) bool {
 	named := strings.Contains(filepath.Base(path), "policy")
 	data, err := readFile(path)

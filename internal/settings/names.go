@@ -77,7 +77,8 @@ func parseDomain(s string) (dns.Name, error) {
 	return n, nil
 }
 
-// isLDH tells letters, digits and hyphen (RFC 5890 section 2.3.1), and the underscore.
+// isLDH reports whether r is a letter, digit or hyphen (RFC 5890 section 2.3.1), or an
+// underscore.
 func isLDH(r rune) bool {
 	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_'
 }
@@ -129,8 +130,8 @@ func (d *decoder) network(n *yaml.Node, s string) (netip.Prefix, bool) {
 	return p, true
 }
 
-// networkMeant is what was probably meant by text that is no network: a pattern of
-// octets, or the name of a host.
+// networkMeant suggests what was probably meant by text that is not a network: a pattern
+// of octets, or the name of a host.
 func networkMeant(s string) error {
 	parts := strings.Split(s, ".")
 	for len(parts) > 1 && (parts[len(parts)-1] == "*" || parts[len(parts)-1] == "") {

@@ -8,9 +8,9 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// unknownKey tells of a key that the section does not have, with the key that was
-// probably meant: the nearest here, or the same name further below, elsewhere in
-// the file or in the other file.
+// unknownKey reports a key that the section does not have, with the key that was probably
+// meant: the nearest here, or the same name further below, elsewhere in the file or in
+// the other file.
 func (d *decoder) unknownKey(k *yaml.Node, name string, names, keys []string) {
 	if d.faults.full() {
 		d.faults.dropped++ // the search below costs more than the rest of the file
@@ -52,7 +52,7 @@ func pathTo(name string, paths []string) string {
 	return ""
 }
 
-// printable keeps a key of the file from breaking the line it is told in.
+// printable keeps a key of the file from breaking the line that shows it.
 func printable(s string) string {
 	if _, err := oneLine(s, len(s)); err != nil || s == "" {
 		return strconv.Quote(s)
@@ -64,7 +64,7 @@ func printable(s string) string {
 func nearest(s string, words []string) string {
 	const (
 		longest   = 64 // longer words are not misspelt keys
-		shortened = 3  // letters that stand for the word that they begin
+		shortened = 3  // number of letters that may abbreviate a word
 	)
 	if len(s) > longest {
 		return ""

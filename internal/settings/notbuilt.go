@@ -1,9 +1,8 @@
 package settings
 
-// notBuilt names the keys that are read and checked but change nothing yet; a
-// file that sets one to something else than its default is warned. A key stands
-// for all keys below it. Keys of `default` and of the entries of `domains` begin
-// with "rules".
+// notBuilt names the keys that are read and checked but change nothing yet; a file that
+// sets one to another value than its default gets a warning. A key includes all keys
+// below it. Keys of `default` and of the entries of `domains` begin with "rules".
 func notBuilt() map[string]bool {
 	keys := []string{
 		"analysis.failure_reports",

@@ -79,7 +79,7 @@ func looksLikeFile(s string) bool {
 	return strings.HasPrefix(s, "/") || strings.HasPrefix(s, "./") || strings.HasSuffix(s, ".txt") || strings.HasSuffix(s, ".tmpl")
 }
 
-// notification checks the text; n is blamed for what is wrong.
+// notification checks the text; faults are reported at n.
 func (d *decoder) notification(n *yaml.Node, s string, v *Notify) {
 	_, err := policy.ParseNotification(s)
 	if err == nil {

@@ -12,8 +12,8 @@ import (
 	"dmarcd/internal/policy"
 )
 
-// MixedRecipients says what is done where the domains of one message's
-// recipients want different things.
+// MixedRecipients says what happens if the domains of one message's recipients decide
+// differently.
 type MixedRecipients string
 
 // Answers to mixed recipients.
@@ -24,8 +24,8 @@ const (
 	Strictest  MixedRecipients = "strictest"   // one decision for all, the strictest
 )
 
-// Policy is what happens to mail: policy.yaml. It is never changed once it was
-// handed out. Equal rules share one pointer throughout one Policy.
+// Policy is the content of policy.yaml. It is immutable once returned. Equal rules share
+// one pointer throughout one Policy.
 type Policy struct {
 	Mode            policy.Mode
 	MixedRecipients MixedRecipients
@@ -38,20 +38,20 @@ type Policy struct {
 	Domains    map[dns.Name]*policy.Rules // the entries, each complete
 	Tests      []Test
 
-	// Texts are the texts that the policy was read from: its own file, then the others
-	// by path. There are none where it was not read from a file.
+	// Texts are the texts that the policy was read from: its own file, then the others by
+	// path. Empty if it was not read from a file.
 	Texts []Text
-	// ID names Texts, for what is remembered of mail.
+	// ID identifies Texts in records of mail.
 	ID policy.SourceID
 
 	distinct bool
 	origins  *provenance // nil for a policy that was not read from a file
-	folders  []string    // that were looked into
+	folders  []string    // folders that were listed
 	endings  []ending
 }
 
-// Ended gives a warning for each entry whose end has come, by place; of those that say the
-// same, the first few.
+// Ended returns a warning for each entry that has ended, by place; of similar ones, the
+// first few.
 func (p *Policy) Ended(now time.Time) []Fault {
 	if len(p.endings) == 0 {
 		return nil
@@ -66,7 +66,7 @@ func (p *Policy) Ended(now time.Time) []Fault {
 	return l.all()
 }
 
-// Place is a line of a file; the zero Place stands for the built-in rules.
+// Place is a line of a file; the zero Place means the built-in rules.
 type Place struct {
 	File   string
 	Line   int // from 1
@@ -81,8 +81,8 @@ func (p Place) String() string {
 	return p.File + ":" + strconv.Itoa(p.Line)
 }
 
-// RulesFor gives the rules for a recipient's domain, and whether the recipient is
-// ours. Rules is never nil. An address without a domain has the zero Name.
+// RulesFor returns the rules for a recipient's domain, and whether the recipient is ours.
+// Rules is never nil. An address without a domain has the zero Name.
 func (p *Policy) RulesFor(domain dns.Name) (rules *policy.Rules, ours bool) {
 	if r, ok := p.Domains[domain]; ok {
 		return r, true
@@ -90,7 +90,7 @@ func (p *Policy) RulesFor(domain dns.Name) (rules *policy.Rules, ours bool) {
 	return p.Default, p.Managed.Empty() || p.Managed.Match(domain)
 }
 
-// LocalRules gives the rules for a recipient of this host who has no domain of ours:
+// LocalRules returns the rules for a recipient of this host who has no domain of ours:
 // the default, or those of all recipients of ours where these have the same.
 func (p *Policy) LocalRules() *policy.Rules {
 	if !p.distinct {
@@ -116,7 +116,7 @@ func (p *Policy) ManagedDomains() int {
 	return n
 }
 
-// usesDefault reports whether a recipient of ours can be without an entry of its own.
+// usesDefault reports whether a recipient of ours can have no entry of its own.
 func (p *Policy) usesDefault() bool {
 	if p.Managed.Empty() {
 		return true
@@ -130,7 +130,7 @@ func (p *Policy) usesDefault() bool {
 	return false
 }
 
-// index works out what Distinct and LocalRules answer from; it comes last.
+// index computes what Distinct and LocalRules return; it runs last.
 func (p *Policy) index() {
 	var first *policy.Rules
 	if len(p.Domains) == 0 || p.usesDefault() {
@@ -148,9 +148,8 @@ func (p *Policy) index() {
 	p.distinct = false
 }
 
-// Test is a verdict that the admin expects of the policy: what becomes of a
-// message of which SPF and DKIM found this. Load and LoadPolicy refuse a policy
-// whose tests fail.
+// Test is a verdict that the admin expects of the policy: what happens to a message of
+// which SPF and DKIM found this. Load and LoadPolicy refuse a policy whose tests fail.
 type Test struct {
 	Name     string
 	Rcpt     message.Address
@@ -162,22 +161,22 @@ type Test struct {
 	DKIM     DKIMCase
 	Policy   Published
 	Expect   policy.Action
-	At       Place // where it stands; zero for one made by hand
+	At       Place // its place; zero for one not read from a file
 }
 
-// SPFCase is what SPF found in a Test.
+// SPFCase is the SPF result of a Test.
 type SPFCase struct {
 	Result spf.Status
 	Domain dns.Name // zero: MailFrom's domain
 }
 
-// DKIMCase is what DKIM found in a Test.
+// DKIMCase is the DKIM result of a Test.
 type DKIMCase struct {
 	Result dkim.Status
 	Domain dns.Name // d=; zero: From's domain
 }
 
-// Published is what the sender's domain asks for in a Test.
+// Published is the policy that the sender's domain publishes in a Test.
 type Published string
 
 // What a sender's domain may publish.

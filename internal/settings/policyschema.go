@@ -17,10 +17,11 @@ type policyDraft struct {
 	rules *policy.Rules // of `default`; nil until it was read
 	pool  *pool         // the rules of all entries; nil until there is one
 
-	entriesAt map[dns.Name]Place // where each entry stands
+	entriesAt map[dns.Name]Place // the place of each entry
 }
 
-// standard is the rules of `default` as far as they are read, else the built-in ones.
+// standard is the rules of `default` as far as they have been read, else the built-in
+// ones.
 func (p *policyDraft) standard() policy.Rules {
 	if p.rules != nil {
 		return *p.rules
@@ -31,11 +32,11 @@ func (p *policyDraft) standard() policy.Rules {
 // draft is the policy in the form that the schema shows.
 func (p *Policy) draft() policyDraft { return policyDraft{Policy: *p, rules: p.Default} }
 
-// rulesStep stands for both `default` and the entries of `domains` in notBuilt.
+// rulesStep means both `default` and the entries of `domains` in notBuilt.
 const rulesStep = "rules"
 
-// policySchema is every key of policy.yaml. `mode` comes before `default`, and
-// that before `domains`, because each starts from what the one before says.
+// policySchema is every key of policy.yaml. `mode` comes before `default`, and that
+// before `domains`, because each starts from the values of the one before.
 func policySchema() kind[policyDraft] {
 	return section(readDomainsDir,
 		key("mode", word(policy.Enforce, policy.Monitor), func(p *policyDraft) *policy.Mode { return &p.Mode }),
@@ -108,7 +109,7 @@ func (p *policyDraft) readEntries(d *decoder, n *yaml.Node) {
 		p.pool = newPool()
 		p.entriesAt = make(map[dns.Name]Place, len(n.Content)/2)
 	}
-	var rules policy.Rules // of one entry after the other; the pool keeps a copy of what is new
+	var rules policy.Rules // of one entry after another; the pool copies new ones
 	d.pairs(n, func(k, v *yaml.Node) {
 		name, ok := d.entryName(k)
 		if !ok {
@@ -196,8 +197,8 @@ func (d *decoder) entryName(k *yaml.Node) (dns.Name, bool) {
 	return dns.Name{}, false
 }
 
-// warnLosses tells what of the default an entry, v, loses by replacing it. A key
-// that it sets itself is no loss.
+// warnLosses warns of the parts of the default that an entry, v, loses by replacing it. A
+// key that it sets itself is not lost.
 func (d *decoder) warnLosses(k, v *yaml.Node, r, standard *policy.Rules) {
 	dmarc := child(v, "dmarc")
 	var lost []string
@@ -255,8 +256,8 @@ func showDomains(p *policyDraft) *yaml.Node {
 	return n
 }
 
-// finish makes the policy of the draft: one pointer for equal rules, and what is
-// derived.
+// finish makes the policy from the draft: one pointer for equal rules, and derived
+// values.
 func (p *policyDraft) finish() *Policy {
 	out := p.Policy
 	standard := p.standard()

@@ -11,8 +11,8 @@ import (
 	"dmarcd/internal/policy"
 )
 
-// pool gives equal rules one pointer, so that comparing pointers tells whether
-// two domains want the same.
+// pool gives equal rules one pointer, so that comparing pointers shows whether two
+// domains have the same rules.
 type pool struct {
 	schema  kind[policy.Rules]
 	builtin policy.Rules
@@ -28,9 +28,8 @@ func newPool() *pool {
 	}
 }
 
-// intern gives the pointer for rules equal to r. Rules are equal if what differs
-// from the built-in ones is shown alike, which holds for sets however they were
-// written.
+// intern returns the pointer for rules equal to r. Rules are equal if their differences
+// from the built-in ones are shown alike, however they were written.
 func (p *pool) intern(r *policy.Rules) *policy.Rules {
 	p.text = flatten(p.text[:0], p.schema.unlike(r, &p.builtin))
 	if known, ok := p.rules[string(p.text)]; ok {

@@ -12,17 +12,16 @@ import (
 	"dmarcd/internal/policy"
 )
 
-// provenance says where the keys of a policy stand: those at the top, those below
-// `default` and those of each domain entry. It is noted while the policy is read and
-// takes four octets a key. Of a domain that is followed it has the entries of lists
-// too. A nil provenance notes nothing.
+// provenance records the places of a policy's keys: those at the top, below `default` and
+// of each domain entry. It is filled while the policy is read and takes four octets a
+// key. For a traced domain it has list entries too. A nil provenance records nothing.
 type provenance struct {
 	codes   map[string]uint8 // of the keys of an entry, and of those at the top
 	top     part
 	shared  part // below `default`
 	entries map[dns.Name]part
 
-	inRules bool      // what is read is below `default` or an entry
+	inRules bool      // the key being read is below `default` or an entry
 	lines   []keyLine // of the part that is read
 
 	follow      dns.Name // zero to follow none
@@ -31,7 +30,7 @@ type provenance struct {
 	noting      lists // nil where nobody will ask for the lists
 }
 
-// part is a part of the policy: where it begins, and the lines of its keys.
+// part is a part of the policy: its place, and the lines of its keys.
 type part struct {
 	at    Place
 	lines []keyLine
@@ -104,8 +103,8 @@ func (p *provenance) note(d *decoder, k, v *yaml.Node) {
 	}
 }
 
-// noteItem keeps an entry of a list. One that names a file stands for the lines of
-// it, which are noted themselves.
+// noteItem keeps an entry of a list. An entry that names a file is replaced by the lines
+// of the file.
 func (p *provenance) noteItem(d *decoder, n *yaml.Node) {
 	if p == nil || p.noting == nil || n.Kind == yaml.ScalarNode && strings.HasPrefix(n.Value, filePrefix) {
 		return
@@ -150,7 +149,7 @@ func (p *provenance) belowEntry(at Place, domain dns.Name, read func()) {
 	p.entries[domain] = part{at: at, lines: p.below(noting, read)}
 }
 
-// line gives the line of a key of the part, 0 if it is not there.
+// line returns the line of a key of the part, 0 if it is not there.
 func (p *part) line(code uint8) int {
 	for _, l := range p.lines {
 		if uint8(l>>lineBits) == code {
@@ -160,10 +159,10 @@ func (p *part) line(code uint8) int {
 	return 0
 }
 
-// Origin says where the value of a key comes from.
+// Origin is where the value of a key comes from.
 type Origin struct {
 	At        Place // zero for a built-in default
-	Inherited bool  // it stands below `default`, which the domain's entry inherits
+	Inherited bool  // set below `default`, which the domain's entry inherits
 }
 
 // String is the origin in a few words, with the file's name alone.
@@ -179,9 +178,9 @@ func (o Origin) String() string {
 	return at.String()
 }
 
-// origin says where the value of a key comes from that holds for a domain: from its
-// entry, or from `default` where it has none or inherits, or from the top. known is
-// false for what is no key.
+// origin returns where the value of a key for a domain comes from: its entry, or
+// `default` where it has none or inherits, or the top. known is false if there is no such
+// key.
 func (p *provenance) origin(domain dns.Name, key string) (o Origin, lists lists, known bool) {
 	if p == nil {
 		return Origin{}, nil, true
@@ -203,8 +202,8 @@ func (p *provenance) origin(domain dns.Name, key string) (o Origin, lists lists,
 	return Origin{}, nil, true
 }
 
-// PlaceOf says where the rules that RulesFor gives for domain stand; it is the zero
-// Place for the built-in rules.
+// PlaceOf returns the place of the rules that RulesFor returns for domain; the zero Place
+// for the built-in rules.
 func (p *Policy) PlaceOf(domain dns.Name) Place {
 	if p.origins == nil {
 		return Place{}
@@ -215,9 +214,9 @@ func (p *Policy) PlaceOf(domain dns.Name) Place {
 	return p.origins.shared.at
 }
 
-// RulePlace says where a key stands that decided for a recipient's domain, such as
-// Decision.Rule has it. It is the zero Place for a built-in default, and the place
-// of the rules for what is no key. It waits for nothing.
+// RulePlace returns the place of a key, as in Decision.Rule, that decided for a
+// recipient's domain. It is the zero Place for a built-in default, and the place of the
+// rules if there is no such key. It never blocks.
 func (p *Policy) RulePlace(domain dns.Name, rule string) Place {
 	o, _, known := p.origins.origin(domain, rule)
 	if !known {

@@ -7,7 +7,7 @@ import (
 	"dmarcd/internal/policy"
 )
 
-// checkRules looks at what the parts of one set of rules say together.
+// checkRules checks the parts of one set of rules against each other.
 func checkRules(s *scope, r *policy.Rules) {
 	if r.DMARC.Enabled || r.SPF.Enabled || r.DKIM.Enabled || len(r.SenderIPMatch) > 0 {
 		return
@@ -15,7 +15,7 @@ func checkRules(s *scope, r *policy.Rules) {
 	s.warn("dmarc", "nothing is checked: dmarc, spf and dkim are off and sender_ip_match is empty")
 }
 
-// checkDMARC warns of what works as written but is hardly meant.
+// checkDMARC warns of rules that are valid but probably not intended.
 func checkDMARC(s *scope, r *policy.DMARCRules) {
 	if !r.Enabled {
 		return
@@ -143,8 +143,8 @@ func checkDKIM(s *scope, r *policy.DKIMRules) {
 	}
 }
 
-// warnOff tells of a check that was set up but not switched on. Who wrote
-// enabled: false knows.
+// warnOff warns of a check that was configured but not enabled, unless the file says
+// enabled: false.
 func (s *scope) warnOff(setUp bool) {
 	if setUp && !s.has("enabled") {
 		s.d.warn(s.node, "what is set here has no effect, because enabled is false")

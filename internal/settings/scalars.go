@@ -13,10 +13,10 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// meant is an error of a scalar's parser that knows a better spelling.
+// meant is an error of a scalar's parser that suggests a better spelling.
 type meant struct {
 	reason, hint string
-	secret       bool // what stands there is not to be repeated
+	secret       bool // the value must not be repeated in messages
 }
 
 func (m *meant) Error() string { return m.reason }
@@ -41,7 +41,7 @@ func scalarOf[V any](expected string, parse func(s string) (V, error), show func
 	}
 }
 
-// wrong tells of a value that parse refused.
+// wrong reports a value that parse refused.
 func (d *decoder) wrong(n *yaml.Node, expected, found string, err error) {
 	var m meant
 	if known := (*meant)(nil); errors.As(err, &known) {

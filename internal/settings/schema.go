@@ -9,13 +9,13 @@ import (
 // kind is how values of one type are read from and shown in a file. Kinds are
 // built of kinds: a section of fields, a field of the kind of its value.
 type kind[V any] struct {
-	// read replaces *v, which holds the default. It must not change what *v
-	// shares with the default (slices, maps), only put new ones in its place.
+	// read replaces *v, which holds the default. It must not change slices and maps that
+	// *v shares with the default, only replace them.
 	read func(d *decoder, n *yaml.Node, v *V)
 	// show is the value as read reads it.
 	show func(v V) *yaml.Node
-	// unlike is the part of the value that differs from the other, which is
-	// what show gives for all but sections; nil where it is all of it.
+	// unlike is the part of the value that differs from the other; nil if that is always
+	// the whole value, as for all but sections.
 	unlike func(v, other *V) *yaml.Node
 	// keys are the dotted paths of the keys below; a list's element is "[]".
 	keys []string
@@ -62,7 +62,7 @@ func key[T, V any](name string, k kind[V], at func(*T) *V) field[T] {
 	}
 }
 
-// unless leaves the key out of what is shown where absent says so.
+// unless hides the key where absent returns true.
 func (f field[T]) unless(absent func(t *T) bool) field[T] {
 	show := f.show
 	f.show = func(t *T) *yaml.Node {
@@ -88,8 +88,7 @@ func below(name string, keys []string) []string {
 	return out
 }
 
-// warnNothing tells of a key with nothing after it, unless nothing is also what
-// the default says.
+// warnNothing warns of a key with no value, unless the default is empty too.
 func (d *decoder) warnNothing(n, standard *yaml.Node) {
 	switch {
 	case standard.Kind == yaml.MappingNode:
@@ -160,7 +159,7 @@ func pairOff[T any](fields []field[T], value func(f field[T]) *yaml.Node) *yaml.
 	return n
 }
 
-// scope is one section as it stands in the file.
+// scope is one section of the file.
 type scope struct {
 	d      *decoder
 	node   *yaml.Node
@@ -200,7 +199,7 @@ func (d *decoder) open(n *yaml.Node, names, keys []string) (*scope, bool) {
 	return s, true
 }
 
-// keyText gives the text of a key.
+// keyText returns the text of a key.
 func (d *decoder) keyText(k *yaml.Node) (string, bool) {
 	switch {
 	case k.Kind != yaml.ScalarNode || k.Style&yaml.TaggedStyle != 0:
@@ -238,7 +237,7 @@ func (s *scope) missing(names ...string) {
 	}
 }
 
-// sound reports whether none of the keys has a fault of its own.
+// sound reports whether none of the keys has a fault.
 func (s *scope) sound(names ...string) bool {
 	for _, name := range names {
 		if i := indexOf(s.names, name); i >= 0 && s.wrong[i] {
@@ -248,7 +247,7 @@ func (s *scope) sound(names ...string) bool {
 	return true
 }
 
-// place is where the key's value stands, or the section if it is not set.
+// place is the node of the key's value, or of the section if the key is not set.
 func (s *scope) place(name string) *yaml.Node {
 	if i := indexOf(s.names, name); i >= 0 && s.values[i] != nil {
 		return s.values[i]
@@ -256,8 +255,8 @@ func (s *scope) place(name string) *yaml.Node {
 	return s.node
 }
 
-// fault tells of a value that does not fit the rest of its section, unless the
-// value has a fault of its own.
+// fault reports a value that does not fit the rest of its section, unless the value has a
+// fault of its own.
 func (s *scope) fault(name, format string, args ...any) {
 	if !s.sound(name) {
 		return
@@ -267,7 +266,7 @@ func (s *scope) fault(name, format string, args ...any) {
 	s.d.pop()
 }
 
-// warn is fault for what works but is hardly meant.
+// warn reports a value that is valid but probably not intended.
 func (s *scope) warn(name, format string, args ...any) {
 	if !s.sound(name) {
 		return
@@ -277,7 +276,7 @@ func (s *scope) warn(name, format string, args ...any) {
 	s.d.pop()
 }
 
-// withDefault gives the elements of a list their own default.
+// withDefault returns the elements of a list their own default.
 func withDefault[V any](k kind[V], standard V) kind[V] {
 	read := k.read
 	k.read = func(d *decoder, n *yaml.Node, v *V) {

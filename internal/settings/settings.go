@@ -1,11 +1,11 @@
-// Package settings reads what the operator wrote: dmarcd.yaml, which says how the
-// daemon runs, and policy.yaml, which says what happens to mail. It knows every
-// key of both files with its default, checks all of them, and hands out complete,
-// immutable Settings or every fault at once. It does not hold the live copy.
+// Package settings reads the configuration: dmarcd.yaml, which says how the daemon runs,
+// and policy.yaml, which says what happens to mail. It defines every key of both files
+// with its default, checks all of them, and returns complete, immutable Settings or every
+// fault at once. It does not hold the live copy.
 //
 // YAML as these files use it:
 //   - one document a file, UTF-8, with or without a byte order mark
-//   - an empty file, and a key with nothing after it, stand for the defaults
+//   - an empty file, and a key with nothing after it, mean the defaults
 //   - aliases (*name) are followed; merge keys (<<) and tags (!name) are refused
 //   - true and false are the only booleans
 //   - words, numbers and text may be quoted or not
@@ -25,7 +25,7 @@ import (
 type Settings struct {
 	// File is the absolute path of dmarcd.yaml, "" when running without files.
 	File string
-	// Text is what stands there; no Data where File is "".
+	// Text is the content of File; no Data where File is "".
 	Text Text
 	// PolicyFile names policy.yaml as the `policy` key does; see Path.
 	PolicyFile string
@@ -52,8 +52,8 @@ type Settings struct {
 	Notify            Notify
 }
 
-// Path gives the absolute form of a file that a key of dmarcd.yaml names:
-// relative names are relative to that file's folder. "" stays "".
+// Path returns the absolute form of a file that a key of dmarcd.yaml names: relative
+// names are relative to that file's folder. "" stays "".
 func (s *Settings) Path(name string) string {
 	if name == "" {
 		return ""
@@ -81,18 +81,18 @@ type Listen struct {
 	Group  string      // of a unix socket; "" leaves the process's group
 }
 
-// ClientIPSource says where a trusted relay wrote the address of the true client.
+// ClientIPSource says where a trusted relay records the address of the true client.
 type ClientIPSource struct {
 	Relay netip.Prefix
 	// Header is the field that holds the address; "" for the relay's Received field.
 	Header string
 }
 
-// Resolver is how DNS is asked.
+// Resolver is how DNS is queried.
 type Resolver struct {
 	Servers      []string      // host:port; empty: those of /etc/resolv.conf
 	Timeout      time.Duration // one try of one query
-	Budget       time.Duration // all look-ups of one message together
+	Budget       time.Duration // all lookups of one message together
 	CacheEntries int
 }
 
@@ -105,17 +105,17 @@ const (
 	DiscoveryPSL      Discovery = "psl"      // RFC 7489, by the public suffix list
 )
 
-// Limits bound what one message or client may cost. None of them is ever zero.
+// Limits bound what one message or client may cost. None of them is zero.
 type Limits struct {
 	Signatures   int   // DKIM signatures verified of one message
-	HeaderBytes  int64 // octets of one message's header that are looked at
+	HeaderBytes  int64 // octets of a message's header that are read
 	HeaderFields int
 	Connections  int // milter connections at a time
 	RSABitsMin   int // RFC 8301 section 3.2
 	RSABitsMax   int
 }
 
-// OnTrouble says what becomes of mail when dmarcd itself cannot finish.
+// OnTrouble says what happens to mail when dmarcd itself fails.
 type OnTrouble string
 
 // Answers to trouble.
@@ -130,17 +130,17 @@ type HTTP struct {
 	TLSCert       string // files, both or neither; see Settings.Path
 	TLSKey        string
 	Proxy         Proxy
-	MetricsListen string // host:port for /metrics, /healthz and /readyz alone; "" for none
+	MetricsListen string // host:port for /metrics, /healthz and /readyz only; "" for none
 }
 
-// Loopback tells whether the console can be reached from this host alone.
+// Loopback reports whether the console can be reached from this host only.
 func (h *HTTP) Loopback() bool { return h.Listen == "" || isLoopback(h.Listen) }
 
-// Proxy is the reverse proxy that ends TLS and tells the client's address.
+// Proxy is the reverse proxy that terminates TLS and passes on the client's address.
 type Proxy struct {
 	// Header is the field whose last value is the client's address; "" for no proxy.
 	Header string
-	// Network is where the proxy speaks from; zero for no proxy.
+	// Network is the proxy's own network; zero for no proxy.
 	Network netip.Prefix
 }
 
@@ -183,7 +183,7 @@ type Retention struct {
 	MaxBytes        int64 // of the store together
 }
 
-// Scope is what the reports to senders tell of.
+// Scope is which mail the reports to senders cover.
 type Scope string
 
 // Scopes of reports.

@@ -54,8 +54,8 @@ func quoted(s string) *yaml.Node {
 // mapping shows a section.
 func mapping() *yaml.Node { return &yaml.Node{Kind: yaml.MappingNode} }
 
-// layout puts a short list of words on one line, and each entry of another on
-// a line of its own.
+// layout puts a short list of words on one line, and in other lists each entry on a line
+// of its own.
 func layout(list *yaml.Node) *yaml.Node {
 	const few = 5
 	short := len(list.Content) <= few

@@ -27,7 +27,7 @@ type sources struct {
 
 func newSources() *sources { return &sources{files: map[string][]byte{}, folders: map[string]bool{}} }
 
-// read gives a file.
+// read returns a file.
 func (s *sources) read(path string) ([]byte, error) {
 	if data, ok := s.files[path]; ok {
 		return data, nil
@@ -42,7 +42,7 @@ func (s *sources) read(path string) ([]byte, error) {
 	return data, err
 }
 
-// yamlFiles lists the *.yaml in a folder by path, but hidden ones.
+// yamlFiles lists the *.yaml in a folder by path, except hidden ones.
 func (s *sources) yamlFiles(folder string) ([]string, error) {
 	s.folders[folder] = true
 	if s.closed {

@@ -9,19 +9,19 @@ import (
 	"dmarcd/internal/policy"
 )
 
-// EffectiveRules is what one recipient domain follows, and where each part of it stands.
+// EffectiveRules is the rules of one recipient domain, with the place of each part.
 type EffectiveRules struct {
 	Domain dns.Name
 	Rules  *policy.Rules
-	Ours   bool  // whether mail for the domain is looked at
+	Ours   bool  // whether mail for the domain is processed
 	At     Place // the domain's entry, or `default`; zero for the built-in rules
 
 	texts   []Text
 	origins *provenance // nil for a policy that was not read from a file
 }
 
-// EffectiveRules follows a domain. It reads the policy's files once more as they were then, so
-// that what stands on disk does not matter.
+// EffectiveRules traces a domain's rules. It reads the texts that the policy was loaded from
+// again, so that the files on disk do not matter.
 func (p *Policy) EffectiveRules(domain dns.Name) *EffectiveRules {
 	t := &EffectiveRules{Domain: domain, At: p.PlaceOf(domain), texts: p.Texts, origins: p.origins}
 	t.Rules, t.Ours = p.RulesFor(domain)
@@ -31,9 +31,9 @@ func (p *Policy) EffectiveRules(domain dns.Name) *EffectiveRules {
 	return t
 }
 
-// Origin says where the value of a key comes from. Keys are relative to the
-// domain's entry, such as dmarc.actions.reject; defer_limit and mixed_recipients are
-// those at the top, which holds for mode too where the entry has none.
+// Origin returns where the value of a key comes from. Keys are relative to the domain's
+// entry, such as dmarc.actions.reject; defer_limit and mixed_recipients are those at the
+// top, and so is mode where the entry has none.
 func (t *EffectiveRules) Origin(key string) Origin {
 	o, _, _ := t.origins.origin(t.Domain, key)
 	return o
@@ -45,7 +45,7 @@ func (t *EffectiveRules) Entries(key string) []Entry {
 	return lists[key]
 }
 
-// flowText is a value on one line, as it may stand in a list.
+// flowText is a value on one line, in the form for a list.
 func flowText(n *yaml.Node) string {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias

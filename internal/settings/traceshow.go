@@ -88,8 +88,8 @@ func (t *EffectiveRules) each(prefix string, n *yaml.Node, see func(key string, 
 	}
 }
 
-// annotate gives each entry of a shown list its own place, if one of them stands in
-// a list file.
+// annotate marks each entry of a shown list with its own place, if one of them is in a
+// list file.
 func (t *EffectiveRules) annotate(key string, list *yaml.Node) {
 	home, foreign := t.Origin(key).At.File, false
 	at := map[string]Place{}
@@ -115,7 +115,7 @@ func (t *EffectiveRules) annotate(key string, list *yaml.Node) {
 	}
 }
 
-// follow goes down a dotted key.
+// follow returns the value at a dotted key.
 func follow(n *yaml.Node, key string) *yaml.Node {
 	for step := range strings.SplitSeq(key, ".") {
 		n = child(n, step)
@@ -123,12 +123,11 @@ func follow(n *yaml.Node, key string) *yaml.Node {
 	return n
 }
 
-// solo reads single entries of a list, so that what each of them says can be told
-// apart.
+// solo reads single entries of a list, so that the effect of each can be seen.
 type solo struct {
 	d      *decoder
 	schema kind[policy.Rules]
-	root   *yaml.Node // the rules as they would be written with that list alone
+	root   *yaml.Node // the rules as written with that list only
 	list   *yaml.Node
 }
 

@@ -13,19 +13,19 @@ import (
 	"dmarcd/internal/policy"
 )
 
-// Trial is what the policy makes of one of its tests.
+// Trial is the result of one of the policy's tests.
 type Trial struct {
 	Test  *Test
 	Index int // of the test in the file, from 0
-	// Decision is that of the recipient's domain. What counts is Would: a test says
-	// what mode enforce does, so that it holds while the domain is in mode monitor.
+	// Decision is that of the recipient's domain. Would is what counts: a test states
+	// what mode enforce does, so that it is valid while the domain is in mode monitor.
 	Decision policy.Decision
 }
 
-// Passed reports whether the decision is the one that the test expects.
+// Passed reports whether the decision is the expected one.
 func (t *Trial) Passed() bool { return t.Decision.Would == t.Test.Expect }
 
-// String says what was expected and what came of it, by which reason and key.
+// String states what was expected and what was decided, with reason and key.
 func (t *Trial) String() string {
 	d := &t.Decision
 	by := string(d.Reason)
@@ -47,9 +47,9 @@ func (p *Policy) Try() []Trial {
 	return out
 }
 
-// Decide is what the rules of the recipient's domain make of a message such as
-// the test describes. A recipient that is not ours is let through. Entries of lists count
-// whatever has ended, so that a test does not fail by time alone.
+// Decide applies the rules of the recipient's domain to the message that the test
+// describes. A recipient that is not ours is let through. Ended list entries count, so
+// that a test does not fail merely because time has passed.
 func (p *Policy) Decide(t *Test) policy.Decision { return p.decideOn(t, 0) }
 
 // decideOn is Decide on a day; on day 0 whatever has ended.
@@ -85,8 +85,8 @@ func (p *Policy) failures() Faults {
 
 func (t *Test) nullSender() bool { return t.MailFrom.Host == "" && t.MailFrom.Local == "" }
 
-// verdict is what would be found of the message. The published policy is taken to
-// stand at the From domain, and to ask for relaxed alignment.
+// verdict is the verdict for the message. The published policy is assumed to be at the
+// From domain, with relaxed alignment.
 func (t *Test) verdict() policy.Verdict {
 	author := t.From.Domain
 	v := policy.Verdict{SPF: t.spfResult(), Authors: []dns.Name{author}}
@@ -121,8 +121,8 @@ func (t *Test) verdict() policy.Verdict {
 	return v
 }
 
-// spfResult is the SPF check of the message. With the null sender it is of the
-// HELO name (RFC 7208 section 2.4).
+// spfResult is the SPF check of the message. With the null sender it checks the HELO name
+// (RFC 7208 section 2.4).
 func (t *Test) spfResult() spf.Result {
 	r := spf.Result{Status: t.SPF.Result, Domain: t.SPF.Domain, Scope: spf.MailFrom, ClientIP: t.IP}
 	domain := t.MailFrom.Domain
@@ -146,9 +146,9 @@ func (t *Test) dkimResult() dkim.Result {
 	return r
 }
 
-// alignment is relaxed alignment as far as it can be told without DNS: the names
-// are the same, one is below the other, or both belong to one organization by the
-// public suffix list, as RFC 7489 section 3.2 had it.
+// alignment is relaxed alignment as far as it can be determined without DNS: the names
+// are the same, one is below the other, or both belong to one organization by the public
+// suffix list, as RFC 7489 section 3.2 had it.
 func alignment(a, b dns.Name) dmarc.Alignment {
 	if a.IsZero() {
 		return dmarc.Unaligned
@@ -161,8 +161,8 @@ func alignment(a, b dns.Name) dmarc.Alignment {
 
 func isBelow(n, ancestor dns.Name) bool { return n.IsBelow(ancestor) && !publicSuffix(ancestor) }
 
-// organization is the name that was registered below a public suffix; a public
-// suffix is its own.
+// organization is the name registered below a public suffix; that of a public suffix is
+// itself.
 func organization(n dns.Name) dns.Name {
 	suffix, _ := publicsuffix.PublicSuffix(n.String())
 	return n.Last(strings.Count(suffix, ".") + 2)

@@ -18,17 +18,17 @@ type Sender struct {
 	On   policy.Day // by which entries of lists have ended; 0: whatever has ended
 }
 
-// RuleMatch is what one part of the rules makes of a sender.
+// RuleMatch is the effect of one part of the rules on a sender.
 type RuleMatch struct {
 	Key   string
-	Entry string // the entry that the sender meets, as written; "" if there is none
+	Entry string // the entry that matches the sender, as written; "" if there is none
 	// Origin is that of the entry, else of the key.
 	Origin Origin
 	Means  string
 }
 
-// RuleMatches tells, in the order of the rules, which lists the sender meets. Lists
-// that are empty are left out, and so is what stands behind the end of the road.
+// RuleMatches returns, in the order of the rules, the lists that match the sender. It
+// leaves out empty lists, and lists that are not reached.
 func (t *EffectiveRules) RuleMatches(s Sender) []RuleMatch {
 	out := t.sourceMatches(s)
 	if t.Rules.SPF.Enabled {
@@ -123,7 +123,7 @@ func (t *EffectiveRules) sourceMatches(s Sender) []RuleMatch {
 	return out
 }
 
-// ignored tells whether the standalone SPF check leaves the sender alone.
+// ignored reports whether the sender bypasses the standalone SPF check.
 func (t *EffectiveRules) ignored(s Sender) []RuleMatch {
 	if t.Rules.SPF.Ignored.Domains.Empty() && t.Rules.SPF.Ignored.Nets.Empty() {
 		return nil
@@ -133,8 +133,8 @@ func (t *EffectiveRules) ignored(s Sender) []RuleMatch {
 	}, "the standalone SPF check leaves it alone", s.String())}
 }
 
-// forwarder tells of a trusted forwarder that is known by its address. The others
-// are known by the message alone.
+// forwarder reports a trusted forwarder that is identified by its address. Others can be
+// identified only by a message.
 func (t *EffectiveRules) forwarder(s Sender) []RuleMatch {
 	const key = policy.RuleTrustedForwarders
 	if len(t.Rules.DMARC.TrustedForwarders) == 0 {
@@ -158,12 +158,12 @@ func (t *EffectiveRules) client(key string, s Sender, match matcher, means strin
 	return t.match(key, match, means, s.IP.String())
 }
 
-// matcher tells whether a list of the rules matches a sender; if it does not, ended is
-// the latest end of an entry that did, 0 for none.
+// matcher reports whether a list of the rules matches a sender; if not, ended is the
+// latest end of an entry that did, 0 for none.
 type matcher func(r *policy.Rules) (ok bool, ended policy.Day)
 
-// match looks for the first entry of a list that matches; match is asked with
-// rules that hold one entry alone. Whom says who is looked for.
+// match looks for the first entry of a list that matches; match is called with rules that
+// have one entry only. Whom describes the sender.
 func (t *EffectiveRules) match(key string, match matcher, means, whom string) RuleMatch {
 	one := t.newSolo(key)
 	none := RuleMatch{Key: key, Origin: t.Origin(key), Means: "no entry for " + whom}
@@ -193,7 +193,8 @@ func (s Sender) String() string {
 	return s.From.String()
 }
 
-// Prediction is what the sender meets with one result under one published policy.
+// Prediction is what happens to the sender's mail with one result under one published
+// policy.
 type Prediction struct {
 	Published Published
 	Result    string // pass, fail or temperror
@@ -201,10 +202,10 @@ type Prediction struct {
 	Origin    Origin // of the key that decided
 }
 
-// Predict is what becomes of the sender's mail for every policy that its domain
-// may publish and every result. Pass means that SPF and DKIM both pass for the From
-// domain, fail that SPF fails and there is no signature, temperror that DNS did
-// not let either be checked.
+// Predict returns what happens to the sender's mail for every policy that its domain may
+// publish and every result. Pass means that SPF and DKIM both pass for the From domain,
+// fail that SPF fails and there is no signature, temperror that DNS trouble prevented
+// both checks.
 func (t *EffectiveRules) Predict(s Sender) []Prediction {
 	results := []struct {
 		name string
@@ -234,8 +235,8 @@ func (t *EffectiveRules) Predict(s Sender) []Prediction {
 	return out
 }
 
-// ClientMatches is what the daemon's own settings make of a client before any
-// rules are looked at; nothing where they say nothing.
+// ClientMatches returns the daemon settings that apply to a client before any rules; none
+// if there are none.
 func (s *Settings) ClientMatches(ip netip.Addr) []RuleMatch {
 	if !ip.IsValid() {
 		return nil

@@ -6,8 +6,8 @@ import (
 	"dmarcd/internal/policy"
 )
 
-// Networks shorter than these are larger than what one operator has: a block of
-// that size is rather a slip of the pen.
+// Networks shorter than these are larger than what one operator has: a block of that size
+// is probably a typing error.
 const (
 	shortest4 = 8
 	shortest6 = 16
@@ -28,15 +28,15 @@ func family(p netip.Prefix) string {
 	return "IPv6"
 }
 
-// warnWide tells of networks that hold all addresses, or a large part of them.
-// So says what follows for mail from there.
+// warnWide warns of networks with all addresses, or a large part of them. So describes
+// the effect on mail from there.
 func (s *scope) warnWide(name string, l *policy.NetList, so string) {
 	for _, text := range wideText(l) {
 		s.warn(name, "%s: %s", text, so)
 	}
 }
 
-// wideText says which networks of the list are too large to be meant.
+// wideText describes the networks of the list that are too large to be intended.
 func wideText(l *policy.NetList) []string {
 	prefixes := l.Prefixes()
 	all4, all6 := covered(prefixes, true), covered(prefixes, false)

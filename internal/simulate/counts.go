@@ -8,12 +8,12 @@ import (
 	"dmarcd/internal/memory"
 )
 
-// Bounds on what is kept, whatever is replayed: some 150 MB where all of them are met.
+// Bounds on the memory of a replay: some 150 MB if all are reached.
 const (
 	maxDomains       = 20000   // recipient domains that something changes for, each counted exactly
 	maxChanges       = 8000    // changes with details, of all recipient domains together
 	maxKeys          = 16      // From domains, and networks, counted of each change,
-	spareKeys        = 200_000 // and so many more of all changes together, for those that come first
+	spareKeys        = 200_000 // and so many more over all changes, first come, first served
 	overviewKeys     = 2000    // From domains, and networks, counted over all changes
 	overviewPairs    = 8       // kinds of change counted of each of these
 	overviewAddrs    = 8       // addresses counted of each network
@@ -75,7 +75,7 @@ func (l *latest) add(most int, rec *memory.Record, c *change) {
 	}
 }
 
-// newest gives the examples, the newest first.
+// newest returns the examples, the newest first.
 func (l *latest) newest() []Example {
 	out := make([]Example, 0, len(l.ring))
 	for i := range l.ring {
@@ -97,14 +97,14 @@ type sameChange struct {
 	examples latest
 }
 
-// ofDomain is what changes for one recipient domain.
+// ofDomain is the changes for one recipient domain.
 type ofDomain struct {
 	changed, watched int64
 	changes          []*sameChange
 	plain            int64 // changes without details
 }
 
-// domainCounts is what changes by recipient domain.
+// domainCounts is the changes by recipient domain.
 type domainCounts struct {
 	examples int
 	domains  map[dns.Name]*ofDomain
@@ -163,14 +163,14 @@ func (t *domainCounts) sameChange(d *ofDomain, c *change) *sameChange {
 	return a
 }
 
-// overview is what changes by some property of the sender, each message once.
+// overview is the changes by some property of the sender, each message once.
 type overview[K comparable] struct {
 	examples int
 	keys     top[K, ofKey]
 	spare    int // addresses beyond overviewAddrs that networks may still take
 }
 
-// ofKey is what changes for one sender.
+// ofKey is the changes for one sender.
 type ofKey struct {
 	pairs    []pairCount
 	more     int64 // changes of further kinds

@@ -12,7 +12,7 @@ import (
 // Unknown is what a replay cannot know. A number of 0 says that it does not matter here.
 type Unknown struct {
 	// ARC is how many messages would fail, and might be let through by a trusted sealer:
-	// nobody looked whether one vouches. ARCChanged of them are among the changes.
+	// ARC was not validated. ARCChanged of them are among the changes.
 	ARC        int64 `json:"arc"`
 	ARCChanged int64 `json:"arc_changed"`
 	// Deferred would be deferred by DNS trouble, at most for defer_limit.
@@ -22,13 +22,13 @@ type Unknown struct {
 	// Discovery is how many verdicts rest on a record found in another way than is
 	// configured now (`discovery`).
 	Discovery int64 `json:"discovery"`
-	// DeferLimit tells that the two policies differ in it.
+	// DeferLimit reports that the two policies differ in it.
 	DeferLimit bool `json:"defer_limit,omitempty"`
 	// NewDomains are ours by the new policy and not today, so that nothing is
 	// remembered of their mail; MoreDomains of them are not listed.
 	NewDomains  []string `json:"new_domains,omitempty"`
 	MoreDomains int      `json:"more_domains,omitempty"`
-	// AllDomains tells that every recipient is ours by the new policy, and not today.
+	// AllDomains reports that every recipient is ours by the new policy, but not today.
 	AllDomains bool `json:"all_domains,omitempty"`
 }
 
@@ -56,7 +56,7 @@ func (r *Replay) unknowns() Unknown {
 		add(domain.String(), domain)
 	}
 	for _, pattern := range next.Managed.Patterns() {
-		// Of "*.example.org" any name below tells whether the pattern is new.
+		// For "*.example.org", any name below shows whether the pattern is new.
 		if domain, err := dns.Parse(strings.Replace(pattern, "*", "any", 1)); err == nil {
 			add(pattern, domain)
 		}
@@ -68,7 +68,7 @@ func (r *Replay) unknowns() Unknown {
 	return u
 }
 
-// notes says what cannot be known in words.
+// notes describes what cannot be known.
 func (r *Replay) notes(u *Unknown) []string {
 	name := r.opts.Name
 	notes := []string{}

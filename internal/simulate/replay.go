@@ -19,7 +19,7 @@ type party struct {
 
 // unknown counts what a replay cannot know.
 type unknown struct {
-	arc, arcChanged int64 // fails, and ARC would be looked at, but was not
+	arc, arcChanged int64 // fails, and ARC would count, but was not validated
 	deferred        int64 // would be deferred, and was not
 	split           int64 // would be split at RCPT
 	discovery       int64 // the policy record was found in the other way
@@ -55,8 +55,8 @@ func (r *Replay) Add(rec *memory.Record) {
 	}
 }
 
-// sort files the recipient domains by their new rules. There is none where the
-// message has nothing to do with the domain asked for.
+// sort groups the recipient domains by their new rules. There is no group where the
+// message does not concern the requested domain.
 func (r *Replay) sort(rec *memory.Record) {
 	r.rules, r.parties = r.rules[:0], r.parties[:0]
 	wanted := r.opts.Domain.IsZero()
@@ -85,14 +85,14 @@ func (r *Replay) sort(rec *memory.Record) {
 	}
 }
 
-// rulesFor gives the new rules for a domain. A recipient without one is ours, as
+// rulesFor returns the new rules for a domain. A recipient without one is ours, as
 // "<postmaster>" is.
 func (r *Replay) rulesFor(domain dns.Name) (rules *policy.Rules, ours bool) {
 	rules, ours = r.opts.New.RulesFor(domain)
 	return rules, ours || domain.IsZero()
 }
 
-// combined is what would be done with a message.
+// combined is the new treatment of a message.
 type combined struct {
 	whole  policy.Decision // for all of it
 	chosen *policy.Rules   // whose decision that is; nil where none of them decided
@@ -115,8 +115,8 @@ func (r *Replay) combine(rec *memory.Record) combined {
 	return combined{whole: d, chosen: r.rules[chosen]}
 }
 
-// after is what would become of the message for one recipient domain. Recipients
-// that are not ours go with the others, or with the first of messages that are split.
+// after is the new disposition of the message for one recipient domain. Recipients that
+// are not ours go with the others, or with the first of messages that are split.
 func (r *Replay) after(p party, s combined) disposition {
 	whole, chosen := s.whole, s.chosen
 	own, mode := s.whole, policy.Enforce
@@ -138,7 +138,7 @@ type kind int
 
 const (
 	same    kind = iota
-	watched      // only what mode monitor says that it would do
+	watched      // only what mode monitor would do
 	acted        // what is done
 )
 
@@ -178,8 +178,8 @@ func (r *Replay) compare(rec *memory.Record, s combined) kind {
 	return most
 }
 
-// unsealed reports whether a trusted sealer might let the message by, but nobody
-// looked whether one vouches.
+// unsealed reports whether a trusted sealer might let the message through, but ARC was
+// not validated.
 func (r *Replay) unsealed(rec *memory.Record) bool {
 	if rec.Verdict.ARC.Status != "" {
 		return false
@@ -194,7 +194,7 @@ func (r *Replay) unsealed(rec *memory.Record) bool {
 	return false
 }
 
-// change is what changes for one recipient domain of one message.
+// change is the change for one recipient domain of one message.
 type change struct {
 	domain  dns.Name
 	was, is disposition

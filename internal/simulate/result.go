@@ -8,32 +8,32 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// Result is what a replay found. Everything is sorted by size, and the same for the
-// same records in the same order.
+// Result is the result of a replay. Everything is sorted by size, and is reproducible for
+// the same records in the same order.
 type Result struct {
 	Messages int64 `json:"messages"` // replayed
 	Changed  int64 `json:"changed"`  // of these would be treated otherwise
-	// Watched would be treated alike, but mode monitor would say something else of them.
+	// Watched would be treated alike, but mode monitor would report something else.
 	Watched int64 `json:"watched"`
 	// Domains has the recipient domains; a message counts for each of its own. From and
 	// Sources have each message once.
 	Domains Domains `json:"domains"`
 	From    Senders `json:"from"`
 	Sources Senders `json:"sources"`
-	// Unknown is what the replay cannot know, as it bears on these messages, and Notes
-	// is the same in words.
+	// Unknown is what the replay cannot know about these messages, and Notes is the same
+	// in words.
 	Unknown Unknown  `json:"unknown"`
 	Notes   []string `json:"notes"`
 }
 
-// Domains is what changes by recipient domain.
+// Domains is the changes by recipient domain.
 type Domains struct {
 	Entries []Domain `json:"entries"`
 	Others  int64    `json:"others"` // changes for domains that are not listed
 	Exact   bool     `json:"exact"`  // false where there were too many domains to count each
 }
 
-// Domain is what changes for one recipient domain. Changed and Watched are exact.
+// Domain is the changes for one recipient domain. Changed and Watched are exact.
 type Domain struct {
 	Domain  string   `json:"domain"` // "" for recipients without one
 	Changed int64    `json:"changed"`
@@ -56,8 +56,8 @@ type Change struct {
 // Counts are the most frequent of some names.
 type Counts struct {
 	Entries []Count `json:"entries"`
-	Others  int64   `json:"others"` // of names that are not listed, or of which cannot be told
-	Exact   bool    `json:"exact"`  // each entry's Count is all there is of it
+	Others  int64   `json:"others"` // of names that are not listed or cannot be determined
+	Exact   bool    `json:"exact"`  // each entry's Count is exact
 }
 
 // Count is how often a name occurs.
@@ -67,14 +67,14 @@ type Count struct {
 	AtMost int64  `json:"at_most,omitempty"` // where that is another number; 0 where Count is exact
 }
 
-// Senders is what changes by From domain, or by network.
+// Senders is the changes by From domain, or by network.
 type Senders struct {
 	Entries []Sender `json:"entries"`
-	Others  int64    `json:"others"` // messages of senders that are not listed, or of which cannot be told
+	Others  int64    `json:"others"` // messages of senders that are not listed or cannot be determined
 	Exact   bool     `json:"exact"`
 }
 
-// Sender is what changes for one From domain or network.
+// Sender is the changes for one From domain or network.
 type Sender struct {
 	Count
 	Changes   []Pair    `json:"changes"`
@@ -96,7 +96,7 @@ const (
 	shownSenders = 1000
 )
 
-// Result gives what was found by now.
+// Result returns what was found by now.
 func (r *Replay) Result() *Result {
 	out := &Result{
 		Messages: r.messages, Changed: r.changed, Watched: r.watched,

@@ -1,19 +1,17 @@
-// Package simulate replays remembered verdicts against another policy and tells
-// which mail would be treated otherwise. It asks no DNS and sees no message: what is
-// true of a message was found when it came, and only the wishes change.
+// Package simulate replays stored verdicts against another policy and reports which mail
+// would be treated otherwise. It queries no DNS and sees no message: the facts about a
+// message were found when it arrived, and only the rules change.
 //
-// Treated otherwise means another action (or another kind of quarantine). What is
-// stamped on a message, tagged, notified, replied to it or counted in reports is not
-// compared.
+// Treated otherwise means another action (or another kind of quarantine). Stamps, tags,
+// notifications, replies and report counts are not compared.
 //
 // # What a replay cannot know
 //
-//   - ARC, where no recipient domain had it validated when the message came: the
-//     replay takes it that nobody vouches, and counts the messages for which that
-//     matters.
-//   - Mail that was not touched: what is not ours today, came from a trusted network or
-//     by a client that logged in is not remembered.
-//   - What hangs on time: a new deferral lasts for defer_limit at most.
+//   - ARC, where no recipient domain had it validated when the message came: the replay
+//     assumes that nobody vouches, and counts the messages for which that matters.
+//   - Bypassed mail: mail that is not ours today, or came from a trusted network or a
+//     client that logged in, is not stored.
+//   - What depends on time: a new deferral lasts for defer_limit at most.
 //   - Recipients that were split at RCPT: each of their messages is replayed by
 //     itself. Of more than a thousand domains with the same rules in one message, only
 //     the first thousand are remembered.
@@ -35,7 +33,7 @@ import (
 	"dmarcd/internal/settings"
 )
 
-// Source is where remembered messages come from.
+// Source provides stored messages.
 type Source interface {
 	// Records gives the records from since until before until, oldest first; a zero
 	// time is no bound. It ends with the first error of yield, and returns that. The
@@ -43,17 +41,16 @@ type Source interface {
 	Records(ctx context.Context, since, until time.Time, yield func(*memory.Record) error) error
 }
 
-// Options say what is replayed against what.
+// Options are the two policies of a replay, and its limits.
 type Options struct {
 	New     *settings.Policy
-	Current *settings.Policy // the one in force, to tell what a replay cannot know; nil if not known
+	Current *settings.Policy // the policy in force, to find out what a replay cannot know; nil if not known
 	PSL     bool             // the daemon finds records by the public suffix list now
 	Domain  dns.Name         // only what changes for this recipient domain; zero for all
 	// Examples is how many messages are shown of each change, the latest ones; at
 	// most MaxExamples.
 	Examples int
-	// Name is what New is called in notes, such as the name of its file; "" for "the
-	// new policy".
+	// Name is the name of New in notes, such as its file name; "" for "the new policy".
 	Name string
 }
 
@@ -101,8 +98,8 @@ func New(opts Options) *Replay {
 	return r
 }
 
-// Run replays what source has from since until before until. Progress, where not
-// nil, is told every now and then how many records were read.
+// Run replays the records of source from since until before until. It calls Progress, if
+// not nil, from time to time with the number of records read.
 func (r *Replay) Run(ctx context.Context, source Source, since, until time.Time, progress func(read int64)) error {
 	const often = 1 << 12 // records
 	var read int64

@@ -111,7 +111,7 @@ func inOrder(r *memory.Record, to []string) bool {
 	return to == nil || slices.Equal(names, to)
 }
 
-// fates is what became of a message for each of its recipient domains.
+// fates is what happened to a message for each of its recipient domains.
 func fates(r *memory.Record) map[string]string {
 	out := map[string]string{}
 	for i := range r.Outcomes {

@@ -21,8 +21,8 @@ const (
 	textSenders = 10
 )
 
-// Print writes the result as text. Period says which messages were replayed, such as
-// "of the last 7 days", and name what the policy is called.
+// Print writes the result as text. Period names the messages replayed, such as "of the
+// last 7 days", and name the policy.
 func (r *Result) Print(w io.Writer, period, name string) error {
 	out := bufio.NewWriter(w)
 	r.head(out, period, name)
@@ -54,7 +54,7 @@ func (r *Result) Print(w io.Writer, period, name string) error {
 	return out.Flush()
 }
 
-// What stands for a name that is not there.
+// Placeholders for missing names.
 const (
 	noAuthor    = "(no single From domain)"
 	noClient    = "(client not known)"

@@ -6,11 +6,11 @@ import (
 )
 
 // top counts the most frequent of any number of keys in bounded memory, by the
-// "space-saving" method: where there is no room for a new key, it takes the place of
-// the rarest, and its count as well. So a key's count may be too high, by what is
-// known of each, and never too low; a key with more than its share of 1/limit of all
-// is in there for certain. Below the limit all is exact. While there is room to
-// spare, which others share, the limit gives way. The same input gives the same answer.
+// "space-saving" method: if it is full, a new key replaces the rarest and inherits its
+// count. So a key's count may be too high, by a known error, but never too low; a key
+// with more than 1/limit of all is certainly kept. Below the limit all counts are exact.
+// The limit is raised while the shared spare room lasts. The same input gives the same
+// result.
 type top[K comparable, D any] struct {
 	limit   int
 	spare   *int // keys beyond the limit that may still be taken; nil for none
@@ -20,7 +20,7 @@ type top[K comparable, D any] struct {
 	index   map[K]*counted[K, D]
 }
 
-// counted is one key with its count and what else is kept of it.
+// counted is one key with its count and detail.
 type counted[K comparable, D any] struct {
 	key    K
 	count  int64
@@ -37,8 +37,8 @@ func newTop[K comparable, D any](limit int) top[K, D] { return top[K, D]{limit: 
 // indexedFrom is from how many keys on they are found by a map.
 const indexedFrom = 32
 
-// add counts a key and gives what is kept of it; fresh tells that the key is new, and
-// what is there, if anything, was of another one.
+// add counts a key and returns its detail; fresh reports that the key is new, so that the
+// detail is empty or another key's.
 func (t *top[K, D]) add(k K) (detail *D, fresh bool) {
 	t.total++
 	c := t.find(k)
@@ -66,8 +66,8 @@ func (t *top[K, D]) add(k K) (detail *D, fresh bool) {
 	return &c.detail, fresh
 }
 
-// widen raises the limit by one, from what is to spare. A count that is inexact
-// already would not get better.
+// widen raises the limit by one, from the spare room. A count that is already inexact
+// would not improve.
 func (t *top[K, D]) widen() bool {
 	if t.evicted || t.spare == nil || *t.spare == 0 {
 		return false
@@ -139,7 +139,7 @@ func (t *top[K, D]) down(i int) {
 	}
 }
 
-// sorted gives the keys that occur most often for certain, at most most of them, and
+// sorted returns the keys that occur most often for certain, at most most of them, and
 // how many counts are of others: of keys that are left out, or of no key for certain.
 // Keys that compare the same in count are sorted by name.
 func (t *top[K, D]) sorted(most int, name func(K) string) (shown []*counted[K, D], others int64) {
@@ -158,8 +158,8 @@ func (t *top[K, D]) sorted(most int, name func(K) string) (shown []*counted[K, D
 	return shown, others
 }
 
-// frequent reports whether enough of a key's count is its own to tell it from those
-// that come and go.
+// frequent reports whether enough of a key's count is its own to distinguish it from
+// transient ones.
 func (t *top[K, D]) frequent(c *counted[K, D]) bool {
 	const share = 10 // one in so many
 	return c.least()*share > c.over

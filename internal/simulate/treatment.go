@@ -6,13 +6,13 @@ import (
 	"dmarcd/internal/settings"
 )
 
-// Treatment is what becomes of a message for one recipient domain.
+// Treatment is the treatment of a message for one recipient domain.
 type Treatment struct {
 	Action policy.Action           `json:"action"`
 	Method policy.QuarantineMethod `json:"method,omitempty"`   // where Action is quarantine
-	To     string                  `json:"redirect,omitempty"` // where it goes instead, with QuarantineRedirect
-	// Would is what mode enforce would do, where mode monitor only watches and that is
-	// something else than Action; else "".
+	To     string                  `json:"redirect,omitempty"` // the destination, with QuarantineRedirect
+	// Would is what mode enforce would do, where mode monitor only observes and that
+	// differs from Action; else "".
 	Would policy.Action `json:"would,omitempty"`
 }
 
@@ -31,7 +31,7 @@ func (t Treatment) String() string {
 	return s
 }
 
-// carriedOut is the treatment without what mode monitor only says.
+// carriedOut is the treatment without what mode monitor only reports.
 func (t Treatment) carriedOut() Treatment {
 	t.Would = ""
 	return t
@@ -46,7 +46,7 @@ type Cause struct {
 	Line int    `json:"line,omitempty"`
 }
 
-// place fills in where the rule stands.
+// place fills in the place of the rule.
 func (c *Cause) place(at settings.Place) { c.File, c.Line = at.File, at.Line }
 
 // disposition is a treatment with its cause.
@@ -55,8 +55,8 @@ type disposition struct {
 	Cause
 }
 
-// dispositionOf is what becomes of the message for one domain: what is done with the whole
-// message, of which own is the domain's part.
+// dispositionOf is the treatment of the message for one domain: whole is the decision for
+// the whole message, own the domain's part.
 func dispositionOf(whole, own policy.Decision, mode policy.Mode) disposition {
 	f := disposition{Treatment: Treatment{Action: whole.Action}, Cause: Cause{Reason: own.Reason, Rule: own.Rule}}
 	if own.Action != whole.Action {
@@ -68,7 +68,7 @@ func dispositionOf(whole, own policy.Decision, mode policy.Mode) disposition {
 	return f
 }
 
-// before is what became of the message for the domains of outcome o.
+// before is what happened to the message for the domains of outcome o.
 func before(r *memory.Record, o *memory.Outcome) disposition {
 	f := dispositionOf(r.Decision, o.Decision, o.Mode)
 	if f.Cause.Rule == o.Decision.Rule {
@@ -87,7 +87,7 @@ func before(r *memory.Record, o *memory.Outcome) disposition {
 	return f
 }
 
-// quarantined says how rules set mail apart that f quarantines.
+// quarantined fills in how rules quarantine the mail, if f does.
 func (f *disposition) quarantined(r *policy.Rules) {
 	if f.Action != policy.Quarantine {
 		return

@@ -8,13 +8,13 @@ import (
 	"dmarcd/internal/text"
 )
 
-// refusal is what an error of a Sender may tell more of.
+// refusal is the optional interface of an error of a Sender.
 type refusal interface {
 	error
 	// Reply is the step that failed, in the words of SMTP or as below, the code of
 	// the server's reply, 0 where there was none, and the enhanced code (RFC 3463).
 	Reply() (step string, code int, enhanced string)
-	// TooLarge tells that the server said beforehand that it takes no mail so large.
+	// TooLarge reports that the server announced a size limit below the mail's size.
 	TooLarge() bool
 }
 
@@ -27,7 +27,8 @@ const (
 	stepContent  = "after DATA"
 )
 
-// answer is what an attempt means for the delivery, the destination and the queue.
+// answer is the consequence of an attempt for the delivery, the destination and the
+// queue.
 type answer struct {
 	cause    Cause
 	final    bool // another attempt is of no use
@@ -36,8 +37,8 @@ type answer struct {
 	text     string
 }
 
-// judge says what the error of an attempt means. It speaks of the destination only
-// where the server said so at RCPT:
+// judge classifies the error of an attempt. It blames the destination only where the
+// server refused it at RCPT:
 //
 //	before MAIL FROM                 our server or login: all wait, nothing is blamed
 //	MAIL FROM, 4xx or 5xx            our server does not take our sender: likewise
@@ -83,8 +84,8 @@ func judge(err error) answer {
 	return a
 }
 
-// isTooLarge tells the replies that speak of the size (RFC 5321 section 4.2.3, RFC
-// 3463 sections 3.3 and 3.4). 552 with 5.2.2 speaks of a full mailbox.
+// isTooLarge recognizes replies about the size (RFC 5321 section 4.2.3, RFC 3463 sections
+// 3.3 and 3.4). 552 with 5.2.2 means a full mailbox.
 func isTooLarge(step string, code int, enhanced string) bool {
 	switch enhanced {
 	case "5.3.4", "5.2.3":
@@ -103,5 +104,5 @@ func (a answer) timedOut(err error) answer {
 	return a
 }
 
-// maxErrorText bounds what is kept of an error, in octets.
+// maxErrorText bounds the stored text of an error, in octets.
 const maxErrorText = 400

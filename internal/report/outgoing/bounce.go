@@ -10,14 +10,13 @@ import (
 	"dmarcd/internal/text"
 )
 
-// Bounce takes a mail that came to the address that reports are sent from. Where it
-// says that a mail of ours was refused for good, or given up after days, the delivery
-// has failed and its destination is suppressed for a while; true tells that. What
-// speaks of no mail of ours, of a delay or of a success is counted and otherwise
-// ignored: nobody can have a destination suppressed without the Message-ID of a mail that was
-// sent there, which cannot be guessed.
+// Bounce processes a mail that came to the sender address of our reports. If it says that a
+// mail of ours was refused for good, or given up after days, the delivery has failed and its
+// destination is suppressed for a while; it then returns true. A mail about other mail, a
+// delay or a success is counted and otherwise ignored: nobody can have a destination
+// suppressed without the Message-ID of a mail that was sent there, which cannot be guessed.
 //
-// The error is the store's; the same mail may then be given again.
+// The error is the store's; the same mail may then be passed again.
 func (p *Pipeline) Bounce(ctx context.Context, raw []byte) (bool, error) {
 	b, err := report.ParseBounce(bytes.NewReader(raw))
 	if err != nil && !errors.Is(err, report.ErrNotBounce) {
@@ -43,7 +42,7 @@ func (p *Pipeline) Bounce(ctx context.Context, raw []byte) (bool, error) {
 	return false, nil
 }
 
-// failedRecipient is the first one that the mail was refused for; nil if there is
+// failedRecipient is the first recipient for which the mail was refused; nil if there is
 // none.
 func failedRecipient(b *report.Bounce) *report.BounceRecipient {
 	for i := range b.Recipients {

@@ -11,17 +11,17 @@ import (
 	"dmarcd/internal/text"
 )
 
-// A wildcard in the DNS makes as many policy domains as somebody sends messages, each
-// with as many destinations as a record holds: these bounds keep little mail from
-// becoming much. Organizations are told apart by the public suffix list, which they
-// cannot change as they can the DNS.
+// A wildcard in the DNS makes as many policy domains as a sender sends messages, each
+// with as many destinations as a record holds: these bounds keep a little mail from
+// causing many reports. Organizations are identified by the public suffix list, which
+// they cannot change, unlike their DNS.
 const (
 	maxOrgMails = 100 // mails with the reports of one day on the domains of one organization
 	maxOrgHosts = 3   // hosts of one organization that get one report
 	maxReplaced = 3   // addresses that an outside host names in place of one
 )
 
-// bound holds back what is beyond the bounds.
+// bound holds deliveries beyond the bounds.
 func (b *builder) bound(r *NewReport, domain dns.Name) {
 	owner := dmarc.ListOrg(domain)
 	hosts := map[dns.Name][]dns.Name{}
@@ -58,7 +58,7 @@ func (b *builder) overOne() dns.Name {
 	return dns.Name{}
 }
 
-// hold makes a delivery one that is not sent because of a bound.
+// hold marks a delivery as not sent because of a bound.
 func (d *Delivery) hold(format string, args ...any) {
 	d.State, d.Cause, d.Error, d.Due = StateCapped, CauseCapped, text.Cut(fmt.Sprintf(format, args...), maxErrorText), time.Time{}
 }

@@ -40,7 +40,7 @@ func requestErrorf(kind error, format string, args ...any) error {
 	return &requestError{kind: kind, text: fmt.Sprintf(format, args...)}
 }
 
-// ErrNothing tells that there is nothing to report on a domain and day.
+// ErrNothing means that there is nothing to report on a domain and day.
 var ErrNothing = errkind.New(errkind.NotFound, "outgoing: nothing to report")
 
 // errFileSize ends a report that nobody could receive.
@@ -67,8 +67,8 @@ type builder struct {
 	capped int               // mails held back
 }
 
-// wants tells whether a domain gets a report by the settings. What is asked for by
-// hand does not come by here.
+// wants reports whether a domain gets a report by the settings. Reports requested by hand
+// bypass it.
 func (b *builder) wants(d *DomainDay) bool {
 	switch {
 	case d.Reported, d.Messages < int64(b.config.MinMessages), b.config.Exclude.Match(d.Domain):
@@ -79,9 +79,9 @@ func (b *builder) wants(d *DomainDay) bool {
 	return d.Failed > 0
 }
 
-// build makes the report on one domain, with its deliveries. An error that wraps
-// errRows is of the data; ErrNothing tells that no rows are left; others are the
-// store's.
+// build makes the report on one domain, with its deliveries. An error that wraps errRows
+// is caused by the data; ErrNothing means that no rows are left; others come from the
+// store.
 func (b *builder) build(ctx context.Context, domain dns.Name) (NewReport, error) {
 	seen, all, err := b.source.Policies(ctx, b.day, domain, maxPolicies)
 	if err != nil {
@@ -116,7 +116,8 @@ func (b *builder) nothing(domain dns.Name) error {
 	return requestErrorf(ErrNothing, "no mail from %s was counted on %s for which its policy record asks for a report", domain, b.day)
 }
 
-// fill makes the file. Rows that no report can hold make it start anew without them.
+// fill makes the file. If there are rows that no report can hold, it starts over without
+// them.
 func (b *builder) fill(ctx context.Context, r *NewReport, domain dns.Name, p *published) error {
 	err := b.file(ctx, r, domain, p, false)
 	if errors.Is(err, report.ErrIncomplete) || errors.Is(err, report.ErrBadWord) || errors.Is(err, report.ErrBadKey) {
@@ -185,13 +186,13 @@ func (b *builder) file(ctx context.Context, r *NewReport, domain dns.Name, p *pu
 	return nil
 }
 
-// printable tells whether a report can hold the row.
+// printable reports whether a report can hold the row.
 func printable(row *report.Row, m *report.Metadata, p *report.Published) bool {
 	w, err := report.NewWriter(io.Discard, m, p)
 	return err == nil && w.WriteRow(row) == nil
 }
 
-// delivery begins the way of a report to one address.
+// delivery creates the delivery of a report to one address.
 func (b *builder) delivery(to string, domain dns.Name) Delivery {
 	d := newDelivery(to, domain, b.receiver, b.due())
 	d.Expires = b.now.Add(b.giveUp)

@@ -12,9 +12,9 @@ import (
 	"dmarcd/internal/settings"
 )
 
-// Sender hands a mail for one address to an MTA and returns once it is taken, or is
-// not, soon after ctx ends at the latest. An error may have the methods of refusal;
-// one that has not is trouble of the network. It is used by several goroutines.
+// Sender passes a mail for one address to an MTA and returns once it is accepted or
+// refused, or soon after ctx ends. An error may have the methods of refusal; any other
+// counts as network trouble. It is used by several goroutines.
 type Sender interface {
 	Send(ctx context.Context, from string, to []string, mail []byte) error
 }
@@ -22,9 +22,9 @@ type Sender interface {
 // Resolver looks up TXT records.
 type Resolver = dmarc.Resolver
 
-// Config is what the settings say. It is not changed once it was given.
+// Config is the pipeline's settings. It must not be changed after it was passed.
 type Config struct {
-	Enabled     bool // daily reports; what is queued is sent in any case
+	Enabled     bool // daily reports; queued mail is sent in any case
 	Counted     bool // mail of some recipient domain is counted for them (daily_reports)
 	OrgName     string
 	Email       string // of From, and the envelope sender
@@ -43,8 +43,8 @@ type Config struct {
 	Signer    *Signer // nil for unsigned
 }
 
-// FromSettings fills in what the settings say. Generator, Sender and Signer are
-// the caller's to add.
+// FromSettings makes a Config from the settings. The caller adds Generator, Sender and
+// Signer.
 func FromSettings(s *settings.Settings) Config {
 	r := &s.Reports
 	return Config{
@@ -55,7 +55,7 @@ func FromSettings(s *settings.Settings) Config {
 	}
 }
 
-// countsMail tells whether the rules of some recipient domain have daily_reports.
+// countsMail reports whether the rules of some recipient domain have daily_reports.
 func countsMail(p *settings.Policy) bool {
 	if p.Default != nil && p.Default.DMARC.DailyReports {
 		return true
@@ -68,7 +68,7 @@ func countsMail(p *settings.Policy) bool {
 	return false
 }
 
-// receiver is the Submitter: the domain of the address that reports come from.
+// receiver is the Submitter: the domain of our reports' sender address.
 func (c *Config) receiver() (dns.Name, error) {
 	return dns.Parse(c.Email[strings.LastIndexByte(c.Email, '@')+1:])
 }
@@ -77,8 +77,8 @@ func (c *Config) receiver() (dns.Name, error) {
 type Timing struct {
 	Tick       time.Duration // between two looks at the queue
 	Plan       time.Duration // between two looks at the calendar
-	Attempt    time.Duration // one mail, its look-ups included
-	Grace      time.Duration // what is left of an attempt when all ends
+	Attempt    time.Duration // one mail, its lookups included
+	Grace      time.Duration // time for attempts under way at shutdown
 	Lease      time.Duration // a claim; longer than Attempt
 	Workers    int           // mails at once
 	SpreadEach time.Duration // room for each report of a day,
@@ -103,7 +103,7 @@ func DefaultTiming() Timing {
 	}
 }
 
-// or fills in what is zero.
+// or replaces zero values by those of d.
 func (t Timing) or(d Timing) Timing {
 	for _, p := range []struct{ have, fill *time.Duration }{
 		{&t.Tick, &d.Tick}, {&t.Plan, &d.Plan}, {&t.Attempt, &d.Attempt}, {&t.Grace, &d.Grace}, {&t.Lease, &d.Lease},

@@ -22,7 +22,7 @@ const (
 	finalsEvery = 5 * time.Minute // what has ended, which is much more
 )
 
-// send hands over what is due until ctx ends.
+// send delivers due mail until ctx ends.
 func (p *Pipeline) send(ctx context.Context, epoch int64) {
 	var workers sync.WaitGroup
 	defer workers.Wait()
@@ -58,7 +58,7 @@ func (p *Pipeline) send(ctx context.Context, epoch int64) {
 	}
 }
 
-// drain delivers what is due now, and returns how many it tried.
+// drain delivers the mail due now, and returns how many deliveries it tried.
 func (p *Pipeline) drain(ctx context.Context, epoch int64) (int, error) {
 	total := 0
 	for ctx.Err() == nil {
@@ -119,7 +119,7 @@ func (p *Pipeline) gauge(ctx context.Context, states []State) bool {
 // completeTime is for noting the end of an attempt after ctx has ended.
 const completeTime = 10 * time.Second
 
-// deliver makes one attempt and notes what came of it.
+// deliver makes one attempt and notes its result.
 func (p *Pipeline) deliver(ctx context.Context, t *Task) {
 	defer p.running.remove(t.Delivery.ID)
 	limited, cancel := p.attemptContext(ctx)
@@ -138,8 +138,8 @@ func (p *Pipeline) deliver(ctx context.Context, t *Task) {
 	p.logAttempt(ctx, t, &o, ours, err)
 }
 
-// relays tells that our server took mail for other hosts since a delivery began: what
-// it does not relay there it will not relay tomorrow.
+// relays reports that our server took mail for other hosts since a delivery began: then
+// its refusal to relay to this one is permanent.
 func (p *Pipeline) relays(t *Task) bool {
 	host, err := destination.Host(t.Delivery.To)
 	return err == nil && p.taken.elsewhere(host).After(t.Delivery.Expires.Add(-p.timing.GiveUp))
@@ -195,7 +195,7 @@ func (p *Pipeline) logAttempt(ctx context.Context, t *Task, o *AttemptResult, ou
 	}
 }
 
-// attempt does what is to be done with a delivery now.
+// attempt does the next step of a delivery.
 func (p *Pipeline) attempt(ctx context.Context, t *Task) AttemptResult {
 	c := p.current()
 	o := AttemptResult{State: t.Delivery.State, Verified: t.Delivery.Verified, Record: t.Delivery.Record}
@@ -225,8 +225,8 @@ func (p *Pipeline) attempt(ctx context.Context, t *Task) AttemptResult {
 	return p.hand(ctx, c, t, o, mail)
 }
 
-// confirm asks an outside host whether it wants the report, and tells whether it may
-// be sent now.
+// confirm checks by DNS whether an outside host wants the report, and reports whether it
+// may be sent now.
 func (p *Pipeline) confirm(ctx context.Context, c *Config, t *Task, o *AttemptResult) bool {
 	domain, err := dns.ParseQuery(t.Report.Domain)
 	host, err2 := destination.Host(t.Delivery.To)
@@ -273,7 +273,7 @@ func (p *Pipeline) confirm(ctx context.Context, c *Config, t *Task, o *AttemptRe
 	return kept
 }
 
-// hand gives the mail to the server and says what its answer means.
+// hand passes the mail to the server and interprets its answer.
 func (p *Pipeline) hand(ctx context.Context, c *Config, t *Task, o AttemptResult, mail []byte) AttemptResult {
 	from := c.Email
 	if t.Report.Kind == KindFailure {
@@ -381,7 +381,7 @@ type breaker struct {
 	until  time.Time
 }
 
-// room is how many mails may be begun. After trouble one goes ahead to try.
+// room is how many mails may be started. After trouble a single one is tried first.
 func (g *breaker) room(now time.Time, running, most int) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -394,7 +394,7 @@ func (g *breaker) room(now time.Time, running, most int) int {
 	return 1
 }
 
-// trouble begins a pause, or joins the one that is, and gives its end.
+// trouble begins a pause, or joins the current one, and returns its end.
 func (g *breaker) trouble(now time.Time) (until time.Time, began bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -26,7 +26,7 @@ import (
 // Bounds of failure reports.
 const (
 	maxPending   = 256      // messages that wait for the collector
-	maxKinds     = 256      // kinds of failures that are told apart at once
+	maxKinds     = 256      // kinds of failures collected at once
 	maxHeader    = 48 << 10 // octets of header kept of a message
 	hostShare    = 6        // one host gets one part in so many of what an hour allows
 	limitsWindow = time.Hour
@@ -48,17 +48,16 @@ func fillIn(mail []byte, to, messageID string) []byte {
 // Message is a message that may call for a failure report.
 type Message struct {
 	Record *memory.Record
-	Header *message.Header // as it came
+	Header *message.Header // as received
 	// AuthenticationResults is the value of the field that we put on the message.
 	AuthenticationResults string
-	// Trace gives the DNS answers used, where the record has none, as those of most
-	// messages that pass. It is called by Fail alone, at most once; nil for unknown.
+	// Trace returns the DNS answers used, where the record has none, as for most messages
+	// that pass. Only Fail calls it, at most once; nil if unknown.
 	Trace func() *memory.Trace
 }
 
-// Fail takes a message that was judged. It never waits, and keeps what it is given,
-// which must not be changed any more. Most messages call for no report; what there
-// is no room for is counted.
+// Fail takes a judged message. It never blocks, and keeps the message, which must not be
+// changed any more. Most messages cause no report; those without room are counted.
 func (p *Pipeline) Fail(m Message) {
 	c := p.current()
 	if !c.Failures {
@@ -82,8 +81,8 @@ func (p *Pipeline) Fail(m Message) {
 	}
 }
 
-// wantsFailure tells whether the owner asks for a report on the message, and may
-// have one.
+// wantsFailure reports whether the owner requests a report on the message, and may get
+// one.
 func (c *Config) wantsFailure(m *Message) bool {
 	r := m.Record
 	d := &r.Verdict.DMARC
@@ -128,8 +127,8 @@ func triggered(v *policy.Verdict) bool {
 	return false
 }
 
-// automatic tells a message that no one wrote, an answer or a report among them: a
-// report on it may make another one (RFC 3834 section 5, RFC 6522).
+// automatic reports whether a program sent the message, such as an answer or a report: a
+// report on it could cause another one (RFC 3834 section 5, RFC 6522).
 func automatic(h *message.Header) bool {
 	return h != nil && (report.IsAutomatic(h) || report.IsReportMail(h))
 }
@@ -167,8 +166,8 @@ func newCollector(p *Pipeline) *collector {
 	return &collector{p: p, pending: make(chan Message, maxPending), kinds: map[string]*alike{}}
 }
 
-// run works until ctx ends. What is collected by then is dropped: the next message
-// that fails alike makes a report anew.
+// run works until ctx ends. Collected failures are then dropped: the next message that
+// fails alike causes a new report.
 func (c *collector) run(ctx context.Context) {
 	tick := time.NewTicker(max(c.p.timing.Collapse/60, time.Millisecond))
 	defer tick.Stop()

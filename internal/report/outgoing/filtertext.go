@@ -80,7 +80,7 @@ func NameReport(name, day string, now time.Time) (ShowRequest, error) {
 	return ShowRequest{Domain: target, Day: &d}, err
 }
 
-// RetryText is what to try again, as the flags of a command give it.
+// RetryText is what to retry, as text from command flags.
 type RetryText struct {
 	Filter   FilterText
 	Delivery int64

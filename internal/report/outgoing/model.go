@@ -15,14 +15,14 @@ const (
 	KindFailure   Kind = "failure"   // RFC 9991
 )
 
-// State is where a delivery stands.
+// State is the state of a delivery.
 type State string
 
 // The states. The first two are waiting, the others final until somebody asks for
 // another try.
 const (
 	StateQueued      State = "queued"      // waits for its first or next attempt
-	StateUnconfirmed State = "unconfirmed" // likewise; whether its host takes reports on the domain is not known yet
+	StateUnconfirmed State = "unconfirmed" // likewise; not yet known whether its host takes reports on the domain
 	StateSent        State = "sent"        // the mail server has taken it
 	StateFailed      State = "failed"      // refused for good, or bounced
 	StateExpired     State = "expired"     // tried for two days
@@ -37,7 +37,7 @@ func States() []State {
 	return []State{StateQueued, StateUnconfirmed, StateSent, StateFailed, StateExpired, StateSuppressed, StateUnverified, StateCapped, StateReplaced}
 }
 
-// Waiting tells whether a delivery in that state will be tried.
+// Waiting reports whether a delivery in that state will be tried.
 func (s State) Waiting() bool { return s == StateQueued || s == StateUnconfirmed }
 
 // Cause says in one word why a delivery was not sent, or not yet.
@@ -49,11 +49,11 @@ const (
 	CauseTemporary  Cause = "temporary"  // refused for now
 	CauseTimeout    Cause = "timeout"    // the server did not answer
 	CausePolicy     Cause = "policy"     // the server does not let us send there, such as by relaying
-	CauseDNS        Cause = "dns"        // the outside host could not be asked
+	CauseDNS        Cause = "dns"        // the query about the outside host failed
 	CauseRefused    Cause = "refused"    // the destination was refused for good
 	CauseContent    Cause = "content"    // the mail was refused for good, not the destination
 	CauseTooLarge   Cause = "too_large"  // larger than the server takes
-	CauseBounced    Cause = "bounced"    // it came back
+	CauseBounced    Cause = "bounced"    // it bounced
 	CauseUnverified Cause = "unverified" // the outside host does not ask for reports
 	CauseSuppressed Cause = "suppressed"
 	CauseCapped     Cause = "capped" // one organization asks for too many mails
@@ -76,7 +76,7 @@ type Report struct {
 	Rows      int64      `json:"rows"`
 	Octets    int64      `json:"octets"`            // of the compressed file; of a failure report, of the mail
 	Stored    bool       `json:"stored"`            // the file is still there
-	Note      string     `json:"note,omitempty"`    // what the report says of the policy record
+	Note      string     `json:"note,omitempty"`    // the report's remark on the policy record
 	Problem   string     `json:"problem,omitempty"` // why there is no file
 	Delivered []Delivery `json:"deliveries"`
 }
@@ -93,8 +93,8 @@ type Delivery struct {
 	Expires   time.Time `json:"expires"`          // when it is given up
 	Sent      time.Time `json:"sent,omitzero"`    // when the server took it
 	MessageID string    `json:"message_id"`       // without brackets
-	Verified  bool      `json:"verified"`         // the host is the domain's own, or has asked for the reports
-	Record    string    `json:"record,omitempty"` // of an outside host: what it says
+	Verified  bool      `json:"verified"`         // the host is the domain's own, or has requested the reports
+	Record    string    `json:"record,omitempty"` // of an outside host: its record
 }
 
 // Suppression is an address or a host that gets no reports.
@@ -103,7 +103,7 @@ type Suppression struct {
 	Reason         string    `json:"reason"`
 	ByHand         bool      `json:"by_hand"`
 	Since          time.Time `json:"since"`
-	Until          time.Time `json:"until,omitzero"`  // zero for ever
+	Until          time.Time `json:"until,omitzero"`  // zero: no end
 	AutomaticCount int       `json:"automatic_count"` // how often dmarcd itself suppressed it
 	Active         bool      `json:"active"`
 }
@@ -112,8 +112,8 @@ type Suppression struct {
 type Filter struct {
 	Kind   Kind        `json:"kind,omitempty"`
 	Domain string      `json:"domain,omitempty"` // the policy domain
-	Since  *memory.Day `json:"since,omitempty"`  // this day and later ones
-	Until  *memory.Day `json:"until,omitempty"`  // this day and earlier ones
+	Since  *memory.Day `json:"since,omitempty"`  // this day and later
+	Until  *memory.Day `json:"until,omitempty"`  // this day and earlier
 	State  State       `json:"state,omitempty"`  // with a delivery in that state
 	To     string      `json:"to,omitempty"`     // with a delivery to that address
 	Before int64       `json:"before,omitempty"` // with a smaller ID: the next page

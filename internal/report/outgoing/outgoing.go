@@ -25,7 +25,7 @@ type Pipeline struct {
 	taken    taken
 	failures *collector
 	wake     chan struct{} // holds one word: look at the queue
-	passed   memory.Day    // the last that went by while reports are off; of plan alone
+	passed   memory.Day    // the last day skipped while reports are off; used by plan only
 }
 
 // New makes a Pipeline; Run makes it work.
@@ -41,8 +41,8 @@ func New(o Options, c Config) *Pipeline {
 	return p
 }
 
-// Update makes c the settings of everything that begins from now on. A queue that
-// waits for the mail server tries it at once: it may be another.
+// Update applies c to everything that begins from now on. A queue that waits for the mail
+// server tries it at once: the server may be a new one.
 func (p *Pipeline) Update(c Config) {
 	p.config.Store(&c)
 	p.breaker.reset()
@@ -53,7 +53,7 @@ func (p *Pipeline) current() *Config { return p.config.Load() }
 
 func (p *Pipeline) now() time.Time { return p.clock() }
 
-// wakeSender has the queue looked at without waiting for the next tick.
+// wakeSender makes the sender check the queue without waiting for the next tick.
 func (p *Pipeline) wakeSender() {
 	select {
 	case p.wake <- struct{}{}:
@@ -61,9 +61,8 @@ func (p *Pipeline) wakeSender() {
 	}
 }
 
-// Run works until ctx ends, and then lets mails that are under way come to their
-// end for a moment. While another daemon leads, it takes part by collecting failure
-// reports only.
+// Run works until ctx ends, and then briefly lets mails under way finish. While another
+// daemon leads, it only collects failure reports.
 func (p *Pipeline) Run(ctx context.Context) error {
 	var others sync.WaitGroup
 	others.Go(func() { p.failures.run(ctx) })

@@ -24,7 +24,7 @@ const (
 )
 
 // plan closes the days that are over and makes their reports. It may be interrupted
-// anywhere and begins again where it was.
+// anywhere and resumes there.
 func (p *Pipeline) plan(ctx context.Context, epoch int64) error {
 	c := p.current()
 	now := p.now().UTC()
@@ -66,15 +66,15 @@ func (p *Pipeline) plan(ctx context.Context, epoch int64) error {
 	return nil
 }
 
-// skip counts as lost what was counted into days that are too long ago to be made up
-// for, such as those that a clock set years back made.
+// skip counts as lost the aggregates of days too long ago to be made up for, such as
+// those of a clock set years back.
 func (p *Pipeline) skip(ctx context.Context, epoch int64, first, last memory.Day) error {
 	if first > last {
 		return nil
 	}
 	lost, err := p.store.CountUnreported(ctx, first, last)
 	if err == nil {
-		err = p.store.Built(ctx, epoch, last) // so that it is counted once
+		err = p.store.Built(ctx, epoch, last) // so that they are counted once
 	}
 	if err != nil {
 		return fmt.Errorf("outgoing: skip days through %s: %w", last, err)
@@ -100,8 +100,8 @@ func (p *Pipeline) pass(ctx context.Context, epoch int64, day memory.Day) error 
 	return nil
 }
 
-// spread counts the domains of each day and gives their reports, all together, one
-// stretch of time to leave in.
+// spread counts the domains of each day and spreads all their reports over one period of
+// time.
 func (p *Pipeline) spread(ctx context.Context, first, last memory.Day) (totals []int, due func() time.Time, err error) {
 	all := 0
 	for day := first; day <= last; day++ {
@@ -157,7 +157,7 @@ func (p *Pipeline) buildDay(ctx context.Context, epoch int64, c *Config, day mem
 	return nil
 }
 
-// capped tells of mails that were held back.
+// capped logs mails that were held back.
 func (p *Pipeline) capped(ctx context.Context, b *builder) {
 	if b.capped == 0 {
 		return

@@ -12,11 +12,11 @@ import (
 	"dmarcd/internal/text"
 )
 
-// maxPolicies is how many records of one domain and day are looked at.
+// maxPolicies is how many records of one domain and day are used.
 const maxPolicies = 16
 
-// maxNote bounds what a report says of trouble with a record; RFC 9990 section
-// 3.1.5 wants it to be short. maxRemarks is of how many remarks.
+// maxNote bounds a report's text about faults of a record; RFC 9990 section 3.1.5 wants
+// it to be short. maxRemarks is the number of remarks.
 const (
 	maxNote    = 500
 	maxRemark  = 120
@@ -32,13 +32,13 @@ type published struct {
 	changed bool // other records were in force that day, too
 }
 
-// publish chooses the policy of a report. seen begins with the record seen last;
-// all is how many there were.
+// publish chooses the policy of a report. seen begins with the record seen last; all is
+// the total number.
 func publish(domain dns.Name, seen []PolicySeen, all int) (published, error) {
 	for i, s := range seen {
 		record, err := dmarc.ParseRecord(s.Record)
 		if err != nil || len(record.RUA) == 0 || record.Unusable {
-			continue // an aggregate has a record that asks for reports; whatever else is damage
+			continue // every aggregate has a record that requests reports; another one is damaged
 		}
 		p := published{record: record, changed: all > 1, policy: report.Published{
 			Domain: domain.String(), Discovery: report.DiscoveryTreeWalk,
@@ -57,7 +57,7 @@ func publish(domain dns.Name, seen []PolicySeen, all int) (published, error) {
 	return published{}, fmt.Errorf("outgoing: no policy record of %s can be read", domain)
 }
 
-// hasTag tells whether a record has a tag, so that what stands for it is no default.
+// hasTag reports whether a record has a tag, so that its value is not the default.
 func hasTag(record, name string) bool {
 	for tag := range strings.SplitSeq(record, ";") {
 		found, _, ok := strings.Cut(tag, "=")
@@ -68,10 +68,10 @@ func hasTag(record, name string) bool {
 	return false
 }
 
-// explain gives a row its reason where the message was judged by another record than
-// the one published, or may have been, and what was done does not follow from this
-// one (RFC 9990 section 3.1.1.9). The comment is given here alone, so that rows that
-// differ still do.
+// explain adds a reason to a row if the message was, or may have been, judged by another
+// record than the one in the report, and the disposition does not follow from the
+// reported one (RFC 9990 section 3.1.1.9). Only explain adds the comment, so that rows
+// that differ still do.
 func (p *published) explain(row *report.Row) {
 	if row.DKIM != report.DMARCFail || row.SPF != report.DMARCFail || len(row.Reasons) > 0 || p.follows(row) {
 		return
@@ -79,8 +79,8 @@ func (p *published) explain(row *report.Row) {
 	row.Reasons = []report.Reason{{Type: report.ReasonLocalPolicy, Comment: "judged by the policy record of that hour, which changed during the day"}}
 }
 
-// follows tells that what was done with a message that failed is surely what the
-// record asks for. Whether a subdomain exists is not known any more.
+// follows reports that the disposition of a failed message is certainly what the record
+// requests. Whether a subdomain existed is not known any more.
 func (p *published) follows(row *report.Row) bool {
 	asked := []dmarc.Policy{p.record.P}
 	if row.HeaderFrom != p.policy.Domain {
@@ -95,7 +95,7 @@ func (p *published) follows(row *report.Row) bool {
 	return true
 }
 
-// note is what the owner of a record ought to know of it, each fault once.
+// note describes the faults of a record for its owner, each once.
 func note(r *dmarc.Record, all int) string {
 	var parts []string
 	if all > 1 {

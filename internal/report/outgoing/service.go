@@ -16,14 +16,14 @@ import (
 	"dmarcd/internal/text"
 )
 
-// ErrRequest is wrapped where what is asked for makes no sense.
+// ErrRequest is wrapped by errors about requests that make no sense.
 var ErrRequest = errkind.New(errkind.BadRequest, "outgoing: cannot be done")
 
 // Service answers what people ask of the reports that we send. Requests and answers can be written as JSON.
 type Service interface {
 	// List gives reports, the newest first, with their deliveries.
 	List(ctx context.Context, f Filter) (Listed, error)
-	// Show gives one report, with its content if asked for.
+	// Show gives one report, with its content if requested.
 	Show(ctx context.Context, r ShowRequest) (Shown, error)
 	// Send queues the report on a domain and day for now. One that was made before is
 	// sent again as it is; otherwise the day, which must be over, is closed and the
@@ -77,11 +77,11 @@ type (
 		Report   int64  `json:"report,omitempty"`
 		Filter   Filter `json:"filter"`
 	}
-	// Retried says how many deliveries are due now.
+	// Retried is how many deliveries are now due.
 	Retried struct {
 		Queued int `json:"queued"`
 	}
-	// SuppressRequest suppresses an address or a host, until then or for ever.
+	// SuppressRequest suppresses an address or a host, until a time or for ever.
 	SuppressRequest struct {
 		Target string    `json:"target"`
 		Reason string    `json:"reason,omitempty"`
@@ -91,7 +91,7 @@ type (
 	UnsuppressRequest struct {
 		Target string `json:"target"`
 	}
-	// Unsuppressed tells whether it had been suppressed.
+	// Unsuppressed reports whether it had been suppressed.
 	Unsuppressed struct {
 		Found bool `json:"found"`
 	}
@@ -123,8 +123,8 @@ type (
 	}
 )
 
-// Service is that of the pipeline's store. It works whether or not Run does; what it
-// queues is sent by whoever leads.
+// Service is that of the pipeline's store. It works whether or not Run is running; the
+// leader sends what it queues.
 func (p *Pipeline) Service() Service { return service{p} }
 
 type service struct{ p *Pipeline }
@@ -199,7 +199,7 @@ func (v service) Show(ctx context.Context, r ShowRequest) (Shown, error) {
 	return Shown{Report: report, File: file}, err
 }
 
-// Content writes out what the file holds: XML or, of a failure report, a mail.
+// Content writes the content of the file: XML or, for a failure report, a mail.
 func (s *Shown) Content(w io.Writer) error {
 	if s.Report.Kind == KindFailure {
 		_, err := w.Write(s.File)
@@ -278,7 +278,7 @@ func (v service) again(ctx context.Context, id int64, now time.Time) (Sending, e
 	return Sending{Report: report, Again: true, Queued: n}, err
 }
 
-// make closes the day and makes one report; false if somebody else just did.
+// make closes the day and makes one report; false if another caller just did.
 func (v service) make(ctx context.Context, domain dns.Name, day memory.Day, now time.Time) (bool, error) {
 	b, err := v.p.newBuilder(ctx, v.p.current(), day)
 	if err != nil {
@@ -392,7 +392,7 @@ func ParseTarget(s string) (string, error) {
 	return name.String(), nil
 }
 
-// isHost tells whether all octets are such as names of hosts have.
+// isHost reports whether all octets are valid in host names.
 func isHost(s string) bool {
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
@@ -404,7 +404,7 @@ func isHost(s string) bool {
 	return true
 }
 
-// isLocal tells whether s may stand left of the "@": printable ASCII.
+// isLocal reports whether s may be a local part: printable ASCII.
 func isLocal(s string) bool {
 	const longest = 64 // RFC 5321 section 4.5.3.1.1
 	for i := 0; i < len(s); i++ {
@@ -415,8 +415,8 @@ func isLocal(s string) bool {
 	return s != "" && len(s) <= longest
 }
 
-// Drain delivers what is due now, as the leader, and returns once it has been tried.
-// It waits for leadership no longer than wait; false tells that another daemon leads.
+// Drain delivers the mail due now, as the leader, and returns once all of it was tried.
+// It waits for leadership no longer than wait; false means that another daemon leads.
 func (p *Pipeline) Drain(ctx context.Context, wait time.Duration) (tried int, led bool, err error) {
 	leading, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -22,8 +22,8 @@ import (
 // ErrKey is wrapped where a key for signing cannot be used.
 var ErrKey = errors.New("outgoing: reports.dkim.key_file")
 
-// Sizes of RSA keys in bits: fewer than least are refused by verifiers (RFC 8301
-// section 3.2), and better is what should be used.
+// Sizes of RSA keys in bits: fewer than least are refused by verifiers (RFC 8301 section
+// 3.2), and better is the recommended size.
 const (
 	leastRSA  = 1024
 	betterRSA = 2048
@@ -35,10 +35,9 @@ type Signer struct {
 	key              crypto.Signer
 }
 
-// LoadSigner reads the key of the settings; nil if they name none. Its warnings are
-// for the operator: a key that others can read, or a domain that does not align with
-// the address that reports come from (RFC 9990 section 3.5.2: the mail MUST pass
-// DMARC).
+// LoadSigner reads the key of the settings; nil if they name none. Its warnings are for
+// the operator: a key that others can read, or a domain that does not align with the
+// reports' sender address (RFC 9990 section 3.5.2: the mail MUST pass DMARC).
 func LoadSigner(s *settings.Settings) (*Signer, []string, error) {
 	k := s.Reports.DKIM
 	if k.KeyFile == "" {
@@ -114,7 +113,7 @@ func checkRSA(key *rsa.PrivateKey) (crypto.Signer, []string, error) {
 	return key, nil, nil
 }
 
-// sign puts a DKIM-Signature on top of a mail (RFC 6376). From stands twice, so that
+// sign puts a DKIM-Signature on top of a mail (RFC 6376). From is listed twice, so that
 // no second one can be added (section 8.15).
 func (s *Signer) sign(mail []byte) ([]byte, error) {
 	var out bytes.Buffer

@@ -17,8 +17,8 @@ type Stats struct {
 	Capped     uint64 // mails held back: one organization asks for too many
 	Suppressed uint64 // destinations that were suppressed by themselves
 
-	Bounces        uint64 // mails of ours that came back
-	BouncesIgnored uint64 // that speak of no mail of ours, or not of a failure
+	Bounces        uint64 // mails of ours that bounced
+	BouncesIgnored uint64 // about other mail, or not about a failure
 
 	FailuresSent      uint64 // failure reports queued
 	FailuresCollapsed uint64 // messages counted in the report on another
@@ -29,7 +29,7 @@ type Stats struct {
 	Paused bool    // the queue waits for our mail server
 }
 
-// Final is how a delivery ended that was not sent, or came back.
+// Final is how a delivery ended that was not sent, or bounced.
 type Final struct {
 	State State // failed, expired, suppressed or unverified
 	Cause Cause
@@ -47,7 +47,7 @@ func (c *counters) add(change func(*Stats)) {
 	change(&c.s)
 }
 
-// begin makes what counts by words.
+// begin makes the maps of counters.
 func (c *counters) begin() {
 	c.add(func(s *Stats) { s.Attempts, s.Failed = map[Cause]uint64{}, map[Final]uint64{} })
 }

@@ -15,7 +15,7 @@ var ErrNotFound = errkind.New(errkind.NotFound, "outgoing: not found")
 // ByHand is the epoch of what a person asks for: no leadership is needed for it.
 const ByHand int64 = 0
 
-// Leader says which of several daemons works.
+// Leader decides which of several daemons works.
 type Leader interface {
 	// Lead waits until this daemon leads and runs do, with a context that ends when
 	// it leads no more. It returns when ctx ends or do does while leading.
@@ -24,10 +24,10 @@ type Leader interface {
 
 // Source has the aggregates that aggregate reports are made of.
 type Source interface {
-	// CloseDays closes all days up to through: what is counted later goes into the
-	// next open day. A day that is closed although it has not ended by now's day,
-	// because a clock was wrong, is opened again. A report that was made on it stays
-	// the only one: what is counted of its domain goes into the next day without.
+	// CloseDays closes all days up to through: later aggregates are counted into the next
+	// open day. A closed day that has not ended by today, because a clock was wrong, is
+	// reopened. If there is a report on it, it remains the only one: its domain's later
+	// aggregates are counted into the next day without a report.
 	CloseDays(ctx context.Context, epoch int64, through, today memory.Day) (Progress, error)
 	// Built notes that all reports up to day have been made, or are not to be. Before
 	// the first closing of days it does nothing.
@@ -36,8 +36,8 @@ type Source interface {
 	CountDomains(ctx context.Context, day memory.Day) (int, error)
 	// CountUnreported counts the messages of days that are in no report.
 	CountUnreported(ctx context.Context, first, last memory.Day) (int64, error)
-	// Domains gives those that come after a name, in the order of names. There are
-	// fewer than limit only at the end.
+	// Domains returns the domains after a name, in order of name; fewer than limit only
+	// at the end.
 	Domains(ctx context.Context, day memory.Day, after dns.Name, limit int) ([]DomainDay, error)
 	// Policies gives the policy records that a domain had on a day, the one seen
 	// last first, up to limit, and how many there were.
@@ -54,10 +54,10 @@ type Queue interface {
 	Add(ctx context.Context, epoch int64, reports []NewReport) (int, error)
 	// AddFailure is Add for one failure report, within limits; false beyond them.
 	AddFailure(ctx context.Context, r NewReport, limits Limits) (bool, error)
-	// Claim takes up to limit deliveries that are due, each for this caller alone
-	// until lease. Those of except are left out, whatever the clock says.
+	// Claim takes up to limit deliveries that are due, each for this caller only until
+	// lease. Those in except are left out in any case.
 	Claim(ctx context.Context, epoch int64, now, lease time.Time, limit int, except []int64) ([]Task, error)
-	// Complete notes what came of a claimed delivery, if the claim still holds.
+	// Complete notes the result of a claimed delivery, if the claim is still valid.
 	Complete(ctx context.Context, t *Task, o *AttemptResult) (bool, error)
 	// File is the file of a report; ErrNotFound if it is not kept any more.
 	File(ctx context.Context, report int64) ([]byte, error)
@@ -66,18 +66,18 @@ type Queue interface {
 	Bounced(ctx context.Context, n BounceNote) (bool, error)
 }
 
-// Archive is what people look at and ask for.
+// Archive is the part of the store for people's questions and commands.
 type Archive interface {
 	List(ctx context.Context, f Filter) ([]Report, error) // the newest first
 	Report(ctx context.Context, id int64) (Report, error)
 	// Find gives the ID of the report of a domain and day, or with a Report-ID.
 	Find(ctx context.Context, domain string, day memory.Day, reportID string) (int64, error)
-	// Requeue makes deliveries due now that are final, or due later. An error may
-	// come after some of them; the number tells how many.
+	// Requeue makes deliveries due now that are final, or due later. An error may come
+	// after some of them; the number says how many.
 	Requeue(ctx context.Context, r Requeue) (int, error)
 	Suppress(ctx context.Context, s Suppression) error
 	Unsuppress(ctx context.Context, target string) (bool, error)
-	// Suppressions gives those that come after a place, the newest first.
+	// Suppressions returns those after a place, newest first.
 	Suppressions(ctx context.Context, now time.Time, r SuppressionsRequest) ([]Suppression, error)
 	// Gauges counts deliveries in those states, and suppressions in force.
 	Gauges(ctx context.Context, now time.Time, states []State) (Gauges, error)
@@ -137,7 +137,7 @@ type Task struct {
 	SuppressedWhy string // why the destination is suppressed; "" if it is not
 }
 
-// AttemptResult is what came of a claimed delivery.
+// AttemptResult is the result of a claimed delivery.
 type AttemptResult struct {
 	State     State
 	Cause     Cause
@@ -146,12 +146,12 @@ type AttemptResult struct {
 	Due       time.Time  // of the next attempt, where State is waiting
 	Uncounted bool       // the attempt was none: our own server is in trouble
 	Verified  bool       // from now on
-	Record    string     // what an outside host says
+	Record    string     // the outside host's record
 	Others    []Delivery // to be added to the report
 	Suppress  string     // the address to be suppressed; "" for none
 }
 
-// BounceNote is what is noted of a mail that came back.
+// BounceNote is what is noted about a bounced mail.
 type BounceNote struct {
 	MessageID string // without brackets
 	Cause     Cause
@@ -177,7 +177,7 @@ type Requeue struct {
 	States   []State // those in one of these states only
 }
 
-// Gauges are counts of what is in the store.
+// Gauges are the numbers of items in the store.
 type Gauges struct {
 	Deliveries map[State]int64 `json:"deliveries"`
 	Suppressed int64           `json:"suppressed"`
