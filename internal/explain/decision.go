@@ -82,7 +82,7 @@ func (l Language) place(rule, file string, line int) string {
 	return l.say(ruleAt, rule, file, line)
 }
 
-// because says why a recipient domain decided as it did.
+// because says why a recipient domain decided so.
 func (x *explainer) because(o *memory.Outcome) string {
 	why := x.reason(o)
 	d := &o.Decision

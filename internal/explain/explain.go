@@ -82,7 +82,7 @@ type SPF struct {
 	Alignment   string `json:"alignment,omitempty"` // aligned, unaligned or unknown
 	Error       string `json:"error,omitempty"`
 	Means       string `json:"means"`
-	Aligns      string `json:"aligns,omitempty"` // the alignment in words
+	Aligns      string `json:"aligns,omitempty"` // explains the alignment
 }
 
 // Term is one term of an SPF record that was evaluated.
@@ -188,7 +188,7 @@ type Decision struct {
 	Text     string   `json:"text"`
 }
 
-// Ended is an entry of a list that was made for such a message, but held no more.
+// Ended is a list entry that matched such a message, but was no longer valid.
 type Ended struct {
 	Rule  string     `json:"rule"`  // the list
 	Until policy.Day `json:"until"` // the last day on which it held

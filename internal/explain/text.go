@@ -36,7 +36,7 @@ func (e *Explanation) WriteText(w io.Writer) error {
 	return err
 }
 
-// Bounds on what the text form shows of what others wrote.
+// Bounds on what the text form shows of foreign text.
 const (
 	maxLine = 2500 // octets
 	maxRows = 100  // of one list
@@ -91,7 +91,7 @@ func (p *page) rows(name phrase, words []string) {
 // pad fills s up to a width.
 func pad(s string, width int) string { return s + strings.Repeat(" ", max(0, width-text.Width(s))) }
 
-// quoted is a text of others between quotes.
+// quoted is foreign text in quotes.
 func quoted(s string) string { return `"` + strings.ReplaceAll(s, `"`, `\"`) + `"` }
 
 func (e *Explanation) writeMessage(p *page) {

@@ -14,17 +14,17 @@ import (
 const (
 	// envelopesKept bounds each memory of envelopes, at some 200 octets each.
 	envelopesKept = 100_000
-	// conflictAge is how long it is remembered what was decided for an envelope whose
-	// recipients disagreed. RFC 5321 section 4.5.4.1 has senders retry for days, but
-	// within hours each time.
+	// conflictAge is how long the decisions for an envelope whose recipients disagreed
+	// are remembered. By RFC 5321 section 4.5.4.1 senders retry for days, but every few
+	// hours.
 	conflictAge = 24 * time.Hour
 	// retryGap is the longest pause between two tries of the same message. After a longer
 	// one it counts as a new message with the same envelope.
 	retryGap = 6 * time.Hour
 )
 
-// envelopes remembers something of each (client network, sender, recipient), by
-// their hash. It is safe for concurrent use.
+// envelopes holds a value for each (client network, sender, recipient), by their hash. It
+// is safe for concurrent use.
 type envelopes[V any] struct {
 	seed maphash.Seed
 	mu   sync.Mutex
@@ -37,8 +37,8 @@ func newEnvelopes[V any]() *envelopes[V] {
 
 // envelopeFrom identifies the sender of an envelope.
 type envelopeFrom struct {
-	peer   netip.Addr // who handed the mail over, and will hand it over again
-	client netip.Addr // the true client, to whose share of the memory it counts
+	peer   netip.Addr // who handed the mail over, and will do so at a retry
+	client netip.Addr // the true client, whose share of the memory it uses
 	sender message.Address
 }
 
@@ -60,8 +60,8 @@ func clientNetwork(a netip.Addr) netip.Prefix {
 	return prefix(a, 24, 64)
 }
 
-// shareNetwork is the network whose envelopes share a part of the memory. Who has an
-// IPv6 network of his own has very many of 64 bits.
+// shareNetwork is the network whose envelopes share a part of the memory. Whoever has an
+// IPv6 network has very many /64 networks.
 func shareNetwork(a netip.Addr) netip.Prefix {
 	return prefix(a, 24, 32)
 }
@@ -84,8 +84,8 @@ type deferral struct{ first, last time.Time }
 // deferrals remembers the envelopes that DNS trouble deferred.
 type deferrals struct{ *envelopes[deferral] }
 
-// remember notes that a message was deferred, and gives the time since when its
-// youngest recipient is: who lists a new one beside an old one gains nothing.
+// remember notes that a message was deferred, and returns when its newest recipient was
+// first deferred: listing a new recipient beside an old one gains nothing.
 func (d deferrals) remember(from *envelopeFrom, rcpts []accepted, now time.Time) (since time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -113,8 +113,8 @@ type conflict struct {
 	at    time.Time
 }
 
-// conflicts remembers what was decided for the recipients of messages whose
-// recipients' domains disagreed.
+// conflicts remembers the decisions for the recipients of messages whose recipients'
+// domains disagreed.
 type conflicts struct{ *envelopes[conflict] }
 
 // remember notes the effect that a message would have had for each recipient.

@@ -6,9 +6,9 @@ import (
 	"net/netip"
 )
 
-// fairLRU keeps values by key. Beyond its size it forgets the oldest value of the
-// network that has the most, so that no network can flush what others have there.
-// It is not safe for concurrent use.
+// fairLRU keeps values by key. When full it evicts the oldest value of the network with
+// the most values, so that no network can evict those of others. It is not safe for
+// concurrent use.
 type fairLRU[V any] struct {
 	size   int
 	values map[uint64]*list.Element // of fairValue[V]

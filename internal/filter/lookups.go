@@ -58,7 +58,7 @@ const (
 	// maxQueries bounds the queries of one message.
 	maxQueries = 150
 	// authorQueries of them are kept for the policy of the author and the existence of
-	// its domain, so that nobody hides a policy behind queries that he chose.
+	// its domain, so that nobody can hide a policy by causing other queries.
 	authorQueries = 12
 )
 
@@ -149,7 +149,7 @@ func (l *lookups) note(one lookup) {
 	}
 }
 
-// close ends the noting and gives what was noted.
+// close ends the recording and returns the lookups.
 func (l *lookups) close() (done []lookup, cut bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -17,8 +17,8 @@ type Result struct {
 	Verdict   policy.Verdict
 	Domains   []DomainDecision // one for each distinct set of rules among the recipients
 	Decision  policy.Decision  // the decision that is carried out
-	Chosen    int              // index in Domains of whose decision that is; -1 where none of them decided
-	Rules     *policy.Rules    // whose decision that is; nil where none of them decided: domains disagreed, forged fields, mail bypassed
+	Chosen    int              // index in Domains of that decision; -1 if none of them decided
+	Rules     *policy.Rules    // the rules that decided; nil if none did: domains disagreed, forged fields, mail bypassed
 	Remove    []authres.Ref    // forged fields, in the order to delete them
 	Insert    []NewField       // each to the top of the message, in this order: the last ends up first
 	Change    []ChangedField

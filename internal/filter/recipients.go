@@ -10,7 +10,7 @@ import (
 	"dmarcd/internal/settings"
 )
 
-// group is the recipients whose domains want the same.
+// group is the recipients whose domains have the same rules.
 type group struct {
 	rules   *policy.Rules
 	domains []dns.Name

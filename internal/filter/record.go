@@ -29,7 +29,7 @@ type Remember struct {
 	Host     string             // the name of this host
 	MTA      string             // the MTA's name for itself; "" if not known
 	Sampled  bool               // the DNS answers are kept although the message passed
-	Offline  bool               // a command asks: the fields of a message that would be refused are given too
+	Offline  bool               // for a command: include the fields even if the message would be refused
 }
 
 // preallocated is a record together with the space that most of them need: one allocation.
@@ -102,8 +102,7 @@ func (o *Result) Record(m Remember) *memory.Record {
 	return r
 }
 
-// outcome is the part of one set of recipient domains; v is the verdict that is
-// remembered.
+// outcome is the part of one set of recipient domains; v is the verdict to be recorded.
 func (o *Result) outcome(d *DomainDecision, v *policy.Verdict, s *settings.Settings) memory.Outcome {
 	out := memory.Outcome{
 		Domains: d.Domains, Decision: d.Decision, Mode: d.Rules.Mode, Quarantine: d.Rules.Quarantine.Method,

@@ -153,7 +153,7 @@ func withoutLocal(identity string) string {
 	return identity[max(0, strings.LastIndexByte(identity, '@')):]
 }
 
-// find is the first recipient domain for which is holds.
+// find is the first recipient domain for which is returns true.
 func find(out *Result, is func(DomainDecision) bool) (DomainDecision, bool) {
 	for _, d := range out.Domains {
 		if is(d) {

@@ -27,7 +27,7 @@ type Transaction struct {
 	env      message.Envelope
 	ctx      context.Context
 	bypassed policy.Reason            // why the message is not judged; "" if it is inbound
-	peer     netip.Addr               // who handed the mail over: the client, or the relay before it
+	peer     netip.Addr               // who handed the mail over: the client, or the relay before us
 	relay    *settings.ClientIPSource // where the true client is recorded; nil where it is the peer
 
 	rcpts     recipients
@@ -39,12 +39,12 @@ type Transaction struct {
 	spf        *spfCheck
 	author     message.Author
 	wholeWalk  bool
-	useARC     bool   // a recipient domain asked for ARC
+	useARC     bool   // a recipient domain uses ARC
 	recovered  bool   // the true client was found behind a relay
 	relayField string // the field of a relay that could not be read; "" for none
 	discovery  *dmarc.Discovery
 	verifier   *dkim.Verifier
-	arc        *arc.Verifier      // nil where nobody asked for it or there is no chain
+	arc        *arc.Verifier      // nil where no recipient domain uses it or there is no chain
 	cancel     context.CancelFunc // ends the lookups that the header started
 }
 
@@ -168,8 +168,8 @@ func (t *Transaction) noteClient(out *Result) {
 	}
 }
 
-// ShowWholeWalk makes the verdict hold the whole tree walk, even where the result
-// does not hang on it: for people who look at one message.
+// ShowWholeWalk makes the verdict hold the whole tree walk, even where the result does
+// not depend on it: for people who examine one message.
 func (t *Transaction) ShowWholeWalk() { t.wholeWalk = true }
 
 // candidates are the domains that may align, so that their tree walks can run

@@ -76,7 +76,7 @@ func arcWord(t *testing.T, value string) string {
 	return ""
 }
 
-// TestARCOverride rescues a failing message by the word of a trusted sealer alone.
+// TestARCOverride rescues a failing message by a trusted seal alone.
 func TestARCOverride(t *testing.T) {
 	list, other := newSigner("list.example", "a1"), newSigner("other.example", "a1")
 	zone := behaviourZone + "hop.example. TXT \"v=spf1 ip4:203.0.113.0/24 -all\"\n" + list.record() + other.record()

@@ -441,8 +441,8 @@ func unknownTags(n int) string {
 	return b.String()
 }
 
-// TestDNSTrouble sees every fault of DNS end as temperror, or leave alone what
-// it cannot matter to; never as none, fail or a wait past the budget.
+// TestDNSTrouble checks that every DNS fault results in temperror, or does not change a
+// result that it cannot affect; never as none, fail or a wait past the budget.
 func TestDNSTrouble(t *testing.T) {
 	own := newSigner("signed.example", "s1")
 	records := `

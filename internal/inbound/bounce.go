@@ -7,8 +7,8 @@ import (
 	"dmarcd/internal/settings"
 )
 
-// maxBounceBody is how much of a body a BounceTap hands over: a notice and the
-// beginning of what it returns. maxBounceHeader bounds the header likewise.
+// maxBounceBody is how much of a body a BounceTap passes on: a notice and the beginning
+// of what it returns. maxBounceHeader bounds the header likewise.
 const (
 	maxBounceBody   = 256 << 10
 	maxBounceHeader = 256 << 10

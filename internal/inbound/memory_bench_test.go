@@ -67,7 +67,7 @@ func residentMiB(b *testing.B, line string) float64 {
 	return float64(kib) / 1024
 }
 
-// resetPeak makes VmHWM begin anew (proc(5), clear_refs).
+// resetPeak makes VmHWM start again (proc(5), clear_refs).
 func resetPeak(b *testing.B) {
 	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil {
 		b.Skip(err)

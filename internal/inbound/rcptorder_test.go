@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestRecipientOrder sends one message to several domains with every order of
-// RCPT: what is done to it, and what its fields say, never hangs on that.
+// TestRecipientOrder sends one message to several domains with every order of RCPT: what
+// is done to it, and what its fields say, must not depend on that.
 func TestRecipientOrder(t *testing.T) {
 	const zone = `
 reject.example. TXT "v=spf1 -all"
@@ -29,7 +29,7 @@ domains:
 		mail  mail
 		rcpts []string
 		want  string // how it is answered
-		tm    string // what X-TM-Authentication-Results says; "" for no such field
+		tm    string // content of X-TM-Authentication-Results; "" for no such field
 		tag   bool
 	}{
 		"a neighbour wants no fields":         {"on_conflict", lenient, []string{"quiet.example", "plain.example"}, "accept", "dmarc=fail", false},

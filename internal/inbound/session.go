@@ -39,15 +39,15 @@ type Config struct {
 	Filter   *filter.Filter
 	Settings func() *settings.Settings // the configuration in force; each message takes it once
 	Observer Observer
-	Recorder Recorder // nil: nothing is remembered
+	Recorder Recorder // nil: nothing is recorded
 	Host     string   // the name of this host, which records carry
 	Taps     []Tap    // each takes copies of the messages that it wants
 	Log      *slog.Logger
 	Now      func() time.Time
 }
 
-// NewSession makes the session of one MTA connection; it has the form that
-// milter.Config asks for.
+// NewSession makes the session of one MTA connection; it has the signature that
+// milter.Config requires.
 func (c *Config) NewSession(ctx context.Context) milter.Session {
 	return &session{config: c, ctx: ctx}
 }

@@ -228,7 +228,7 @@ func TestTagSubject(t *testing.T) {
 	}
 }
 
-// TestTagEverySubject has a forger add Subject fields: each bears the tag once.
+// TestTagEverySubject has a forger add Subject fields: each gets the tag once.
 func TestTagEverySubject(t *testing.T) {
 	r := newRig(t, settingsZone, "{default: {dmarc: {tag_subject: \"[SPOOF]\", actions: {reject: bypass}}}}")
 	m := mail{client: "203.0.113.9", mailFrom: "a@reject.example", raw: "From: a@reject.example\nSubject: [SPOOF] one\nX: y\nsubject: two\nSUBJECT: three\n\nbody\n"}

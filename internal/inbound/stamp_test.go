@@ -162,8 +162,8 @@ func quoteIfNeeded(s string) string {
 	return s
 }
 
-// TestForgedFields sees forged fields gone and foreign ones stay, in every case
-// but mail that is bypassed.
+// TestForgedFields checks that forged fields are removed and foreign ones kept, in every
+// case but mail that is bypassed.
 func TestForgedFields(t *testing.T) {
 	const raw = "X-TM-Authentication-Results: spf=pass\n" +
 		"Authentication-Results: mx.example.org; dmarc=pass header.from=bank.example\n" +

@@ -58,7 +58,7 @@ type tappedCopy struct {
 	count  int // recipients for which the tap wanted the message
 }
 
-// rcpt asks each tap about an accepted recipient: as the client wrote it, and as the MTA
+// rcpt offers an accepted recipient to each tap: as the client wrote it, and as the MTA
 // parses it (zero where not known).
 func (t *tapped) rcpt(taps []Tap, s *settings.Settings, to, resolved message.Address) {
 	t.rcpts++

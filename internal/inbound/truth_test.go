@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestOverrideIsTold: Authentication-Results keep the result of RFC 9989 and tell why a
+// TestOverrideIsTold: Authentication-Results keep the result of RFC 9989 and say why a
 // message that does not pass is let through all the same.
 func TestOverrideIsTold(t *testing.T) {
 	spoof := from("reject.example").by("203.0.113.9")
@@ -37,7 +37,7 @@ func TestOverrideIsTold(t *testing.T) {
 	}
 }
 
-// TestRepliesOnTheWire sees that a reply tells what is true of the message.
+// TestRepliesOnTheWire checks that a reply is true of the message.
 func TestRepliesOnTheWire(t *testing.T) {
 	const zone = behaviourZone + `
 other.example. TXT "v=spf1 ip4:203.0.113.0/24 -all"

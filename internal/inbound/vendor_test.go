@@ -13,8 +13,8 @@ import (
 	"dmarcd/internal/settings"
 )
 
-// The tests of this file are what someone who comes from the vendor's products
-// counts on, as far as no other test through the socket holds it.
+// The tests of this file cover what users of the vendor's products rely on, as far as no
+// other test through the socket holds it.
 
 // refused loads a policy file that must be refused, as a reload would, and gives
 // the faults; the running settings stay.
@@ -73,7 +73,8 @@ func TestDomainEntries(t *testing.T) {
 	}
 }
 
-// TestSlots has every published policy meet every action, and the actions by default.
+// TestSlots combines every published policy with every action, and the actions by
+// default.
 func TestSlots(t *testing.T) {
 	slots := []struct{ slot, domain, byDefault string }{
 		{"none", "none.example", "accept"},

@@ -15,7 +15,7 @@ import (
 const (
 	checkpointName = "loading"
 	checkpointSlot = 64   // octets used of each half
-	checkpointSize = 4096 // one block, whose halves no power cut tears at once
+	checkpointSize = 4096 // one block: a power cut does not tear both halves at once
 )
 
 // checkpoint keeps on disk which segment is being loaded. It is written before any

@@ -193,7 +193,7 @@ func aggregates(dir string, seg segment, failed *error) iter.Seq[memory.Aggregat
 	}
 }
 
-// merge joins two sequences in order. It holds one aggregate of each.
+// merge joins two sequences in order. It keeps one aggregate of each in memory.
 func merge(a, b iter.Seq[memory.Aggregate]) iter.Seq[memory.Aggregate] {
 	return func(yield func(memory.Aggregate) bool) {
 		nextA, stopA := iter.Pull(a)

@@ -167,7 +167,7 @@ func (s *diskStore) lines(f func(storeLine)) (end int64, err error) {
 	}
 }
 
-// where tells the batches that hold a record or row.
+// where returns the batches that contain a record or row.
 func (s *diskStore) where(what string) string {
 	var out strings.Builder
 	s.lines(func(l storeLine) {

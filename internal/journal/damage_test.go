@@ -122,7 +122,7 @@ func TestFlippedOctet(t *testing.T) {
 	}
 }
 
-// Segments that are gone, empty, or no files.
+// Segments that are missing, empty, or no files.
 func TestStrangeSegments(t *testing.T) {
 	const n = 4
 	dir, path := journalOf(t, n)
@@ -164,7 +164,7 @@ func TestSegmentRemovedWhileOpen(t *testing.T) {
 	}
 }
 
-// The file being written is cut by somebody else: what is gone is counted, and what
+// The file being written is cut by somebody else: lost records are counted, and what
 // comes later is loaded.
 func TestSegmentCutWhileOpen(t *testing.T) {
 	dir := t.TempDir()

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// disk stands between a journal and its segments.
+// disk intercepts the writes of a journal to its segments.
 type disk struct {
 	mu    sync.Mutex
 	write func(b []byte, off int64) (n int, err error) // nil for none; n octets are written before the error

@@ -63,7 +63,7 @@ func lockDir(dir string) (*os.File, error) {
 	return nil, lockedBy(f, dir)
 }
 
-// lockedBy is the error that names who has the lock.
+// lockedBy is the error that names the holder of the lock.
 func lockedBy(f *os.File, dir string) error {
 	owner := "another process"
 	b := make([]byte, 20)
@@ -106,8 +106,8 @@ func writeID(dir, id string) error {
 	})
 }
 
-// checkVersion refuses a journal that holds records of a newer dmarcd, which this
-// one could only throw away, and records that it holds ours from now on.
+// checkVersion refuses a journal that holds records of a newer dmarcd, which this one
+// could only discard, and notes our version in it from now on.
 func checkVersion(dir string) error {
 	path := filepath.Join(dir, versionName)
 	b, err := os.ReadFile(path)

@@ -24,7 +24,7 @@ const frameHead = 20
 // maxFrame is the length of the longest frame.
 const maxFrame = frameHead + MaxPayload
 
-// What a frame holds.
+// Kinds of frames.
 const (
 	kindRecord = 1 + iota
 	kindAggregate
@@ -98,7 +98,7 @@ func (h head) plausible() bool {
 // scanner reads the frames of a range of a segment. It skips damaged octets up to the
 // next whole frame, and counts what is missing.
 type scanner struct {
-	r    *bufio.Reader // holds maxFrame
+	r    *bufio.Reader // its buffer holds maxFrame
 	seed uint32
 	off  int64  // of the next octet of r
 	size int64  // where the range ends

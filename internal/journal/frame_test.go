@@ -105,7 +105,8 @@ func TestScanTails(t *testing.T) {
 	}
 }
 
-// What stands in a record is no frame, even where what is around it is damaged.
+// The content of a record is never taken for a frame, even where the frames around it are
+// damaged.
 func TestScanFrameInPayload(t *testing.T) {
 	inner := appendFrame(nil, kindRecord, 0, []byte("forged"))
 	seal(inner, testSeed+1, 1) // who writes a record does not know the salt

@@ -68,7 +68,7 @@ type Config struct {
 
 	BatchRecords int           // 500: what keeps processor and database busy at once
 	BatchBytes   int           // of encoded records; 4 MiB
-	Linger       time.Duration // for how long a record waits for others; 250 ms
+	Linger       time.Duration // how long a record waits for others; 250 ms
 	LoadTimeout  time.Duration // of one call of the sink; 30 s
 	RetryMin     time.Duration // between tries to reach the store; 100 ms, doubled each time
 	RetryMax     time.Duration // up to 10 s

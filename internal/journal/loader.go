@@ -158,8 +158,8 @@ func (l *loader) pace(ctx context.Context, took time.Duration) {
 	}
 }
 
-// maxRefusals is how many records in a row may be refused before it is the store
-// that looks wrong, and not they: then each waits, so that there is time to look.
+// maxRefusals is how many records in a row may be refused before the store, and not the
+// records, looks faulty: then the loader waits at each, so that somebody can investigate.
 const maxRefusals = 10
 
 // backOff waits after an error, longer each time. A refused record needs no wait: it
@@ -278,7 +278,7 @@ func (l *loader) finish() {
 	l.leave()
 }
 
-// leave closes what is open.
+// leave closes the open segment.
 func (l *loader) leave() {
 	if l.file != nil {
 		l.file.Close()

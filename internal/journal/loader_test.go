@@ -172,7 +172,7 @@ func TestTroubledStore(t *testing.T) {
 	}
 }
 
-// Records that the store will never take are left out, alone, and counted.
+// Records that the store will never take are left out, without others, and counted.
 func TestRefusedRecords(t *testing.T) {
 	s := newStore()
 	bad := []string{"0", "17", "18", "199"}
@@ -298,7 +298,7 @@ func TestStoreGoesBack(t *testing.T) {
 	s.check(t, 12)
 	closeNow(t, j)
 
-	// The segment is gone meanwhile: what was in it stays away.
+	// The segment is removed meanwhile: its records are not loaded.
 	j = open(t, dir, s, nil)
 	fill(t, j, newRecord, 12, 14)
 	syncNow(t, j)
@@ -329,8 +329,8 @@ func TestStoreIsNew(t *testing.T) {
 	s.check(t, 7)
 }
 
-// Two journals with one id, as after copying a machine: none of them loses or
-// doubles anything once they meet, because one goes on under a name of its own.
+// Two journals with one id, as after copying a machine: none of them loses or doubles
+// anything when both load, because one continues under an id of its own.
 func TestCopiedJournal(t *testing.T) {
 	a, b := t.TempDir(), t.TempDir()
 	s := newStore()

@@ -7,7 +7,7 @@ import (
 	"dmarcd/internal/memory"
 )
 
-// ask asks the store how far it has the journal, and takes the loader there.
+// ask asks the store how far it has the journal, and moves the loader there.
 func (l *loader) ask(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.LoadTimeout)
 	defer cancel()

@@ -20,7 +20,7 @@ func Probe(dir string) error {
 	}
 	defer f.Close()
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB); err == nil {
-		return nil // closing lets it go
+		return nil // closing releases it
 	} else if !errors.Is(err, syscall.EWOULDBLOCK) {
 		return fmt.Errorf("journal: lock %s: %w", dir, err)
 	}

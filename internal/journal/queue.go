@@ -10,7 +10,7 @@ import (
 // keepBuffer is the largest buffer kept for the next group, in octets.
 const keepBuffer = 1 << 20
 
-// queue holds the frames that wait for the writer. All that wait go in one write.
+// queue holds the frames for the writer. All waiting frames go into one write.
 type queue struct {
 	limit int
 	kick  chan struct{} // wakes the writer
@@ -34,7 +34,7 @@ type group struct {
 type waiter struct {
 	end   int
 	state atomic.Int32
-	done  chan error // holds one
+	done  chan error // capacity 1
 	timer *time.Timer
 }
 
@@ -57,8 +57,8 @@ func newQueue(limit int) *queue {
 	}
 }
 
-// put appends a frame and returns who waits for its write. Its error is
-// ErrQueueFull or ErrClosed.
+// put appends a frame and returns the waiter for its write. Its error is ErrQueueFull or
+// ErrClosed.
 func (q *queue) put(kind byte, at int64, payload []byte) (*waiter, error) {
 	w := q.pool.Get().(*waiter)
 	q.mu.Lock()
@@ -103,7 +103,7 @@ func (q *queue) wait(w *waiter, patience time.Duration) error {
 	case err = <-w.done:
 	case <-w.timer.C:
 		if w.state.CompareAndSwap(waiting, abandoned) {
-			return ErrLate // answer gives w back
+			return ErrLate // answer releases w
 		}
 		err = <-w.done
 	}

@@ -21,8 +21,8 @@ import (
 // day0 is when record 0 came.
 var day0 = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 
-// newRecord makes record number n. Its queue id is the number; its row is its own,
-// so that it can be told apart even as a count.
+// newRecord makes record number n. Its queue id is the number; its row is its own, so
+// that it can be recognized even as a count.
 func newRecord(n int) *memory.Record {
 	rec, err := dmarc.ParseRecord("v=DMARC1; p=reject; rua=mailto:d@example.com")
 	if err != nil {

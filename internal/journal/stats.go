@@ -26,7 +26,7 @@ type Stats struct {
 
 	Bytes     int64         // on disk
 	Segments  int           // files, compacted segments included
-	Compacted int           // of Segments, compacted ones
+	Compacted int           // compacted ones among Segments
 	Unloaded  int64         // records and counts that the store does not have; guessed until they are read
 	Lag       time.Duration // age of the oldest of them; 0 if there is none
 	Queued    int           // octets that wait for the disk

@@ -68,7 +68,7 @@ func (w *writer) writeQueued() {
 	w.queue.done(g)
 }
 
-// write writes a group, or loses what cannot be written, and answers who waits.
+// write writes a group, or drops what cannot be written, and answers the waiters.
 func (w *writer) write(g *group) {
 	pos, next := 0, 0
 	answer := func(err error) {
@@ -106,7 +106,7 @@ func (w *writer) writeSome(b []byte) (int, error) {
 		return 0, w.failed(errNoSegment)
 	case full:
 		err := w.failed(errFull)
-		w.retry = time.Time{} // to look again costs nothing
+		w.retry = time.Time{} // checking again costs nothing
 		return 0, err
 	}
 	n, frames := 0, uint32(0)
@@ -122,7 +122,7 @@ func (w *writer) writeSome(b []byte) (int, error) {
 	return w.salvage(b[:n], wrote, err)
 }
 
-// commit makes n octets of frames known to who reads.
+// commit makes n octets of frames visible to readers.
 func (w *writer) commit(b []byte, n int, frames uint32) {
 	w.number += frames
 	w.index.commit(w.segment, int64(n), int64(frames), parseHead(b).at)

@@ -7,7 +7,7 @@ import "dmarcd/internal/dns"
 // one row.
 type Aggregate struct {
 	Day          Day
-	PolicyDomain dns.Name // whose report it is
+	PolicyDomain dns.Name // the domain that the report is about
 	Record       string   // the governing record as published
 	PSL          bool     // it was found by the public suffix list
 	Row          string   // the key of a report.Row: all of it except the count

@@ -161,7 +161,7 @@ func TestAggregateSurvives(t *testing.T) {
 	}
 }
 
-// TestSignatures tells the best first, and of a failure its kind alone.
+// TestSignatures lists the best first, and of a failure only its kind.
 func TestSignatures(t *testing.T) {
 	r := failing(t)
 	sign := func(domain string, s dkim.Status, err error, a dmarc.Alignment) {

@@ -1,7 +1,7 @@
 package memory
 
-// Position is a place in a journal: so many octets into one of its segments. The
-// zero Position is before the first segment.
+// Position is a place in a journal: an octet offset in one of its segments. The zero
+// Position is before the first segment.
 type Position struct {
 	Segment uint64 // from 1
 	Offset  int64
@@ -19,6 +19,6 @@ type Batch struct {
 	Journal    string   // the id of the journal, the same for all its life
 	From, To   Position // From is the position that the store has for Journal
 	Records    []Record
-	Aggregates []Aggregate // of records whose detail was dropped for want of room
+	Aggregates []Aggregate // of records whose detail was dropped for lack of room
 	Lost       uint64      // records of the range that cannot be read
 }

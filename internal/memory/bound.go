@@ -30,7 +30,7 @@ const (
 	textOverhead  = 4    // octets that the encoding adds to a text, about
 	outcomeRoom   = 300  // octets of an outcome, about
 	signatureRoom = 60   // of a signature, without its texts
-	minRoom       = 64   // octets for a list or a text, where all others are long too
+	minRoom       = 64   // octets for a list or text even if all others are long
 )
 
 // Bound truncates what a message made long, and counts in LeftOut what is missing. It
@@ -135,7 +135,7 @@ func (r *Record) boundOutcomes() {
 	r.boundDomains(maxDomains, MaxRecordBytes)
 }
 
-// boundDomains keeps so many recipient domains in all, in so much room.
+// boundDomains keeps at most most recipient domains in all, within room octets.
 func (r *Record) boundDomains(most, room int) {
 	for i := range r.Outcomes {
 		list := &r.Outcomes[i].Domains

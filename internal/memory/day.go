@@ -6,7 +6,7 @@ import (
 	"dmarcd/internal/policy"
 )
 
-// Day is a UTC day, counted from 1970-01-01. As text it is such as 2026-11-24.
+// Day is a UTC day, counted from 1970-01-01. Its text form is 2026-11-24.
 type Day = policy.Day
 
 // DayOf is the day of a time.

@@ -40,7 +40,7 @@ func TestRecordsOfEarlierBuilds(t *testing.T) {
 	}
 }
 
-// told is a record and what it counts as.
+// told is a record and its aggregate.
 func told(r *memory.Record) string {
 	var b strings.Builder
 	for _, line := range memorytest.Dump(r) {

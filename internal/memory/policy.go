@@ -20,8 +20,8 @@ type Policies interface {
 	// NotePolicy stores the text, once, and notes that it took effect on a host. It
 	// changes nothing if that is already the host's latest policy.
 	NotePolicy(ctx context.Context, host string, at time.Time, text policy.Source) error
-	// PolicyHistory gives the uses, newest first: those before a key that is not 0.
+	// PolicyHistory returns the uses, newest first: those before a key that is not 0.
 	PolicyHistory(ctx context.Context, before int64, limit int) ([]PolicyUse, error)
-	// PolicySource gives a text; none is no error.
+	// PolicySource returns a text; a missing one is no error.
 	PolicySource(ctx context.Context, id policy.SourceID) (policy.Source, error)
 }

@@ -10,14 +10,14 @@ import (
 
 // Reader reads stored records. Its methods may be called from several goroutines at once.
 type Reader interface {
-	// Find gives the messages with a queue id or a message-id (with or without its
+	// Find returns the messages with a queue id or a message-id (with or without its
 	// brackets), newest first, with their traces; none is no error.
 	Find(ctx context.Context, id string, limit int) ([]Record, error)
-	// Search gives messages, newest first.
+	// Search returns messages, newest first.
 	Search(ctx context.Context, q Query) (Page, error)
-	// Records gives the messages from since to before until, oldest first and
-	// without their traces, to yield, which may keep them; an error of yield ends it
-	// and is returned. A zero time is no bound.
+	// Records calls yield with the messages from since to before until, oldest first and
+	// without their traces. yield may keep them; its error ends the iteration and is
+	// returned. A zero time is no bound.
 	Records(ctx context.Context, since, until time.Time, yield func(*Record) error) error
 	// Count estimates quickly how many messages Records would return.
 	Count(ctx context.Context, since, until time.Time) (int64, error)
@@ -44,8 +44,8 @@ type Query struct {
 	Client    netip.Prefix // the client's network, or its address as one
 	Held      bool         // waits in the MTA's hold queue
 	Host      string       // of Held: on this host, or where the host is not known
-	// Recipients restricts the search to mail for any of these domains. It serves
-	// users who may see no others. nil is no restriction, an empty list finds nothing.
+	// Recipients restricts the search to mail for any of these domains. It is for users
+	// who may see no others. nil is no restriction, an empty list finds nothing.
 	Recipients []dns.Name
 	Action     string // what was done
 	Result     string // what DMARC found; "-" for mail that it did not run on

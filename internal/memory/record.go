@@ -53,12 +53,12 @@ type Record struct {
 	Dropped bool
 	PSL     bool // the record was found by the public suffix list (discovery: psl)
 
-	Host    string          // the host that judged it, in whose MTA held mail waits; "" of records before version 2
+	Host    string          // the host that judged it, whose MTA holds held mail; "" in records before version 2
 	Policy  policy.SourceID // the text of the policy in force; zero if not known
 	LeftOut LeftOut         // what the record leaves out
 
-	// Trace holds the DNS answers used: of all failures and of one in a hundred
-	// passes. Nil for the others, and once it is older than retention.traces.
+	// Trace has the DNS answers used, for all failures and one in a hundred passes. Nil
+	// for the others, and after retention.traces.
 	Trace *Trace
 }
 
@@ -80,7 +80,7 @@ type Outcome struct {
 	Criteria     policy.Criteria
 	Quarantine   policy.QuarantineMethod
 	DailyReports bool   // the domains' mail is counted in reports
-	File         string // the file whose line holds the rule that decided; "" for a built-in one
+	File         string // the file that contains the deciding rule; "" for a built-in one
 	Line         int    // from 1; 0 where File is ""
 }
 

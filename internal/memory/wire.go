@@ -60,7 +60,7 @@ func writeList[T any](w *writer, list []T, each func(T)) {
 	}
 }
 
-// reader reads what writer wrote. Text that it gives is part of s, so that a whole
+// reader reads what writer wrote. Text that it returns is part of s, so that a whole
 // record costs one copy. The first fault sticks; after it everything is zero.
 type reader struct {
 	s       string

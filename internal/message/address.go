@@ -228,8 +228,8 @@ func (p *addressParser) atom() (encoded bool) {
 
 // domain reads a domain and returns its octets without the comments and white space that
 // RFC 5322 section 4.4 allows around its dots. A domain literal is not a domain (RFC 9989
-// section 5.3.1), nor are the other characters of a dot-atom: mail domains have letters,
-// digits, hyphens and, in DNS, underscores.
+// section 5.3.1), nor is a name with other characters of a dot-atom: mail domains have
+// letters, digits, hyphens and, in DNS, underscores.
 func (p *addressParser) domain() ([]byte, error) {
 	if err := p.cfws(); err != nil {
 		return nil, err

@@ -19,13 +19,13 @@ const (
 var (
 	// ErrNoFrom: there is no From field.
 	ErrNoFrom = errors.New("message: no From field")
-	// ErrNoAddress: the From field holds no address.
+	// ErrNoAddress: the From field has no address.
 	ErrNoAddress = errors.New("message: no address in the From field")
 	// ErrSeveralFields: there is more than one From field, of whatever domains
 	// (RFC 5322 section 3.6). What a signature covers and what a reader shows differ.
 	ErrSeveralFields = errors.New("message: several From fields")
-	// ErrSeveralAddresses: the From field names several domains, or breaks RFC 5322
-	// and holds several addresses or what a reader could take for another one.
+	// ErrSeveralAddresses: the From field names several domains, or breaks RFC 5322 and
+	// has several addresses or text that a reader could take for another one.
 	ErrSeveralAddresses = errors.New("message: several addresses in the From field")
 	// ErrBadFrom: the From field cannot be read with certainty, or names no domain.
 	ErrBadFrom = errors.New("message: the From field cannot be read")
@@ -46,17 +46,17 @@ type Author struct {
 // ParseAuthor reads the addresses of the From field (RFC 5322 section 3.6.2,
 // RFC 6854 for groups, RFC 6532 for UTF-8) and gives their domain as A-labels.
 //
-// A verdict about one domain is worth nothing if the reader is shown another. So a
-// field is read in one of two ways:
+// A verdict about one domain is worthless if the reader is shown another. So a field is
+// read in one of two ways:
 //
 //   - By the grammar, where it obeys RFC 5322 from end to end, obsolete forms
 //     included. A domain counts only where the grammar puts one, never in a phrase,
 //     comment, quoted string or route. There may be several addresses if their
 //     domain is one.
-//   - By its one clear address, where it does not: readers disagree about such a
-//     field, so there must be nothing to disagree about. It has exactly one address
-//     in angle brackets, or exactly one bare address, and nothing else that a reader
-//     could take for an address of another domain, in whatever encoding.
+//   - By its one clear address, where it does not: software disagrees about such a field,
+//     so it must be unambiguous. It has exactly one address in angle brackets, or exactly
+//     one bare address, and nothing else that a reader could take for an address of
+//     another domain, in whatever encoding.
 //
 // More than one field has no single author, whatever they name.
 func ParseAuthor(h *Header) Author {

@@ -116,8 +116,8 @@ func octets(b []byte) string {
 	return out.String()
 }
 
-// overlong is b as UTF-8 read without the check for the shortest form, which gives an at
-// sign and a dot two more spellings each.
+// overlong is b as UTF-8 read without the check for the shortest form, which adds two
+// encodings each of an at sign and a dot.
 func overlong(b []byte) string {
 	if utf8.Valid(b) {
 		return string(b)

@@ -102,8 +102,8 @@ func readingsOf(raw []string) ([]string, error) {
 	return slices.Sorted(maps.Keys(all)), nil
 }
 
-// stripped returns s, and s without comments, without what hides an address from those
-// who only look, and without either.
+// stripped returns s, and s without comments, without characters that visually hide an
+// address, and without either.
 func stripped(s string) []string {
 	bare := withoutComments(s)
 	return []string{s, bare, revealed(s), revealed(bare)}
@@ -142,9 +142,9 @@ func percentDecoded(s string) string {
 	return string(out)
 }
 
-// unfold takes the line ends out of a field value; tight is the value without the white
-// space behind them too. Control characters have no place in a field: readers end the
-// text there, or drop them. Escape is left to rawReadings.
+// unfold removes the line ends from a field value; tight is the value without the white
+// space after them too. Control characters are not valid in a field: readers end the text
+// there, or drop them. Escape is left to rawReadings.
 func unfold(value []byte) (text, tight string, err error) {
 	var loose, close []byte
 	afterFold := false

@@ -14,7 +14,7 @@ import (
 // Envelope is the SMTP envelope of one transaction. The listener that received it fills
 // it in; it does not change afterwards.
 type Envelope struct {
-	ClientIP netip.Addr // unmapped; zero for a local client or one not told
+	ClientIP netip.Addr // unmapped; zero for a local client or if not known
 	Host     string     // the MTA's own name; "" if not known
 	Helo     string     // HELO or EHLO argument as sent; may be an address literal; "" if not known
 	MailFrom Address    // zero for the null reverse-path "<>"

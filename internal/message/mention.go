@@ -30,7 +30,7 @@ func mentions(s string) []mention {
 	return list
 }
 
-// mentionAt reads the name behind the at sign at s[at].
+// mentionAt reads the name after the at sign at s[at].
 func mentionAt(s string, at int) (mention, bool) {
 	_, width := utf8.DecodeRuneInString(s[at:])
 	m := mention{at: at, exact: width == 1}

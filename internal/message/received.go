@@ -26,8 +26,8 @@ type Received struct {
 	With string
 }
 
-// Login reports whether the server wrote that the client logged in (RFC 3848,
-// RFC 6531 section 4.3). Exim writes ESMTP behind UTF8, the RFC has SMTP.
+// Login reports whether the server wrote that the client logged in (RFC 3848, RFC 6531
+// section 4.3). Exim writes ESMTP after UTF8, the RFC has SMTP.
 func (r Received) Login() bool {
 	with := strings.TrimPrefix(r.With, "UTF8")
 	utf8 := len(with) < len(r.With)
@@ -35,7 +35,7 @@ func (r Received) Login() bool {
 }
 
 // ParseReceived reads the value of a Received field. It knows the formats of Postfix,
-// Sendmail, Exim, qmail and its heirs, Exchange and Microsoft 365, Zimbra, Google,
+// Sendmail, Exim, qmail and its successors, Exchange and Microsoft 365, Zimbra, Google,
 // Haraka, Mimecast, IronPort, SES and the many servers that write like one of them.
 //
 // The client chooses the HELO argument, the answer of its ident service and, unless the
@@ -161,8 +161,8 @@ func printable(b []byte) bool {
 	return true
 }
 
-// cutBy parts the tokens after "from" at the word "by". It is not ok unless the from
-// clause is one word with comments behind it, and there is no second "by" or "from": a
+// cutBy splits the tokens after "from" at the word "by". It is not ok unless the from
+// clause is one word with comments after it, and there is no second "by" or "from": a
 // client that got blanks into its HELO argument could have written the first.
 func cutBy(tokens []receivedToken) (from, by []receivedToken, ok bool) {
 	at := 0

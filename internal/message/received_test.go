@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// receivedCase is a Received field and what it tells.
+// receivedCase is a Received field and its expected reading.
 type receivedCase struct {
 	name, value        string
 	client, helo, with string // client "" for one that cannot be read

@@ -17,8 +17,8 @@ type fromClause struct {
 	comments int
 }
 
-// readFrom reads the word after "from" and the comments behind it. It is not ok if
-// what the client chose could have made a comment, or hides one.
+// readFrom reads the word after "from" and the comments after it. It is not ok if text
+// that the client chose could have made or hidden a comment.
 func readFrom(tokens []receivedToken) (*fromClause, bool) {
 	c := &fromClause{helo: string(tokens[0].text)}
 	c.first, _ = receivedAddr(tokens[0].text)
@@ -168,7 +168,7 @@ func receivedAddr(b []byte) (addr netip.Addr, brackets bool) {
 	return observable(s), false
 }
 
-// observable reads the address itself, with a port behind an IPv4 one.
+// observable reads the address itself, with a port after an IPv4 one.
 func observable(s string) netip.Addr {
 	if len(s) > 5 && strings.EqualFold(s[:5], "IPv6:") {
 		s = s[5:]

@@ -8,7 +8,7 @@ import (
 	"testing/iotest"
 )
 
-// streamed is what Stream told, as text.
+// streamed is the events of Stream, as text.
 func streamed(t *testing.T, in string) string {
 	t.Helper()
 	var b strings.Builder

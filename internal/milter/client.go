@@ -18,7 +18,7 @@ import (
 
 // Submission is one mail to pass through a milter as if an MTA had received it.
 type Submission struct {
-	Client  netip.Addr        // the zero Addr stands for a local client
+	Client  netip.Addr        // the zero Addr means a local client
 	Host    string            // the client's name as the MTA would have it
 	Helo    string            // "" sends none
 	From    string            // with angle brackets

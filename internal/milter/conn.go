@@ -127,7 +127,7 @@ func (c *conn) next() (command, []byte, error) {
 	}
 }
 
-// fill reads more of a packet of need bytes. Replies go out before it waits.
+// fill reads more of a packet of need bytes. Replies are sent before it waits.
 func (c *conn) fill(need int) error {
 	if err := c.flush(); err != nil {
 		return err
@@ -178,7 +178,7 @@ func (c *conn) makeRoom(need int) {
 	c.r, c.w = 0, n
 }
 
-// shrink lets go of what a large message needed: most connections are idle.
+// shrink releases the memory that a large message needed: most connections are idle.
 func (c *conn) shrink() {
 	c.giveBack()
 	if cap(c.value) > smallBuffer {
@@ -189,7 +189,7 @@ func (c *conn) shrink() {
 	}
 }
 
-// giveBack returns the borrowed buffer. What it holds is lost.
+// giveBack returns the borrowed buffer. Its content is lost.
 func (c *conn) giveBack() {
 	if c.borrowed != nil {
 		c.srv.giveBack(c.borrowed)
@@ -226,8 +226,8 @@ func (c *conn) await() error {
 	return c.nc.SetReadDeadline(deadline)
 }
 
-// drainsBy is when the connection is to end if it stays idle; zero while the server
-// runs. The caller holds mu.
+// drainsBy is when the connection must end if it is idle; zero while the server runs. The
+// caller holds mu.
 func (c *conn) drainsBy(now time.Time) time.Time {
 	if quiet := now.Add(c.srv.cfg.Drain.Quiet); c.quiet && quiet.Before(c.drainBy) {
 		return quiet
@@ -267,7 +267,7 @@ func (c *conn) ended() error {
 	return nil
 }
 
-// drain asks the connection to end when no message is under way by then.
+// drain makes the connection end by that time unless a message is under way.
 func (c *conn) drain(by time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 	"dmarcd/internal/milter/miltertest"
 )
 
-// Defects 13 to 20 of the list in defects_test.go: what the MTA is told.
+// Defects 13 to 20 of the list in defects_test.go: the answers to the MTA.
 
 func TestDefect13Negotiation(t *testing.T) {
 	wanted := uint32(miltertest.NRConnect | miltertest.NRHelo | miltertest.NRMail | miltertest.NRHeader | miltertest.NREOH |

@@ -169,7 +169,7 @@ func TestDefect03Deadlines(t *testing.T) {
 			t.Fatal(err)
 		}
 		// The pipe holds nothing: the answer waits for a reader that does not come.
-		// Writing needs one too, so it tells when the server has closed.
+		// Writing needs one too, so it shows when the server has closed.
 		m.Put(miltertest.CmdQuit)
 		if err := m.Flush(); !errors.Is(err, io.ErrClosedPipe) {
 			t.Errorf("an answer that nobody reads was waited for: %v", err)

@@ -7,7 +7,7 @@ import (
 	"dmarcd/internal/milter/miltertest"
 )
 
-// Defects 7 to 12 of the list in defects_test.go: what the Session is told.
+// Defects 7 to 12 of the list in defects_test.go: the calls of the Session.
 
 func TestDefect07FieldsOfOneMessageOnly(t *testing.T) {
 	r := start(t, nil, nil)
@@ -34,7 +34,7 @@ func TestDefect08MacrosByStage(t *testing.T) {
 		miltertest.CmdEnd:  {"i", "4F002"},
 	}
 	mustSend(t, m, msg)
-	mustSend(t, m, note("two")) // tells no macros: none of the first may be left
+	mustSend(t, m, note("two")) // sends no macros: none of the first may remain
 	msg = note("three")
 	msg.Macros = map[byte][]string{miltertest.CmdMail: {"i", "4F003"}}
 	m.Unbuffered = true
@@ -48,8 +48,7 @@ func TestDefect08MacrosByStage(t *testing.T) {
 		"rcpt <b@example.org> mailer=error", "rcpt <b@example.org> mailer=", "rcpt <b@example.org> mailer="})
 	equal(t, "end", s.having("end"), []string{"end id=4F002", "end id=", "end id=4F003"})
 
-	// What is told for one recipient is not true of the next, nor what is
-	// told of one client.
+	// Macros for one recipient must not be used for the next, nor those for one client.
 	m.Unbuffered = false
 	mustGreet(t, m, miltertest.Peer{Macros: map[byte][]string{miltertest.CmdConnect: {"j", "mx2.example.org"}}})
 	m.PutStrings(miltertest.CmdMail, "<b@example.net>")

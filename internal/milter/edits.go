@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// errEdit means that an Response asks for what cannot be sent: a bug of the
-// Session's. Half of an Response is never carried out.
+// errEdit means that a Response contains something that cannot be sent: a bug of the
+// Session. A Response is never carried out in part.
 var errEdit = errors.New("milter: an edit that cannot be sent")
 
 // appendResponse appends the whole answer at end of message. The caller must have

@@ -16,8 +16,8 @@ import (
 	"dmarcd/internal/milter/miltertest"
 )
 
-// memConn is a connection whose peer has said all that it will say, in pieces
-// of the given size. It keeps what is answered.
+// memConn is a connection whose peer has sent all its data, in pieces of the given size.
+// It keeps the answers.
 type memConn struct {
 	mu     sync.Mutex
 	in     []byte

@@ -21,7 +21,7 @@ var ErrInUse = errors.New("is in use by another process")
 const (
 	// defaultMode lets the owner and the group of a unix socket connect.
 	defaultMode fs.FileMode = 0o660
-	// probeTimeout bounds the look whether a unix socket is served.
+	// probeTimeout bounds the check whether a unix socket is in use.
 	probeTimeout = time.Second
 )
 
@@ -143,7 +143,7 @@ func clearPath(path string) error {
 		return ErrInUse
 	}
 	if !errors.Is(err, syscall.ECONNREFUSED) {
-		// Not allowed to look, or its queue is full: somebody may be there.
+		// No permission to connect, or its queue is full: it may be in use.
 		return fmt.Errorf("%w, or cannot be looked at: %w", ErrInUse, unwrapOp(err))
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -206,8 +206,8 @@ func (l *unixListener) Close() error {
 	l.once.Do(func() {
 		now, err := os.Lstat(l.path)
 		if err == nil && l.file != nil && os.SameFile(l.file, now) {
-			// The daemon may have lost its right to the folder; a socket
-			// that is left behind is replaced at the next start.
+			// The daemon may have lost its right to the folder; a leftover socket is
+			// replaced at the next start.
 			_ = os.Remove(l.path)
 		}
 	})

@@ -1,8 +1,8 @@
 package milter
 
-// macros holds those macros that are used, by how long they last. The
-// names, and mostly the values, are compared in the packet, so that a connection
-// that repeats them costs no allocation.
+// macros holds the macros that are used, grouped by lifetime. The names, and mostly the
+// values, are compared in the packet, so that a connection that repeats them costs no
+// allocation.
 type macros struct {
 	// Told before connect, kept for the connection.
 	mta, version, daemon, clientAddr string

@@ -18,7 +18,7 @@ const needed = actAddHeaders | actAddRcpt | actDeleteRcpt | actChangeHeaders | a
 const wantedSteps = nrConnect | nrHelo | nrMail | nrHeader | nrEOH |
 	noUnknown | noData | canSkip | leadSpace
 
-// symbols are the macros asked for. A list replaces the one configured in the MTA, so
+// symbols are the macros requested. A list replaces the one configured in the MTA, so
 // each has every macro used at its stage.
 var symbols = [...]struct {
 	stage uint32
@@ -40,9 +40,9 @@ type terms struct {
 // silent reports whether c gets no reply.
 func (t terms) silent(c command) bool { return t.steps&c.noReply() != 0 }
 
-// agree reads the MTA's offer and chooses. rcptReplies says whether recipients
-// must be answered. Nothing is asked for that was not offered: Sendmail drops
-// a filter that does, in actions and steps alike.
+// agree reads the MTA's offer and chooses. rcptReplies says whether recipients must be
+// answered. Nothing is requested that was not offered: Sendmail drops a filter that does,
+// in actions and steps alike.
 func agree(offer []byte, rcptReplies bool) (terms, error) {
 	if len(offer) < 12 {
 		return terms{}, protocolError("negotiation of %d bytes", len(offer))

@@ -115,9 +115,9 @@ func NewServer(cfg Config) *Server {
 	}
 }
 
-// Serve takes connections from ln until Shutdown, when it returns nil, or until
-// ln is closed by others. It owns ln and closes it. Other errors of Accept, such as
-// too many open files, are waited out. Several listeners may be served at once.
+// Serve takes connections from ln until Shutdown, when it returns nil, or until something
+// else closes ln. It owns ln and closes it. After other errors of Accept, such as too
+// many open files, it waits and retries. Several listeners may be served at once.
 func (s *Server) Serve(ln net.Listener) error {
 	defer ln.Close()
 	if !s.addListener(ln) {

@@ -73,8 +73,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return fmt.Errorf("milter: %d sessions did not end: %w", len(left), ctx.Err())
 }
 
-// beginDrain asks every connection to end in its time, and returns them. Sockets of
-// systemd are paused.
+// beginDrain sets every connection's time to end, and returns them. Sockets from systemd
+// are paused.
 func (s *Server) beginDrain() (older []*conn) {
 	s.mu.Lock()
 	s.closing = true

@@ -63,7 +63,7 @@ func (s *Server) OpenOn(ln net.Listener) (n int) {
 	return n
 }
 
-// throttle lets one event through in each logInterval and counts the others.
+// throttle passes one event per logInterval and counts the others.
 type throttle struct {
 	mu   sync.Mutex
 	next time.Time

@@ -19,8 +19,8 @@ import (
 // waitLimit ends a test that waits for what does not come.
 const waitLimit = 10 * time.Second
 
-// recorder is a Session that writes down what it is told. The func fields may
-// be set to answer, or to panic.
+// recorder is a Session that records its calls. The func fields may be set to answer, or
+// to panic.
 type recorder struct {
 	ctx context.Context
 

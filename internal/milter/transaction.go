@@ -359,7 +359,7 @@ func (c *conn) rescue(cmd command, v any) error {
 	return nil
 }
 
-// guard calls f, whose panic is logged and forgotten.
+// guard calls f, and logs and ignores its panic.
 func (c *conn) guard(f func()) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -247,7 +247,7 @@ func TestForcedShutdown(t *testing.T) {
 	}
 }
 
-// atEndOfHeader is an MTA that has told the header of a message and waits for nothing.
+// atEndOfHeader is an MTA that has sent the header of a message and waits for nothing.
 func atEndOfHeader(t *testing.T, r *rig) *miltertest.MTA {
 	t.Helper()
 	m := r.open()

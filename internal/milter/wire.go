@@ -3,7 +3,7 @@ package milter
 // The milter protocol has no RFC. What is here follows the behaviour of
 // Sendmail 8.17 (libmilter) and Postfix 3.7 (milter8).
 
-// Versions of the protocol. With Sendmail's numbers: 2 came with 8.11, 6 with 8.14.
+// Versions of the protocol. Sendmail introduced 2 with 8.11, 6 with 8.14.
 const (
 	minVersion = 2
 	maxVersion = 6
@@ -106,9 +106,9 @@ func (c command) answered() bool { return c.noReply() != 0 || c == cmdEnd }
 
 // Sizes.
 const (
-	// maxPacket bounds a packet from the MTA. A body chunk has 64 KiB at
-	// most, since larger ones are not asked for; a header field can be larger
-	// (Postfix header_size_limit is 100 KiB by default).
+	// maxPacket bounds a packet from the MTA. A body chunk has 64 KiB at most, since
+	// larger ones are not requested; a header field can be larger (Postfix
+	// header_size_limit is 100 KiB by default).
 	maxPacket = 1 << 20
 	// maxReply bounds a packet to the MTA: Sendmail drops a filter that sends
 	// more than its MILTER_CHUNK_SIZE.

@@ -98,8 +98,8 @@ func saysAutomatic(name, value []byte) bool {
 	return !strings.EqualFold(string(word), "no")
 }
 
-// automaticHeader is automatic for a header in one piece, such as that of an
-// event that nobody called SetHeader for.
+// automaticHeader is automatic for a header in one piece, such as that of an event
+// without SetHeader.
 func automaticHeader(h []byte) bool {
 	for len(h) > 0 {
 		end := fieldEnd(h)

@@ -19,7 +19,7 @@ const (
 // none replaces a missing value.
 const none = "-"
 
-// builtIn is the text of a notification where the operator gives none.
+// builtIn is the text of a notification where none is configured.
 const builtIn = `Subject: DMARC %TACTION%: mail from %HEADERFROM%
 
 A message met a rule that asks for a notification.

@@ -29,9 +29,8 @@ type draft struct {
 	body     string // printable text of lines
 }
 
-// bytes writes the mail out: 7-bit, lines of CRLF. The header holds nothing of
-// the network but the subject, and that encoded wherever it is more than plain
-// words.
+// bytes writes the mail out: 7-bit, lines of CRLF. Only the subject in the header comes
+// from the network, and is encoded unless it is plain words.
 func (d *draft) bytes() []byte {
 	_, domain, _ := strings.Cut(d.from, "@")
 	var b bytes.Buffer
@@ -51,9 +50,8 @@ func (d *draft) bytes() []byte {
 	return b.Bytes()
 }
 
-// encode makes the value of an unstructured field of one line of text: encoded
-// words of RFC 2047, folded, unless it is short plain words that nobody could
-// take for such.
+// encode makes the value of an unstructured field of one line of text: encoded words of
+// RFC 2047, folded, unless it is short plain words that cannot be mistaken for one.
 func encode(s string) string {
 	const (
 		longest = 60 // with the field's name below the 76 of RFC 2047 section 2

@@ -79,7 +79,7 @@ var ErrUnsent = errors.New("notify: not everything was sent")
 type Notifier struct {
 	log  *slog.Logger
 	now  func() time.Time
-	wake chan struct{} // holds one word: look again
+	wake chan struct{} // holds one wake-up
 	done chan struct{} // closed once the goroutine has ended
 	stop context.CancelFunc
 

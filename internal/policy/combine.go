@@ -73,8 +73,8 @@ func (d *Decision) Failed() bool {
 	return false
 }
 
-// subjectTag is the tag of failing mail that is let through or quarantined. One that
-// would break a signature is not put unless the rules ask for that.
+// subjectTag is the tag of failing mail that is let through or quarantined. A tag that
+// would break a signature is not added unless the rules say so.
 func subjectTag(d Decision, v *Verdict, f Facts, r *Rules) string {
 	switch {
 	case r.Mode == Monitor || !d.Failed() || d.Action != Bypass && d.Action != Quarantine:
@@ -85,8 +85,8 @@ func subjectTag(d Decision, v *Verdict, f Facts, r *Rules) string {
 	return r.DMARC.TagSubject
 }
 
-// mayVerify reports whether a signature verified, or may for somebody whose DNS
-// answers. One that verifies nothing has nothing to lose.
+// mayVerify reports whether a signature verified, or may verify elsewhere, where DNS
+// works. A message without such a signature loses nothing by a tag.
 func (v *Verdict) mayVerify() bool {
 	return slices.ContainsFunc(v.DKIM, func(s dkim.Result) bool { return s.Status == dkim.Pass || s.Status == dkim.TempError })
 }

@@ -118,7 +118,7 @@ func TestCombine(t *testing.T) {
 	}
 }
 
-// TestReported says in whose words the result fields speak.
+// TestReported checks which decision the result fields report.
 func TestReported(t *testing.T) {
 	for name, c := range map[string]struct {
 		all    []wanted
@@ -191,7 +191,7 @@ func TestOutcomesDoNotHangOnOrder(t *testing.T) {
 	}
 }
 
-// told is what is done with a message, and in whose words.
+// told is the action on a message, and the decision reported.
 func told(all []wanted, choose func([]policy.Effect) int) []any {
 	var ds []policy.Decision
 	var rules []*policy.Rules

@@ -49,9 +49,9 @@ func judgeHES(v *Verdict) dmarc.Status {
 	return dmarc.TempError
 }
 
-// judgePeer holds an enforced peer to the strict criteria: a record, SPF pass,
-// a verified signature, one of them aligned; with RequireEither one aligned pass
-// is enough. What DNS trouble leaves open is TempError, never Fail.
+// judgePeer applies the strict criteria to an enforced peer: a record, SPF pass, a
+// verified signature, one of them aligned; with RequireEither one aligned pass is enough.
+// A result left open by DNS trouble is TempError, never Fail.
 func judgePeer(v *Verdict, r Require) dmarc.Status {
 	aligned, unknown := v.alignedPass()
 	s := v.dkimSummary()

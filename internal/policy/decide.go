@@ -201,7 +201,7 @@ func (r *DMARCRules) hiddenPolicy(v *Verdict, f Facts, d *Decision) {
 	}
 }
 
-// slot is the action for a published policy, "" for no record, and the key that holds it.
+// slot is the action for a published policy, "" for no record, and its key.
 func (r *DMARCRules) slot(p dmarc.Policy) (Action, string) {
 	switch p {
 	case dmarc.PolicyNone:

@@ -14,7 +14,7 @@ const (
 	ReasonSenderIP     Reason = "sender_ip_match"   // the client may, or may not, send for the From domain
 	ReasonSPF          Reason = "spf"               // the standalone SPF check
 	ReasonDKIM         Reason = "dkim"              // the standalone DKIM check
-	ReasonForwarder    Reason = "trusted_forwarder" // failed, but came by a trusted forwarder
+	ReasonForwarder    Reason = "trusted_forwarder" // failed, but came through a trusted forwarder
 	ReasonARC          Reason = "arc"               // failed, but a trusted sealer saw it pass
 	ReasonPolicy       Reason = "published_policy"  // failed; the slot of the sender's policy acted
 	ReasonNoRecord     Reason = "no_record"         // no DMARC record

@@ -2,8 +2,8 @@ package policy
 
 import "dmarcd/internal/dns"
 
-// Ended is an entry of a list that was made for such a message and held until the end
-// of a day before it. The zero Ended is none.
+// Ended is an entry of a list that matched such a message and was valid until the end of
+// an earlier day. The zero Ended is none.
 type Ended struct {
 	Rule string // the list
 	Day  Day    // the last on which it held

@@ -71,7 +71,7 @@ func TestEntriesEnd(t *testing.T) {
 				{lastSecond, c.during, Ended{}},
 				{lastSecond.In(time.FixedZone("", 9*60*60)), c.during, Ended{}},
 				{lastSecond.Add(time.Second), c.after, Ended{Rule: c.rule, Day: last}},
-				{time.Time{}, c.during, Ended{}}, // who tells no time asks for no end
+				{time.Time{}, c.during, Ended{}}, // no time: ends are ignored
 			} {
 				d := Decide(v, Facts{ClientIP: client, Received: m.at}, r)
 				if d.Reason != m.want || d.Ended != m.ended {

@@ -23,8 +23,8 @@ type DomainList struct {
 // Add puts a pattern in: n itself, or with wildcard every name below n but not n.
 func (l *DomainList) Add(n dns.Name, wildcard bool) { l.AddUntil(n, wildcard, 0) }
 
-// AddUntil is Add for a pattern that holds until the end of a day. Of a pattern that is
-// added twice the later end counts.
+// AddUntil is Add for a pattern that is valid until the end of a day. If a pattern is
+// added twice, the later end counts.
 func (l *DomainList) AddUntil(n dns.Name, wildcard bool, until Day) {
 	m := &l.exact
 	if wildcard {
@@ -211,8 +211,8 @@ type NetList struct {
 // Add puts a block in; host bits are cleared and IPv4-mapped blocks unmapped.
 func (l *NetList) Add(p netip.Prefix) { l.AddUntil(p, 0) }
 
-// AddUntil is Add for a block that holds until the end of a day. Of a block that is
-// added twice the later end counts.
+// AddUntil is Add for a block that is valid until the end of a day. If a block is added
+// twice, the later end counts.
 func (l *NetList) AddUntil(p netip.Prefix, until Day) {
 	if a := p.Addr(); a.Is4In6() && p.Bits() >= 96 {
 		p = netip.PrefixFrom(a.Unmap(), p.Bits()-96)
@@ -251,7 +251,7 @@ func (l *NetList) MatchOn(a netip.Addr, on Day) (ok bool, ended Day) {
 	return s.result()
 }
 
-// Find returns the longest block that holds a, whatever has ended.
+// Find returns the longest block that contains a, ended or not.
 func (l *NetList) Find(a netip.Addr) (found netip.Prefix, ok bool) {
 	l.blocks(a, func(p netip.Prefix, _ Day) bool {
 		found, ok = p, true
@@ -260,8 +260,8 @@ func (l *NetList) Find(a netip.Addr) (found netip.Prefix, ok bool) {
 	return found, ok
 }
 
-// blocks calls see for the blocks that hold a, the longest prefix first, until it returns
-// false.
+// blocks calls see for the blocks that contain a, the longest prefix first, until it
+// returns false.
 func (l *NetList) blocks(a netip.Addr, see func(p netip.Prefix, until Day) bool) {
 	a = a.Unmap().WithZone("")
 	bits := l.bits6

@@ -53,7 +53,8 @@ type NotificationTemplate struct {
 // belongs to neither. Unknown tokens are a *TokenError.
 //
 // Tokens are letters and "&" between percent signs. A percent sign that begins none is
-// literal, and so do two hexadecimal digits between percent signs, as they occur in URLs.
+// literal, and so are two hexadecimal digits between percent signs, as they occur in
+// URLs.
 func ParseNotification(s string) (NotificationTemplate, error) {
 	var t NotificationTemplate
 	if len(s) > maxNotificationTemplate {

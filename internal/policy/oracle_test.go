@@ -7,20 +7,20 @@ import (
 	"dmarcd/internal/policy"
 )
 
-// The oracle says what happens to a message by the contract's words on criteria, enforced
-// peers and order alone. It shares no code with Decide, does not look at a Verdict and
-// makes no attempt to be fast: it works on small words, and finds out what DNS trouble
-// leaves open by supposing the best.
+// The oracle decides about a message by the contract's text on criteria, enforced peers
+// and order alone. It shares no code with Decide, does not look at a Verdict and makes no
+// attempt to be fast: it works on small words, and finds out what DNS trouble leaves open
+// by supposing the best.
 
-// How the domain of an identifier stands to the From domain.
+// How the domain of an identifier relates to the From domain.
 const (
 	apart   = "apart"
 	aligned = "aligned"
 	hidden  = "hidden" // DNS trouble hides whether it aligns
 )
 
-// standing tells how a domain stands to the From domain. Where no record is
-// published anywhere, a name aligns with itself alone, so nothing can be hidden.
+// standing returns how a domain relates to the From domain. Where no record is published
+// anywhere, a name aligns with itself alone, so nothing can be hidden.
 func (m message) standing(domain string) string {
 	switch {
 	case domain == authorDomain:
@@ -41,7 +41,7 @@ const (
 // passes or fails was processed.
 type check struct{ result, domain string }
 
-// hop is one set of an ARC chain: who sealed it, and what it says to have seen.
+// hop is one set of an ARC chain: who sealed it, and what it claims to have seen.
 type hop struct{ sealer, saw string }
 
 // chain is an ARC chain, oldest hop first.
@@ -256,7 +256,7 @@ func (m message) judgePeer(r policy.Require) dmarc.Status {
 	if enough {
 		return dmarc.Pass
 	}
-	// Trouble counts where it stands in the place of something that is missing.
+	// Trouble counts where it hides something that is missing.
 	keys := m.signed("temperror") && !(m.signed("pass") && m.alignedPass())
 	alignment := !m.alignedPass() && m.best().alignedPass() && m.hidesPass()
 	if m.spf.result == "temperror" || keys || alignment {
@@ -321,7 +321,7 @@ func (m message) alignedPass() bool { return m.passed(aligned) }
 // hidesPass reports that something passed of which DNS trouble hides the alignment.
 func (m message) hidesPass() bool { return m.passed(hidden) }
 
-// passed reports whether SPF or a signature passed for a domain that stands so.
+// passed reports whether SPF or a signature passed for a domain in that relation.
 func (m message) passed(how string) bool {
 	good := func(c check) bool { return c.result == "pass" && m.standing(c.domain) == how }
 	return good(m.spf) || slices.ContainsFunc(m.sigs, good)

@@ -25,7 +25,7 @@ const (
 	strangerDomain  = "stranger.example"   // seals too
 )
 
-// sightings are what a hop may say to have seen, and whether that is a pass of the
+// sightings are what a hop may claim to have seen, and whether that is a pass of the
 // author's domain.
 var sightings = map[string]struct {
 	results  string
@@ -59,7 +59,7 @@ func chains() []chain {
 	return out
 }
 
-// result is the chain as package arc tells of it.
+// result is the chain as package arc reports it.
 func (c chain) result() arc.Result {
 	if len(c.hops) == 0 {
 		return arc.Result{Status: arc.None}

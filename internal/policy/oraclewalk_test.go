@@ -14,7 +14,7 @@ import (
 
 var client = netip.MustParseAddr("192.0.2.7")
 
-// apply has Decide do what the oracle says.
+// apply compares Decide with the oracle.
 func apply(m judged, r *policy.Rules) disposition {
 	d := policy.Decide(m.verdict, policy.Facts{ClientIP: client, NullSender: m.null, DeferExpired: m.expired}, r)
 	return disposition{action: d.Action, would: d.Would, reason: d.Reason, evaluated: d.Evaluated, enforced: d.Enforced, status: d.Status}

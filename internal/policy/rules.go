@@ -40,7 +40,7 @@ const (
 	CriteriaHES Criteria = "hes" // the lenient words of Hosted Email Security
 )
 
-// Require says how much an enforced peer must show.
+// Require says what an enforced peer must pass.
 type Require string
 
 // Requirements of an enforced peer.
@@ -69,7 +69,7 @@ const (
 	NoRecordUnauthenticated NoRecordWhen = "unauthenticated" // neither SPF nor DKIM passes for the From domain
 )
 
-// QuarantineMethod says how quarantined mail is set apart.
+// QuarantineMethod says how mail is quarantined.
 type QuarantineMethod string
 
 // Quarantine methods.
@@ -79,10 +79,9 @@ const (
 	QuarantineRedirect QuarantineMethod = "redirect" // sent to an address instead
 )
 
-// Rules is everything that one managed domain wishes. Complete Rules have every
-// word set; the zero Rules are not usable. They are immutable once loaded, are
-// shared by pointer, and equal settings share one pointer: two domains
-// whose *Rules are == want the same.
+// Rules is the whole policy of one managed domain. Complete Rules have every field set;
+// the zero Rules are not usable. They are immutable once loaded and shared by pointer.
+// Equal settings share one pointer: two domains whose *Rules are == have the same rules.
 type Rules struct {
 	Mode          Mode
 	DMARC         DMARCRules

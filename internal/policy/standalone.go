@@ -69,8 +69,8 @@ func decideSPF(v *Verdict, f Facts, r *SPFRules) Decision {
 	return d
 }
 
-// spfRejectText is the reply of the standalone SPF check, in words that are true
-// of the result. 7.23 is of RFC 7372 section 3.2.
+// spfRejectText is the reply of the standalone SPF check, worded for the result. 7.23 is
+// from RFC 7372 section 3.2.
 func (v *Verdict) spfRejectText(f Facts) string {
 	result := "5.7.23 SPF " + string(v.SPF.Status) + ": " + v.spfIdentity()
 	switch v.SPF.Status {
@@ -95,7 +95,7 @@ func (v *Verdict) spfIdentity() string {
 	return v.SPF.Domain.String()
 }
 
-// of is the action for a result and the key that holds it; pass lets through.
+// of is the action for a result and its key; a pass is let through.
 func (a *SPFActions) of(s spf.Status) (Action, string) {
 	switch s {
 	case spf.Fail:
@@ -119,8 +119,7 @@ func (r *DKIMRules) applies(f Facts) bool {
 	return r.Enabled && !(f.NullSender && r.SkipNullSender)
 }
 
-// dkimRejectText is the reply of the standalone DKIM check, in words that are true of
-// the result.
+// dkimRejectText is the reply of the standalone DKIM check, worded for the result.
 func (v *Verdict) dkimRejectText(rule string) string {
 	switch {
 	case rule == RuleDKIMEnforcedPeers:

@@ -77,7 +77,7 @@ func TestTemperrorByPolicy(t *testing.T) {
 			c.slots, c.when, c.status = map[string]policy.Action{"no_record": r}, policy.NoRecordUnauthenticated, dmarc.None
 		}),
 
-		// What fails, while nobody can tell whether sp or np applies.
+		// What fails, while it is not known whether sp or np applies.
 		hidden("np=reject, sp=none", "v=DMARC1; p=reject; sp=none; np=reject", d, q),
 		hidden("np=none, sp=reject", "v=DMARC1; p=none; sp=reject; np=none", d, q),
 		hidden("np=reject, sp=quarantine", "v=DMARC1; p=reject; sp=quarantine; np=reject", d, q),

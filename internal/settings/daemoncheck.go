@@ -86,7 +86,8 @@ func socketKey(socket string) string {
 	return a.Addr
 }
 
-// checkHTTP holds the console to loopback, unless TLS or the trusted proxy protects it.
+// checkHTTP restricts the console to loopback, unless TLS or the trusted proxy protects
+// it.
 func checkHTTP(s *scope, h *HTTP) {
 	protected := h.TLSCert != "" && h.TLSKey != "" || h.Proxy.Header != "" && h.Proxy.Network.IsValid()
 	if !h.Loopback() && !protected {

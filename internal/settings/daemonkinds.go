@@ -82,7 +82,7 @@ func (l Listen) bare() bool {
 	return l.Group == "" && (!isUnix(l.Socket) || l.Mode == unixMode)
 }
 
-// checkListen fills in the mode of a unix socket, and refuses one for others.
+// checkListen fills in the mode of a unix socket, and refuses one for other sockets.
 func checkListen(s *scope, l *Listen) {
 	s.missing("socket")
 	if !s.has("socket") || !s.sound("socket") {

@@ -57,8 +57,8 @@ func resolverSchema() kind[Resolver] {
 	)
 }
 
-// limitsSchema keeps the key sizes within what RFC 8301 section 3.2 asks of a
-// verifier: never below 1024 bits, and at least up to 4096 unless the operator insists.
+// limitsSchema keeps the key sizes within what RFC 8301 section 3.2 requires of a
+// verifier: never below 1024 bits, and at least up to 4096 unless configured.
 func limitsSchema() kind[Limits] {
 	const leastBits, mostBits = 1024, 16384
 	return section(

@@ -15,8 +15,8 @@ type decoder struct {
 	faults   faultList
 	warnings faultList
 	pending  map[string]bool // keys without effect so far, see notBuilt
-	keys     []string        // all of this file, to find misplaced ones
-	other    otherFile       // the other file, likewise
+	keys     []string        // all keys of this file, to find misplaced ones
+	other    otherFile       // keys of the other file, likewise
 	folder   string          // where `file:` lists are searched; "" to refuse them
 	sources  *sources
 	text     []byte      // scratch space for schemaKey

@@ -48,7 +48,7 @@ type entryForm struct {
 	domains, networks bool // at least one of them
 	files             bool // entries that name files
 	ends              bool // entries may end
-	requires          bool // entries may ask for one pass only
+	requires          bool // entries may require one pass only
 }
 
 // expected describes what an entry may be.
@@ -108,7 +108,7 @@ func aDay() kind[policy.Day] {
 
 const expectedDay = "a date such as 2027-01-31"
 
-// parseEnd reads the last day on which an entry holds.
+// parseEnd reads the last day on which an entry is valid.
 func parseEnd(s string) (policy.Day, error) {
 	day, err := policy.ParseDay(s)
 	if err != nil || day <= 0 {

@@ -72,7 +72,7 @@ type faultList struct {
 	dropped int            // over maxFaults
 }
 
-// grouped is a fault with what makes it like others.
+// grouped is a fault with the key of its group.
 type grouped struct {
 	Fault
 	group string

@@ -231,7 +231,7 @@ func peerEntries(l policy.PeerList) (out []entry) {
 		if end, stricter := ends[e.Pattern]; stricter && (end == 0 || e.Until != 0 && e.Until <= end) {
 			continue
 		}
-		p, _ := parsePattern(e.Pattern) // likewise
+		p, _ := parsePattern(e.Pattern) // a pattern that was parsed before
 		out = append(out, entry{pattern: p, require: policy.RequireEither, until: e.Until})
 	}
 	return out

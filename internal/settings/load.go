@@ -31,7 +31,7 @@ func Load(path, hostname string) (s *Settings, warnings []Fault, err error) {
 	return load(path, hostname, LoadPolicy)
 }
 
-// Read is Load for a look at the settings: the policy's own tests are not tried.
+// Read is Load for display: the policy's own tests are not run.
 func Read(path, hostname string) (s *Settings, warnings []Fault, err error) {
 	return load(path, hostname, ReadPolicy)
 }
@@ -121,7 +121,7 @@ type daemonRoot struct {
 	policy   *yaml.Node // the value of `policy`; nil if it is left out
 }
 
-// daemon reads the values of dmarcd.yaml into s, which holds the defaults.
+// daemon reads the values of dmarcd.yaml into s, which has the defaults.
 func (d *decoder) daemon(root *yaml.Node, s *Settings) daemonRoot {
 	hostname := s.AuthServID
 	schema := daemonSchema()
@@ -158,8 +158,8 @@ func (d *decoder) warnShortID(root *yaml.Node, id string) {
 	d.warnings.add(f, "")
 }
 
-// withoutPolicy reports whether the built-in policy holds: nobody named a file, and
-// there is none where the default has it.
+// withoutPolicy reports whether the built-in policy applies: no file is configured, and
+// there is none at the default path.
 func (r daemonRoot) withoutPolicy(path string) bool {
 	if r.policy != nil && !isNull(r.policy) {
 		return false
@@ -194,7 +194,7 @@ func LoadPolicy(path string) (p *Policy, warnings []Fault, err error) {
 	return judged(ReadPolicy(path))
 }
 
-// ReadPolicy is LoadPolicy for a look at the policy: its tests are not tried.
+// ReadPolicy is LoadPolicy for display: its tests are not run.
 func ReadPolicy(path string) (p *Policy, warnings []Fault, err error) {
 	path = whole(path)
 	data, err := readFile(path)

@@ -431,7 +431,7 @@ func TestRestarts(t *testing.T) {
 	}
 }
 
-// TestLimits loads files that are too much: each is told in bounded time and words.
+// TestLimits loads oversized files: each is reported in bounded time and length.
 func TestLimits(t *testing.T) {
 	many := func(n int, line func(i int) string) string {
 		var b strings.Builder

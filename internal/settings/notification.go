@@ -11,8 +11,7 @@ import (
 
 const expectedNotification = "a text with %TOKENS%, or file:NAME"
 
-// templateField is `template` of `notify`: a text of several lines, or a file that
-// holds it.
+// templateField is `template` of `notify`: a text of several lines, or a file with it.
 func templateField() field[Notify] {
 	show := func(n *Notify) *yaml.Node {
 		if n.TemplateFile != "" {

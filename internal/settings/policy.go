@@ -91,7 +91,7 @@ func (p *Policy) RulesFor(domain dns.Name) (rules *policy.Rules, ours bool) {
 }
 
 // LocalRules returns the rules for a recipient of this host who has no domain of ours:
-// the default, or those of all recipients of ours where these have the same.
+// the default, or the common rules of all our recipients if they have the same.
 func (p *Policy) LocalRules() *policy.Rules {
 	if !p.distinct {
 		for _, r := range p.Domains {
@@ -148,8 +148,8 @@ func (p *Policy) index() {
 	p.distinct = false
 }
 
-// Test is a verdict that the admin expects of the policy: what happens to a message of
-// which SPF and DKIM found this. Load and LoadPolicy refuse a policy whose tests fail.
+// Test is a decision that the admin expects of the policy for given results of SPF and
+// DKIM. Load and LoadPolicy refuse a policy whose tests fail.
 type Test struct {
 	Name     string
 	Rcpt     message.Address

@@ -161,8 +161,8 @@ func readDomainsDir(s *scope, p *policyDraft) {
 	}
 }
 
-// domainsFile reads one file of domains_dir and gives its size. Its faults, and the
-// lists that it names, count from there.
+// domainsFile reads one file of domains_dir and returns its size. Its faults, and the
+// lists that it names, are relative to it.
 func (d *decoder) domainsFile(path string, p *policyDraft) int {
 	outer := *d
 	defer func() { d.file, d.folder, d.other = outer.file, outer.folder, outer.other }()
@@ -237,7 +237,7 @@ func entrySchema(standard *policy.Rules) kind[policy.Rules] {
 	return section(checkRules, append(fields, rulesFields()...)...)
 }
 
-// showDomains writes every entry out; one whose mode is the top's leaves it out.
+// showDomains writes every entry in full, but omits a mode equal to that at the top.
 func showDomains(p *policyDraft) *yaml.Node {
 	one, n := entrySchema(nil), mapping()
 	shown := map[*policy.Rules]*yaml.Node{}

@@ -27,7 +27,7 @@ type provenance struct {
 	follow      dns.Name // zero to follow none
 	sharedLists lists
 	ownLists    lists
-	noting      lists // nil where nobody will ask for the lists
+	noting      lists // nil where the lists are not needed
 }
 
 // part is a part of the policy: its place, and the lines of its keys.
@@ -116,7 +116,7 @@ func (p *provenance) noteItem(d *decoder, n *yaml.Node) {
 	p.noting[key] = append(p.noting[key], Entry{Text: flowText(n), At: Place{File: d.file, Line: n.Line}, node: n})
 }
 
-// below runs read and gives the lines of the keys that it notes.
+// below runs read and returns the lines of the keys that it notes.
 func (p *provenance) below(noting lists, read func()) []keyLine {
 	p.inRules, p.lines, p.noting = true, p.lines[:0], noting
 	read()
@@ -135,7 +135,7 @@ func (p *provenance) belowDefault(read func()) {
 	p.shared.lines = p.below(p.sharedLists, read)
 }
 
-// belowEntry is for the entry of a domain that begins at the place.
+// belowEntry is below for the entry of a domain that begins at the place.
 func (p *provenance) belowEntry(at Place, domain dns.Name, read func()) {
 	if p == nil {
 		read()

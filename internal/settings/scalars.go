@@ -315,8 +315,8 @@ func wordOr[V any](short, long kind[V], isShort func(v V) bool) kind[V] {
 	}
 }
 
-// aValue is a value whose long form is for those who need it: its keys are not
-// among those of the file.
+// aValue is a value whose long form is rarely needed: its keys are not listed among those
+// of the file.
 func aValue[V any](k kind[V]) kind[V] {
 	k.keys = nil
 	return k

@@ -5,8 +5,7 @@ import (
 	"testing"
 )
 
-// TestNotNetworks tells who writes names or patterns where addresses belong what to
-// write instead.
+// TestNotNetworks checks the hints for names or patterns in place of addresses.
 func TestNotNetworks(t *testing.T) {
 	for entry, want := range map[string]string{
 		"192.0.2.*":        `did you mean "192.0.2.0/24"?`,

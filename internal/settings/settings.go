@@ -84,7 +84,7 @@ type Listen struct {
 // ClientIPSource says where a trusted relay records the address of the true client.
 type ClientIPSource struct {
 	Relay netip.Prefix
-	// Header is the field that holds the address; "" for the relay's Received field.
+	// Header is the field with the address; "" for the relay's Received field.
 	Header string
 }
 
@@ -171,7 +171,7 @@ type Log struct {
 	Addresses bool // local parts too
 }
 
-// Retention is how long things are remembered.
+// Retention is how long data is kept.
 type Retention struct {
 	Messages   time.Duration
 	Traces     time.Duration

@@ -17,8 +17,8 @@ type Text struct {
 	Data []byte // not to be changed
 }
 
-// sources are the files that a policy is read from. Each is read once; what was read
-// can be read again without a look at the disk.
+// sources are the files that a policy is read from. Each is read once; it can then be
+// read again without access to the disk.
 type sources struct {
 	files   map[string][]byte
 	folders map[string]bool
@@ -77,7 +77,7 @@ func (s *sources) texts(policy string) []Text {
 	return out
 }
 
-// ReadTexts is ReadPolicy for a policy whose files were read before: Policy.Texts. The
+// ReadTexts is ReadPolicy for a policy whose files have been read: Policy.Texts. The
 // files on disk may have changed since.
 func ReadTexts(texts []Text) (p *Policy, warnings []Fault, err error) {
 	return readTexts(texts, dns.Name{})

@@ -72,7 +72,7 @@ func lineOf(v *yaml.Node) string {
 
 func (t *EffectiveRules) shown() *yaml.Node { return entrySchema(nil).show(*t.Rules) }
 
-// each calls see for every key below n that holds a value and no further keys.
+// each calls see for every key below n that has a value and no further keys.
 func (t *EffectiveRules) each(prefix string, n *yaml.Node, see func(key string, k, v *yaml.Node)) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := n.Content[i], n.Content[i+1]
@@ -140,7 +140,7 @@ func (t *EffectiveRules) newSolo(key string) *solo {
 	return s
 }
 
-// rules are the built-in rules with the entry alone in the list.
+// rules are the built-in rules with only that entry in the list.
 func (s *solo) rules(e Entry) policy.Rules {
 	s.list.Content = []*yaml.Node{e.node}
 	rules := defaultRules(policy.Enforce)

@@ -9,8 +9,8 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// TestTrials tries one test each under settings of its own. The numbers are the
-// rows of the criteria table in the contract, as far as a test entry can tell them.
+// TestTrials tries one test each under settings of its own. The numbers are the rows of
+// the criteria table in the contract, as far as a test entry can express them.
 func TestTrials(t *testing.T) {
 	const (
 		rfc  = "{criteria: rfc}"

@@ -11,7 +11,7 @@ import (
 	"dmarcd/internal/policy"
 )
 
-// Sender is who a question is about.
+// Sender is the subject of a query.
 type Sender struct {
 	From dns.Name   // of the From field, and of MAIL FROM
 	IP   netip.Addr // of the client; zero if it is not named
@@ -42,7 +42,7 @@ func (t *EffectiveRules) RuleMatches(s Sender) []RuleMatch {
 	return append(out, t.dmarcMatches(s)...)
 }
 
-// dmarcMatches are those below `dmarc`, as far as its checks go.
+// dmarcMatches are the matches below `dmarc`, up to the check that ends it.
 func (t *EffectiveRules) dmarcMatches(s Sender) []RuleMatch {
 	r := &t.Rules.DMARC
 	if !r.Enabled {

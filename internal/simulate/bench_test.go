@@ -172,7 +172,7 @@ func TestBoundedMemory(t *testing.T) {
 	}
 }
 
-// peak is the most memory that the process had, as the system tells.
+// peak is the most memory that the process had, as the system reports.
 func peak() string {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {

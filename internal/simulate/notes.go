@@ -9,7 +9,7 @@ import (
 	"dmarcd/internal/text"
 )
 
-// Unknown is what a replay cannot know. A number of 0 says that it does not matter here.
+// Unknown is what a replay cannot know. A number of 0 means that it does not matter here.
 type Unknown struct {
 	// ARC is how many messages would fail, and might be let through by a trusted sealer:
 	// ARC was not validated. ARCChanged of them are among the changes.
@@ -24,8 +24,8 @@ type Unknown struct {
 	Discovery int64 `json:"discovery"`
 	// DeferLimit reports that the two policies differ in it.
 	DeferLimit bool `json:"defer_limit,omitempty"`
-	// NewDomains are ours by the new policy and not today, so that nothing is
-	// remembered of their mail; MoreDomains of them are not listed.
+	// NewDomains are ours by the new policy but not today, so that their mail is not
+	// recorded; MoreDomains of them are not listed.
 	NewDomains  []string `json:"new_domains,omitempty"`
 	MoreDomains int      `json:"more_domains,omitempty"`
 	// AllDomains reports that every recipient is ours by the new policy, but not today.

@@ -95,7 +95,7 @@ func (r *Replay) rulesFor(domain dns.Name) (rules *policy.Rules, ours bool) {
 // combined is the new treatment of a message.
 type combined struct {
 	whole  policy.Decision // for all of it
-	chosen *policy.Rules   // whose decision that is; nil where none of them decided
+	chosen *policy.Rules   // the rules that decided; nil if none did
 	split  bool            // each set of rules would have got a message of its own
 }
 
@@ -139,7 +139,7 @@ type kind int
 const (
 	same    kind = iota
 	watched      // only what mode monitor would do
-	acted        // what is done
+	acted        // the action
 )
 
 // compare counts what changes for each recipient domain, and for the message, of

@@ -12,14 +12,14 @@
 //   - Bypassed mail: mail that is not ours today, or came from a trusted network or a
 //     client that logged in, is not stored.
 //   - What depends on time: a new deferral lasts for defer_limit at most.
-//   - Recipients that were split at RCPT: each of their messages is replayed by
-//     itself. Of more than a thousand domains with the same rules in one message, only
-//     the first thousand are remembered.
-//   - The order of recipients of domains with different rules: where decisions are the
-//     same but for how they quarantine, and mixed_recipients picks one, the other may
-//     have been picked.
+//   - Recipients that were split at RCPT: each of their messages is replayed by itself.
+//     Of more than a thousand domains with the same rules in one message, only the first
+//     thousand are recorded.
+//   - The order of recipients of domains with different rules: where decisions differ
+//     only in how they quarantine, and mixed_recipients picks one, the other may have
+//     been picked.
 //   - A recipient written as a route (bob%example.org@relay.example) counts for the
-//     domain that it is remembered with.
+//     domain that it is recorded with.
 package simulate
 
 import (
@@ -35,8 +35,8 @@ import (
 
 // Source provides stored messages.
 type Source interface {
-	// Records gives the records from since until before until, oldest first; a zero
-	// time is no bound. It ends with the first error of yield, and returns that. The
+	// Records calls yield with the records from since until before until, oldest first; a
+	// zero time is no bound. It stops at the first error of yield, and returns it. The
 	// replay keeps nothing of a record but its texts.
 	Records(ctx context.Context, since, until time.Time, yield func(*memory.Record) error) error
 }

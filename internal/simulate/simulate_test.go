@@ -21,7 +21,7 @@ import (
 )
 
 // TestSamePolicyChangesNothing replays random mail against the policy by which it was
-// decided, also read anew and after a trip through the encoding.
+// decided, also reread and after encoding and decoding.
 func TestSamePolicyChangesNothing(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	acted, several := map[policy.Action]int{}, 0

@@ -24,7 +24,7 @@ type top[K comparable, D any] struct {
 type counted[K comparable, D any] struct {
 	key    K
 	count  int64
-	over   int64 // of these at most so many were of other keys
+	over   int64 // of these at most this many were of other keys
 	at     int   // place in the heap
 	detail D     // of the count less over
 }
@@ -139,9 +139,9 @@ func (t *top[K, D]) down(i int) {
 	}
 }
 
-// sorted returns the keys that occur most often for certain, at most most of them, and
-// how many counts are of others: of keys that are left out, or of no key for certain.
-// Keys that compare the same in count are sorted by name.
+// sorted returns at most most keys that certainly occur most often, and the count of all
+// others: of keys left out, or not attributable to a key. Keys with equal counts are
+// sorted by name.
 func (t *top[K, D]) sorted(most int, name func(K) string) (shown []*counted[K, D], others int64) {
 	shown = slices.Clone(t.heap)
 	slices.SortFunc(shown, func(a, b *counted[K, D]) int {
@@ -161,6 +161,6 @@ func (t *top[K, D]) sorted(most int, name func(K) string) (shown []*counted[K, D
 // frequent reports whether enough of a key's count is its own to distinguish it from
 // transient ones.
 func (t *top[K, D]) frequent(c *counted[K, D]) bool {
-	const share = 10 // one in so many
+	const share = 10 // one in share
 	return c.least()*share > c.over
 }

@@ -18,11 +18,11 @@ type dialect struct {
 	tables  string // a query for the names of all tables that are not the database's own
 	columns string // and one for the columns of the table "migrations"
 
-	forUpdate string // at the end of a SELECT whose rows are about to be changed
-	forShare  string // … whose rows must stay as they are until the transaction ends
+	forUpdate string // suffix of a SELECT whose rows are about to be changed
+	forShare  string // suffix of a SELECT whose rows must not change until the transaction ends
 
-	// byIndex has the rest of a transaction look rows up by index; "" where that needs
-	// no word. A table that grows fast has statistics of when it was small.
+	// byIndex makes the rest of a transaction use indexes; "" where that needs no
+	// statement. A fast-growing table has outdated statistics.
 	byIndex string
 
 	// open makes the pools for writing and for reading. It may fail for now.

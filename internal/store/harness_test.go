@@ -114,7 +114,7 @@ func (l testLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// postgresCtl tells the server to stop, start, …; it skips the test if nothing can.
+// postgresCtl makes the server stop, start, …; it skips the test if nothing can.
 func postgresCtl(t testing.TB) func(verb string) {
 	t.Helper()
 	script := os.Getenv(postgresCtlEnv)

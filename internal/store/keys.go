@@ -61,7 +61,7 @@ func hashKey(kind byte, text string) int64 {
 	return int64(binary.BigEndian.Uint64(sum[:]))
 }
 
-// clientKey is the form of an address by whose beginning a network is found.
+// clientKey is the form of an address whose prefixes identify networks.
 func clientKey(a netip.Addr) []byte {
 	a = a.Unmap().WithZone("")
 	switch {

@@ -36,7 +36,7 @@ const (
 	leaderKey  = `hashtextextended('dmarcd leader ' || current_schema(), 0)`
 )
 
-// leadAlone serves a term without others, until ctx ends.
+// leadAlone serves a term without competitors, until ctx ends.
 func leadAlone(ctx context.Context, s *Store) error {
 	epoch, _, err := s.claim(ctx)
 	if err != nil {
@@ -119,7 +119,7 @@ func (s *Store) connectLeader(ctx context.Context, conf *pgx.ConnConfig) (*pgx.C
 	return conn, nil
 }
 
-// awaitLock asks for the lock until it has it.
+// awaitLock tries for the lock until it has it.
 func (s *Store) awaitLock(ctx context.Context, conn *pgx.Conn) error {
 	for {
 		var got bool
@@ -239,7 +239,7 @@ func (t *tx) fence(ctx context.Context, epoch int64) error {
 	return nil
 }
 
-// Leadership is who leads, or led last.
+// Leadership is the current or last leader.
 type Leadership struct {
 	Holder string
 	Since  time.Time

@@ -68,8 +68,8 @@ func (db database) named(t *testing.T, name string) database {
 	return db
 }
 
-// refused waits until the daemon has asked for the lock that often. All times but the
-// last it was told no, and that time too if another leads all the while.
+// refused waits until the daemon has asked for the lock that often. All attempts but the
+// last were refused, and the last one too if another daemon leads all the time.
 func refused(t *testing.T, db database, times int) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), db.url)
@@ -312,7 +312,7 @@ func TestLeaderIsCutOff(t *testing.T) {
 	eventually(t, 20*time.Second, l.leads)
 }
 
-// The server is told to find out soon that the leader's host has vanished.
+// The server is configured to find out soon that the leader's host has vanished.
 func TestLeaderIsWatchedByTheServer(t *testing.T) {
 	db := postgresDatabase(t)
 	s := db.open(t)

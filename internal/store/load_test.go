@@ -20,7 +20,7 @@ func next(journal string, p memory.Position, records []memory.Record) memory.Bat
 	return memory.Batch{Journal: journal, From: p, To: memory.Position{Segment: max(p.Segment, 1), Offset: p.Offset + 1000}, Records: records}
 }
 
-// load loads records into a journal of the name, wherever it stands.
+// load loads records into a journal of the name, at its current position.
 func load(t testing.TB, s *Store, journal string, records []memory.Record) {
 	t.Helper()
 	p, err := s.Position(context.Background(), journal)
@@ -257,8 +257,8 @@ func TestLoadAggregatesAndLosses(t *testing.T) {
 	})
 }
 
-// losses is what the books say, by day: messages that were only counted, and records
-// that could not be read.
+// losses is the losses recorded by day: messages that were only counted, and records that
+// could not be read.
 func losses(t *testing.T, s *Store) (out [][3]int64) {
 	t.Helper()
 	err := s.read(t.Context(), "test", func(ctx context.Context, t *tx) error {

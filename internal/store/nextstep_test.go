@@ -132,7 +132,7 @@ func advised(t *testing.T, err, kind error, want string) {
 	}
 }
 
-// A server that does not like the password, or is not there, is told of in one line.
+// A server that refuses the password, or does not run, is reported in one line.
 func TestConnectErrors(t *testing.T) {
 	for _, c := range []struct{ code, want string }{
 		{"28P01", `refuses the password of the user "dmarcd"; put the right one into the file that store_password_file names`},

@@ -154,8 +154,8 @@ func (t *tx) dropTraces(ctx context.Context, condition string, args ...any) (n i
 	return n, t.addDays(ctx, days)
 }
 
-// Which messages dropMessages removes. Mail that is held stays longer: somebody has to
-// look at it.
+// Which messages dropMessages removes. Held mail is kept longer, since somebody must
+// decide about it.
 const (
 	notHeld  = 0
 	onlyHeld = 1
@@ -219,8 +219,8 @@ func (t *tx) dropDomains(ctx context.Context, keys [][]any) error {
 	return t.many(ctx, `DELETE FROM message_domains WHERE (day, domain, message) IN (`, []string{"INTEGER", "TEXT", "BIGINT"}, keys, `)`, nil)
 }
 
-// dropStrays removes the rows of days that have no messages any more: domains of
-// messages whose record could not be read.
+// dropStrays removes the rows of days without messages: domains of messages whose record
+// could not be read.
 func (s *Store) dropStrays(ctx context.Context) error {
 	var n int64
 	return s.untilNone(ctx, &n, func(ctx context.Context) (n int64, err error) {

@@ -22,7 +22,7 @@ func fewDays(t *testing.T, s *Store, days int) (d *traffic) {
 	return d
 }
 
-// checkBooks compares what the days' rows say with what there is.
+// checkBooks compares the rows of the table days with the data.
 func checkBooks(t *testing.T, s *Store) {
 	t.Helper()
 	var messages, bytes, traces, realMessages, realBytes, realTraces int64

@@ -48,7 +48,7 @@ func TestFind(t *testing.T) {
 	})
 }
 
-// meets says whether a record is one that q asks for.
+// meets reports whether a record matches q.
 func meets(q memory.Query, r *memory.Record) bool {
 	domains := domainsOf(r)
 	forOne := q.Recipients == nil || slices.ContainsFunc(q.Recipients, func(d dns.Name) bool { return domains[d.String()]&roleRecipient != 0 })

@@ -95,7 +95,7 @@ func (in *ingest) reserve(ctx context.Context) error {
 	return err
 }
 
-// takeIDs takes n ids and gives the last.
+// takeIDs takes n ids and returns the last.
 func (t *tx) takeIDs(ctx context.Context, n int) (last int64, err error) {
 	err = t.row(ctx, `UPDATE received_state SET value = value + $1 WHERE name = 'id' RETURNING value`, n).Scan(&last)
 	return last, err

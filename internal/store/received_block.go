@@ -14,7 +14,7 @@ import (
 // days and adds up what it needs. That takes a few dozen nanoseconds a row, where a table
 // row takes microseconds. A row takes some 15 octets, and needs no index.
 
-// blockRows is how many rows a block holds, at least, before another one is begun.
+// blockRows is the least number of rows in a block before another one is begun.
 const blockRows = 512
 
 // segmentRows bounds the rows of a segment.
@@ -116,8 +116,8 @@ const (
 	rowJump    // its number is not the one after the row before
 )
 
-// pack appends the segment with so many of its rows, and takes them off it. What is
-// left is no home any more.
+// pack appends the segment with its first n rows, and removes them from it. The rest is
+// not a home segment any more.
 func (g *segment) pack(b []byte, n int) []byte {
 	head := boolInt(g.home)*headHome | boolInt(g.spread)*headSpread | boolInt(g.repaired)*headRepaired | g.trust<<headTrust | g.policy<<headPolicy
 	for _, v := range []int64{head, g.report, g.domain, g.reporter} {
@@ -175,8 +175,8 @@ func (r *packedRow) pack(b []byte, day, last int64) []byte {
 	return b
 }
 
-// unpacker reads what pack wrote. After an end that is none it gives zeros, and bad is
-// true. What changes in it is no pointer, which would cost more than the reading.
+// unpacker reads the output of pack. After a premature end it returns zeros, and bad is
+// true. Its changing fields are not pointers, which would cost more than the reading.
 type unpacker struct {
 	b   []byte
 	at  int
@@ -225,7 +225,7 @@ func (u *unpacker) octets(n int64) []byte {
 	return u.b[u.at-int(n) : u.at]
 }
 
-// head reads the head of a segment of a day, and gives its rows as they are packed.
+// head reads the head of a segment of a day, and returns its packed rows.
 func (u *unpacker) head(g *segment, day int64) (rows unpacker, n int64) {
 	head := u.uvarint()
 	*g = segment{

@@ -22,7 +22,7 @@ const replaceBlocks = `ON CONFLICT (day, number) DO UPDATE SET records = exclude
 
 func (b *block) values() []any { return []any{b.day, b.number, b.rows, b.first, b.last, b.body} }
 
-// add puts so many rows of a segment into the block.
+// add puts n rows of a segment into the block.
 func (b *block) add(g *segment, n int) {
 	if len(b.body) == 0 {
 		b.first, b.last = g.report, g.report

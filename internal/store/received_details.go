@@ -271,7 +271,7 @@ func (k *detailKnown) learnReports(ctx context.Context, t *tx) error {
 		JOIN received_reporters p ON p.id = o.reporter WHERE o.id IN`)
 }
 
-// tell makes a detail of a row.
+// tell makes a detail from a row.
 func (k *detailKnown) tell(r *detailRow, f *analysis.Filter, labels []analysis.LabelSet) analysis.Detail {
 	source := k.sources[r.identity]
 	d := analysis.Detail{

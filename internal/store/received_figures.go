@@ -45,7 +45,7 @@ func readCursor(after string, keys int) (*cursor, error) {
 	return c, nil
 }
 
-// pageLimit is how many rows are read: one more than asked for.
+// pageLimit is how many rows to read: one more than requested.
 func pageLimit(limit int) int64 {
 	if limit <= 0 {
 		return 1 << 40
@@ -81,8 +81,8 @@ func cutPage[T any](rows []T, limit int, after *cursor, count func(*T) int64, ke
 	return page
 }
 
-// atLeast leaves rows out that more than limit others have a greater count than: most of
-// them need not be put in order.
+// atLeast drops rows with more than limit others above them, so that most need not be
+// sorted.
 func atLeast[T any](rows []T, limit int, count func(*T) int64) []T {
 	if limit <= 0 || len(rows) <= limit+1 {
 		return rows
@@ -307,7 +307,7 @@ func unixTime(seconds int64) time.Time {
 	return time.Unix(seconds, 0).UTC()
 }
 
-// microTime likewise, in microseconds.
+// microTime is the same, in microseconds.
 func microTime(micros int64) time.Time {
 	if micros == 0 {
 		return time.Time{}

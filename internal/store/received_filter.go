@@ -15,7 +15,7 @@ type conditions struct {
 	args  []any
 }
 
-// arg adds an argument and gives its mark.
+// arg adds an argument and returns its placeholder.
 func (w *conditions) arg(v any) string {
 	w.args = append(w.args, v)
 	return fmt.Sprintf("$%d", len(w.args))
@@ -67,7 +67,7 @@ func (w *conditions) scope(q *analysis.Query, column string) {
 	}
 }
 
-// period bounds days, more widely by so many on both sides.
+// period bounds days, widened by some days on both sides.
 func (w *conditions) period(f *analysis.Filter, column string, wider int64) {
 	if !f.All {
 		w.add(fmt.Sprintf(`%s BETWEEN %s AND %s`, column, w.arg(bounded(int64(f.From)-wider)), w.arg(bounded(int64(f.To)+wider))))

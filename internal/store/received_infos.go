@@ -49,7 +49,7 @@ func (c *infoCache) find(version int64, of map[int64]*sourceSums) (found map[int
 	return found, missing
 }
 
-// add remembers what was read as of a version.
+// add caches what was read as of a version.
 func (c *infoCache) add(version int64, infos map[int64]sourceInfo) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

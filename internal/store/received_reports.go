@@ -214,9 +214,10 @@ func (s *Store) Reporters(ctx context.Context, q analysis.Query) (analysis.Page[
 	return page, err
 }
 
-// reporters counts reports by who sent them, those that do not count for want of trust too.
+// reporters counts reports by sender, including those that do not count because they are
+// not trusted.
 func (t *tx) reporters(ctx context.Context, q *analysis.Query) (map[reporterKey]*analysis.ReporterRow, error) {
-	wider := analysis.Query{Managed: q.Managed, Filter: analysis.Filter{ // what lists of reports go by
+	wider := analysis.Query{Managed: q.Managed, Filter: analysis.Filter{ // what lists of reports are filtered by
 		From: q.Filter.From, To: q.Filter.To, All: q.Filter.All, Domain: q.Filter.Domain, Without: q.Filter.Without, Reporter: q.Filter.Reporter, Policy: q.Filter.Policy,
 	}}
 	f, err := t.rowFilter(ctx, &wider)

@@ -55,8 +55,8 @@ func eachLine(body []byte, day int64, yield func(*rollupLine)) (ok bool) {
 	return true
 }
 
-// foldRollups returns the lines that a filter chooses to yield; none where it asks for
-// what rollups do not know.
+// foldRollups returns the lines that a filter chooses to yield; none where it filters by
+// something that rollups do not have.
 func (t *tx) foldRollups(ctx context.Context, f *rowFilter, yield func(*rollupLine)) error {
 	if !f.q.Filter.RollupOnly() {
 		return nil

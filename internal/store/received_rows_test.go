@@ -64,7 +64,7 @@ func TestManyRecords(t *testing.T) {
 	})
 }
 
-// TestFarDays has a reporter speak of days that are far away. Nothing counts through the
+// TestFarDays has a reporter claim days that are far away. Nothing counts through the
 // days between.
 func TestFarDays(t *testing.T) {
 	eachDialect(t, func(t *testing.T, db database) {

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// maxShared bounds the sets, and the sources, that are remembered: some 100 octets each.
+// maxShared bounds the sets, and the sources, that are cached: some 100 octets each.
 const maxShared = 100_000
 
 // setSpan and sourceSpan are the granularity, in days, of the day until which sets and
@@ -38,7 +38,7 @@ type sharedCache struct {
 	sources map[netip.Addr]sharedSource
 }
 
-// at forgets all that is of another epoch. The caller holds the lock.
+// at clears the cache of another epoch. The caller holds the lock.
 func (c *sharedCache) at(epoch int64) {
 	if c.epoch != epoch || c.sets == nil {
 		c.epoch, c.sets, c.sources = epoch, map[textHash]sharedSet{}, map[netip.Addr]sharedSource{}
@@ -61,7 +61,7 @@ func (c *sharedCache) source(epoch int64, addr netip.Addr, day int64) (sharedSou
 	return known, ok && known.lastDay >= day
 }
 
-// add remembers what a transaction of that epoch found or stored.
+// add caches what a transaction of that epoch found or stored.
 func (c *sharedCache) add(epoch int64, sets map[textHash]sharedSet, sources map[netip.Addr]sharedSource) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -82,8 +82,8 @@ func (c *sharedCache) add(epoch int64, sets map[textHash]sharedSet, sources map[
 	}
 }
 
-// epoch is that of what batches share. It holds until the transaction ends, for who has
-// taken ids in it.
+// epoch is the epoch of the shared rows. In a transaction that has taken ids it is stable
+// until the end.
 func (t *tx) epoch(ctx context.Context) (epoch int64, err error) {
 	err = t.row(ctx, `SELECT coalesce(max(value), 0) FROM received_state WHERE name = 'epoch'`).Scan(&epoch)
 	return epoch, err

@@ -72,7 +72,7 @@ type identity struct {
 	host, claimed, about                       string
 }
 
-// newSpan is where the rows of an identity go from a day on.
+// newSpan is the identity that gets another's rows from a day on.
 type newSpan struct{ id, from int64 }
 
 func (i *identifying) run(ctx context.Context, found []analysis.Identity) error {
@@ -137,7 +137,7 @@ func (i *identifying) put(addr netip.Addr, one *identity) {
 	})
 }
 
-// write writes the identities, and moves the rows of those that are others from a day on.
+// write writes the identities, and moves the rows of those that changed from a day on.
 func (i *identifying) write(ctx context.Context) error {
 	latest := map[int64]int{} // of a source that was found twice
 	for n, row := range i.rows {

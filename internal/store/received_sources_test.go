@@ -14,7 +14,7 @@ import (
 	"dmarcd/internal/report/source"
 )
 
-// sourceReport tells of a message from each of the addresses on a day.
+// sourceReport reports a message from each of the addresses on a day.
 func sourceReport(day int, addrs ...string) *analysis.Batch {
 	begin := receivedStart.AddDate(0, 0, day)
 	r := analysis.Report{

@@ -31,7 +31,7 @@ func (r Reports) Lead(ctx context.Context, do func(context.Context, int64) error
 	return r.s.Lead(ctx, TaskReports, do)
 }
 
-// fenceLeader is fence, except for what a person asks for.
+// fenceLeader is fence, except for a person's request.
 func (t *tx) fenceLeader(ctx context.Context, epoch int64) error {
 	if epoch == outgoing.ByHand {
 		return nil
@@ -201,8 +201,8 @@ func (r Reports) CountUnreported(ctx context.Context, first, last memory.Day) (n
 	return n, err
 }
 
-// Domains is outgoing.Source's. A domain whose name cannot be read is logged, counted
-// and left out: it must not keep the others from their reports.
+// Domains is outgoing.Source's. A domain whose name cannot be read is logged, counted and
+// left out: it must not prevent the others' reports.
 func (r Reports) Domains(ctx context.Context, day memory.Day, after dns.Name, limit int) ([]outgoing.DomainDay, error) {
 	var out []outgoing.DomainDay
 	for last := after.String(); len(out) < limit; {

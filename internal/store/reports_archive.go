@@ -327,7 +327,7 @@ func (r Reports) Suppressions(ctx context.Context, now time.Time, q outgoing.Sup
 	return out, err
 }
 
-// Gauges is outgoing.Archive's: all deliveries that wait, and of the others those of
+// Gauges implements outgoing.Archive: all waiting deliveries, and of the others those of
 // the last week's reports.
 func (r Reports) Gauges(ctx context.Context, now time.Time, states []outgoing.State) (outgoing.Gauges, error) {
 	var g outgoing.Gauges

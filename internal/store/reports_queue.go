@@ -107,7 +107,7 @@ func (r Reports) AddFailure(ctx context.Context, n outgoing.NewReport, limits ou
 		added = false
 		var all int
 		since := limits.Since.UnixMilli()
-		// Whoever counts keeps the others from counting until it has added.
+		// The lock keeps others from counting until this transaction has added.
 		if err := t.row(ctx, `SELECT id FROM report_progress WHERE id = 1`+t.s.dialect.forUpdate).Scan(&all); err != nil {
 			return err
 		}

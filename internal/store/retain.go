@@ -19,8 +19,8 @@ const (
 	// check for old data.
 	farOver = 50
 
-	// clockAhead is how far the clock may be ahead of when retention last removed what is
-	// old, and clockStands is how long it must be stable if it is further ahead.
+	// clockAhead is how far the clock may be ahead of retention's last run, and
+	// clockStands is how long it must be stable if it is further ahead.
 	clockAhead  = 2 * time.Hour
 	clockStands = time.Hour
 	clockNoted  = 10 * time.Minute // between two notes of the time

@@ -34,8 +34,8 @@ func (c *clocks) use(s *Store) {
 	s.elapsed = func() time.Duration { c.mu.Lock(); defer c.mu.Unlock(); return c.elapsed }
 }
 
-// A clock that is days ahead for a minute removes nothing. One that stands is believed
-// after an hour, as after a daemon was off for weeks.
+// A clock that is days ahead for a minute removes nothing. A stable one is trusted after
+// an hour, as after a daemon was off for weeks.
 func TestRetentionIsNotFooledByTheClock(t *testing.T) {
 	const day = 24 * time.Hour
 	eachDialect(t, func(t *testing.T, db database) {

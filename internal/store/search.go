@@ -63,7 +63,7 @@ func newSearch(q memory.Query) search {
 	return out
 }
 
-// domainTerm asks for one of some names in one of some roles.
+// domainTerm requires one of some names in one of some roles.
 type domainTerm struct {
 	names []string
 	roles int64
@@ -219,7 +219,7 @@ func (q *search) outcome(w *where) {
 	}
 }
 
-// hasDomains asks that the message of an id has the domains too.
+// hasDomains requires that the message of an id has the domains too.
 func (w *where) hasDomains(id string, terms []domainTerm) {
 	for _, term := range terms {
 		w.b.WriteString(" AND EXISTS (SELECT 1 FROM message_domains d WHERE d.day = m.day AND d.message = " + id)
@@ -228,7 +228,7 @@ func (w *where) hasDomains(id string, terms []domainTerm) {
 	}
 }
 
-// named asks that a row of message_domains has one of the names, in one of the roles.
+// named requires that a row of message_domains has one of the names, in one of the roles.
 func (w *where) named(table string, term domainTerm) {
 	names := make([]any, len(term.names))
 	for i, name := range term.names {

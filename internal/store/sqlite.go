@@ -41,7 +41,7 @@ func newSQLite(cfg Config, path string) (*dialect, error) {
 		tables:     `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' ORDER BY 1`,
 		columns:    `SELECT name FROM pragma_table_info('migrations')`,
 		open:       func(ctx context.Context) (*sql.DB, *sql.DB, error) { return openSQLite(ctx, path) },
-		lockSchema: func(context.Context, *sql.Tx) error { return nil }, // writes begin immediate
+		lockSchema: func(context.Context, *sql.Tx) error { return nil }, // write transactions begin immediate
 		guard:      func(ctx context.Context, s *Store, t *tx) error { return s.refuseNewer(ctx, t.sql) },
 		size:       sqliteSize,
 		giveBack:   sqliteGiveBack,
@@ -56,8 +56,8 @@ func newSQLite(cfg Config, path string) (*dialect, error) {
 // so a transaction lost in a power cut would be lost for good. There is about one commit
 // a second, of a whole batch, so that this costs little.
 func openSQLite(ctx context.Context, path string) (writer, reader *sql.DB, err error) {
-	// SQLite gives its log and index files the mode of the database. A file that is
-	// there is not opened here: closing it would drop the locks that SQLite holds.
+	// SQLite gives its log and index files the mode of the database. An existing file is
+	// not opened here: closing it would drop the locks that SQLite holds.
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	switch {
 	case err == nil:
@@ -101,9 +101,9 @@ func openSQLite(ctx context.Context, path string) (writer, reader *sql.DB, err e
 	return writer, reader, nil
 }
 
-// firstPing makes the connection that writes. SQLite does not wait for others, whatever
-// its busy time-out, while it changes the file to a log of changes: several daemons that
-// start at once do that at once.
+// firstPing makes the connection that writes. SQLite ignores its busy time-out while it
+// switches the file to write-ahead logging, which several daemons may do when they start
+// at the same time.
 func firstPing(ctx context.Context, writer *sql.DB) error {
 	for start := time.Now(); ; {
 		err := writer.PingContext(ctx)
@@ -133,8 +133,8 @@ func sqliteSize(ctx context.Context, s *Store) (int64, error) {
 	return (pages - free) * bytes, err
 }
 
-// sqliteGiveBack shortens the file by its free pages, but for some that the next
-// records will want. A slice holds the write lock for a few milliseconds.
+// sqliteGiveBack truncates the file by its free pages, except for some that the next
+// records will need. A slice holds the write lock for a few milliseconds.
 func sqliteGiveBack(ctx context.Context, s *Store) error {
 	for {
 		var pages, free int64

@@ -49,8 +49,8 @@ type Config struct {
 	// URL is "sqlite:PATH", relative to Dir, or "postgres://user@host/db?…" as
 	// libpq reads it. With a pooler between (pgbouncer), it must pool sessions.
 	URL string
-	// PasswordFile holds PostgreSQL's password, one final line end dropped. It is
-	// read at each connection, so that it can be changed at any time. "" for none.
+	// PasswordFile holds PostgreSQL's password, without one final line end. It is read at
+	// each connection, so that it can be changed at any time. "" for none.
 	PasswordFile string
 	Dir          string
 	Holder       string           // this daemon in the list of leaders; "" for the host's name and process id
@@ -90,7 +90,7 @@ type Store struct {
 	undecodable atomic.Uint64
 }
 
-// timing holds what tests shorten.
+// timing holds the times that tests shorten.
 type timing struct {
 	attempt    time.Duration // of one transaction
 	slicePause time.Duration // between slices of Prune, at least
@@ -178,8 +178,8 @@ func Shown(s string) string {
 	return u.Redacted()
 }
 
-// attempt is one attempt to become ready. It outlives who began it: a migration
-// may take longer than a single call wants to wait.
+// attempt is one attempt to become ready. It outlives the call that began it: a migration
+// may take longer than a single call can wait.
 type attempt struct {
 	done chan struct{}
 	err  error // once done is closed

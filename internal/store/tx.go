@@ -14,7 +14,7 @@ import (
 	"unicode/utf8"
 )
 
-// attempts of one transaction that the database undoes in favour of others.
+// attempts at a transaction that the database rolls back in favour of others.
 const attempts = 8
 
 // tx is one transaction. It is used by one goroutine.
@@ -115,7 +115,7 @@ func (t *tx) exec(ctx context.Context, query string, args ...any) (int64, error)
 	return res.RowsAffected()
 }
 
-// rows runs a query and gives each row to take, which must not use the transaction.
+// rows runs a query and passes each row to take, which must not use the transaction.
 func (t *tx) rows(ctx context.Context, take func(scan func(...any) error) error, query string, args ...any) error {
 	cleanAll(args)
 	var rows *sql.Rows
@@ -186,7 +186,7 @@ func (s *Store) prepare(ctx context.Context, queries []string) {
 	for _, query := range queries {
 		stmt, err := s.writer.PrepareContext(ctx, query)
 		if err != nil {
-			return // the next transaction asks again
+			return // the next transaction tries again
 		}
 		if _, twice := s.prepared.LoadOrStore(query, stmt); twice {
 			_ = stmt.Close()
@@ -230,7 +230,7 @@ type listKey struct {
 	size       int
 }
 
-// listQuery is the statement of so many rows, put together once.
+// listQuery is the statement for a number of rows, built once.
 func (s *Store) listQuery(head string, size, width int, types []string, tail string) string {
 	key := listKey{head: head, tail: tail, size: size}
 	if kept, ok := s.lists.Load(key); ok {

@@ -22,8 +22,7 @@ type Filler struct {
 }
 
 // NewFiller makes a Filler. With seed 0 every field gets a value that is not zero, and
-// true; with others booleans are true or false by chance, so that two that are mixed
-// up show themselves.
+// true; with others booleans are random, so that mixed-up ones are detected.
 func NewFiller(seed uint64) *Filler {
 	f := &Filler{n: int(seed % 50)}
 	if seed != 0 {
@@ -131,8 +130,8 @@ func (f *Filler) known(v reflect.Value) bool {
 	return true
 }
 
-// Missing compares two records field by field and gives the fields that the second
-// lacks or has otherwise, without their indexes, each once.
+// Missing compares two records field by field and returns the fields that the second
+// lacks or that differ, without their indexes, each once.
 func Missing(want, got []string) []string {
 	var out []string
 	have := map[string]bool{}

@@ -32,7 +32,7 @@ type Message struct {
 type Answer struct {
 	Action byte   // RespContinue and the like
 	Code   int    // of RespReplyCode
-	Text   string // of RespReplyCode, behind the code, "%%" taken back to "%"
+	Text   string // of RespReplyCode, after the code, with "%%" unescaped to "%"
 }
 
 // Accepts reports whether the mail, or the recipient, is taken.
@@ -414,7 +414,7 @@ func (m *MTA) parseMod(op byte, data []byte) (Mod, error) {
 		data = data[4:]
 	}
 	strs := bytes.Split(data, []byte{0})
-	want := 2 // one string, and nothing behind its NUL
+	want := 2 // one string, and nothing after its NUL
 	if op == RespAddHeader || op == RespInsertHeader || op == RespChangeHeader {
 		want = 3
 	}

@@ -40,7 +40,7 @@ type MTA struct {
 	Version uint32
 	Actions uint32
 	Steps   uint32
-	Symbols map[uint32]string // the macros that the filter asked for, by stage number
+	Symbols map[uint32]string // the macros that the filter requested, by stage number
 
 	out   []byte
 	in    *bufio.Reader
@@ -123,8 +123,8 @@ func (m *MTA) symbols(b []byte) error {
 	return nil
 }
 
-// Put buffers one packet whose data are the parts, one after the other.
-// Strings that the protocol ends by NUL must bring it along: see Str.
+// Put buffers one packet whose data are the parts, one after the other. NUL-terminated
+// strings must include the NUL: see Str.
 func (m *MTA) Put(cmd byte, parts ...[]byte) {
 	start := m.begin(cmd)
 	for _, p := range parts {

@@ -50,7 +50,7 @@ func (b *builder) bound(r *NewReport, domain dns.Name) {
 	}
 }
 
-// overOne is one of the organizations that ask for too many mails.
+// overOne is one of the organizations that request too many mails.
 func (b *builder) overOne() dns.Name {
 	for name := range b.over {
 		return name

@@ -62,8 +62,8 @@ type builder struct {
 	day      memory.Day
 	zip      *gzip.Writer
 
-	mails  map[dns.Name]int  // queued, by the organization that asks for them
-	over   map[dns.Name]bool // organizations that ask for too many
+	mails  map[dns.Name]int  // queued, by the organization that requested them
+	over   map[dns.Name]bool // organizations that request too many
 	capped int               // mails held back
 }
 
@@ -220,7 +220,7 @@ func newMessageID(receiver dns.Name) string {
 	return "dmarc." + strings.ToLower(rand.Text()) + "@" + receiver.String()
 }
 
-// limitedWriter takes so many octets and no more.
+// limitedWriter accepts a bounded number of octets.
 type limitedWriter struct {
 	w    io.Writer
 	left int

@@ -16,7 +16,7 @@ import (
 	"dmarcd/internal/text"
 )
 
-// How often the leader counts what is in the store.
+// How often the leader updates the gauges.
 const (
 	gaugesEvery = 15 * time.Second
 	finalsEvery = 5 * time.Minute // what has ended, which is much more
@@ -350,8 +350,8 @@ func (p *Pipeline) mail(ctx context.Context, c *Config, t *Task) ([]byte, error)
 	return c.Signer.sign(mail)
 }
 
-// compose makes the mail of an aggregate report. The file, its names and who made it
-// are those that were stored; From is by the settings of now, as the signature is.
+// compose makes the mail of an aggregate report. The file, its names and its maker are
+// the stored ones; From and the signature follow the current settings.
 func compose(c *Config, r *Report, d *Delivery, file []byte) ([]byte, error) {
 	receiver, err := destination.Host(r.Email)
 	if err != nil {
@@ -372,7 +372,7 @@ func compose(c *Config, r *Report, d *Delivery, file []byte) ([]byte, error) {
 	return m.Bytes()
 }
 
-// breaker is the circuit breaker: it holds the queue up while our mail server is in trouble.
+// breaker is the circuit breaker: it pauses the queue while our mail server is in trouble.
 type breaker struct {
 	first, most time.Duration
 

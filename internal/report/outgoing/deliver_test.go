@@ -28,7 +28,7 @@ func (r *rig) to(addresses ...string) {
 	}
 }
 
-// TestAnswers acts out what a server may say of one destination.
+// TestAnswers goes through a server's possible answers about one destination.
 func TestAnswers(t *testing.T) {
 	for _, c := range []struct {
 		name     string
@@ -329,7 +329,7 @@ func TestClockDuringDelivery(t *testing.T) {
 	})
 }
 
-// TestSuppression grows from strike to strike, and heeds what people say.
+// TestSuppression checks that suppressions grow, and follow people's commands.
 func TestSuppression(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
 		r.server.refuse("x@a.example", reply(550, smtp.EnhancedCode{5, 1, 1}, "no such user"))

@@ -38,7 +38,7 @@ func (p *Pipeline) Collect(ctx context.Context) {
 // Gauge counts the deliveries in those states.
 func (p *Pipeline) Gauge(ctx context.Context, states []State) { p.gauge(ctx, states) }
 
-// CountedStates tells which states the leader counts at a time.
+// CountedStates returns the states that the leader counts at a time.
 func CountedStates() func(now time.Time) []State {
 	var c counted
 	return c.due

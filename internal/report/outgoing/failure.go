@@ -28,7 +28,7 @@ const (
 	maxPending   = 256      // messages that wait for the collector
 	maxKinds     = 256      // kinds of failures collected at once
 	maxHeader    = 48 << 10 // octets of header kept of a message
-	hostShare    = 6        // one host gets one part in so many of what an hour allows
+	hostShare    = 6        // one host gets at most this part of the hourly limit
 	limitsWindow = time.Hour
 )
 

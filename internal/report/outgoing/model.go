@@ -18,8 +18,8 @@ const (
 // State is the state of a delivery.
 type State string
 
-// The states. The first two are waiting, the others final until somebody asks for
-// another try.
+// The states. The first two are waiting, the others final until somebody requests a
+// retry.
 const (
 	StateQueued      State = "queued"      // waits for its first or next attempt
 	StateUnconfirmed State = "unconfirmed" // likewise; not yet known whether its host takes reports on the domain
@@ -27,8 +27,8 @@ const (
 	StateFailed      State = "failed"      // refused for good, or bounced
 	StateExpired     State = "expired"     // tried for two days
 	StateSuppressed  State = "suppressed"  // the destination is suppressed
-	StateUnverified  State = "unverified"  // the outside host does not ask for reports on the domain
-	StateCapped      State = "capped"      // one organization asks for too many mails
+	StateUnverified  State = "unverified"  // the outside host does not request reports on the domain
+	StateCapped      State = "capped"      // one organization requests too many mails
 	StateReplaced    State = "replaced"    // the outside host named other addresses, which have deliveries of their own
 )
 
@@ -54,9 +54,9 @@ const (
 	CauseContent    Cause = "content"    // the mail was refused for good, not the destination
 	CauseTooLarge   Cause = "too_large"  // larger than the server takes
 	CauseBounced    Cause = "bounced"    // it bounced
-	CauseUnverified Cause = "unverified" // the outside host does not ask for reports
+	CauseUnverified Cause = "unverified" // the outside host does not request reports
 	CauseSuppressed Cause = "suppressed"
-	CauseCapped     Cause = "capped" // one organization asks for too many mails
+	CauseCapped     Cause = "capped" // one organization requests too many mails
 	CauseMail       Cause = "mail"   // no mail could be made
 )
 

@@ -24,7 +24,7 @@ type Pipeline struct {
 	running  running
 	taken    taken
 	failures *collector
-	wake     chan struct{} // holds one word: look at the queue
+	wake     chan struct{} // holds one wake-up for the queue
 	passed   memory.Day    // the last day skipped while reports are off; used by plan only
 }
 

@@ -87,7 +87,7 @@ func (p *Pipeline) skip(ctx context.Context, epoch int64, first, last memory.Day
 	return nil
 }
 
-// pass has days go by without reports while they are off, so that they are not made
+// pass marks days as passed without reports while they are off, so that they are not made
 // up for later.
 func (p *Pipeline) pass(ctx context.Context, epoch int64, day memory.Day) error {
 	if p.passed == day {
@@ -184,8 +184,8 @@ func (p *Pipeline) buildInto(ctx context.Context, b *builder, batch *batch, doma
 	return batch.add(ctx, r)
 }
 
-// newBuilder fails with ErrRequest where the settings do not say who reports; other
-// errors are the store's.
+// newBuilder fails with ErrRequest where the settings name no reporter; other errors come
+// from the store.
 func (p *Pipeline) newBuilder(ctx context.Context, c *Config, day memory.Day) (*builder, error) {
 	receiver, err := c.receiver()
 	switch {

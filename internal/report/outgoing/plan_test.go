@@ -23,7 +23,7 @@ func (r *rig) days(domain string) []string {
 	return out
 }
 
-// messages is how many messages the reports on a domain tell of.
+// messages is how many messages the reports on a domain cover.
 func (r *rig) messages(domain string) int64 {
 	r.Helper()
 	all := int64(0)
@@ -43,7 +43,7 @@ func (r *rig) logged() *bytes.Buffer {
 }
 
 // TestClockAhead reports with a clock that is ahead for a while: days go on being
-// reported when it is right again, and each message is told of once.
+// reported when it is right again, and each message is reported once.
 func TestClockAhead(t *testing.T) {
 	for _, ahead := range []int{1, 3, 30} {
 		t.Run(fmt.Sprintf("%d days", ahead), func(t *testing.T) {

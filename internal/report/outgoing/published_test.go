@@ -50,7 +50,7 @@ func TestPolicyChanged(t *testing.T) {
 	}
 }
 
-// TestPublishedFO tells fo as the record has it, with or without ruf, and no default.
+// TestPublishedFO reports fo as the record has it, with or without ruf, and no default.
 func TestPublishedFO(t *testing.T) {
 	for record, want := range map[string]string{
 		"v=DMARC1; p=none; rua=mailto:rua@sender.example":                                   "",

@@ -155,7 +155,7 @@ func (r *rig) pipelineOn(s *store.Store) *outgoing.Pipeline {
 	}, r.config)
 }
 
-// change begins anew with other settings.
+// change restarts with other settings.
 func (r *rig) change(change func(*outgoing.Config)) {
 	change(&r.config)
 	r.p.Update(r.config)

@@ -20,8 +20,8 @@ import (
 const scaleEnv = "DMARCD_TEST_SCALE"
 
 // TestScale makes the reports of a day of 100,000 rows on 2,000 domains, and one on a
-// domain with 200,000 rows, and tells the time and the peak of memory. It fails where
-// they are more than a minute or 200 MB.
+// domain with 200,000 rows, and logs the time and the peak of memory. It fails where they
+// are more than a minute or 200 MB.
 func TestScale(t *testing.T) {
 	if os.Getenv(scaleEnv) == "" {
 		t.Skipf("%s is not set", scaleEnv)

@@ -19,11 +19,12 @@ import (
 // ErrRequest is wrapped by errors about requests that make no sense.
 var ErrRequest = errkind.New(errkind.BadRequest, "outgoing: cannot be done")
 
-// Service answers what people ask of the reports that we send. Requests and answers can be written as JSON.
+// Service answers people's requests about the reports that we send. Requests and answers can be written as
+// JSON.
 type Service interface {
-	// List gives reports, the newest first, with their deliveries.
+	// List returns reports, the newest first, with their deliveries.
 	List(ctx context.Context, f Filter) (Listed, error)
-	// Show gives one report, with its content if requested.
+	// Show returns one report, with its content if requested.
 	Show(ctx context.Context, r ShowRequest) (Shown, error)
 	// Send queues the report on a domain and day for now. One that was made before is
 	// sent again as it is; otherwise the day, which must be over, is closed and the
@@ -53,8 +54,8 @@ type (
 		Day      *memory.Day `json:"day,omitempty"`
 		Content  bool        `json:"content,omitempty"`
 	}
-	// Shown is a report and its file: compressed by gzip or, of a failure report, the
-	// mail with stand-ins for its destination.
+	// Shown is a report and its file: compressed by gzip or, for a failure report, the
+	// mail with placeholders for its destination.
 	Shown struct {
 		Report Report `json:"report"`
 		File   []byte `json:"file,omitempty"`
@@ -95,8 +96,8 @@ type (
 	Unsuppressed struct {
 		Found bool `json:"found"`
 	}
-	// SuppressionsRequest asks for those in force, or also for those that were, the
-	// newest first.
+	// SuppressionsRequest asks for current suppressions, or also for ended ones, newest
+	// first.
 	SuppressionsRequest struct {
 		All   bool              `json:"all,omitempty"`
 		After *SuppressionPlace `json:"after,omitempty"` // SuppressionPage.Next of the page before; nil for the first
@@ -107,7 +108,7 @@ type (
 		Since  time.Time `json:"since"`
 		Target string    `json:"target"`
 	}
-	// SuppressionPage is a page of those who get no reports.
+	// SuppressionPage is a page of suppressions.
 	SuppressionPage struct {
 		Suppressions []Suppression     `json:"suppressions"`
 		Next         *SuppressionPlace `json:"next,omitempty"` // nil if there are no more

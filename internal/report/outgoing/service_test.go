@@ -44,7 +44,7 @@ func TestUnsuppressOld(t *testing.T) {
 	})
 }
 
-// TestWords tells people in plain words what cannot be done.
+// TestWords checks the plain error texts for people.
 func TestWords(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
 		service, ctx := r.p.Service(), t.Context()

@@ -14,7 +14,7 @@ type Stats struct {
 	Attempts map[Cause]uint64 // that did not end so, by cause
 	Failed   map[Final]uint64 // deliveries that ended so, for any reason but a success
 
-	Capped     uint64 // mails held back: one organization asks for too many
+	Capped     uint64 // mails held back: one organization requests too many
 	Suppressed uint64 // destinations that were suppressed by themselves
 
 	Bounces        uint64 // mails of ours that bounced
@@ -23,7 +23,7 @@ type Stats struct {
 	FailuresSent      uint64 // failure reports queued
 	FailuresCollapsed uint64 // messages counted in the report on another
 	FailuresDropped   uint64 // beyond the limits, or for want of room
-	FailuresIgnored   uint64 // messages that nobody asks or may get a report of
+	FailuresIgnored   uint64 // messages on which nobody requests or may get a report
 
 	Gauges *Gauges // nil unless this daemon leads
 	Paused bool    // the queue waits for our mail server

@@ -12,7 +12,7 @@ import (
 // ErrNotFound is wrapped by a Store where there is no such report or delivery.
 var ErrNotFound = errkind.New(errkind.NotFound, "outgoing: not found")
 
-// ByHand is the epoch of what a person asks for: no leadership is needed for it.
+// ByHand is the epoch of a person's request: it needs no leadership.
 const ByHand int64 = 0
 
 // Leader decides which of several daemons works.
@@ -39,11 +39,11 @@ type Source interface {
 	// Domains returns the domains after a name, in order of name; fewer than limit only
 	// at the end.
 	Domains(ctx context.Context, day memory.Day, after dns.Name, limit int) ([]DomainDay, error)
-	// Policies gives the policy records that a domain had on a day, the one seen
-	// last first, up to limit, and how many there were.
+	// Policies returns the policy records that a domain had on a day, the one seen last
+	// first, up to limit, and how many there were.
 	Policies(ctx context.Context, day memory.Day, domain dns.Name, limit int) ([]PolicySeen, int, error)
-	// Rows gives rows of a domain and day, each once, in an order that stays, after
-	// a cursor that is 0 at first; failed leaves out those with an aligned pass.
+	// Rows returns rows of a domain and day, each once, in a stable order, after a cursor
+	// that is 0 at first; failed leaves out those with an aligned pass.
 	Rows(ctx context.Context, day memory.Day, domain dns.Name, failed bool, after int64, limit int) ([]Counted, error)
 }
 
@@ -70,7 +70,7 @@ type Queue interface {
 type Archive interface {
 	List(ctx context.Context, f Filter) ([]Report, error) // the newest first
 	Report(ctx context.Context, id int64) (Report, error)
-	// Find gives the ID of the report of a domain and day, or with a Report-ID.
+	// Find returns the ID of the report of a domain and day, or with a Report-ID.
 	Find(ctx context.Context, domain string, day memory.Day, reportID string) (int64, error)
 	// Requeue makes deliveries due now that are final, or due later. An error may come
 	// after some of them; the number says how many.
@@ -126,7 +126,7 @@ type Counted struct {
 // NewReport is a report to be stored. Its ID is not set yet.
 type NewReport struct {
 	Report
-	File []byte // compressed; of a failure report, the mail with stand-ins; nil with a Problem
+	File []byte // compressed; of a failure report, the mail with placeholders; nil with a Problem
 }
 
 // Task is a delivery that was claimed.
