@@ -13,13 +13,13 @@ const (
 	seedsClient = "10.204.148.40" // of the seed's example header
 )
 
-// fate is what becomes of a message.
-type fate string
+// disposition is what happens to a message.
+type disposition string
 
 const (
-	delivered fate = "delivered"
-	held      fate = "held"
-	refused   fate = "refused"
+	delivered disposition = "delivered"
+	held      disposition = "held"
+	refused   disposition = "refused"
 )
 
 // scenario is one message: who sends it, and what must come of it.
@@ -31,7 +31,7 @@ type scenario struct {
 	to     string // domain of the recipient; "example.org" if empty
 	letter letter
 
-	want  fate
+	want  disposition
 	reply string // part of the answer to the end of the message
 	ar    string // our Authentication-Results, unfolded, "*" for any word; "none": there must be none
 	xtm   string // X-TM-Authentication-Results likewise

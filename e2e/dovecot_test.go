@@ -159,13 +159,13 @@ func newProxy(t *testing.T, addr, server string) *proxy {
 			}
 			go func() {
 				defer client.Close()
-				behind, err := net.Dial("tcp", server)
+				backend, err := net.Dial("tcp", server)
 				if err != nil {
 					return
 				}
-				defer behind.Close()
+				defer backend.Close()
 				go func() {
-					_, _ = io.Copy(client, behind)
+					_, _ = io.Copy(client, backend)
 					_ = client.Close()
 				}()
 				lines := bufio.NewReader(client)
@@ -181,7 +181,7 @@ func newProxy(t *testing.T, addr, server string) *proxy {
 					if storeCommand.MatchString(line) && p.removals.Add(1) == 1 {
 						return
 					}
-					if _, err := io.WriteString(behind, line); err != nil {
+					if _, err := io.WriteString(backend, line); err != nil {
 						return
 					}
 				}

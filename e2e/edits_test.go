@@ -38,7 +38,7 @@ func TestTagSubject(t *testing.T) {
 	})
 }
 
-// TestQuarantineByHeader leaves the hold queue alone and marks the message.
+// TestQuarantineByHeader marks the message and holds nothing.
 func TestQuarantineByHeader(t *testing.T) {
 	eachMTA(t, func(t *testing.T, m mta) {
 		s, to := spoofOfShop, rcpt(t, "marked.example")

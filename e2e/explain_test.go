@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// story is what "dmarcd explain --json" tells, as far as it is looked at here.
-type story struct {
+// explanation is the part of "dmarcd explain --json" that is checked here.
+type explanation struct {
 	Action  string `json:"action"`
 	Reason  string `json:"reason"`
 	Message struct {
@@ -33,9 +33,9 @@ type story struct {
 	} `json:"decisions"`
 }
 
-func explained(t *testing.T, id string) story {
+func explained(t *testing.T, id string) explanation {
 	t.Helper()
-	var s story
+	var s explanation
 	out := here.dmarcd.run(t, 0, "explain", "--json", id)
 	if err := json.Unmarshal([]byte(out), &s); err != nil {
 		t.Fatalf("dmarcd explain --json %s: %v in\n%s", id, err, out)
@@ -46,13 +46,13 @@ func explained(t *testing.T, id string) story {
 // mtaWords begin what each MTA calls itself.
 var mtaWords = map[string]string{"postfix": "Postfix 3.", "sendmail": "Sendmail 8."}
 
-// TestExplain asks for messages of every fate, by queue id, where the MTA tells one,
+// TestExplain asks for messages of every disposition, by queue id, where the MTA shows one,
 // and by Message-ID.
 func TestExplain(t *testing.T) {
 	type expected struct {
 		scenario
 		action, reason, rule, spf, dmarc string
-		line                             string // of policy.yaml that the rule stands in; "" for a built-in one
+		line                             string // of the rule in policy.yaml; "" for a built-in one
 	}
 	for name, f := range map[string]expected{
 		"accepted": {scenario: good, action: "bypass", reason: "pass", spf: "pass", dmarc: "pass"},

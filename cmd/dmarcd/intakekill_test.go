@@ -100,8 +100,8 @@ func reportMail(n int) string {
 		"Content-Type: application/gzip\r\nContent-Transfer-Encoding: base64\r\n\r\n%s\r\n", n, base64.StdEncoding.EncodeToString(reportFile(n)))
 }
 
-// intakeWays give report number n to the daemon, and tell whether it was taken.
-var intakeWays = map[string]func(s *intakeSite, n int) bool{
+// intakeRoutes give report number n to the daemon, and report whether it was taken.
+var intakeRoutes = map[string]func(s *intakeSite, n int) bool{
 	"milter": (*intakeSite).byMilter, "lmtp": (*intakeSite).byLMTP, "imap": (*intakeSite).byIMAP, "folder": (*intakeSite).byFolder, "ingest": (*intakeSite).byIngest,
 }
 
@@ -160,11 +160,11 @@ func (s *intakeSite) byIngest(n int) bool {
 }
 
 // give gives reports one after the other until ctx ends, each again until it is taken.
-func (s *intakeSite) give(ctx context.Context, way func(*intakeSite, int) bool) {
+func (s *intakeSite) give(ctx context.Context, route func(*intakeSite, int) bool) {
 	pause := time.NewTicker(2 * time.Millisecond)
 	defer pause.Stop()
 	for ctx.Err() == nil {
-		if way(s, s.given+1) {
+		if route(s, s.given+1) {
 			s.given++
 		}
 		<-pause.C
@@ -209,7 +209,7 @@ func TestIntakeStoreAway(t *testing.T) {
 		t.Helper()
 		for range n {
 			for _, name := range ways {
-				if !intakeWays[name](s, s.given+1) {
+				if !intakeRoutes[name](s, s.given+1) {
 					t.Fatalf("report %d is not taken by %s", s.given+1, name)
 				}
 				s.given++
@@ -249,31 +249,31 @@ func TestIntakeStoreAway(t *testing.T) {
 }
 
 // TestIntakeKilled kills the daemon at random instants while it takes in reports, by
-// each way: each report that it took is counted, and none twice.
+// each route: each report that it took is counted, and none twice.
 func TestIntakeKilled(t *testing.T) {
-	for name, way := range intakeWays {
-		t.Run("sqlite/"+name, func(t *testing.T) { intakeKilled(t, "sqlite:dmarcd.db", name, way) })
+	for name, route := range intakeRoutes {
+		t.Run("sqlite/"+name, func(t *testing.T) { intakeKilled(t, "sqlite:dmarcd.db", name, route) })
 		t.Run("postgres/"+name, func(t *testing.T) {
 			server := os.Getenv("DMARCD_TEST_POSTGRES")
 			if server == "" {
 				t.Skip("DMARCD_TEST_POSTGRES names no server; scripts/with-postgres starts one")
 			}
-			intakeKilled(t, postgresDatabase(t, server), name, way)
+			intakeKilled(t, postgresDatabase(t, server), name, route)
 		})
 	}
 }
 
-func intakeKilled(t *testing.T, storeURL, name string, way func(*intakeSite, int) bool) {
+func intakeKilled(t *testing.T, storeURL, name string, route func(*intakeSite, int) bool) {
 	s := newIntakeSite(t, storeURL)
 	for range *soakIntake {
 		s.start()
-		if name == "imap" && way(s, s.given+1) { // it is read once the daemon leads: on PostgreSQL, some time after the one before is gone
+		if name == "imap" && route(s, s.given+1) { // it is read once the daemon leads: on PostgreSQL, some time after the one before is gone
 			s.given++
 			s.awaitMoved(s.mails("Done") + 1)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		var giving sync.WaitGroup
-		giving.Go(func() { s.give(ctx, way) })
+		giving.Go(func() { s.give(ctx, route) })
 		alive := time.After(time.Duration(50+rand.IntN(900)) * time.Millisecond)
 		<-alive
 		s.kill()
@@ -285,7 +285,7 @@ func intakeKilled(t *testing.T, storeURL, name string, way func(*intakeSite, int
 		s.awaitMoved(s.given)
 	}
 	if name == "ingest" || name == "lmtp" || name == "milter" { // what was under way when it was killed comes again
-		if !way(s, s.given+1) {
+		if !route(s, s.given+1) {
 			t.Fatal("the last report is not taken")
 		}
 		s.given++

@@ -82,8 +82,8 @@ func closeJournal(t *testing.T, j *journal.Journal) {
 	}
 }
 
-// leftBehind leaves what a daemon remembered and did not load before it died.
-func leftBehind(t *testing.T, config *settings.Settings, records ...*memory.Record) {
+// unloaded leaves records in the journal that a daemon did not load before it died.
+func unloaded(t *testing.T, config *settings.Settings, records ...*memory.Record) {
 	t.Helper()
 	j, err := journal.Open(journal.Config{Dir: filepath.Join(config.StateDir, "journal")})
 	if err != nil {
@@ -96,7 +96,7 @@ func leftBehind(t *testing.T, config *settings.Settings, records ...*memory.Reco
 func TestExplainWithoutDaemon(t *testing.T) {
 	path, config := stateConfig(t)
 	old := time.Now().Add(-time.Hour)
-	leftBehind(t, config, rejected("4XyZ1", old), rejected("4XyZ1", time.Now()))
+	unloaded(t, config, rejected("4XyZ1", old), rejected("4XyZ1", time.Now()))
 	for range 2 { // the second time all is loaded
 		got, stderr, code := runExplain(t, "-c", path, "4XyZ1")
 		if code != exitFine || !strings.HasPrefix(got, "Rejected for example.org: ") ||

@@ -87,10 +87,10 @@ func (v *visit) cutOff(err error) error {
 }
 
 // countNames are those of figures.
-func countNames(before []string, behind ...string) []string {
+func countNames(before []string, after ...string) []string {
 	out := append([]string{}, before...)
 	out = append(out, "messages", "compliant", "spf_aligned", "dkim_aligned", "none", "pass", "quarantine", "reject")
-	return append(out, behind...)
+	return append(out, after...)
 }
 
 // cells are the fields of a row with those names in JSON.

@@ -36,7 +36,7 @@ func folderDaemon(t *testing.T) (d *Daemon, folder string, log *bytes.Buffer) {
 // nothing to read, a policy takes effect by itself, dmarcd.yaml at the next reload.
 func TestReloadOfWhatAppears(t *testing.T) {
 	d, folder, log := folderDaemon(t)
-	said := func(what string, want ...string) {
+	logged := func(what string, want ...string) {
 		t.Helper()
 		for _, w := range want {
 			if !strings.Contains(log.String(), w) {
@@ -49,7 +49,7 @@ func TestReloadOfWhatAppears(t *testing.T) {
 	if strings.Contains(log.String(), "reloaded") {
 		t.Errorf("nothing was read: %s", log)
 	}
-	said("a reload of nothing", "nothing to reload", folder)
+	logged("a reload of nothing", "nothing to reload", folder)
 
 	policy, main := filepath.Join(folder, "policy.yaml"), filepath.Join(folder, "dmarcd.yaml")
 	write(t, policy, "mode: monitor\n")
@@ -60,14 +60,14 @@ func TestReloadOfWhatAppears(t *testing.T) {
 	if got := d.settings.Load().Policy.Mode; got != "monitor" {
 		t.Errorf("mode %s", got)
 	}
-	said("the policy", `"files":["`+policy+`"]`)
+	logged("the policy", `"files":["`+policy+`"]`)
 	if files := d.files.list(); len(files) != 1 || files[0].Path != policy {
 		t.Errorf("in force: %+v", files)
 	}
 
 	write(t, main, "log: {level: warn}\nlimits: {connections: 7}\n")
 	d.reload(d.source.Load, allFiles)
-	said("dmarcd.yaml", `"files":["`+main+`","`+policy+`"]`, `"key":"limits`)
+	logged("dmarcd.yaml", `"files":["`+main+`","`+policy+`"]`, `"key":"limits`)
 
 	if err := os.Remove(policy); err != nil {
 		t.Fatal(err)
@@ -76,7 +76,7 @@ func TestReloadOfWhatAppears(t *testing.T) {
 	if got := d.settings.Load().Policy.Mode; got != "monitor" {
 		t.Errorf("the policy file was away for a moment, and mode is %s", got)
 	}
-	said("a policy that is gone", "the old one stays in force", "there is no such file")
+	logged("a policy that is gone", "the old one stays in force", "there is no such file")
 	d.reload(d.source.Load, allFiles)
 	if got := d.settings.Load().Policy; got.Mode != "enforce" || len(got.Texts) > 0 {
 		t.Errorf("after the reload mode is %s", got.Mode)

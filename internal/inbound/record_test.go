@@ -66,7 +66,7 @@ func TestRecorded(t *testing.T) {
 			if got := policy.Decide(&rec.Verdict, rec.Facts(), o.Rules); got != rec.Decision {
 				t.Errorf("replayed %+v, want %+v", got, rec.Decision)
 			}
-			if amiss := rec.Decision.Would != policy.Bypass || rec.Verdict.DMARC.Status != "pass"; amiss && rec.Trace == nil {
+			if failed := rec.Decision.Would != policy.Bypass || rec.Verdict.DMARC.Status != "pass"; failed && rec.Trace == nil {
 				t.Error("there is no trace")
 			}
 		})

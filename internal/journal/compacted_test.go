@@ -306,7 +306,7 @@ func TestMerge(t *testing.T) {
 
 // What the store may have a part of is never turned into counts, even if the store cannot
 // be asked: not even if its checkpoint is missing.
-func TestHandIsLeftAlone(t *testing.T) {
+func TestPartlyLoadedIsKept(t *testing.T) {
 	for _, checkpoint := range []string{"kept", "gone", "broken"} {
 		t.Run(checkpoint, func(t *testing.T) {
 			dir := t.TempDir()

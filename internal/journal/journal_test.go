@@ -271,9 +271,9 @@ func TestCloseHangingStore(t *testing.T) {
 	j.workers.Wait()
 }
 
-// TestNewerJournalIsLeftAlone refuses a journal with records that this version
+// TestNewerJournalIsRefused refuses a journal with records that this version
 // cannot read, and keeps them.
-func TestNewerJournalIsLeftAlone(t *testing.T) {
+func TestNewerJournalIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	j := open(t, dir, nil, nil)
 	fill(t, j, newRecord, 0, 5)

@@ -364,7 +364,7 @@ func encodedIn(charset, one, two string) []string {
 	}
 }
 
-var nameBehindAt = regexp.MustCompile(`@([\w\pL\pN\pM-]+(?:\.[\w\pL\pN\pM-]+)+)`)
+var nameAfterAt = regexp.MustCompile(`@([\w\pL\pN\pM-]+(?:\.[\w\pL\pN\pM-]+)+)`)
 
 // FuzzMalformed asks the standard library's decoder for another opinion. In a field that
 // the grammar does not take, no address of another domain may stand in what it decodes.
@@ -393,7 +393,7 @@ func FuzzMalformed(f *testing.F) {
 			decoded = s
 		}
 		for _, text := range []string{s, decoded} {
-			for _, m := range nameBehindAt.FindAllStringSubmatch(text, -1) {
+			for _, m := range nameAfterAt.FindAllStringSubmatch(text, -1) {
 				if n, err := dns.Parse(m[1]); err != nil || n != a.Domain {
 					t.Errorf("%q: domain %s, but %q holds @%s", s, a.Domain, text, m[1])
 				}

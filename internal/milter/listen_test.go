@@ -78,7 +78,7 @@ func TestListenUnixGroupName(t *testing.T) {
 	}
 }
 
-func TestListenUnixInTheWay(t *testing.T) {
+func TestListenUnixPathTaken(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "milter.sock")
 	stale := func(t *testing.T) {

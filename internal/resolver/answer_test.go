@@ -186,7 +186,7 @@ func TestExtendedErrors(t *testing.T) {
 	}
 }
 
-func TestFindingTTL(t *testing.T) {
+func TestAnswerTTL(t *testing.T) {
 	cases := []struct {
 		name string
 		msg  []byte

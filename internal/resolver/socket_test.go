@@ -17,8 +17,8 @@ import (
 	"dmarcd/internal/dns/dnstest"
 )
 
-// truth packs the true answer to a raw query.
-func truth(t *testing.T, query []byte, text string) []byte {
+// trueAnswer packs the true answer to a raw query.
+func trueAnswer(t *testing.T, query []byte, text string) []byte {
 	t.Helper()
 	var q mdns.Msg
 	if err := q.Unpack(query); err != nil {
@@ -55,10 +55,10 @@ func TestWrongSource(t *testing.T) {
 		if err != nil {
 			return
 		}
-		if _, err := other.WriteTo(truth(t, buf[:n], "forged"), from); err != nil {
+		if _, err := other.WriteTo(trueAnswer(t, buf[:n], "forged"), from); err != nil {
 			t.Error(err)
 		}
-		if _, err := server.WriteTo(truth(t, buf[:n], "true"), from); err != nil {
+		if _, err := server.WriteTo(trueAnswer(t, buf[:n], "true"), from); err != nil {
 			t.Error(err)
 		}
 	}()
@@ -96,7 +96,7 @@ func TestFlood(t *testing.T) {
 		if err != nil {
 			return
 		}
-		guess := truth(t, buf[:n], "forged")
+		guess := trueAnswer(t, buf[:n], "forged")
 		for range maxIgnored {
 			guess[0]++
 			if guess[0] == buf[0] {
@@ -108,7 +108,7 @@ func TestFlood(t *testing.T) {
 		}
 	}()
 	go serveTCP(t, streams, func(conn net.Conn, query []byte) {
-		answer := truth(t, query, "true")
+		answer := trueAnswer(t, query, "true")
 		_, _ = conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(answer))), answer...))
 	})
 	c := open(t, Config{Servers: []string{addr}})
@@ -152,12 +152,12 @@ func TestBadTCP(t *testing.T) {
 			_, _ = c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(q))), q...))
 		}},
 		{"truncated again", func(c net.Conn, q []byte) {
-			p := truth(t, q, "cut")
+			p := trueAnswer(t, q, "cut")
 			p[2] |= 0x02
 			_, _ = c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(p))), p...))
 		}},
 		{"wrong id", func(c net.Conn, q []byte) {
-			p := truth(t, q, "forged")
+			p := trueAnswer(t, q, "forged")
 			p[0]++
 			_, _ = c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(p))), p...))
 		}},
@@ -256,7 +256,7 @@ func TestDroppedEDNS(t *testing.T) {
 			if buf[headerLen-1] != 0 {
 				continue
 			}
-			if _, err := server.WriteTo(truth(t, buf[:n], "true"), from); err != nil {
+			if _, err := server.WriteTo(trueAnswer(t, buf[:n], "true"), from); err != nil {
 				return
 			}
 		}

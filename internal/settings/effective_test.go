@@ -133,32 +133,32 @@ func TestTracedSettings(t *testing.T) {
 }
 
 func TestRuleMatches(t *testing.T) {
-	type finding struct{ key, entry, origin, means string } // says: a part
+	type ruleMatch struct{ key, entry, origin, means string } // means: a part of it
 	cases := []struct {
 		name, domain, from, ip string
-		want                   []finding
+		want                   []ruleMatch
 	}{
-		{"an enforced peer by two entries", "other.example", "shop.bank.example", "203.0.113.1", []finding{
+		{"an enforced peer by two entries", "other.example", "shop.bank.example", "203.0.113.1", []ruleMatch{
 			{"sender_ip_match", "", "policy.yaml:14", "no entry"},
 			{"spf.ignored_peers", "", "policy.yaml:18", "no entry for shop.bank.example or 203.0.113.1"},
 			{"dkim.enforced_peers", "", "policy.yaml:19", "no entry"},
 			{"dmarc.exceptions", "", "policy.yaml:6", "no entry for 203.0.113.1"},
 			{"dmarc.enforced_peers", "*.bank.example", "policy.yaml:9", "both pass"},
 		}},
-		{"either", "other.example", "any.example", "", []finding{
+		{"either", "other.example", "any.example", "", []ruleMatch{
 			{"sender_ip_match", "", "policy.yaml:14", "no entry"},
 			{"spf.ignored_peers", "", "policy.yaml:18", "no entry for any.example"},
 			{"dkim.enforced_peers", "", "policy.yaml:19", "no entry"},
 			{"dmarc.exceptions", "", "policy.yaml:6", "--ip"},
 			{"dmarc.enforced_peers", "{domain: *, require: either}", "policy.yaml:9", "SPF or DKIM must pass and align"},
 		}},
-		{"an exception of a list file", "other.example", "signs.example", "192.0.2.77", []finding{
+		{"an exception of a list file", "other.example", "signs.example", "192.0.2.77", []ruleMatch{
 			{"sender_ip_match", "", "policy.yaml:14", "no entry"},
 			{"spf.ignored_peers", "", "policy.yaml:18", "no entry"},
 			{"dkim.enforced_peers", "signs.example", "policy.yaml:19", "must verify"},
 			{"dmarc.exceptions", "192.0.2.0/24", "exceptions.txt:2", "does not run"},
 		}},
-		{"sender IP match", "example.net", "a.guarded.example", "198.51.100.9", []finding{
+		{"sender IP match", "example.net", "a.guarded.example", "198.51.100.9", []ruleMatch{
 			{"sender_ip_match", "{domain: *.guarded.example, networks: [file:exceptions.txt], action: reject}", "policy.yaml:15, inherited from default", "not in its networks: reject"},
 			{"sender_ip_match", "{domain: a.guarded.example, networks: [198.51.100.0/24]}", "policy.yaml:16, inherited from default", "may send"},
 			{"spf.ignored_peers", "", "policy.yaml:18, inherited from default", "no entry"},
@@ -166,7 +166,7 @@ func TestRuleMatches(t *testing.T) {
 			{"dmarc.enforced_peers", "", "policy.yaml:27", "no entry"},
 			{"dmarc.senders", "", "policy.yaml:10, inherited from default", "no entry for a.guarded.example: DMARC does not run"},
 		}},
-		{"a listed sender by a trusted forwarder", "example.net", "x.partner.example", "203.0.113.9", []finding{
+		{"a listed sender by a trusted forwarder", "example.net", "x.partner.example", "203.0.113.9", []ruleMatch{
 			{"sender_ip_match", "", "policy.yaml:14, inherited from default", "no entry"},
 			{"spf.ignored_peers", "", "policy.yaml:18, inherited from default", "no entry"},
 			{"dkim.enforced_peers", "", "policy.yaml:19, inherited from default", "no entry"},
@@ -174,9 +174,9 @@ func TestRuleMatches(t *testing.T) {
 			{"dmarc.senders", "*.partner.example", "senders.txt:1, inherited from default", "checked"},
 			{"dmarc.trusted_forwarders", "{ip: 203.0.113.0/24}", "policy.yaml:11, inherited from default", "let through"},
 		}},
-		{"all by default", "example.org", "any.example", "", []finding{{"dmarc.senders", "all", "default", "checked"}}},
-		{"no senders", "example.edu", "any.example", "", []finding{{"dmarc.senders", "", "policy.yaml:31", "empty"}}},
-		{"off", "example.int", "any.example", "", []finding{{"dmarc.enabled", "", "policy.yaml:33", "off"}}},
+		{"all by default", "example.org", "any.example", "", []ruleMatch{{"dmarc.senders", "all", "default", "checked"}}},
+		{"no senders", "example.edu", "any.example", "", []ruleMatch{{"dmarc.senders", "", "policy.yaml:31", "empty"}}},
+		{"off", "example.int", "any.example", "", []ruleMatch{{"dmarc.enabled", "", "policy.yaml:33", "off"}}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

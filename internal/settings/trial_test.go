@@ -124,9 +124,9 @@ func TestAlignmentWithoutDNS(t *testing.T) {
 	}
 }
 
-// TestReadLeavesTestsAlone: a policy whose tests fail is refused, but can be
+// TestReadSkipsTests: a policy whose tests fail is refused, but can be
 // looked at.
-func TestReadLeavesTestsAlone(t *testing.T) {
+func TestReadSkipsTests(t *testing.T) {
 	const path = "testdata/policy/failing-tests.bad.yaml"
 	if p, _, err := LoadPolicy(path); p != nil || err == nil || !strings.Contains(err.Error(), "too hopeful") {
 		t.Errorf("LoadPolicy: %v", err)

@@ -230,9 +230,9 @@ func drawPolicy(rnd *rand.Rand) string {
 
 func drawRules(rnd *rand.Rand, indent string) string {
 	slot := func() string { return one(rnd, "bypass", "quarantine", "reject") }
-	alone := func() string { return one(rnd, "bypass", "quarantine", "reject", "discard") }
+	standalone := func() string { return one(rnd, "bypass", "quarantine", "reject", "discard") }
 	soft := func() string { return one(rnd, "bypass", "defer") }
-	truth := func() string { return one(rnd, "true", "false") }
+	boolean := func() string { return one(rnd, "true", "false") }
 	text := strings.Join([]string{
 		"dmarc:",
 		"  enabled: " + one(rnd, "true", "true", "true", "false"),
@@ -241,17 +241,17 @@ func drawRules(rnd *rand.Rand, indent string) string {
 		"  exceptions: " + one(rnd, "[]", "[192.0.2.0/24]"),
 		"  enforced_peers: " + one(rnd, "[]", "[partner.example]", "[{domain: partner.example, require: either}]"),
 		"  enforced_peer_action: " + one(rnd, "quarantine", "slot", "reject", "bypass"),
-		"  skip_null_sender: " + truth(),
+		"  skip_null_sender: " + boolean(),
 		fmt.Sprintf("  actions: {none: %s, quarantine: %s, reject: %s, no_record: %s, temperror: %s}", slot(), slot(), slot(), slot(), soft()),
 		"  no_record_when: " + one(rnd, "always", "unauthenticated"),
 		"  multiple_from: " + slot(),
-		"  arc: {enabled: " + truth() + ", trusted_sealers: [sealer.example]}",
+		"  arc: {enabled: " + boolean() + ", trusted_sealers: [sealer.example]}",
 		"  trusted_forwarders: " + one(rnd, "[]", "[{dkim: lists.example}]", "[{ip: 192.0.2.0/24}]"),
 		"sender_ip_match: " + one(rnd, "[]", "[]", "[{domain: bank.example, networks: [192.0.2.0/24], action: reject}]"),
 		fmt.Sprintf("spf: {enabled: %s, actions: {fail: %s, softfail: %s, neutral: %s, none: %s, permerror: %s, temperror: %s}}",
-			one(rnd, "false", "false", "true"), alone(), alone(), alone(), alone(), alone(), soft()),
+			one(rnd, "false", "false", "true"), standalone(), standalone(), standalone(), standalone(), standalone(), soft()),
 		fmt.Sprintf("dkim: {enabled: %s, skip_null_sender: %s, actions: {fail: %s, none: %s, temperror: %s}}",
-			one(rnd, "false", "false", "true"), truth(), alone(), alone(), soft()),
+			one(rnd, "false", "false", "true"), boolean(), standalone(), standalone(), soft()),
 		"quarantine: " + one(rnd, "{method: hold}", "{method: header}", "{method: redirect, address: q@example.org}"),
 	}, "\n")
 	return indent + strings.ReplaceAll(text, "\n", "\n"+indent) + "\n"

@@ -75,8 +75,8 @@ func TestOtherPolicy(t *testing.T) {
 			if !inOrder(was, m.to) {
 				continue // which of two ways to quarantine is picked hangs on the order, which is lost
 			}
-			want := fates(was)
-			for domain, f := range fates(is) {
+			want := dispositions(was)
+			for domain, f := range dispositions(is) {
 				if want[domain] == f {
 					delete(want, domain)
 				} else {
@@ -111,8 +111,8 @@ func inOrder(r *memory.Record, to []string) bool {
 	return to == nil || slices.Equal(names, to)
 }
 
-// fates is what happened to a message for each of its recipient domains.
-func fates(r *memory.Record) map[string]string {
+// dispositions is what happened to a message for each of its recipient domains.
+func dispositions(r *memory.Record) map[string]string {
 	out := map[string]string{}
 	for i := range r.Outcomes {
 		for _, domain := range r.Outcomes[i].Domains {

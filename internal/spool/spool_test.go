@@ -290,9 +290,9 @@ func TestKilledProcess(t *testing.T) {
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
-	said := make([]byte, len("committed"))
-	if _, err := io.ReadFull(out, said); err != nil || !bytes.Equal(said, []byte("committed")) {
-		t.Fatalf("the child said %q, %v", said, err)
+	output := make([]byte, len("committed"))
+	if _, err := io.ReadFull(out, output); err != nil || !bytes.Equal(output, []byte("committed")) {
+		t.Fatalf("the child said %q, %v", output, err)
 	}
 	if err := child.Process.Kill(); err != nil {
 		t.Fatal(err)

@@ -52,7 +52,7 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// TestSeal: the sets go on top, number themselves and leave the message alone.
+// TestSeal: the sets go on top, number themselves and do not change the message.
 func TestSeal(t *testing.T) {
 	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 	const raw = "From: a@example.com\r\n\r\nbody\r\n"

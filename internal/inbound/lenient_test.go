@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// TestCarelessSpellingsOfOurID sends results in our name, spelled so that only a careless
+// TestLenientSpellingsOfOurID sends results in our name, spelled so that only a lenient
 // reader believes them, and results that mention us: the first go, the others stay.
-func TestCarelessSpellingsOfOurID(t *testing.T) {
+func TestLenientSpellingsOfOurID(t *testing.T) {
 	r := newRig(t, behaviourZone, "{}")
 	for value, goes := range map[string]bool{
 		"; mx.example.org; dmarc=pass":                                    true,
