@@ -135,7 +135,7 @@ func (e *Explanation) writeMessage(p *page) {
 	}
 }
 
-// shortList joins a list of which the first maxRows are shown.
+// shortList joins the first maxRows items of a list, and says how many more there are.
 func shortList(p *page, list []string) string {
 	if len(list) <= maxRows {
 		return strings.Join(list, ", ")

@@ -166,8 +166,8 @@ func (t *Transaction) from() *envelopeFrom {
 	return from
 }
 
-// AssumeRecipient stands in for a recipient where none is known: the default
-// settings decide.
+// AssumeRecipient replaces the recipient where none is known: the default settings
+// decide.
 func (t *Transaction) AssumeRecipient() {
 	t.rcpts.take(message.Address{}, t.settings.Policy.Default)
 }

@@ -198,7 +198,7 @@ func (o *Result) Notable() bool {
 
 func notPassed(s dmarc.Status) bool { return s != "" && s != dmarc.Pass && s != dmarc.None }
 
-// sampleEvery is of how many messages that pass the DNS answers are kept of one.
+// sampleEvery is the number of passing messages for each one whose DNS answers are kept.
 const sampleEvery = 100
 
 // Sampled picks the passing messages whose DNS answers are kept too. The choice is

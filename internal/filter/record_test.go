@@ -40,7 +40,7 @@ func load(t testing.TB, policyYAML string, extra ...string) *settings.Settings {
 
 var received = time.Date(2026, 11, 23, 10, 0, 0, 123456789, time.UTC)
 
-// judge runs a message, of which header has the fields with LF, through a filter.
+// judge runs a message, with the fields of header ending in LF, through a filter.
 func judge(t testing.TB, r filter.Resolver, s *settings.Settings, from, header string, rcpts ...string) *filter.Result {
 	t.Helper()
 	f := filter.New(r, nil)
@@ -141,7 +141,7 @@ func names(list ...string) (out []dns.Name) {
 	return out
 }
 
-// notAwaited is a lookup that no verdict here hangs on, so that it may be late.
+// notAwaited is a lookup that affects no verdict here, so that it may be late.
 const notAwaited = "TXT _dmarc.example: nxdomain"
 
 // checkTrace compares a trace, whose order is that of chance.

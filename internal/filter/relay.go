@@ -116,8 +116,8 @@ func addressLiteral(s string) netip.Addr {
 	return a.Unmap().WithZone("")
 }
 
-// isPrivate reports whether an address is of a network that is not of the Internet:
-// RFC 1918, RFC 4193, and that of carriers' NAT (RFC 6598).
+// isPrivate reports whether an address is in a private network: RFC 1918, RFC 4193, or
+// carrier-grade NAT (RFC 6598).
 func isPrivate(a netip.Addr) bool {
 	return a.IsPrivate() || a.Is4() && a.As4()[0] == 100 && a.As4()[1]&0xc0 == 64
 }

@@ -135,8 +135,8 @@ func (t *Transaction) EndOfHeader() {
 	}
 }
 
-// recoverClient puts the true client behind a trusted relay into the envelope. One
-// that cannot be read leaves no address, and SPF nothing to check.
+// recoverClient puts the true client behind a trusted relay into the envelope. If it
+// cannot be read, there is no address, and SPF has nothing to check.
 func (t *Transaction) recoverClient() {
 	c := ReadTrueClient(t.settings, &t.collector.header, t.relay)
 	t.env.ClientIP, t.env.Helo = c.Addr, c.Helo

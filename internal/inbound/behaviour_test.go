@@ -432,7 +432,7 @@ func TestPadding(t *testing.T) {
 	})
 }
 
-// unknownTags are n tags of a signature that nobody knows.
+// unknownTags are n tags of a signature, all unknown.
 func unknownTags(n int) string {
 	var b strings.Builder
 	for i := range n {

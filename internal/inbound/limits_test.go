@@ -93,8 +93,8 @@ var temperrorPolicies = map[string]string{
 }
 
 // TestQueriesOfOneMessage has a forgery that asks for more names than one message may,
-// once with SPF behind all else and once before it. Beyond the bound SPF is permerror
-// and a d= does not align; the policy of the author is found all the same.
+// once with SPF after everything else and once before it. Beyond the bound SPF is
+// permerror and a d= does not align; the policy of the author is found all the same.
 func TestQueriesOfOneMessage(t *testing.T) {
 	m, zone := greedy(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

@@ -269,7 +269,7 @@ func (l *loader) seek(now segment, off int64) {
 	}
 }
 
-// finish deletes the current segment, all of which the store has.
+// finish deletes the current segment, which the store has completely.
 func (l *loader) finish() {
 	now, _ := l.index.look(l.seg)
 	l.index.remove(l.seg)

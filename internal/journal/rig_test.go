@@ -41,8 +41,8 @@ func newRecord(n int) *memory.Record {
 	}
 }
 
-// similar is record n of those that share a few rows, every fifth of which calls
-// for no report.
+// similar is record n of those that share a few rows, every fifth of which causes no
+// report.
 func similar(n int) *memory.Record {
 	r := newRecord(n)
 	r.EnvelopeFrom = dns.MustParse("n" + strconv.Itoa(n%3) + ".example")

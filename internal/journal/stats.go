@@ -32,7 +32,7 @@ type Stats struct {
 	Queued    int           // octets that wait for the disk
 }
 
-// Lost counts messages of which nothing is left, by cause.
+// Lost counts messages lost completely, by cause.
 type Lost struct {
 	Disk       uint64 // not written: the disk was full or failed
 	Queue      uint64 // too many waited for the disk

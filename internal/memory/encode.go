@@ -66,8 +66,8 @@ func (r *Record) AppendBinary(b []byte) ([]byte, error) {
 	return w.b, nil
 }
 
-// DecodeRecord reads what AppendBinary wrote, all of b, of which it keeps
-// nothing. Its error wraps ErrEncoding.
+// DecodeRecord reads the output of AppendBinary, all of b, without retaining b. Its error
+// wraps ErrEncoding.
 func DecodeRecord(b []byte) (*Record, error) {
 	in := newReader(b, "record", recordVersion)
 	r := &Record{At: in.time(), QueueID: in.text(), MessageID: in.text(), MTA: in.text(), ClientIP: in.addr(), Helo: in.text()}

@@ -34,9 +34,8 @@ var (
 // Author is the author of a message, as far as DMARC needs it.
 type Author struct {
 	Domain dns.Name // the single author domain; zero exactly when Err is set
-	// Domains are the distinct author domains in their order. They are complete
-	// or nil: a From of which a part is unreadable, cut or beyond a limit could
-	// name any domain.
+	// Domains are the distinct author domains in their order. They are complete or nil: a
+	// From that is partly unreadable, cut or beyond a limit could name any domain.
 	Domains []dns.Name
 	Local   string // local part of the first address as written, for logs; "" if Err is set
 	Fields  int    // From fields in the header, those cut not counted

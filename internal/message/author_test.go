@@ -302,7 +302,7 @@ func FuzzAuthor(f *testing.F) {
 		for _, addr := range list {
 			theirs := addr.Address[strings.LastIndexByte(addr.Address, '@')+1:]
 			if !grammatical(s) && !nameAfterAt.MatchString("@"+theirs) {
-				continue // a single word behind the at sign, or what is no name, is no address to a reader
+				continue // a single word after the at sign, or an invalid name, is no address to a reader
 			}
 			theirs = strings.TrimRight(theirs, "'?=") // in no DNS name, though the grammar has them
 			if isASCII(theirs) && strings.ToLower(theirs) != domain {

@@ -367,7 +367,7 @@ func encodedIn(charset, one, two string) []string {
 var nameAfterAt = regexp.MustCompile(`@([\w\pL\pN\pM-]+(?:\.[\w\pL\pN\pM-]+)+)`)
 
 // FuzzMalformed asks the standard library's decoder for another opinion. In a field that
-// the grammar does not take, no address of another domain may stand in what it decodes.
+// the grammar does not take, the decoded text must not have an address of another domain.
 func FuzzMalformed(f *testing.F) {
 	for _, c := range malformedButClear {
 		f.Add(c.in)

@@ -154,8 +154,8 @@ func (a Address) String() string {
 	return kind + port + "@" + host
 }
 
-// Dial connects to whoever listens at a; on this host where a names none. A socket
-// of systemd's has no address to dial.
+// Dial connects to the listener at a; on this host if a names none. A systemd socket has
+// no address to dial.
 func (a Address) Dial(ctx context.Context) (net.Conn, error) {
 	if a.Network == networkSystemd || a.Network == "" {
 		return nil, fmt.Errorf("milter: %q cannot be dialled; name the path or port behind it", a.String())

@@ -80,7 +80,7 @@ func TestIdleConnectionsAreSmall(t *testing.T) {
 	msg.Raw = []byte("X:" + strings.Repeat("x\r\n ", 20_000) + "x\r\n\r\n" + strings.Repeat("y", 100_000))
 	conns := make([]net.Conn, connections)
 	for i := range conns {
-		// The fake MTA's buffers are let go, its connection is kept.
+		// The fake MTA's buffers are released, its connection is kept.
 		m, err := miltertest.Open("tcp", r.addr, miltertest.Postfix())
 		if err != nil {
 			t.Fatal(err)

@@ -79,7 +79,7 @@ func (c *conn) loop() error {
 	}
 }
 
-// report counts and logs why the connection ended, where that is of interest.
+// report counts and logs why the connection ended, if that is of interest.
 func (c *conn) report(err error) {
 	var timeout net.Error
 	switch {

@@ -71,7 +71,7 @@ func agree(offer []byte, rcptReplies bool) (terms, error) {
 	if steps&noUnknown == 0 {
 		t.steps |= steps & nrUnknown
 	}
-	// A reply to a body chunk is of use only to end the body.
+	// A reply to a body chunk is needed only to end the body.
 	if steps&canSkip == 0 {
 		t.steps |= steps & nrBody
 	}

@@ -134,7 +134,7 @@ func TestOddButLegal(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		run  func(t *testing.T, m *miltertest.MTA)
-		want []string // events behind the greeting
+		want []string // events after the greeting
 	}{
 		{"a piece of body at the end of message", func(t *testing.T, m *miltertest.MTA) {
 			mail(m)

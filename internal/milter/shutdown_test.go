@@ -61,8 +61,8 @@ func TestDrainKeepsIdleConnections(t *testing.T) {
 	}
 }
 
-// TestDrainGoesOnWithManyMessages: a connection on which one message follows another
-// ends behind the last.
+// TestDrainGoesOnWithManyMessages: a connection on which one message follows another ends
+// after the last.
 func TestDrainGoesOnWithManyMessages(t *testing.T) {
 	r := start(t, func(c *milter.Config) { patient(c); c.Drain.Quiet = time.Second }, nil)
 	m := r.open()

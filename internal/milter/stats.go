@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Stats are the counts of a Server since it was made, but Open, which is of now.
+// Stats are the counts of a Server since it was made; Open is the current number.
 type Stats struct {
 	Open           int
 	Connections    uint64 // taken

@@ -274,8 +274,8 @@ func mustGreet(t *testing.T, m *miltertest.MTA, p miltertest.Peer) {
 	}
 }
 
-// barrier makes sure that all that was sent has been carried out. It must
-// stand outside of a message, which it sends and has answered.
+// barrier waits until everything sent has been processed. It must be outside of a
+// message, since it sends one and awaits its answer.
 func barrier(t *testing.T, m *miltertest.MTA) {
 	t.Helper()
 	mustSend(t, m, note("barrier"))

@@ -72,7 +72,7 @@ func TestTemperrorByPolicy(t *testing.T) {
 		with(open("defer", "v=DMARC1; p=reject", d, by), func(c *trouble) { c.by = policy.TemperrorDefer }),
 		with(open("quarantine", "v=DMARC1; p=none", q, q), func(c *trouble) { c.by = policy.TemperrorQuarantine }),
 
-		// Mail without a record, of which only what shows no pass is stopped.
+		// Mail without a record, which is stopped only if nothing passes.
 		with(open("no record", "", d, q), func(c *trouble) {
 			c.slots, c.when, c.status = map[string]policy.Action{"no_record": r}, policy.NoRecordUnauthenticated, dmarc.None
 		}),

@@ -175,7 +175,7 @@ func (f *entryForm) show(e *entry) *yaml.Node {
 	return f.mapping().show(*e)
 }
 
-// entryList is a list of entries of which an L is made. Entries may be written as words
+// entryList is a list of entries from which an L is made. Entries may be written as words
 // and, where they can say more, as mappings.
 func entryList[L any](f entryForm, add func(l *L, e *entry), all func(l L) []entry) kind[L] {
 	long := f.mapping()

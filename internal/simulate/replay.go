@@ -142,8 +142,8 @@ const (
 	acted        // the action
 )
 
-// compare counts what changes for each recipient domain, and for the message, of
-// which the first of the greatest changes counts.
+// compare counts the change for each recipient domain, and for the message, which counts
+// with the first of its greatest changes.
 func (r *Replay) compare(rec *memory.Record, s combined) kind {
 	most, deferred := same, false
 	var shown change

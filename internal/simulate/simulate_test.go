@@ -73,7 +73,7 @@ func TestOtherPolicy(t *testing.T) {
 			m := draw(rnd)
 			was, is := m.remember(t, old), m.remember(t, next)
 			if !inOrder(was, m.to) {
-				continue // which of two ways to quarantine is picked hangs on the order, which is lost
+				continue // which of two ways to quarantine is chosen depends on the order, which is lost
 			}
 			want := dispositions(was)
 			for domain, f := range dispositions(is) {

@@ -275,7 +275,7 @@ func losses(t *testing.T, s *Store) (out [][3]int64) {
 	return out
 }
 
-// A clock that stands still gives all records one microsecond.
+// A clock that does not advance gives all records one microsecond.
 func TestLoadOfOneMicrosecond(t *testing.T) {
 	eachDialect(t, func(t *testing.T, db database) {
 		s, d := db.open(t), newTraffic(3, 3)

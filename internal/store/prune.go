@@ -35,7 +35,7 @@ type Pruned struct {
 	Traces         int64 // by age, or with their message
 	Aggregates     int64
 	Reports        int64
-	Received       int64 // rows of received reports, and what hangs on them
+	Received       int64 // rows of received reports, and dependent rows
 	OversizeTraces int64 // removed although they were young enough
 	Oversize       int64 // messages, likewise
 	Bytes          int64 // what the store takes up afterwards
@@ -161,8 +161,8 @@ const (
 	onlyHeld = 1
 )
 
-// dropMessages removes the oldest messages before end that are held, or are not, with
-// all that hangs on them.
+// dropMessages removes the oldest messages before end that are held, or are not, with all
+// dependent rows.
 func (s *Store) dropMessages(ctx context.Context, end int64, held int, traces *int64) (n int64, err error) {
 	var gone int64
 	err = s.write(ctx, "prune messages", func(ctx context.Context, t *tx) error {

@@ -57,7 +57,7 @@ func TestBlock(t *testing.T) {
 	}
 }
 
-// TestLongSegment splits the rows of a report, of which one part alone is its home.
+// TestLongSegment splits the rows of a report, of which only one part is its home.
 func TestLongSegment(t *testing.T) {
 	g := segment{day: 7, middle: 7, report: 3, home: true, messages: 12}
 	for n := range int64(5) {

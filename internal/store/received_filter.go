@@ -74,7 +74,7 @@ func (w *conditions) period(f *analysis.Filter, column string, wider int64) {
 	}
 }
 
-// some is "any of the patterns", on columns of which any may match.
+// some is "any of the patterns matches any of the columns".
 func (w *conditions) some(patterns []analysis.Pattern, columns ...string) string {
 	var parts []string
 	for _, p := range patterns {

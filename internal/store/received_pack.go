@@ -17,7 +17,7 @@ const packPage = 20_000
 
 // packReceived packs the rows of the old tables, and removes them there.
 func (t *tx) packReceived(ctx context.Context) error {
-	var detail int64 // first day of which rows are kept
+	var detail int64 // first day whose rows are kept
 	if err := t.row(ctx, `SELECT coalesce(max(value), 0) FROM received_state WHERE name = 'detail'`).Scan(&detail); err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ func (s *Store) pruneReceived(ctx context.Context, raws, records, rollups time.D
 	return removed, nil
 }
 
-// detailEnds notes the first day of which records are kept.
+// detailEnds notes the first day whose records are kept.
 func (s *Store) detailEnds(day int64) func(context.Context) (int64, error) {
 	return func(ctx context.Context) (int64, error) {
 		return 0, s.write(ctx, "prune received reports", func(ctx context.Context, t *tx) error {

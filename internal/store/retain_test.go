@@ -208,9 +208,9 @@ func sameRolledUp(t *testing.T, got, want *Store) {
 	}
 }
 
-// Retention of received reports goes by kind: raw ones, records, and their sums, which
-// outlive them; figures of the service level stay the same. A store that is too large
-// loses none of them.
+// Retention of received reports depends on the kind: raw ones, records, and their sums,
+// which outlive them; figures of the service level stay the same. A store that is too
+// large loses none of them.
 func TestPruneReceived(t *testing.T) {
 	const day = 24 * time.Hour
 	eachDialect(t, func(t *testing.T, db database) {

@@ -10,7 +10,7 @@ import (
 // otherTables they count towards Retention.MaxBytes.
 func detailTables() []string { return []string{"messages", "message_domains", "traces"} }
 
-// otherTables are the tables of which only age makes less.
+// otherTables are the tables that only age shrinks.
 func otherTables() []string {
 	return []string{
 		"texts", "aggregates", "reports", "report_files", "deliveries", "policies",

@@ -31,7 +31,7 @@ const (
 // queue.
 type answer struct {
 	cause    Cause
-	final    bool // another attempt is of no use
+	final    bool // another attempt is useless
 	suppress bool // the destination takes no mail
 	all      bool // every other delivery would end the same now: hold the queue up
 	text     string

@@ -199,8 +199,8 @@ func (b *builder) delivery(to string, domain dns.Name) Delivery {
 	return d
 }
 
-// newDelivery is a delivery that waits. Its Message-ID cannot be guessed, so that
-// whoever returns it has seen the mail.
+// newDelivery makes a delivery. Its Message-ID cannot be guessed, so whoever returns it
+// has seen the mail.
 func newDelivery(to string, domain, receiver dns.Name, due time.Time) Delivery {
 	d := Delivery{To: to, State: StateUnconfirmed, Due: due, MessageID: newMessageID(receiver)}
 	host, err := destination.Host(to)

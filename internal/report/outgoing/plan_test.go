@@ -84,8 +84,8 @@ func TestClockAhead(t *testing.T) {
 	}
 }
 
-// TestClockYearsBack judges mail while the clock stands years back. What is in no report
-// once it is right is counted as lost, once.
+// TestClockYearsBack judges mail while the clock is years back. Messages in no report
+// after it is corrected are counted as lost, once.
 func TestClockYearsBack(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
 		log := r.logged()
