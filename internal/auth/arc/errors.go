@@ -2,14 +2,14 @@ package arc
 
 import "errors"
 
-// Why a chain is a Fail. Result.Err wraps one of these; test with errors.Is.
+// Reasons why a chain is a Fail. Result.Err wraps one; test with errors.Is.
 var (
-	// ErrStructure: a field is missing, stands twice, or cannot be read, or a
-	// cv= does not fit its place. RFC 8617 section 5.2 step 3.
+	// ErrStructure: a field is missing, repeated or unreadable, or a cv= does not fit
+	// its set. RFC 8617 section 5.2 step 3.
 	ErrStructure = errors.New("arc: malformed chain")
 
-	// ErrBroken: the newest seal says itself that the chain is broken. RFC 8617
-	// section 5.2 step 2.
+	// ErrBroken: the newest seal itself declares the chain broken. RFC 8617 section 5.2
+	// step 2.
 	ErrBroken = errors.New("arc: an earlier hop found the chain broken")
 
 	// ErrMessageSignature: the newest ARC-Message-Signature does not verify. It
@@ -19,7 +19,7 @@ var (
 	// ErrSeal: an ARC-Seal does not verify. It also wraps the error of package dkim.
 	ErrSeal = errors.New("arc: seal does not verify")
 
-	// Not looked at.
+	// The chain was not validated.
 	ErrLimit     = errors.New("arc: chain over a limit")
 	ErrHeaderCut = errors.New("arc: not checked, the header is incomplete")
 	ErrGivenUp   = errors.New("arc: not checked, the message was given up")

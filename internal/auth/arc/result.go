@@ -7,61 +7,60 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// Status is the Chain Validation Status, RFC 8617 section 4.4. There is no
-// temporary error among its values.
+// Status is the Chain Validation Status (RFC 8617 section 4.4). It has no value for a
+// temporary error.
 type Status string
 
-// The values of RFC 8617 section 4.4, in the words of cv= and of
-// Authentication-Results (section 10.1).
+// The values of RFC 8617 section 4.4, as in cv= and in Authentication-Results
+// (section 10.1).
 const (
 	None Status = "none" // no ARC fields
 	Pass Status = "pass"
-	Fail Status = "fail" // to be treated as no chain at all
+	Fail Status = "fail" // treated like no chain
 )
 
-// Result is what became of the chain of one message.
+// Result is the outcome for the chain of one message.
 type Result struct {
 	Status Status
-	// Hops are the sets from instance 1 up to the newest or, in a Fail, as far
-	// as they could be read. Only those of a Pass were sealed by whom they name.
+	// Hops are the sets from instance 1 up to the newest or, in a Fail, as far as they
+	// could be read. Only a Pass proves that the named domains sealed them.
 	Hops []Hop
-	// OldestPass is the lowest instance of the unbroken run of
-	// ARC-Message-Signatures that verify, from the newest down: what stands in
-	// the message now stood there then. 0 if all do (RFC 8617 section 5.2 step
-	// 5). Of a Pass only.
+	// OldestPass is the lowest instance of the unbroken run of ARC-Message-Signatures
+	// that verify, from the newest down: the message is unchanged since that hop. It is
+	// 0 if all verify (RFC 8617 section 5.2 step 5). Set only in a Pass.
 	OldestPass int
-	// Temporary tells, of a Fail, that a key could not be looked up now and may
-	// be later. RFC 8617 section 5.2.1 makes that a failure like any other.
+	// Temporary reports, in a Fail, that a key look-up failed temporarily. RFC 8617
+	// section 5.2.1 makes that a failure like any other.
 	Temporary bool
 	Err       error // nil exactly when Status is Pass or None
 }
 
-// Hop is one ARC set. Its names come from the network, but are checked: they
-// hold letters, digits, hyphens, underscores and dots only.
+// Hop is one ARC set. Its names come from the network but are validated: they
+// contain letters, digits, hyphens, underscores and dots only.
 type Hop struct {
 	Instance     int      // from 1
-	SealDomain   dns.Name // d= of the ARC-Seal: who vouches for the set and all before it. Zero if it could not be read
+	SealDomain   dns.Name // d= of the ARC-Seal: vouches for the set and all before it. Zero if it could not be read
 	SealSelector string   // "" likewise
-	AMSDomain    dns.Name // d= of the ARC-Message-Signature, most often the same; zero likewise
+	AMSDomain    dns.Name // d= of the ARC-Message-Signature, usually the same; zero likewise
 	AMSSelector  string
-	// AMSPass tells that the ARC-Message-Signature verifies. Those below the
-	// first that does not are not tried.
+	// AMSPass reports that the ARC-Message-Signature verifies. Those below the first
+	// failure are not tried.
 	AMSPass bool
-	// FromSigned tells that the ARC-Message-Signature covers the From field.
+	// FromSigned reports that the ARC-Message-Signature covers the From field.
 	FromSigned bool
-	// Results is the payload of the ARC-Authentication-Results field, what
-	// follows "i=…;", unfolded: that of an Authentication-Results field. It is
-	// unchecked text from the network.
+	// Results is the unfolded payload of the ARC-Authentication-Results field, after
+	// "i=…;": that of an Authentication-Results field. It is unvalidated text from the
+	// network.
 	Results string
 }
 
 // maxCommentHops bounds Comment. Each hop takes some forty octets.
 const maxCommentHops = 10
 
-// Comment tells the chain in the form of RFC 8617 section 7.2.2, for the comment
-// of a policy override in an aggregate report: the newest ten seals from the
-// newest down and then remoteIP, the client from which the first hop had the
-// message as its results say it; the zero Addr is left out.
+// Comment formats the chain as in RFC 8617 section 7.2.2, for the comment of a policy
+// override in an aggregate report. It lists the newest ten seals from the newest
+// down, and then remoteIP: the client of the first hop, as that hop's results state
+// it; the zero Addr is omitted.
 func (r Result) Comment(remoteIP netip.Addr) string {
 	b := append(make([]byte, 0, 128), "arc="...)
 	b = append(b, r.Status...)

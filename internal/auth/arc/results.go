@@ -2,10 +2,10 @@ package arc
 
 import "bytes"
 
-// readResults reads the value of an ARC-Authentication-Results field: "i=", the
-// instance, ";" and the payload of an Authentication-Results field, with
-// comments and folds between them (RFC 8617 section 4.1.1). instance is "" when
-// it does not begin so.
+// readResults parses the value of an ARC-Authentication-Results field: "i=", the
+// instance, ";" and the payload of an Authentication-Results field, with comments
+// and folds between them (RFC 8617 section 4.1.1). instance is "" if the value does
+// not begin that way.
 func readResults(value []byte) (instance string, payload string) {
 	rest, ok := literal(value, 'i')
 	if ok {
@@ -26,7 +26,7 @@ func readResults(value []byte) (instance string, payload string) {
 	return string(digits), unfold(rest)
 }
 
-// literal takes c off the front of s, with what may stand before it.
+// literal removes c, and any CFWS before it, from the front of s.
 func literal(s []byte, c byte) (rest []byte, ok bool) {
 	s = skipCFWS(s)
 	if len(s) == 0 || s[0] != c {
@@ -35,8 +35,8 @@ func literal(s []byte, c byte) (rest []byte, ok bool) {
 	return s[1:], true
 }
 
-// skipCFWS skips white space, folds and comments (RFC 5322 section 3.2.2). A
-// comment without an end takes all.
+// skipCFWS skips white space, folds and comments (RFC 5322 section 3.2.2). An
+// unterminated comment extends to the end.
 func skipCFWS(s []byte) []byte {
 	depth := 0
 	for i := 0; i < len(s); i++ {
@@ -55,8 +55,7 @@ func skipCFWS(s []byte) []byte {
 	return nil
 }
 
-// unfold takes the line ends out (RFC 5322 section 2.2.3), and the white space
-// around the whole.
+// unfold removes line ends (RFC 5322 section 2.2.3) and the surrounding white space.
 func unfold(s []byte) string {
 	s = bytes.TrimSpace(s)
 	out := make([]byte, 0, len(s))

@@ -10,19 +10,19 @@ import (
 )
 
 const (
-	// maxSets is how many sets a chain may have, RFC 8617 section 5.2 step 1.
+	// maxSets is the maximum number of sets in a chain (RFC 8617 section 5.2 step 1).
 	maxSets = 50
 
-	// maxDigits is how long an instance may be, RFC 8617 section 4.2.1.
+	// maxDigits is the maximum length of an instance (RFC 8617 section 4.2.1).
 	maxDigits = 2
 
-	// maxOctets bounds the ARC fields of a message. A set takes some 3 KiB, 10
-	// where much was found.
+	// maxOctets bounds the ARC fields of a message. A set takes some 3 KiB, or 10 with
+	// many results.
 	maxOctets = 512 << 10
 )
 
-// kind tells the three fields of a set apart, in the order in which seals cover
-// them (RFC 8617 section 5.1.1).
+// kind is one of the three fields of a set, in the order in which seals cover them
+// (RFC 8617 section 5.1.1).
 type kind int
 
 const (
@@ -37,10 +37,10 @@ func (k kind) String() string { return fieldNames[k] }
 // fieldNames are those of RFC 8617 section 4.1. All lengths differ.
 var fieldNames = [kinds]string{"ARC-Authentication-Results", "ARC-Message-Signature", "ARC-Seal"}
 
-// kindOf tells whether a field is one of ARC's, and which.
+// kindOf reports whether a field is an ARC field, and which.
 func kindOf(f *message.Field) (kind, bool) {
 	if f.Name == "" || f.Name[0]|0x20 != 'a' {
-		return 0, false // nearly all
+		return 0, false // nearly all fields
 	}
 	for k, name := range fieldNames {
 		if len(f.Name) == len(name) && strings.EqualFold(f.Name, name) {
@@ -55,7 +55,7 @@ type set struct {
 	fields  [kinds]message.Field
 	has     [kinds]bool
 	message *dkim.ChainSignature
-	relaxed *dkim.ChainSignature // message without c=, read the other way; mostly nil
+	relaxed *dkim.ChainSignature // the message signature without c=, read the other way; usually nil
 	seal    *dkim.ChainSignature
 	payload string // of the results
 }
@@ -72,9 +72,9 @@ func measure(h *message.Header) (fields, octets int) {
 	return fields, octets
 }
 
-// collect sorts the ARC fields of a header into sets, the first at index 0. The
-// error is the first fault met, wrapping ErrStructure or ErrLimit; the sets are
-// then those that can be read. There may be gaps.
+// collect sorts the ARC fields of a header into sets, the first at index 0. The error
+// is the first fault and wraps ErrStructure or ErrLimit; the sets are then those that
+// could be read, possibly with gaps.
 func collect(h *message.Header, now time.Time) ([]set, error) {
 	var sets []set
 	var fault error
@@ -98,7 +98,7 @@ func collect(h *message.Header, now time.Time) ([]set, error) {
 	return sets, fault
 }
 
-// read reads the field at index i, which is of kind k, and gives its instance.
+// read parses the field at index i, which is of kind k, and returns its instance.
 func (s *set) read(h *message.Header, i int, k kind, now time.Time) (int, error) {
 	s.fields[k] = h.Fields[i]
 	var text string
@@ -126,7 +126,7 @@ func (s *set) read(h *message.Header, i int, k kind, now time.Time) (int, error)
 	return 0, fmt.Errorf("%w: %s with i=%q", ErrStructure, k, text)
 }
 
-// parseInstance reads a number from 1 of at most two digits (RFC 8617 section 4.2.1).
+// parseInstance parses a number from 1 of at most two digits (RFC 8617 section 4.2.1).
 func parseInstance(text string) (int, bool) {
 	if len(text) > maxDigits {
 		return 0, false
@@ -141,7 +141,7 @@ func parseInstance(text string) (int, bool) {
 	return n, n > 0
 }
 
-// take adds the field of kind k that other holds.
+// take adds the field of kind k from other.
 func (s *set) take(other *set, k kind) error {
 	if s.has[k] {
 		return fmt.Errorf("%w: two fields %s of one instance", ErrStructure, k)
@@ -158,11 +158,11 @@ func (s *set) take(other *set, k kind) error {
 	return nil
 }
 
-// complete tells whether the set has all three fields.
+// complete reports whether the set has all three fields.
 func (s *set) complete() bool { return s.has == [kinds]bool{true, true, true} }
 
-// checkStructure does steps 2 and 3 of RFC 8617 section 5.2 but for what
-// collect did.
+// checkStructure performs steps 2 and 3 of RFC 8617 section 5.2, apart from the checks
+// of collect.
 func checkStructure(sets []set) error {
 	if newest := sets[len(sets)-1].seal; newest != nil && newest.Validation == string(Fail) {
 		return ErrBroken
@@ -185,8 +185,8 @@ func checkStructure(sets []set) error {
 	return nil
 }
 
-// messageFault tells why the message signature cannot verify, whatever its key
-// and the message are; nil if it may.
+// messageFault returns why the message signature cannot verify, whatever its key and
+// the message; nil if it may.
 func (s *set) messageFault() error {
 	if err := s.message.Result().Err; err != nil {
 		return err
@@ -197,7 +197,7 @@ func (s *set) messageFault() error {
 	return nil
 }
 
-// hops tells the sets, up to the first that is not complete.
+// hops describes the sets, up to the first incomplete one.
 func hops(sets []set) []Hop {
 	var out []Hop
 	for i := range sets {

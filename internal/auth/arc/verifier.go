@@ -10,12 +10,12 @@ import (
 	"dmarcd/internal/message"
 )
 
-// maxMessageSignatures is how many ARC-Message-Signatures are verified, from the
-// newest down. Only the newest counts for the status; each costs a pass over the
-// header fields that it covers.
+// maxMessageSignatures bounds the ARC-Message-Signatures verified, from the newest
+// down. Only the newest counts for the status; each costs a pass over the header
+// fields that it covers.
 const maxMessageSignatures = 10
 
-// setsAhead is of how many sets the keys are fetched at once.
+// setsAhead is the number of sets whose keys are fetched at once.
 const setsAhead = maxMessageSignatures
 
 // Resolver fetches keys; see dkim.Resolver.
@@ -23,27 +23,27 @@ type Resolver interface {
 	LookupTXT(ctx context.Context, name dns.Name) ([]string, error)
 }
 
-// Options bound and steer the validation. The zero Options are the defaults,
+// Options bound and configure the validation. The zero Options are the defaults,
 // without a time.
 type Options struct {
-	// MinRSABits and MaxRSABits bound the RSA keys, 0 meaning the defaults of
-	// package dkim. A signature with a key outside of them does not verify.
+	// MinRSABits and MaxRSABits bound the RSA keys; 0 means the defaults of package
+	// dkim. A signature with a key outside of them does not verify.
 	MinRSABits, MaxRSABits int
-	// Now is the time of the message, for x= of an ARC-Message-Signature. The
-	// zero Time leaves times unchecked.
+	// Now is the time of the message, for x= of an ARC-Message-Signature. With the zero
+	// Time, times are not checked.
 	Now time.Time
 }
 
-// Verifier validates the chain of one message. It is not safe for concurrent
-// use. Either Result or Close ends it; whoever makes one calls at least one of
-// them. The nil Verifier is that of a message without ARC fields.
+// Verifier validates the chain of one message. It is not safe for concurrent use.
+// The caller must call Result or Close. The nil Verifier represents a message
+// without ARC fields.
 type Verifier struct {
 	sets   []set
-	chain  *dkim.ChainVerifier // nil when the Result stands from the start
+	chain  *dkim.ChainVerifier // nil if the Result is known from the start
 	result Result
 }
 
-// NewVerifier reads the ARC fields of h and starts to fetch keys with res. ctx
+// NewVerifier parses the ARC fields of h and starts to fetch keys with res. ctx
 // bounds the look-ups. h must stay unchanged until Result. Without ARC fields it
 // returns nil, which is a valid Verifier.
 func NewVerifier(ctx context.Context, res Resolver, h *message.Header, o Options) *Verifier {
@@ -57,11 +57,11 @@ func NewVerifier(ctx context.Context, res Resolver, h *message.Header, o Options
 		return v
 	}
 	v.chain = dkim.NewChainVerifier(ctx, res, h, v.signatures(), setsAhead*2, dkim.Options{MinRSABits: o.MinRSABits, MaxRSABits: o.MaxRSABits})
-	v.fail(ErrGivenUp, 0, dkim.Result{}) // stands if nobody waits for the result
+	v.fail(ErrGivenUp, 0, dkim.Result{}) // remains if nobody waits for the result
 	return v
 }
 
-// begin does what needs neither keys nor the body; an error means Fail.
+// begin does the part that needs neither keys nor the body; an error means Fail.
 func (v *Verifier) begin(h *message.Header, fields, octets int, now time.Time) error {
 	switch {
 	case h.Cut:
@@ -85,7 +85,7 @@ func (v *Verifier) begin(h *message.Header, fields, octets int, now time.Time) e
 	return nil
 }
 
-// signatures lists what may have to be verified, the newest set first.
+// signatures lists the signatures that may need verification, the newest set first.
 func (v *Verifier) signatures() []*dkim.ChainSignature {
 	out := make([]*dkim.ChainSignature, 0, len(v.sets)+maxMessageSignatures)
 	for i := len(v.sets) - 1; i >= 0; i-- {
@@ -109,9 +109,8 @@ func (v *Verifier) Write(body []byte) (int, error) {
 	return v.chain.Write(body)
 }
 
-// NeedsBody tells whether more of the body can change the result. It is false
-// when there is no chain, or when it has failed already. It does not wait for
-// keys.
+// NeedsBody reports whether more of the body can change the result. It is false if
+// there is no chain, or if it has already failed. It does not wait for keys.
 func (v *Verifier) NeedsBody() bool {
 	if v == nil || v.chain == nil {
 		return false
@@ -120,8 +119,8 @@ func (v *Verifier) NeedsBody() bool {
 	return v.chain.NeedsBody(newest.message) || newest.relaxed != nil && v.chain.NeedsBody(newest.relaxed)
 }
 
-// Result ends the body, waits for the keys and gives the result. A second call
-// gives the same. After Close, a chain that was not yet validated is a Fail.
+// Result ends the body, waits for the keys and returns the result. A second call
+// returns the same. After Close, a chain not yet validated is a Fail.
 func (v *Verifier) Result() Result {
 	switch {
 	case v == nil:
@@ -133,8 +132,8 @@ func (v *Verifier) Result() Result {
 	return v.result
 }
 
-// Close ends the look-ups of a message that is given up. After Result it does
-// nothing. It returns when no goroutine of the Verifier is left.
+// Close cancels the look-ups of an abandoned message. After Result it does nothing.
+// It returns when no goroutine of the Verifier is left.
 func (v *Verifier) Close() {
 	if v != nil && v.chain != nil {
 		v.chain.Close()
@@ -142,7 +141,7 @@ func (v *Verifier) Close() {
 	}
 }
 
-// validate does steps 4 to 7 of RFC 8617 section 5.2.
+// validate performs steps 4 to 7 of RFC 8617 section 5.2.
 func (v *Verifier) validate() {
 	newest := len(v.sets)
 	if r := v.verifyMessage(newest); r.Status != dkim.Pass {
@@ -161,8 +160,8 @@ func (v *Verifier) validate() {
 	v.result.Status, v.result.Err = Pass, nil
 }
 
-// verifyMessage verifies the message signature of set i. What c= means where it
-// is absent is read in both ways; see Divergences.
+// verifyMessage verifies the message signature of set i. An absent c= is read in both
+// ways; see Divergences.
 func (v *Verifier) verifyMessage(i int) dkim.Result {
 	s := &v.sets[i-1]
 	r := v.chain.VerifyMessage(s.message)
@@ -172,7 +171,7 @@ func (v *Verifier) verifyMessage(i int) dkim.Result {
 	return r
 }
 
-// sums gives what each seal is over: all sets up to its own in their order, the
+// sums returns the hash that each seal covers: all sets up to its own in order, the
 // seal itself last and without its b= (RFC 8617 section 5.1.1).
 func (v *Verifier) sums() [][]byte {
 	sums := make([][]byte, len(v.sets))
@@ -187,7 +186,7 @@ func (v *Verifier) sums() [][]byte {
 	return sums
 }
 
-// findOldestPass does step 5.
+// findOldestPass performs step 5.
 func (v *Verifier) findOldestPass() {
 	oldest := len(v.sets)
 	for oldest > 1 && len(v.sets)-oldest < maxMessageSignatures-1 {
@@ -202,7 +201,7 @@ func (v *Verifier) findOldestPass() {
 	}
 }
 
-// fail makes the result a Fail because of the signature of set i.
+// fail sets the result to Fail because of the signature of set i.
 func (v *Verifier) fail(why error, i int, r dkim.Result) {
 	v.result.Status, v.result.Err = Fail, why
 	v.result.Temporary = r.Status == dkim.TempError

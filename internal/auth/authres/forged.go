@@ -6,14 +6,14 @@ import "dmarcd/internal/message"
 // Authentication-Results field of a message.
 const maxTracked = 4 << 20
 
-// Ref names one field of a message as an MTA counts it: the Index-th of that
+// Ref names one field of a message in the way an MTA counts: the Index-th of that
 // name, from 1 at the top.
 type Ref struct {
-	Name  string // letter case does not count
+	Name  string // case-insensitive
 	Index int
 }
 
-// kind tells the fields apart that a Finder looks at.
+// kind is the kind of a field that a Finder examines.
 type kind int
 
 const (
@@ -41,8 +41,8 @@ func (k kind) name() string {
 	}
 }
 
-// kindOf tells by length first, so that other fields cost next to nothing. The
-// obsolete blanks before the colon (RFC 5322 section 4.5.8) do not count.
+// kindOf compares lengths first, so that other fields cost next to nothing. It ignores
+// the obsolete blanks before the colon (RFC 5322 section 4.5.8).
 func kindOf(name string) kind {
 	n := len(name)
 	for n > 0 && isBlank(name[n-1]) {
@@ -75,33 +75,33 @@ func kindOf(name string) kind {
 
 // Finder finds the fields of one message that claim to be ours: every
 // X-TM-Authentication-Results, X-TM-Received-SPF, X-TM-Quarantine and
-// X-TM-Original-Recipients, and each Authentication-Results that bears one of our ids or may be read so (RFC 8601
-// section 5). Fields of other names, such as ARC's, never count.
+// X-TM-Original-Recipients, and each Authentication-Results that has one of our ids
+// or may be read so (RFC 8601 section 5). Other fields, such as ARC's, never count.
 //
-// It is fed every field of the message in order, also those that are kept
-// nowhere else because a limit was met: it counts them as the MTA does. It keeps
-// a bit for each Authentication-Results field; of a message with more than
-// 4,194,304 of them it takes all further ones for forged.
+// It must see every field of the message in order, even those dropped elsewhere
+// because of a limit: it counts fields as the MTA does. It keeps a bit for each
+// Authentication-Results field. If a message has more than 4,194,304 of them, it
+// takes all further ones for forged.
 //
-// A Finder is for one goroutine. The zero Finder knows no ids of ours and finds
-// the X-TM fields.
+// A Finder is for one goroutine. The zero Finder knows no ids of ours and finds the
+// X-TM fields.
 type Finder struct {
 	ids    *IDs
 	counts [kinds]int
 	forged []uint64 // bit i: the Authentication-Results field of index i+1 is forged
 	found  int
-	fields int   // looked at so far
-	depth  int64 // of the forged ones, summed
+	fields int   // examined so far
+	depth  int64 // sum for the forged ones
 }
 
-// NewFinder makes a Finder for one message, or for several with Reset.
+// NewFinder returns a Finder for one message, or for several with Reset.
 func NewFinder(ours *IDs) *Finder { return &Finder{ids: ours} }
 
-// Reset makes f ready for another message.
+// Reset prepares f for another message.
 func (f *Finder) Reset() { *f = Finder{ids: f.ids} }
 
-// Add looks at the next field of the message. value is what stands right of
-// the colon, folds kept; it is not kept.
+// Add examines the next field of the message. value is the text after the colon, with
+// its folds; Add does not keep it.
 func (f *Finder) Add(name string, value []byte) {
 	f.fields++
 	k := kindOf(name)
@@ -133,15 +133,14 @@ func (f *Finder) mark(i int) {
 // Found is the number of forged fields so far.
 func (f *Finder) Found() int { return f.found }
 
-// Depth is the sum of the places of the forged fields, counted from 1 at the top of
-// the message: what deleting them costs, since Postfix reads the header from its top
-// for each of them.
+// Depth is the sum of the positions of the forged fields, counted from 1 at the top of
+// the message. It measures the cost of deleting them, because Postfix reads the header
+// from the top for each.
 func (f *Finder) Depth() int64 { return f.depth }
 
-// Refs names the forged fields, of each name the last first, so that they can
-// be deleted one after the other. Names are spelled as in the standard, which
-// is what Postfix needs where the message has a blank before the colon. Nil if
-// there are none.
+// Refs names the forged fields, the last of each name first, so that they can be
+// deleted one after the other. Names have their standard spelling, which Postfix
+// needs if the message has a blank before the colon. It is nil if there are none.
 func (f *Finder) Refs() []Ref {
 	if f.found == 0 {
 		return nil
@@ -164,8 +163,8 @@ func (f *Finder) isForged(i int) bool {
 	return i/64 < len(f.forged) && f.forged[i/64]>>(i%64)&1 == 1
 }
 
-// Forged is a Finder's Refs for the fields of h and our authserv-ids. Where h
-// was cut, what was cut off is not looked at: feed a Finder instead.
+// Forged returns the Refs of a Finder for the fields of h and our authserv-ids. It
+// does not see fields beyond a truncation of h: use a Finder instead.
 func Forged(h *message.Header, ours []string) []Ref {
 	f := NewFinder(NewIDs(ours...))
 	for _, field := range h.Fields {

@@ -8,18 +8,18 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// maxHead bounds how far an authserv-id is looked for. A field that does not
-// come to the end of its id by then is no honest one and is taken for ours.
+// maxHead bounds the search for an authserv-id. No honest field has its end beyond
+// that, so such a field is taken for ours.
 const maxHead = 16 << 10
 
-// IDs is a set of authserv-ids, ready for comparing. It never changes, so any
+// IDs is a set of authserv-ids, prepared for comparison. It never changes, so any
 // number of goroutines may use it. Nil is the empty set.
 type IDs struct {
 	ids []string // squashed
 }
 
-// NewIDs makes the set of the ids that mean us: the configured authserv-id and
-// those of our other hosts. Empty ids are left out.
+// NewIDs returns the set of our ids: the configured authserv-id and those of our other
+// hosts. It ignores empty ids.
 func NewIDs(ids ...string) *IDs {
 	set := &IDs{}
 	for _, id := range ids {
@@ -33,8 +33,8 @@ func NewIDs(ids ...string) *IDs {
 	return set
 }
 
-// squash leaves of an id what its spelling cannot change: no blanks, quotes or
-// backslashes, no dot at the ends, lower-case ASCII letters.
+// squash normalizes an id: it removes blanks, quotes, backslashes and dots at the
+// ends, and lowers ASCII letters.
 func squash(s string) string {
 	b := make([]byte, 0, len(s))
 	for i := 0; i < len(s); i++ {
@@ -50,10 +50,9 @@ func squash(s string) string {
 	return strings.Trim(string(b), ".")
 }
 
-// claimedBy reports whether a reader of the field may take it for ours, by the
-// value of an Authentication-Results field. Only a field whose authserv-id is
-// plainly another's, and that has ours nowhere else where a careless reader looks
-// for it, is not (RFC 8601 section 5).
+// claimedBy reports whether a reader may take an Authentication-Results field with this
+// value for ours. It is false only if the authserv-id is plainly another's and ours
+// occurs nowhere else that a careless reader looks (RFC 8601 section 5).
 func (s *IDs) claimedBy(value []byte) bool {
 	if s == nil || len(s.ids) == 0 {
 		return false
@@ -61,7 +60,7 @@ func (s *IDs) claimedBy(value []byte) bool {
 	return s.claimedByHead(value) || s.lenientlyOurs(value)
 }
 
-// claimedByHead judges by what stands before the first semicolon.
+// claimedByHead decides by the text before the first semicolon.
 func (s *IDs) claimedByHead(value []byte) bool {
 	if id, ok := plainID(value); ok {
 		return s.hasPlain(id)
@@ -73,8 +72,8 @@ func (s *IDs) claimedByHead(value []byte) bool {
 	return s.claimedByMalformed(string(value), cut)
 }
 
-// plainID gives the id of a field as everybody writes it: a token, perhaps a
-// version, and then ";" or the end. Nothing in it can be read in two ways.
+// plainID returns the id of a field in the usual form: a token, perhaps a version, and
+// then ";" or the end. This form has only one reading.
 func plainID(v []byte) (id []byte, ok bool) {
 	i := 0
 	for i < len(v) && isBlank(v[i]) {
@@ -105,8 +104,8 @@ func skipBlanks(v []byte, i int) int {
 	return i
 }
 
-// hasPlain compares a token. RFC 8601 section 2.5 compares whole ids and knows
-// no letter case in host names; ids that are no names get the same leniency.
+// hasPlain compares a token. RFC 8601 section 2.5 compares whole ids and ignores case
+// in host names; ids that are no names get the same leniency.
 func (s *IDs) hasPlain(id []byte) bool {
 	id = bytes.Trim(id, ".")
 	for _, our := range s.ids {
@@ -117,7 +116,7 @@ func (s *IDs) hasPlain(id []byte) bool {
 	return false
 }
 
-// equalFold compares ASCII text of equal length; lower is in lower case.
+// equalFold compares ASCII text of equal length; lower is lower-case.
 func equalFold(lower string, t []byte) bool {
 	for i := 0; i < len(lower); i++ {
 		c := t[i]
@@ -131,7 +130,7 @@ func equalFold(lower string, t []byte) bool {
 	return true
 }
 
-// has compares one reading of an id, in whatever spelling.
+// has compares one reading of an id, in any spelling.
 func (s *IDs) has(id string) bool {
 	if !isASCII(id) {
 		if name, err := dns.Parse(id); err == nil && s.has(name.String()) {
@@ -157,9 +156,9 @@ func dropNonASCII(s string) string {
 	}, s)
 }
 
-// claimedByMalformed judges a field that is not plain: it tries the ways in which a
-// reader, strict or sloppy, may come to an id. cut tells that v is not the
-// whole value.
+// claimedByMalformed decides about a field that is not plain: it tries the ways in
+// which a strict or sloppy reader may find an id. cut means that v is not the whole
+// value.
 func (s *IDs) claimedByMalformed(v string, cut bool) bool {
 	// "i=1; mx.example.org; …" is the form of ARC-Authentication-Results
 	// (RFC 8617 section 4.1.1), which a shared reader may take here too.
@@ -168,7 +167,7 @@ func (s *IDs) claimedByMalformed(v string, cut bool) bool {
 	}
 	h := readHead(v)
 	if h.encoded || !utf8.ValidString(h.first) {
-		return true // nobody honest writes it, and who knows what a reader sees
+		return true // no honest writer produces it, and readers may differ
 	}
 	if s.has(h.first) || s.has(h.joined) || s.has(h.unversioned) || s.has(firstWord(v)) {
 		return true
@@ -179,12 +178,11 @@ func (s *IDs) claimedByMalformed(v string, cut bool) bool {
 	if id, ok := strictID(v); ok {
 		return s.has(id)
 	}
-	// No grammar reads it, so nobody can say what a reader makes of it.
+	// It is outside every grammar, so a reader may see anything in it.
 	return cut || !isASCII(v) || s.within(v)
 }
 
-// within reports whether one of our ids stands anywhere in v, comments left out
-// or not.
+// within reports whether one of our ids occurs anywhere in v, with or without comments.
 func (s *IDs) within(v string) bool {
 	bare := squash(withoutComments(v))
 	v = squash(v)
@@ -196,8 +194,8 @@ func (s *IDs) within(v string) bool {
 	return false
 }
 
-// firstWord is what a reader takes for the id who drops comments, quotes and
-// backslashes wherever they stand and then cuts at the first blank or semicolon.
+// firstWord is the id as seen by a reader who drops comments, quotes and backslashes
+// everywhere and then cuts at the first blank or semicolon.
 func firstWord(v string) string {
 	words := strings.FieldsFunc(withoutComments(v), func(r rune) bool { return r <= ' ' || r == ';' || r == 0x7f })
 	if len(words) == 0 {
@@ -206,8 +204,8 @@ func firstWord(v string) string {
 	return words[0]
 }
 
-// withoutComments leaves out what stands in brackets, nested or never closed
-// (RFC 5322 section 3.2.2).
+// withoutComments removes comments, even nested or unterminated ones (RFC 5322 section
+// 3.2.2).
 func withoutComments(v string) string {
 	if strings.IndexByte(v, '(') < 0 {
 		return v
@@ -217,7 +215,7 @@ func withoutComments(v string) string {
 	for i := 0; i < len(v); i++ {
 		switch c := v[i]; {
 		case c == '\\' && depth > 0:
-			i++ // what is quoted so closes nothing
+			i++ // a quoted parenthesis closes nothing
 		case c == '(':
 			depth++
 		case c == ')' && depth > 0:
@@ -229,9 +227,9 @@ func withoutComments(v string) string {
 	return string(b)
 }
 
-// strictID reads an id as RFC 8601 section 2.2 has it: a token or quoted-string
-// with blanks or comments around, before ";", "=" (a field without an id) or
-// other words. It is not ok where the text cannot be read so.
+// strictID parses an id by RFC 8601 section 2.2: a token or quoted-string, optionally
+// between blanks or comments, before ";", "=" (a field without an id) or other words.
+// It is not ok if the text does not parse.
 func strictID(v string) (string, bool) {
 	p := &scanner{s: v}
 	p.cfws()
@@ -247,7 +245,7 @@ func strictID(v string) (string, bool) {
 	return id, p.end() || p.at(';') || p.at('=') || p.i > end
 }
 
-// afterInstance gives what follows the instance tag in the form of
+// afterInstance returns the text after the instance tag in the form of
 // ARC-Authentication-Results.
 func afterInstance(v string) (string, bool) {
 	p := &scanner{s: v}
@@ -263,23 +261,23 @@ func afterInstance(v string) (string, bool) {
 	return v[min(p.i+1, len(v)):], p.at(';')
 }
 
-// head holds the readings of what stands before the first ";".
+// head holds the readings of the text before the first ";".
 type head struct {
-	first       string // the first word, comments and quotes taken away as if never there
-	joined      string // all words together: RFC 822 let blanks stand around dots
+	first       string // the first word, as if comments and quotes were absent
+	joined      string // all words joined: RFC 822 allowed blanks around dots
 	unversioned string // joined without a last word of digits
-	encoded     bool   // has an encoded-word (RFC 2047), which may say anything
-	closed      bool   // the ";" was met
+	encoded     bool   // has an encoded-word (RFC 2047), which may hide anything
+	closed      bool   // the ";" was found
 }
 
-// readHead takes v apart in one pass. What is not part of a word in any reading
-// ends the first word, but for comments, quotes and backslashes, which are
-// dropped: "mx"(a).example\.org is one word here.
+// readHead parses v in one pass. An octet that belongs to no word in any reading ends
+// the first word. Comments, quotes and backslashes are dropped instead:
+// "mx"(a).example\.org is one word here.
 func readHead(v string) head {
 	var h head
 	p := &scanner{s: v}
 	joined := make([]byte, 0, 64)
-	first, last := -1, 0 // where in joined the first word ends and the last begins
+	first, last := -1, 0 // positions in joined: the first word ends, the last begins
 	quoted, gap := false, false
 	add := func(c byte) {
 		if gap {
@@ -300,7 +298,7 @@ func readHead(v string) head {
 			quoted = !quoted
 		case c == '\\':
 			if p.i+1 < len(v) && isToken(v[p.i+1]) {
-				break // the next round takes it as it is
+				break // the next iteration handles it
 			}
 			p.i++
 		case isToken(c) || c >= 0x80:

@@ -3,20 +3,20 @@ package authres
 import "bytes"
 
 // lenientlyOurs reports whether a careless reader takes a field for ours although its
-// authserv-id is another's or missing: one of our ids stands by itself at the start of
-// the field or of a part of it, or behind "authserv-id=". Signs before it, such as single
-// quotes, and all but letters, digits, "-", "_" and dots behind it do not make it another
-// id. One within a property ("smtp.helo=", "root@") is only mentioned.
+// authserv-id is another's or missing. One of our ids then stands alone at the start of
+// the field or of a part, or after "authserv-id=". Signs before it, such as single
+// quotes, do not make it another id, nor does anything after it but letters, digits,
+// "-", "_" and dots. An id within a property ("smtp.helo=", "root@") is only mentioned.
 //
-// Parts are what stands between semicolons or commas, wherever these are: such a reader
-// knows neither quotes nor comments. The field is read with comments left out as well.
+// Semicolons and commas separate parts, wherever they occur: such a reader knows neither
+// quotes nor comments. The field is also read without comments.
 func (s *IDs) lenientlyOurs(v []byte) bool {
 	r := lenientReader{set: s}
 	return r.claims(v)
 }
 
-// maxMalformedWords bounds the words with octets beyond ASCII that are compared, which is dear.
-// A field with more of them where an id may stand is no honest one.
+// maxMalformedWords bounds the comparisons of words with octets beyond ASCII, which are
+// expensive. No honest field has more of them where an id may stand.
 const maxMalformedWords = 50
 
 type lenientReader struct {
@@ -42,7 +42,7 @@ func (r *lenientReader) claims(v []byte) bool {
 	return r.afterKey(v) || bytes.IndexByte(v, '(') >= 0 && r.claimsBare(v)
 }
 
-// afterKey reports whether one of our ids stands behind "authserv-id=".
+// afterKey reports whether one of our ids follows "authserv-id=".
 func (r *lenientReader) afterKey(v []byte) bool {
 	const key, end = "authser", "vV"
 	for _, c := range []byte(end) {
@@ -60,7 +60,7 @@ func (r *lenientReader) afterKey(v []byte) bool {
 	return false
 }
 
-// claimsBare reads the parts with comments left out.
+// claimsBare reads the parts without comments.
 func (r *lenientReader) claimsBare(v []byte) bool {
 	if r.idAt(v, true) {
 		return true
@@ -78,7 +78,7 @@ func (r *lenientReader) claimsBare(v []byte) bool {
 	return false
 }
 
-// commentLen is the length of the comment at the start of v; all of v if it has no end.
+// commentLen is the length of the comment at the start of v; all of v if unterminated.
 func commentLen(v []byte) int {
 	depth := 0
 	for i := 0; i < len(v); i++ {
@@ -96,8 +96,8 @@ func commentLen(v []byte) int {
 	return len(v)
 }
 
-// afterKey gives what stands behind the name of a property with an authserv-id that
-// begins at v[at].
+// afterKey returns the text after the name of an authserv-id property that begins at
+// v[at].
 func afterKey(v []byte, at int) ([]byte, bool) {
 	const key = "authserv"
 	if at < 0 || len(v)-at < len(key) || !equalFold(key, v[at:at+len(key)]) || at > 0 && isNamePart(v[at-1]) {
@@ -115,7 +115,7 @@ func afterKey(v []byte, at int) ([]byte, bool) {
 }
 
 // idAt reports whether the first word of v, up to the next semicolon or comma, is one of
-// our ids. Without comments a parenthesis before it makes it a mention.
+// our ids. If comments are removed, a parenthesis before it makes it a mention.
 func (r *lenientReader) idAt(v []byte, comments bool) bool {
 	i := 0
 	for ; i < len(v) && (!isNamePart(v[i]) || v[i] == '.'); i++ {
@@ -143,8 +143,8 @@ func (r *lenientReader) idAt(v []byte, comments bool) bool {
 	return r.malformed > maxMalformedWords || r.set.has(wordAt(v[i:], comments))
 }
 
-// isWord reports whether v begins with an id and goes on with what is no part of one.
-// Quotes, backslashes and comments are dropped, and so are dots behind the id.
+// isWord reports whether v begins with id, not followed by a part of a longer id. It
+// ignores quotes, backslashes, comments, and dots after the id.
 func isWord(v []byte, id string, comments bool) bool {
 	n := 0
 	for i := 0; i < len(v); i++ {
@@ -163,8 +163,8 @@ func isWord(v []byte, id string, comments bool) bool {
 	return n == len(id)
 }
 
-// hasEightBit reports whether the word that v begins with has octets beyond ASCII: a
-// U-label, or letters that look like others.
+// hasEightBit reports whether the first word of v has octets beyond ASCII: a U-label, or
+// look-alike letters.
 func hasEightBit(v []byte, comments bool) bool {
 	for i := 0; i < len(v); i++ {
 		switch c := v[i]; {
@@ -179,7 +179,7 @@ func hasEightBit(v []byte, comments bool) bool {
 	return false
 }
 
-// wordAt reads a word without its quotes, backslashes and comments.
+// wordAt returns a word without its quotes, backslashes and comments.
 func wordAt(v []byte, comments bool) string {
 	const longest = 1024 // octets: four for each of the 253 of a name
 	word := make([]byte, 0, 64)
@@ -197,7 +197,7 @@ func wordAt(v []byte, comments bool) string {
 	return string(word)
 }
 
-// isNamePart reports whether c continues an id: with it behind ours, an id is another.
+// isNamePart reports whether c after one of our ids makes it a different id.
 func isNamePart(c byte) bool {
 	return isAlnum(c) || c >= 0x80 || c == '-' || c == '_' || c == '.'
 }

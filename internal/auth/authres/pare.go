@@ -11,14 +11,14 @@ import (
 // maxPared bounds the items of a pared field.
 const maxPared = 50
 
-// otherWord stands for a method or result that is no plain word.
+// otherWord replaces a method or result that is not a plain word.
 const otherWord = "other"
 
-// Pare leaves of the value of a field of another host what tells who passed, and
-// nothing that can name a person: method and result of each item, and of its
-// properties header.from, header.d, the domain of smtp.mailfrom, and
-// smtp.remote-ip. Items without any of these, and repeated ones, are left out.
-// Parse reads of it what it reads of value. A value that Parse refuses leaves "".
+// Pare reduces the value of another host's field to what passed for whom, without
+// anything that can identify a person. It keeps the method and result of each item, and
+// the properties header.from, header.d, the domain of smtp.mailfrom, and
+// smtp.remote-ip. It omits items without any of these, and repeated ones. For this part,
+// Parse reads the same from the result as from value. A value that Parse refuses gives "".
 func Pare(value string) string {
 	f, err := Parse(value)
 	if err != nil {
@@ -45,7 +45,7 @@ func Pare(value string) string {
 	return string(out)
 }
 
-// appendPared appends the item, or nothing where nothing of it is kept.
+// appendPared appends the reduced item, or nothing if nothing of it remains.
 func (it *Item) appendPared(b []byte) []byte {
 	domain := func(b []byte, name, value string) []byte {
 		n, err := dns.Parse(value)
@@ -81,8 +81,7 @@ func plainWord(s string) string {
 	return s
 }
 
-// isPlainName reports whether s is made of what names of hosts and methods are
-// made of.
+// isPlainName reports whether s has only characters of host and method names.
 func isPlainName(s string) bool {
 	if s == "" || len(s) > maxName {
 		return false

@@ -7,20 +7,20 @@ import (
 	"strings"
 )
 
-// Limits of what Parse reads. They stand far above what honest fields hold.
+// Limits of Parse, far above the content of honest fields.
 const (
 	maxParse = 64 << 10 // octets of the value
 	maxItems = 200
-	maxProps = 50 // of one item; those beyond are left out
+	maxProps = 50 // of one item; further ones are omitted
 )
 
 // ErrMalformed is wrapped by every error of Parse.
 var ErrMalformed = errors.New("authres: malformed Authentication-Results")
 
-// Field is an Authentication-Results field as read.
+// Field is a parsed Authentication-Results field.
 type Field struct {
-	AuthServID string // unquoted, as spelled; "" in a field that names none
-	Version    int    // 1 when the field tells none (RFC 8601 section 2.2)
+	AuthServID string // unquoted, as spelled; "" if the field has none
+	Version    int    // 1 if the field has none (RFC 8601 section 2.2)
 	Items      []Item // empty for "none"
 	Skipped    int    // items that could not be read
 }
@@ -28,20 +28,20 @@ type Field struct {
 // Item is one resinfo. Method and Result are in lower case.
 type Item struct {
 	Method     string // such as "dkim"
-	Version    int    // of the method; 1 when none is told
+	Version    int    // of the method; 1 if absent
 	Result     string // such as "pass"
-	Reason     string // "" for none
+	Reason     string // "" if absent
 	Properties []Property
 }
 
 // Property is one propspec. Type and Name are in lower case.
 type Property struct {
-	Type  string // such as "header"; "" for a property that has none
+	Type  string // such as "header"; "" if absent
 	Name  string // such as "d"
 	Value string // unquoted
 }
 
-// Get is the value of the first property ptype.name, "" if there is none.
+// Get returns the value of the first property ptype.name, "" if there is none.
 func (it *Item) Get(ptype, name string) string {
 	for _, p := range it.Properties {
 		if p.Type == ptype && p.Name == name {
@@ -51,11 +51,10 @@ func (it *Item) Get(ptype, name string) string {
 	return ""
 }
 
-// Parse reads the value of an Authentication-Results field, RFC 8601 section
-// 2.2. Comments are skipped wherever they stand. An item that cannot be read is
-// counted and left out. What ends within a comment or a quoted string, or
-// passes a limit, gives an error that wraps ErrMalformed, beside what was read
-// before. The strings of the result may alias value.
+// Parse parses the value of an Authentication-Results field (RFC 8601 section 2.2). It
+// skips comments everywhere. An unreadable item is counted and omitted. If a comment or
+// quoted string is unterminated, or a limit is exceeded, the error wraps ErrMalformed,
+// and the result holds what was read before. Its strings may alias value.
 func Parse(value string) (Field, error) {
 	f := Field{Version: 1}
 	if len(value) > maxParse {
@@ -88,8 +87,8 @@ func Parse(value string) (Field, error) {
 	return f, nil
 }
 
-// readID reads authserv-id and version and goes to the first ";". Where a
-// result stands in place of the id, it leaves p before it.
+// readID parses authserv-id and version and advances to the first ";". If a result
+// stands in place of the id, p stays before it.
 func (f *Field) readID(p *scanner) error {
 	p.cfws()
 	start := p.i
@@ -110,8 +109,8 @@ func (f *Field) readID(p *scanner) error {
 	return nil
 }
 
-// readItem reads one resinfo up to what it cannot read. none tells that it was
-// the no-result of RFC 8601 section 2.2.
+// readItem parses one resinfo up to anything unreadable. none reports the no-result of
+// RFC 8601 section 2.2.
 func readItem(p *scanner) (it Item, none, ok bool) {
 	it = Item{Method: strings.ToLower(p.token()), Version: 1}
 	if it.Method == "" || !p.cfws() {
@@ -140,7 +139,7 @@ func readItem(p *scanner) (it Item, none, ok bool) {
 	return it, false, true
 }
 
-// readPair reads one "name=value", reason or property, over words that are no
+// readPair parses one "name=value", reason or property, and skips words that are not a
 // pair. It is false at the end of the item.
 func (it *Item) readPair(p *scanner) bool {
 	name := readKey(p)
@@ -164,9 +163,9 @@ func (it *Item) readPair(p *scanner) bool {
 	return true
 }
 
-// readKey reads what stands left of "=", in lower case. Blanks and comments may
-// stand around the dot of "ptype.property"; without a dot between them, the
-// last of several words counts.
+// readKey parses the text before "=", in lower case. Blanks and comments may surround
+// the dot of "ptype.property"; of several words without a dot between them, the last
+// counts.
 func readKey(p *scanner) string {
 	key := ""
 	for p.cfws() {
@@ -185,13 +184,13 @@ func readKey(p *scanner) string {
 	return strings.ToLower(key)
 }
 
-// readPvalue reads a pvalue. Bare values may hold what only a quoted-string
-// should, because so many writers put "/", "=" and ":" there.
+// readPvalue parses a pvalue. Bare values may contain "/", "=" and ":", which only a
+// quoted-string should, because many writers put them there.
 func readPvalue(p *scanner) (string, bool) {
 	if !p.cfws() {
 		return "", false
 	}
-	var b strings.Builder // of a value with quotes
+	var b strings.Builder // for a value with quotes
 	start, quotes := p.i, false
 	for p.i < len(p.s) && !isBlank(p.s[p.i]) && !p.at(';') && !p.at('(') {
 		if !p.at('"') {

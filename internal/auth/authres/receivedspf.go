@@ -10,9 +10,9 @@ type ReceivedSPF struct {
 	Helo         string     // as sent; "" prints "none"
 }
 
-// Value is the value of the field on one line, in the vendor's words. Of a null
-// sender it names the identity that SPF checks in its place, postmaster at the
-// HELO name (RFC 7208 section 2.4), and prints "envelope-from=none".
+// Value returns the value of the field on one line, in the vendor's words. For a null
+// sender it names the identity that SPF checks instead, postmaster at the HELO name (RFC
+// 7208 section 2.4), and prints "envelope-from=none".
 func (r ReceivedSPF) Value() string {
 	var buf [1024]byte
 	b := append(buf[:0], ' ')
@@ -47,8 +47,8 @@ func (r ReceivedSPF) appendSender(b []byte) []byte {
 	return appendNameOrNone(b, r.Helo)
 }
 
-// receivedSPFTemplate is the vendor's text for a result, its English as it is:
-// "@" stands for the sender, "#" for the client's address.
+// receivedSPFTemplate is the vendor's text for a result, verbatim: "@" is replaced by the
+// sender, "#" by the client's address.
 func receivedSPFTemplate(result string) string {
 	switch result {
 	case "pass":

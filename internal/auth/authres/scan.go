@@ -2,8 +2,8 @@ package authres
 
 import "strings"
 
-// scanner walks over the value of a structured field (RFC 5322 section 3.2). It
-// never goes back, so whoever uses it is linear in the value.
+// scanner reads the value of a structured field (RFC 5322 section 3.2). It never goes
+// back, so parsing is linear in the value.
 type scanner struct {
 	s    string
 	i    int
@@ -15,8 +15,8 @@ func (p *scanner) end() bool { return p.i >= len(p.s) }
 // at reports whether the next byte is c.
 func (p *scanner) at(c byte) bool { return p.i < len(p.s) && p.s[p.i] == c }
 
-// cfws skips blanks, folds and comments (RFC 5322 section 3.2.2). It is false
-// when a comment has no end; all that is left is then part of it.
+// cfws skips blanks, folds and comments (RFC 5322 section 3.2.2). It is false if a
+// comment is unterminated; that comment extends to the end.
 func (p *scanner) cfws() bool {
 	for p.i < len(p.s) {
 		switch c := p.s[p.i]; {
@@ -33,8 +33,8 @@ func (p *scanner) cfws() bool {
 	return true
 }
 
-// comment skips one comment with those within it. It counts, rather than
-// recurse, so depth costs nothing.
+// comment skips one comment and those nested in it. It counts instead of recursing, so
+// depth costs nothing.
 func (p *scanner) comment() bool {
 	depth := 0
 	for ; p.i < len(p.s); p.i++ {
@@ -54,8 +54,8 @@ func (p *scanner) comment() bool {
 	return false
 }
 
-// quoted reads a quoted-string (RFC 5322 section 3.2.4) and gives its content
-// without quoted-pairs and folds. It is false when the string has no end.
+// quoted parses a quoted-string (RFC 5322 section 3.2.4) and returns its content without
+// quoted-pairs and folds. It is false if the string is unterminated.
 func (p *scanner) quoted() (string, bool) {
 	p.i++
 	start, plain := p.i, true
@@ -79,7 +79,7 @@ func (p *scanner) quoted() (string, bool) {
 	return "", false
 }
 
-// unquote resolves quoted-pairs and drops the line ends of folds.
+// unquote resolves quoted-pairs and removes the line ends of folds.
 func unquote(s string) string {
 	var b strings.Builder
 	b.Grow(len(s))
@@ -96,7 +96,7 @@ func unquote(s string) string {
 	return b.String()
 }
 
-// token reads a token, which may be empty. Bytes beyond ASCII count as token
+// token parses a token, which may be empty. Bytes beyond ASCII count as token
 // characters: internationalized mail has them (RFC 8616 section 4).
 func (p *scanner) token() string {
 	start := p.i
@@ -106,7 +106,7 @@ func (p *scanner) token() string {
 	return p.s[start:p.i]
 }
 
-// value reads a value of RFC 2045 section 5.1: a token or a quoted-string.
+// value parses a value of RFC 2045 section 5.1: a token or a quoted-string.
 func (p *scanner) value() (string, bool) {
 	if p.at('"') {
 		return p.quoted()
@@ -115,7 +115,7 @@ func (p *scanner) value() (string, bool) {
 	return t, t != ""
 }
 
-// digits reads decimal digits, which may be none.
+// digits parses decimal digits, possibly none.
 func (p *scanner) digits() string {
 	start := p.i
 	for p.i < len(p.s) && isDigit(p.s[p.i]) {
@@ -124,7 +124,7 @@ func (p *scanner) digits() string {
 	return p.s[start:p.i]
 }
 
-// skipItem goes to the next ";" outside of quotes and comments, or to the end.
+// skipItem advances to the next ";" outside quotes and comments, or to the end.
 func (p *scanner) skipItem() {
 	for p.i < len(p.s) {
 		switch p.s[p.i] {

@@ -6,8 +6,8 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// How much of one text is printed. With these no line of ours nears the 998
-// octets of RFC 5322 section 2.1.1.
+// Maximum lengths of one text. They keep our lines below the 998 octets of RFC 5322
+// section 2.1.1.
 const (
 	maxName    = 255 // a domain name has 253 octets at most, RFC 1035 section 2.3.4
 	maxAddress = 254 // a path without its brackets, RFC 5321 section 4.5.3.1.3
@@ -15,18 +15,18 @@ const (
 	maxShort   = 64  // a word, an algorithm, the start of a signature
 )
 
-// fold ends a line; what follows goes on with one blank (RFC 5322 section 2.2.3).
+// fold ends a line; the next begins with one blank (RFC 5322 section 2.2.3).
 const fold = "\r\n "
 
-// mark stands for every byte that is not printed, and ends a text that was cut.
-// It is no token character, so a marked value is never mistaken for a name.
+// mark replaces every unprinted byte, and ends a text that was cut. It is not a token
+// character, so a marked value is never mistaken for a name.
 const mark = '?'
 
-// nothing is what a name or word is called that is not there.
+// nothing is printed for an absent name or word.
 const nothing = "none"
 
-// isToken reports whether c may stand in a token, RFC 2045 section 5.1: any
-// visible ASCII but the tspecials.
+// isToken reports whether c may occur in a token (RFC 2045 section 5.1): any visible
+// ASCII but the tspecials.
 func isToken(c byte) bool {
 	if c <= ' ' || c >= 0x7f {
 		return false
@@ -38,8 +38,8 @@ func isToken(c byte) bool {
 	return true
 }
 
-// isAddr reports whether c is harmless in every field that we write, also
-// outside of quotes. That is all that an ordinary address holds.
+// isAddr reports whether c is harmless in every field that we write, even outside
+// quotes. Ordinary addresses contain nothing else.
 func isAddr(c byte) bool {
 	switch c {
 	case '@', ':', '/', '[', ']', '?', '=':
@@ -48,16 +48,16 @@ func isAddr(c byte) bool {
 	return isToken(c)
 }
 
-// isName is isAddr without "=", by which one value could look like an item
-// ("dkim=pass") to a reader that searches for words. No domain name that mail
-// uses, selector or algorithm holds it.
+// isName is isAddr without "=", because a value with it could look like an item
+// ("dkim=pass") to a reader that searches for words. No domain name in mail, selector or
+// algorithm contains it.
 func isName(c byte) bool { return c != '=' && isAddr(c) }
 
 // isText reports whether c is harmless in a quoted string of ours.
 func isText(c byte) bool { return c == ' ' || isName(c) || c == ',' || c == '<' || c == '>' }
 
-// appendClean appends s with every byte that ok refuses marked, cut to most
-// bytes and then marked at the end.
+// appendClean appends s, with every byte that ok refuses replaced by a mark. It cuts s
+// to most bytes and then marks the end.
 func appendClean(b []byte, s string, most int, ok func(byte) bool) []byte {
 	cut := len(s) > most
 	if cut {
@@ -76,8 +76,8 @@ func appendClean(b []byte, s string, most int, ok func(byte) bool) []byte {
 	return b
 }
 
-// appendPvalue appends s as a pvalue of RFC 8601 section 2.2: as it is when it
-// is a token, otherwise cleaned and as a quoted-string.
+// appendPvalue appends s as a pvalue of RFC 8601 section 2.2: unchanged if it is a
+// token, otherwise cleaned and as a quoted-string.
 func appendPvalue(b []byte, s string, most int) []byte {
 	if len(s) <= most && allToken(s) {
 		return append(b, s...)
@@ -88,9 +88,9 @@ func appendPvalue(b []byte, s string, most int) []byte {
 }
 
 // appendID appends an authserv-id (RFC 8601 section 2.5). It comes from the
-// configuration, so it keeps its characters: quotes and backslashes are escaped
-// (RFC 5322 section 3.2.4), and a name with U-labels is printed with A-labels,
-// as mail that is not internationalized needs (RFC 8616 section 4).
+// configuration and keeps its characters: quotes and backslashes are escaped (RFC 5322
+// section 3.2.4). U-labels are printed as A-labels, as mail that is not
+// internationalized needs (RFC 8616 section 4).
 func appendID(b []byte, id string) []byte {
 	if !isASCII(id) {
 		if name, err := dns.Parse(id); err == nil {
@@ -114,8 +114,8 @@ func appendID(b []byte, id string) []byte {
 	return append(b, '"')
 }
 
-// appendWord appends a result or action, a Keyword of RFC 5321 section 4.1.2.
-// What is none, "" above all, is printed as "none": that claims nothing.
+// appendWord appends a result or action, a Keyword of RFC 5321 section 4.1.2. Anything
+// else, above all "", is printed as "none", which claims nothing.
 func appendWord(b []byte, s string) []byte {
 	if s == "" || len(s) > maxShort {
 		return append(b, nothing...)
@@ -128,7 +128,7 @@ func appendWord(b []byte, s string) []byte {
 	return append(b, s...)
 }
 
-// appendNameOrNone appends a name to a vendor field, which knows no quoting.
+// appendNameOrNone appends a name to a vendor field, which has no quoting.
 func appendNameOrNone(b []byte, s string) []byte {
 	if s == "" {
 		return append(b, nothing...)
@@ -136,8 +136,8 @@ func appendNameOrNone(b []byte, s string) []byte {
 	return appendClean(b, s, maxName, isName)
 }
 
-// appendIP appends an address, IPv6 bare and in lower case (RFC 5952), an
-// IPv4-mapped one as IPv4. The zero Addr is "unknown".
+// appendIP appends an address: IPv6 bare and in lower case (RFC 5952), IPv4-mapped as
+// IPv4. The zero Addr is "unknown".
 func appendIP(b []byte, ip netip.Addr) []byte {
 	if !ip.IsValid() {
 		return append(b, "unknown"...)
@@ -169,6 +169,6 @@ func isAlnum(c byte) bool {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// isBlank takes every control character for a blank: readers and MTAs differ in
-// what they make of them, and none of them belongs into a name.
+// isBlank treats every control character as a blank: readers and MTAs interpret them
+// differently, and none belongs in a name.
 func isBlank(c byte) bool { return c <= ' ' || c == 0x7f }

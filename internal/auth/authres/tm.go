@@ -2,7 +2,7 @@ package authres
 
 import "net/netip"
 
-// Reason is what the DMARC form of X-TM-Authentication-Results says of the
+// Reason is what the DMARC form of X-TM-Authentication-Results states about the
 // signatures.
 type Reason string
 
@@ -13,22 +13,22 @@ const (
 	NoneProcessed Reason = "no processed signatures" // unsigned, malformed, or only temporary errors
 )
 
-// TMResult is the DMARC form of X-TM-Authentication-Results. Words are printed
-// as given, names that are "" as "none", a zero ClientIP as "unknown".
+// TMResult is the DMARC form of X-TM-Authentication-Results. Words are printed as given,
+// an empty name as "none", a zero ClientIP as "unknown".
 type TMResult struct {
 	SPF        string // result in lower case
 	ClientIP   netip.Addr
 	MailFrom   string // domain; "" for the null sender
 	DKIM       string // result of the signature of HeaderD
 	Reason     Reason
-	HeaderD    string // d= of that signature; "" without one
+	HeaderD    string // d= of that signature; "" if there is none
 	DMARC      string // result
 	Action     string // none, quarantine or reject: what this filter did
 	HeaderFrom string // author domain
 }
 
-// Value is the value of the field, folded by one blank so that it unfolds to
-// the vendor's single line. It ends in ";".
+// Value returns the value of the field, folded by one blank so that it unfolds to the
+// vendor's single line. It ends in ";".
 func (r TMResult) Value() string {
 	var buf [512]byte
 	b := append(buf[:0], " spf="...)
@@ -57,29 +57,29 @@ func (r TMResult) Value() string {
 	return string(append(b, ';'))
 }
 
-// DKIMOutcome is what the standalone DKIM check found.
+// DKIMOutcome is the outcome of the standalone DKIM check.
 type DKIMOutcome int
 
 // Outcomes of the standalone DKIM check.
 const (
 	Unsigned      DKIMOutcome = iota // there was no signature
-	Unprocessed                      // there were, but none could be processed
+	Unprocessed                      // there were signatures, but none could be processed
 	UnverifiedSig                    // some were processed, none verified
 	VerifiedSig                      // one verified
 )
 
-// TMDKIM is the standalone DKIM form of X-TM-Authentication-Results. The vendor
-// gave it the same name as the DMARC form and another grammar.
+// TMDKIM is the standalone DKIM form of X-TM-Authentication-Results. The vendor gave it
+// the name of the DMARC form but another grammar.
 type TMDKIM struct {
 	Outcome  DKIMOutcome
-	Enforced bool   // the sender is an enforced peer; matters without a processed signature only
+	Enforced bool   // the sender is an enforced peer; matters only without a processed signature
 	HeaderD  string // d=, s= and i= of the verified signature
 	HeaderS  string
 	HeaderI  string // "" prints the default "@" and HeaderD (RFC 6376 section 3.5)
 }
 
-// Value is the value of the field. It has no leading blank: the vendor writes
-// none after the colon.
+// Value returns the value of the field. It has no leading blank: the vendor writes none
+// after the colon.
 func (d TMDKIM) Value() string {
 	switch {
 	case d.Outcome == VerifiedSig:

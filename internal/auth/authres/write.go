@@ -5,13 +5,13 @@ import (
 	"strconv"
 )
 
-// Results is what one Authentication-Results field says. The zero value of
-// each part but AuthServID means that it was not checked and is not mentioned.
+// Results is the content of one Authentication-Results field. A zero part, except
+// AuthServID, was not checked and is not mentioned.
 type Results struct {
 	AuthServID string // from the configuration (RFC 8601 section 2.5)
 	SPF        *SPF
 	DKIM       []DKIM // one for each signature, in the order to print
-	Unsigned   bool   // DKIM was checked and found no signature: "dkim=none". Without effect beside DKIM
+	Unsigned   bool   // DKIM was checked and found no signature: "dkim=none". Ignored if DKIM is set
 	ARC        *ARC
 	DMARC      *DMARC
 }
@@ -19,28 +19,28 @@ type Results struct {
 // SPF is an spf item, RFC 8601 section 2.7.2.
 type SPF struct {
 	Result   string // such as "pass"; "" prints "none"
-	MailFrom string // domain of MAIL FROM; "" for the null reverse-path or what is no domain
+	MailFrom string // domain of MAIL FROM; "" for the null reverse-path or if it is no domain
 	Helo     string // printed only without MailFrom; "" if it was no domain
-	Reason   string // words of ours, never of the network; "" for none
+	Reason   string // our own words, never from the network; "" for none
 }
 
-// DKIM is the dkim item of one signature, RFC 8601 section 2.7.1. A property
-// that is "" is not printed.
+// DKIM is the dkim item of one signature (RFC 8601 section 2.7.1). An empty property is
+// not printed.
 type DKIM struct {
 	Result    string // such as "pass"; "" prints "none"
 	Domain    string // header.d
 	Selector  string // header.s
 	Algorithm string // header.a
 	B         string // header.b, the start of b= (RFC 6008)
-	Reason    string // words of ours, never of the network; "" for none
+	Reason    string // our own words, never from the network; "" for none
 }
 
 // ARC is an arc item, RFC 8617 section 6.
 type ARC struct {
 	Result     string     // pass, fail or none; "" prints "none"
-	RemoteIP   netip.Addr // the client; zero is not printed
-	OldestPass int        // RFC 8617 section 5.2; 0 when all passed. Printed with pass only
-	Reason     string     // words of ours, never of the network; "" for none
+	RemoteIP   netip.Addr // the client; not printed if zero
+	OldestPass int        // RFC 8617 section 5.2; 0 if all passed. Printed with pass only
+	Reason     string     // our own words, never from the network; "" for none
 }
 
 // DMARC is a dmarc item, RFC 9989 sections 9.1 and 9.2.
@@ -48,13 +48,13 @@ type DMARC struct {
 	Result string // none, pass, fail, temperror or permerror; "" prints "none"
 	From   string // author domain; "" if there is no single one
 	Policy string // the policy that applies, after sp, np and t; "" without a record
-	Reason string // words of ours, never of the network; "" for none
+	Reason string // our own words, never from the network; "" for none
 }
 
-// Value is the value of the field, one item a line. A field of Results that
-// says nothing prints "none" after the authserv-id (RFC 8601 section 2.2).
+// Value returns the value of the field, one item per line. A field without items prints
+// "none" after the authserv-id (RFC 8601 section 2.2).
 func (r Results) Value() string {
-	var buf [1024]byte // on the stack: enough for ten signatures of usual length
+	var buf [1024]byte // on the stack: enough for ten signatures of normal length
 	b := append(buf[:0], ' ')
 	b = appendID(b, r.AuthServID)
 	if r.SPF == nil && len(r.DKIM) == 0 && !r.Unsigned && r.ARC == nil && r.DMARC == nil {
@@ -99,7 +99,7 @@ func (a *ARC) append(b []byte) []byte {
 	switch ip := a.RemoteIP.Unmap().WithZone(""); {
 	case ip.Is4():
 		b = ip.AppendTo(append(b, " smtp.remote-ip="...))
-	case ip.Is6(): // the colons need quotes
+	case ip.Is6(): // the colons require quotes
 		b = append(ip.AppendTo(append(b, ` smtp.remote-ip="`...)), '"')
 	}
 	if a.Result == "pass" && a.OldestPass >= 0 {
@@ -119,7 +119,7 @@ func (d *DMARC) append(b []byte) []byte {
 	return b
 }
 
-// appendItem begins a resinfo on a line of its own.
+// appendItem starts a resinfo on its own line.
 func appendItem(b []byte, method, result, reason string) []byte {
 	b = append(b, ";"+fold...)
 	b = append(b, method...)
@@ -133,7 +133,7 @@ func appendItem(b []byte, method, result, reason string) []byte {
 	return append(b, '"')
 }
 
-// appendProp appends a propspec, or nothing where there is nothing to say.
+// appendProp appends a propspec, or nothing if the value is empty.
 func appendProp(b []byte, name, value string, most int) []byte {
 	if value == "" {
 		return b

@@ -17,7 +17,7 @@ import (
 	"dmarcd/internal/message"
 )
 
-// text gives n octets of mail: "plain" lines of words, or "spaced", with runs
+// text returns n octets of mail: "plain" lines of words, or "spaced", with runs
 // of white space in each line, as indented or justified text has them.
 func text(kind string, n int) string {
 	var b strings.Builder
@@ -233,7 +233,7 @@ func BenchmarkDearest(b *testing.B) {
 	}
 }
 
-// dearest gives a header with ten signatures over all of head, and their keys.
+// dearest returns a header with ten signatures over all of head, and their keys.
 func dearest(b testing.TB, head string) (*message.Header, *zone) {
 	key := *rsaKey(b, 4096)
 	res := &zone{txt: map[string][]string{}}

@@ -7,21 +7,21 @@ import (
 	"math/bits"
 )
 
-// bodyHash canonicalises the body in one of the two ways of RFC 6376 section
-// 3.4 and hashes it, once for all signatures that ask for that way.
+// bodyHash canonicalises the body in one of the two forms of RFC 6376 section 3.4
+// and hashes it, once for all signatures that use this form.
 //
-// What may turn out to be white space at the end of a line, or empty lines at
-// the end of the body, is not stored but counted: in the order in which it
-// would stand, some line ends, then white space, then one CR.
+// Octets that may prove to be white space at the end of a line, or empty lines at
+// the end of the body, are counted rather than stored. Their order is fixed: some
+// line ends, then white space, then one CR.
 type bodyHash struct {
 	relaxed bool
 	users   int // signatures that still wait for it
 	digest  bodyDigest
 	out     gather // empty between two writes
 
-	lines int64 // line ends seen and not yet hashed
-	blank bool  // then white space (relaxed only)
-	cr    bool  // then a CR, of which it is not known whether LF follows
+	lines int64 // line ends seen but not yet hashed
+	blank bool  // white space follows them (relaxed only)
+	cr    bool  // then a CR that LF may follow
 }
 
 func newBodyHash(canon string) *bodyHash {
@@ -40,7 +40,7 @@ func (b *bodyHash) write(p, buf []byte) {
 	b.out = gather{}
 }
 
-// end finishes the body: an empty body is CRLF for simple and nothing for
+// end finishes the body: an empty body becomes CRLF for simple and nothing for
 // relaxed; any other ends in exactly one CRLF (RFC 6376 sections 3.4.3, 3.4.4).
 func (b *bodyHash) end(buf []byte) {
 	b.out = gather{to: &b.digest, buf: buf[:0]}
@@ -54,7 +54,7 @@ func (b *bodyHash) end(buf []byte) {
 	b.digest.end()
 }
 
-// release hashes what was held back, since text follows.
+// release hashes the octets held back, because text follows.
 func (b *bodyHash) release() {
 	for ; b.lines > 0; b.lines-- {
 		b.out.write(crlf)
@@ -68,7 +68,7 @@ func (b *bodyHash) release() {
 	b.blank, b.cr = false, false
 }
 
-// writeSimple leaves all as it is, but for bare LF and the empty lines at the end.
+// writeSimple changes only bare LF and the empty lines at the end.
 func (b *bodyHash) writeSimple(p []byte) {
 	if len(p) > 0 && b.cr && p[0] == '\n' {
 		b.cr = false
@@ -114,7 +114,7 @@ func (b *bodyHash) withLineEnds(p []byte) {
 	b.out.write(p)
 }
 
-// writeRelaxed also makes one space of white space and drops it at line ends.
+// writeRelaxed also reduces white space to one space and drops it at line ends.
 func (b *bodyHash) writeRelaxed(p []byte) {
 	for at := b.skipGap(p, 0); at < len(p); at = b.skipGap(p, at) {
 		b.release()
@@ -122,15 +122,15 @@ func (b *bodyHash) writeRelaxed(p []byte) {
 	}
 }
 
-// skipGap notes the white space and line ends from p[at] on and gives the place
-// of the text that follows, len(p) if none does.
+// skipGap counts the white space and line ends from p[at] on and returns the
+// position of the text that follows, len(p) if none does.
 func (b *bodyHash) skipGap(p []byte, at int) int {
 	for ; at < len(p); at++ {
 		switch c := p[at]; {
 		case c == '\n':
 			b.blank, b.cr = false, false
 			b.lines++
-		case b.cr: // the CR before it was no line end, so it is text
+		case b.cr: // the preceding CR was no line end and is text
 			return at
 		case c == '\r':
 			b.cr = true
@@ -143,9 +143,9 @@ func (b *bodyHash) skipGap(p []byte, at int) int {
 	return at
 }
 
-// runOfText hashes the text from p[start] to the next gap that is not known to
-// be followed by text, and gives the place of that gap. Other gaps are written
-// on the way, and what they leave unchanged is not copied.
+// runOfText hashes the text from p[start] to the next gap that text may not follow,
+// and returns the position of that gap. It writes other gaps on the way and does
+// not copy what they leave unchanged.
 func (b *bodyHash) runOfText(p []byte, start int) int {
 	at := start
 	for {
@@ -168,8 +168,8 @@ func (b *bodyHash) runOfText(p []byte, start int) int {
 	}
 }
 
-// writeGap hashes p from start to the text after g, except for what is unchanged
-// at the end, and gives where that begins.
+// writeGap hashes p from start to the text after g, except for an unchanged tail,
+// and returns the position of that tail.
 func (b *bodyHash) writeGap(p []byte, start int, g gap) int {
 	switch {
 	case g.lines == g.indent: // within a line
@@ -189,8 +189,8 @@ func (b *bodyHash) writeGap(p []byte, start int, g gap) int {
 	return g.text
 }
 
-// gap is white space in a body, by the places where its parts begin: blanks,
-// then line ends, then the blanks of the last line, then something else.
+// gap is white space in a body, as the positions of its parts: blanks, then line
+// ends, then the blanks of the last line, then anything else.
 type gap struct{ blanks, lines, indent, text int }
 
 func gapAt(p []byte, at int) gap {
@@ -210,14 +210,14 @@ func gapAt(p []byte, at int) gap {
 	return g
 }
 
-// Masks for eight octets at once.
+// Masks for eight octets at a time.
 const (
 	every = 0x0101010101010101
 	low7  = 0x7f * every
 	high  = 0x80 * every
 )
 
-// nextEvent gives the first place from at on where p has a control character,
+// nextEvent returns the first position from at on where p has a control character,
 // or a space after a space; len(p) if there is none.
 func nextEvent(p []byte, at int) int {
 	before := uint64(0)
@@ -243,11 +243,11 @@ func nextEvent(p []byte, at int) int {
 	return at
 }
 
-// events marks, in the high bit of each octet of x, where nextEvent stops.
-// blank is for the octets that follow, as before is from those that precede.
+// events sets the high bit of each octet of x at which nextEvent stops. before
+// describes the preceding octets; blank is its counterpart for those that follow.
 func events(x, before uint64) (marks, blank uint64) {
 	y := x & low7
-	// The high bit of an octet of y+(0x80-n)*every tells that its low bits are n or more.
+	// The high bit of an octet of y+(0x80-n)*every is set if its low bits are n or more.
 	blank = ^((y + (0x80-0x21)*every) | x)    // at most 0x20
 	control := ^((y + (0x80-0x20)*every) | x) // below 0x20
 	return (control | blank&(blank<<8|before>>56)) & high, blank

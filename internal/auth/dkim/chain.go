@@ -11,24 +11,24 @@ import (
 	"dmarcd/internal/message"
 )
 
-// This file is what package arc builds on: two fields of an ARC set hold
-// signatures of nearly the form of DKIM-Signature (RFC 8617 section 4.1).
+// This file serves package arc: two fields of an ARC set contain signatures of
+// nearly the form of DKIM-Signature (RFC 8617 section 4.1).
 
-// ChainSignature is the signature that an ARC-Message-Signature or an ARC-Seal
-// field holds. It belongs to one chain and is not safe for concurrent use.
+// ChainSignature is the signature in an ARC-Message-Signature or ARC-Seal field.
+// It belongs to one chain and is not safe for concurrent use.
 type ChainSignature struct {
-	// Instance is i=, as it stands in the field but cut; "" if there is none.
+	// Instance is i= as sent, cut to a bound; "" if there is none.
 	Instance string
-	// Validation is cv= of a seal, likewise.
+	// Validation is cv= of a seal, also cut.
 	Validation string
 
 	signature signature
 	noCanon   bool // it has no c=
 }
 
-// ParseMessageSignature reads the ARC-Message-Signature at h.Fields[field]: as
-// DKIM-Signature, but v= is no tag, i= is the instance (RFC 8617 section
-// 4.1.2), and h= need not name From. A fault stands in Result.
+// ParseMessageSignature parses the ARC-Message-Signature at h.Fields[field] like a
+// DKIM-Signature, except that v= is no tag, i= is the instance (RFC 8617 section
+// 4.1.2), and h= need not name From. Result reports an error.
 func ParseMessageSignature(h *message.Header, field int, now time.Time) *ChainSignature {
 	c := &ChainSignature{signature: signature{field: field, length: -1}}
 	f := h.Fields[field]
@@ -51,8 +51,8 @@ func ParseMessageSignature(h *message.Header, field int, now time.Time) *ChainSi
 	return c
 }
 
-// ParseSeal reads the ARC-Seal at h.Fields[field], RFC 8617 section 4.1.3. A
-// fault stands in Result.
+// ParseSeal parses the ARC-Seal at h.Fields[field] (RFC 8617 section 4.1.3). Result
+// reports an error.
 func ParseSeal(h *message.Header, field int) *ChainSignature {
 	c := &ChainSignature{signature: signature{field: field, length: -1}}
 	f := h.Fields[field]
@@ -66,7 +66,7 @@ func ParseSeal(h *message.Header, field int) *ChainSignature {
 			s.parseData(tags, f),
 			created,
 		)
-		// RFC 8617 section 4.1.3: what a seal covers is not for it to say.
+		// RFC 8617 section 4.1.3: a seal cannot choose what it covers.
 		if _, listed := tags.get("h"); listed && err == nil {
 			err = fmt.Errorf("%w: h= in a seal", ErrSyntax)
 		}
@@ -94,8 +94,8 @@ func (c *ChainSignature) parseTags(f message.Field) (tagList, error) {
 	return tags, nil
 }
 
-// keepsGrammar tells whether text is a tag-list by the letter of RFC 6376
-// section 3.2. Senders of mail are granted more, sealers are not.
+// keepsGrammar reports whether text strictly obeys the tag-list grammar of RFC 6376
+// section 3.2. Message signers get more tolerance; sealers do not.
 func keepsGrammar(text []byte, tags tagList) bool {
 	specs := bytes.Count(text, []byte(";")) + 1
 	if last := bytes.LastIndexByte(text, ';'); len(trim(text[last+1:])) == 0 {
@@ -111,14 +111,14 @@ func keepsGrammar(text []byte, tags tagList) bool {
 }
 
 func (c *ChainSignature) end(err error) {
-	c.signature.agent = c.signature.Domain // for t=s in the key record: there is no i= that could differ
+	c.signature.agent = c.signature.Domain // for t=s in the key record: no i= can differ
 	if err != nil {
 		c.signature.conclude(faulty(err))
 	}
 }
 
-// AsRelaxed is the same signature of a message, not verified yet, read as if it
-// said c=relaxed/relaxed; nil if its c= says what it is, or if it is faulty.
+// AsRelaxed returns the same unverified message signature, read as if it had
+// c=relaxed/relaxed; nil if it has a c= or is faulty.
 func (c *ChainSignature) AsRelaxed() *ChainSignature {
 	if !c.noCanon || c.signature.concluded() {
 		return nil
@@ -128,25 +128,25 @@ func (c *ChainSignature) AsRelaxed() *ChainSignature {
 	return &r
 }
 
-// Result is what is known so far. Its Status is "" while the signature is
-// well-formed and not yet verified; its names are as in any Result.
+// Result returns what is known so far. Its Status is "" while a well-formed
+// signature awaits verification; its names are as in any Result.
 func (c *ChainSignature) Result() Result { return c.signature.Result }
 
-// Lists tells whether h= of an ARC-Message-Signature names a field.
+// Lists reports whether h= of an ARC-Message-Signature names a field.
 func (c *ChainSignature) Lists(name string) bool { return c.signature.lists(name) }
 
-// ChainVerifier verifies the signatures of one ARC chain, each when it is asked
-// for. It is not safe for concurrent use. Whoever makes one calls Close.
+// ChainVerifier verifies the signatures of one ARC chain on demand. It is not safe
+// for concurrent use. The caller must call Close.
 type ChainVerifier struct {
 	v   Verifier
 	res Resolver
 }
 
-// NewChainVerifier takes the message signatures and the seals that may have to
-// be verified, and starts to fetch the keys of the first signatures, as many as
-// ahead says, in parallel. Those of the others are fetched when it is their
-// turn, so that a chain that proves bad does not have them looked up. ctx and h
-// are as in NewVerifier. Of o, MaxSignatures, Prefer and Now are not used.
+// NewChainVerifier takes the message signatures and seals that may need
+// verification. It starts to fetch the keys of the first ahead signatures in
+// parallel. The others are fetched in turn, so that a bad chain causes no further
+// look-ups. ctx and h are as in NewVerifier. MaxSignatures, Prefer and Now of o are
+// not used.
 func NewChainVerifier(ctx context.Context, res Resolver, h *message.Header, signatures []*ChainSignature, ahead int, o Options) *ChainVerifier {
 	c := &ChainVerifier{v: Verifier{options: o.withDefaults()}, res: res}
 	c.v.options.keyBudget /= maxKeyRecords // a chain has many seals
@@ -172,22 +172,22 @@ func NewChainVerifier(ctx context.Context, res Resolver, h *message.Header, sign
 // Write takes the next octets of the body, as Verifier.Write does.
 func (c *ChainVerifier) Write(body []byte) (int, error) { return c.v.Write(body) }
 
-// NeedsBody tells whether more of the body can change the result of a message
-// signature whose key was fetched ahead. It does not wait for the key.
+// NeedsBody reports whether more of the body can change the result of a message
+// signature whose key was prefetched. It does not wait for the key.
 func (c *ChainVerifier) NeedsBody(cs *ChainSignature) bool {
 	s := &cs.signature
 	return s.body != nil && s.key != nil && c.v.needsBody(s)
 }
 
-// VerifyMessage ends the body, waits for the key and gives the result of a
+// VerifyMessage ends the body, waits for the key and returns the result of a
 // message signature.
 func (c *ChainVerifier) VerifyMessage(cs *ChainSignature) Result {
 	c.v.endBody()
 	return c.verify(cs)
 }
 
-// VerifySeal waits for the key and gives the result of a seal over the hash
-// that SealHash.Sum gave for it.
+// VerifySeal waits for the key and returns the result of a seal over the hash
+// that SealHash.Sum computed for it.
 func (c *ChainVerifier) VerifySeal(cs *ChainSignature, sum []byte) Result {
 	cs.signature.sealed = sum
 	return c.verify(cs)
@@ -204,17 +204,17 @@ func (c *ChainVerifier) verify(cs *ChainSignature) Result {
 	return s.Result
 }
 
-// Close ends the look-ups. It returns when no goroutine of c is left.
+// Close cancels the look-ups. It returns when no goroutine of c is left.
 func (c *ChainVerifier) Close() { c.v.Close() }
 
-// SealHash is the running hash of the fields that the seals of a chain cover,
-// in relaxed form (RFC 8617 section 5.1.1): one pass serves all of them.
+// SealHash is the running hash of the fields that the seals of a chain cover, in
+// relaxed form (RFC 8617 section 5.1.1). One pass serves all seals.
 type SealHash struct {
 	hash hash.Hash
 	buf  []byte
 }
 
-// NewSealHash makes the hash of no fields.
+// NewSealHash returns the hash of no fields.
 func NewSealHash() *SealHash {
 	return &SealHash{hash: sha256.New(), buf: make([]byte, 0, scratchSize)}
 }
@@ -226,9 +226,9 @@ func (h *SealHash) Add(f message.Field) {
 	out.flush()
 }
 
-// Sum gives the hash that the seal in field f is over: the fields added so far
-// and then f, without its b= and the final CRLF (RFC 6376 section 3.7). It adds
-// nothing.
+// Sum returns the hash that the seal in field f covers: the fields added so far and
+// then f, without its b= and the final CRLF (RFC 6376 section 3.7). It does not
+// add f.
 func (h *SealHash) Sum(f message.Field, seal *ChainSignature) []byte {
 	cloner, ok := h.hash.(hash.Cloner)
 	if !ok {

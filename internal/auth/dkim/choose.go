@@ -6,10 +6,10 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// choose picks the signatures to check among those not concluded, at most
-// Options.MaxSignatures: those nearest to the author domain first and, of these,
-// the lowest, for the author's own system signed before anybody put anything
-// on top. So signatures piled on a message do not push out the one that counts.
+// choose selects the pending signatures to check, at most Options.MaxSignatures:
+// those nearest to the author domain first and, among these, the lowest, because
+// the author's own system signed before anybody added fields on top. Extra
+// signatures therefore cannot displace the one that counts.
 func (v *Verifier) choose() {
 	open := 0
 	for i := range v.signatures {
@@ -47,9 +47,9 @@ type distance int
 
 const (
 	same      distance = iota
-	related            // one is above the other: likely of one organization
-	sibling            // both below one name of two labels: possibly
-	unrelated          // can align at most below a public suffix that signs
+	related            // one is above the other: probably the same organization
+	sibling            // both below a name of two labels: possibly the same
+	unrelated          // aligns at most if a public suffix signs
 )
 
 func distanceOf(d, author dns.Name) distance {
@@ -66,7 +66,7 @@ func distanceOf(d, author dns.Name) distance {
 	return unrelated
 }
 
-// faulty is the conclusion about a signature that cannot be checked.
+// faulty is the conclusion for a signature that cannot be checked.
 func faulty(err error) conclusion {
 	if errors.Is(err, ErrLimit) {
 		return conclusion{status: Policy, err: err}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// conclude writes down what became of a checked signature, which then needs no body.
+// conclude records the outcome of a checked signature, which then needs no body.
 func (v *Verifier) conclude(s *signature, o conclusion) {
 	s.conclude(o)
 	if s.body != nil {
@@ -13,8 +13,8 @@ func (v *Verifier) conclude(s *signature, o conclusion) {
 	}
 }
 
-// compare concludes the signature if its key or its header hash says that it
-// does not verify. Its look-up has ended.
+// compare concludes the signature if its key or header hash shows that it does not
+// verify. Its look-up has ended.
 func (v *Verifier) compare(s *signature) {
 	if s.compared {
 		return
@@ -43,9 +43,9 @@ func (v *Verifier) compare(s *signature) {
 	}
 }
 
-// unknown says what the signature is if there is no key for it. Where DNS did not say
-// whether there is one, a signature that no key fits is a Fail all the same: whoever
-// sends could choose a domain whose DNS is broken, to be told apart from a forger no more.
+// unknown concludes a signature without a key. If DNS did not say whether a key
+// exists, a signature that no key fits is still a Fail: otherwise a sender could
+// choose a domain with broken DNS to hide a forgery.
 func (s *signature) unknown(none conclusion) {
 	s.afterBody = none
 	if none.status == TempError && s.misfit != nil {
@@ -53,8 +53,8 @@ func (s *signature) unknown(none conclusion) {
 	}
 }
 
-// compareKey tries one key. digest is computed once, by the first key that needs it;
-// what the comparison costs is taken from budget.
+// compareKey tries one key. The first key that needs digest computes it; the cost of
+// the comparison is deducted from budget.
 func (v *Verifier) compareKey(s *signature, k *keyRecord, digest *[]byte, budget *int) conclusion {
 	if err := k.allows(s); err != nil {
 		return conclusion{status: PermError, err: err}
@@ -79,7 +79,7 @@ func (v *Verifier) compareKey(s *signature, k *keyRecord, digest *[]byte, budget
 	return conclusion{status: Pass, compared: true}
 }
 
-// better ranks what two keys at one name say of a signature.
+// better ranks the results of two keys at one name.
 func (o conclusion) better(than conclusion) bool { return o.rank() < than.rank() }
 
 func (o conclusion) rank() int {
@@ -96,8 +96,8 @@ func (o conclusion) rank() int {
 	return 4
 }
 
-// compareBody compares the body of a signature whose header hash verified, or of which
-// DNS did not give the key (RFC 6376 section 6.1.3). The body has ended, or l= is behind.
+// compareBody compares the body of a signature whose header hash verified, or whose key
+// DNS did not supply (RFC 6376 section 6.1.3). The body has ended, or exceeds l=.
 func (s *signature) compareBody() conclusion {
 	d := &s.body.digest
 	sum, enough := d.part(s.length)

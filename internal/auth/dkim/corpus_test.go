@@ -453,7 +453,7 @@ func noted(field string, known map[string]signed) signed {
 	return signed{}
 }
 
-// excuse gives the quirk that explains a disagreement.
+// excuse returns the quirk that explains a disagreement.
 func excuse(quirks []*quirk, ours, theirs Status) *quirk {
 	for _, q := range quirks {
 		if (q.ours == "" || q.ours == ours) && (q.theirs == "" || q.theirs == theirs) {

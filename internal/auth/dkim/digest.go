@@ -7,14 +7,13 @@ import (
 	"slices"
 )
 
-// bodyDigest is the hash of the canonical body, and of the beginnings of it
-// that l= asks for.
+// bodyDigest is the hash of the canonical body, and of its prefixes for l=.
 type bodyDigest struct {
 	hash   hash.Hash
 	length int64      // canonical octets so far
-	whole  bool       // somebody wants the hash of all
+	whole  bool       // some signature needs the hash of the whole body
 	parts  []bodyPart // in order of length
-	next   int        // the first of parts not yet complete
+	next   int        // the first incomplete one of parts
 	sum    [sha256.Size]byte
 }
 
@@ -24,8 +23,8 @@ type bodyPart struct {
 	sum    [sha256.Size]byte
 }
 
-// want asks for the hash of the first length octets, of all if it is negative.
-// It is called before the first Write.
+// want requests the hash of the first length octets; of the whole body if length is
+// negative. It is called before the first Write.
 func (d *bodyDigest) want(length int64) {
 	if length < 0 {
 		d.whole = true
@@ -37,7 +36,7 @@ func (d *bodyDigest) want(length int64) {
 	}
 }
 
-// Write hashes p, as far as somebody wants it, and counts it. It never fails.
+// Write hashes the part of p that is needed, and counts all of it. It never fails.
 func (d *bodyDigest) Write(p []byte) (int, error) {
 	n := len(p)
 	for d.next < len(d.parts) {
@@ -64,7 +63,7 @@ func (d *bodyDigest) end() {
 	d.hash.Sum(d.sum[:0])
 }
 
-// part gives the hash for l=length; false when the body is shorter.
+// part returns the hash for l=length; false if the body is shorter.
 func (d *bodyDigest) part(length int64) ([]byte, bool) {
 	if length < 0 {
 		return d.sum[:], true
@@ -77,6 +76,6 @@ func (d *bodyDigest) part(length int64) ([]byte, bool) {
 	return nil, false
 }
 
-// knows tells whether more body cannot change what is known for l=length:
-// its hash, and that there is body beyond.
+// knows reports whether more body cannot change the result for l=length: the hash,
+// and that the body is longer.
 func (d *bodyDigest) knows(length int64) bool { return length >= 0 && d.length > length }

@@ -2,27 +2,27 @@ package dkim
 
 import "errors"
 
-// Why a signature is not a Pass. Result.Err wraps one of these; test with errors.Is.
+// Reasons why a signature is not a Pass. Result.Err wraps one; test with errors.Is.
 var (
-	// Of the signature field itself: PermError, RFC 6376 section 6.1.1.
+	// Errors of the signature field itself: PermError, RFC 6376 section 6.1.1.
 	ErrSyntax       = errors.New("dkim: malformed signature")
 	ErrUnsupported  = errors.New("dkim: unsupported signature")
 	ErrFromUnsigned = errors.New("dkim: From is not signed")
 	ErrIdentity     = errors.New("dkim: i= is not within d=")
 	ErrExpired      = errors.New("dkim: signature has expired")
 
-	// Of the key record: PermError, RFC 6376 section 6.1.2.
+	// Errors of the key record: PermError, RFC 6376 section 6.1.2.
 	ErrNoKey      = errors.New("dkim: no key")
 	ErrKeySyntax  = errors.New("dkim: malformed key record")
 	ErrKeyRevoked = errors.New("dkim: key revoked")
 	ErrKeyUnfit   = errors.New("dkim: key is not for this signature")
 
-	// ErrKeyLookup: DNS did not say whether there is a key. TempError; it also
-	// wraps what the resolver said.
+	// ErrKeyLookup: DNS did not say whether there is a key. TempError; it also wraps
+	// the resolver's error.
 	ErrKeyLookup = errors.New("dkim: key not available")
 
-	// ErrKeySize: the RSA key is shorter than RFC 8301 section 3.2 allows
-	// (PermError), or outside the operator's own bounds (Policy).
+	// ErrKeySize: the RSA key is shorter than RFC 8301 section 3.2 allows (PermError),
+	// or outside the operator's bounds (Policy).
 	ErrKeySize = errors.New("dkim: key size")
 
 	// The cryptographic comparison: Fail, RFC 6376 section 6.1.3.

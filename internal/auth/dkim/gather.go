@@ -5,22 +5,22 @@ import "io"
 var crlf = []byte("\r\n")
 
 const (
-	// scratchSize is the size of the buffer in which small pieces are gathered
-	// before they are hashed.
+	// scratchSize is the size of the buffer that collects small pieces before they are
+	// hashed.
 	scratchSize = 2048
 
-	// directSize is from where a piece is hashed where it stands instead.
+	// directSize is the smallest piece that is hashed in place.
 	directSize = 512
 
-	// shortWord is up to where octets are copied one by one for less than a call.
+	// shortWord is the longest piece that a loop copies more cheaply than a call.
 	shortWord = 8
 )
 
-// gather writes to a hash. It gathers small pieces in buf, since a hash takes
-// them at a high price each, and passes on large ones without copying.
+// gather writes to a hash. It collects small pieces in buf, because each write to a
+// hash is expensive, and passes on large ones without copying.
 type gather struct {
 	to  io.Writer // never fails
-	buf []byte    // its capacity is the most that is held
+	buf []byte    // its capacity bounds what is held
 }
 
 func (g *gather) write(p []byte) {

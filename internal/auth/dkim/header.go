@@ -8,14 +8,14 @@ import (
 	"dmarcd/internal/message"
 )
 
-// headerIndex finds the fields of a name without going through the header
-// again: h= may list any number of names. It is a hash table with open
-// addressing; a slot holds a name by its bottom-most field.
+// headerIndex finds fields by name without another pass over the header, because
+// h= may list any number of names. It is a hash table with open addressing; a slot
+// identifies a name by its bottom-most field.
 type headerIndex struct {
 	fields []message.Field
-	seed   maphash.Seed // so that nobody can choose names that collide
+	seed   maphash.Seed // prevents chosen collisions
 	slots  []int32      // index of the field plus one; 0 for a free slot
-	next   []int32      // for each slot, the field that h= gets next, plus one; 0 if none is left
+	next   []int32      // for each slot, the field that h= selects next, plus one; 0 if none is left
 	above  []int32      // for each field the next above it of the same name, plus one
 }
 
@@ -40,7 +40,7 @@ func newHeaderIndex(fields []message.Field) *headerIndex {
 	return x
 }
 
-// find gives the slot of a name, letter case not counting, or the free slot where it belongs.
+// find returns the slot of a name, ignoring case, or the free slot where it belongs.
 func find[T string | []byte](x *headerIndex, name T) int {
 	var space [64]byte
 	mask := len(x.slots) - 1
@@ -51,11 +51,11 @@ func find[T string | []byte](x *headerIndex, name T) int {
 	return slot
 }
 
-// reset starts the choice of fields for another signature.
+// reset restarts the selection of fields for another signature.
 func (x *headerIndex) reset() { copy(x.next, x.slots) }
 
-// pick gives the bottom-most field of the name that was not picked yet, but
-// never the one at index own; false if there is none (RFC 6376 section 5.4.2).
+// pick returns the bottom-most field of the name that was not picked yet, except
+// the one at index own; false if there is none (RFC 6376 section 5.4.2).
 func (x *headerIndex) pick(name []byte, own int) (message.Field, bool) {
 	slot := find(x, name)
 	i := int(x.next[slot]) - 1
@@ -95,9 +95,9 @@ func lower(c byte) byte {
 	return c
 }
 
-// hashHeader computes the hash that the signature is over: the fields of h=,
-// then its own field without b= and without the final CRLF (RFC 6376 section
-// 3.7) and appends it to sum. h is reset first; buf is scratch space.
+// hashHeader appends to sum the hash that the signature covers: the fields of h=,
+// then its own field without b= and without the final CRLF (RFC 6376 section 3.7).
+// It resets h first; buf is scratch space.
 func (x *headerIndex) hashHeader(sum []byte, s *signature, h hash.Hash, buf []byte) []byte {
 	h.Reset()
 	x.reset()
@@ -124,8 +124,8 @@ func (x *headerIndex) hashHeader(sum []byte, s *signature, h hash.Hash, buf []by
 	return h.Sum(sum)
 }
 
-// splitOwn gives the signature's own field without the value of b= and the
-// final CRLF, in the two parts that are left.
+// splitOwn returns the two parts of the signature's own field around the value of
+// b=, without the final CRLF.
 func splitOwn(raw []byte, s *signature) (before, after []byte) {
 	return raw[:s.blankFrom], bytes.TrimSuffix(raw[s.blankTo:], crlf)
 }
@@ -137,15 +137,15 @@ func (g *gather) relaxedField(raw []byte) {
 	g.write(crlf)
 }
 
-// relaxedOwn does the same with a field in two parts; no white space stands
-// where they meet. The final CRLF is left out.
+// relaxedOwn does the same for a field in two parts, without white space where they
+// meet. It omits the final CRLF.
 func (g *gather) relaxedOwn(before, after []byte) {
 	value := g.relaxedName(before)
 	g.relaxedValue(value, false)
 	g.relaxedValue(after, true)
 }
 
-// relaxedName adds the name in lower case and the colon, and gives what is right of it.
+// relaxedName adds the name in lower case and the colon, and returns the text after it.
 func (g *gather) relaxedName(raw []byte) (value []byte) {
 	name, value, _ := bytes.Cut(raw, []byte(":"))
 	for _, c := range trim(name) {
@@ -155,8 +155,8 @@ func (g *gather) relaxedName(raw []byte) (value []byte) {
 	return value
 }
 
-// relaxedValue adds the words of value with one space between them. Where it
-// goes on from an earlier part, white space before its first word counts too.
+// relaxedValue adds the words of value, one space between them. If it continues an
+// earlier part, white space before its first word counts too.
 func (g *gather) relaxedValue(value []byte, goesOn bool) {
 	for at := 0; ; {
 		start := at

@@ -10,31 +10,31 @@ import (
 )
 
 const (
-	// minRSABits is the floor below which no signature is valid, whatever the
-	// settings: RFC 8301 section 3.2.
+	// minRSABits is the minimum for a valid signature, whatever the settings: RFC 8301
+	// section 3.2.
 	minRSABits = 1024
 
-	// maxRSAExponent bounds the cost of one verification. Exponents in use are
-	// 65537 or 3; crypto/rsa takes none above this.
+	// maxRSAExponent bounds the cost of one verification. Exponents in use are 65537
+	// or 3; crypto/rsa accepts none above this.
 	maxRSAExponent = 1<<31 - 1
 
-	// maxKeyRecord bounds one key record in octets. An RSA key of 16384 bits
-	// takes under 3000.
+	// maxKeyRecord bounds one key record in octets. An RSA key of 16384 bits takes
+	// under 3000.
 	maxKeyRecord = 8192
 )
 
 // keyRecord is one key record, RFC 6376 section 3.6.1.
 type keyRecord struct {
 	alg     algorithm
-	rsa     *rsa.PublicKey    // nil but for rsaSHA256
-	ed25519 ed25519.PublicKey // nil but for ed25519SHA256
+	rsa     *rsa.PublicKey    // set only for rsaSHA256
+	ed25519 ed25519.PublicKey // set only for ed25519SHA256
 	bits    int
-	unfit   error // why no signature may use it, by its h= and s=; nil if any may
+	unfit   error // why its h= or s= forbids every signature; nil otherwise
 	testing bool  // t=y
 	strict  bool  // t=s
 }
 
-// parseKey reads a key record. Unknown tags, such as g= of RFC 4871, are ignored.
+// parseKey parses a key record. It ignores unknown tags, such as g= of RFC 4871.
 func parseKey(text string) (keyRecord, error) {
 	if len(text) > maxKeyRecord {
 		return keyRecord{}, fmt.Errorf("%w: %d octets", ErrKeySyntax, len(text))
@@ -66,7 +66,7 @@ func parseKey(text string) (keyRecord, error) {
 	return k, nil
 }
 
-// parsePublic reads the public key by k=.
+// parsePublic parses the public key according to k=.
 func (k *keyRecord) parsePublic(tags tagList, data []byte) error {
 	kind := "rsa"
 	if t, ok := tags.get("k"); ok {
@@ -90,8 +90,8 @@ func (k *keyRecord) parsePublic(tags tagList, data []byte) error {
 	return nil
 }
 
-// parseRSA reads an RSA key in either of the forms that RFC 6376 and its
-// erratum 3017 allow.
+// parseRSA parses an RSA key in either form that RFC 6376 and its erratum 3017
+// allow.
 func parseRSA(data []byte) (*rsa.PublicKey, error) {
 	pub, err := x509.ParsePKIXPublicKey(data)
 	if err != nil {
@@ -110,8 +110,8 @@ func parseRSA(data []byte) (*rsa.PublicKey, error) {
 	return key, nil
 }
 
-// parseUse reads what the key may be used for: h=, s= and t=. Values not known
-// are ignored (RFC 6376 section 3.6.1).
+// parseUse parses the permitted uses: h=, s= and t=. It ignores unknown values (RFC
+// 6376 section 3.6.1).
 func (k *keyRecord) parseUse(tags tagList) {
 	if h, ok := tags.get("h"); ok && !hasItem(h.value, "sha256", "") {
 		k.unfit = fmt.Errorf("%w: h=%q", ErrKeyUnfit, quoted(h.value))
@@ -125,8 +125,8 @@ func (k *keyRecord) parseUse(tags tagList) {
 	}
 }
 
-// allows tells whether the signature may use the key; nil if so.
-// RFC 6376 section 6.1.2.
+// allows returns nil if the signature may use the key, otherwise why not (RFC 6376
+// section 6.1.2).
 func (k *keyRecord) allows(s *signature) error {
 	switch {
 	case k.alg != s.alg:
@@ -144,8 +144,8 @@ func (k *keyRecord) allows(s *signature) error {
 // usualExponent is the exponent of nearly all RSA keys.
 const usualExponent = 65537
 
-// cost is what comparing with the key costs, in units of rsaCost. Ed25519 costs about as
-// much as RSA of 2048 bits.
+// cost is the cost of a comparison with the key, in units of rsaCost. Ed25519 costs
+// about as much as RSA of 2048 bits.
 func (k *keyRecord) cost() int {
 	if k.rsa == nil {
 		return rsaCost(2048, usualExponent)
@@ -153,19 +153,18 @@ func (k *keyRecord) cost() int {
 	return rsaCost(k.bits, k.rsa.E)
 }
 
-// rsaCost counts the multiplications of a verification, by the square of their length in
-// units of 1024 bits.
+// rsaCost counts the multiplications of a verification, weighted by the square of their
+// length in units of 1024 bits.
 func rsaCost(length, exponent int) int {
 	const unit = 1024
 	n := (length + unit - 1) / unit
 	return n * n * (bits.Len(uint(exponent)) + bits.OnesCount(uint(exponent)))
 }
 
-// matches makes the cryptographic comparison with the hash of the signed
-// header fields.
+// matches verifies the signature against the hash of the signed header fields.
 func (k *keyRecord) matches(digest, sig []byte) bool {
 	if k.rsa != nil {
 		return rsa.VerifyPKCS1v15(k.rsa, crypto.SHA256, digest, sig) == nil
 	}
-	return ed25519.Verify(k.ed25519, digest, sig) // of the hash, RFC 8463 section 3
+	return ed25519.Verify(k.ed25519, digest, sig) // over the hash, RFC 8463 section 3
 }

@@ -8,37 +8,37 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// Resolver fetches keys. LookupTXT gives one string for each TXT record, its
+// Resolver fetches keys. LookupTXT returns one string for each TXT record, its
 // character-strings joined (RFC 6376 section 3.6.2.2). An error for which
-// dns.IsNone holds means that there is no key, dns.ErrQueryLimit that the message may
-// ask for no more; any other is temporary. It must
-// return soon after ctx is done and must be safe for concurrent use.
+// dns.IsNone holds means that there is no key, dns.ErrQueryLimit that the message
+// has used up its queries; any other is temporary. It must return soon after ctx is
+// done and must be safe for concurrent use.
 type Resolver interface {
 	LookupTXT(ctx context.Context, name dns.Name) ([]string, error)
 }
 
-// Cache is what a Resolver may also be: it answers at once if it can, as LookupTXT
-// would, and otherwise says false. It spares a key that is at hand its goroutine.
+// Cache is an optional interface of a Resolver. It answers as LookupTXT would if it
+// can do so at once, and otherwise returns false. A cached key needs no goroutine.
 type Cache interface {
 	Cached(name dns.Name) ([]string, error, bool)
 }
 
-// maxKeyRecords is how many key records at one name are tried. One is the rule;
-// several are undefined by RFC 6376 section 3.6.2.2, but met.
+// maxKeyRecords is how many key records at one name are tried. One is usual;
+// several are undefined by RFC 6376 section 3.6.2.2 but occur.
 const maxKeyRecords = 4
 
-// keyLookup is one look-up, shared by all signatures that use the key. All but
-// name belongs to the goroutine that runs it until done is closed.
+// keyLookup is one look-up, shared by all signatures that use the key. Until done is
+// closed, only the goroutine that runs it may use fields other than name.
 type keyLookup struct {
 	name     dns.Name
 	done     chan struct{}
 	keys     []keyRecord
-	first    [1]keyRecord // room for keys, which are seldom more
+	first    [1]keyRecord // storage for keys, rarely more than one
 	none     conclusion   // why there are no keys; zero if there are
-	panicked any          // carried over to the goroutine of the message
+	panicked any          // passed to the goroutine of the message
 }
 
-// cached reads the key records if they are at hand.
+// cached reads the key records if the cache has them.
 func (l *keyLookup) cached(res Resolver) bool {
 	c, ok := res.(Cache)
 	if !ok {
@@ -52,11 +52,11 @@ func (l *keyLookup) cached(res Resolver) bool {
 	return ok
 }
 
-// run fetches and reads the key records.
+// run fetches and parses the key records.
 func (l *keyLookup) run(ctx context.Context, res Resolver) {
 	defer close(l.done)
 	defer func() { l.panicked = recover() }()
-	l.none = conclusion{status: TempError, err: ErrKeyLookup} // stands if the resolver ends the goroutine
+	l.none = conclusion{status: TempError, err: ErrKeyLookup} // remains if the resolver ends the goroutine
 	texts, err := res.LookupTXT(ctx, l.name)
 	l.none = l.read(texts, err)
 }
@@ -81,7 +81,7 @@ func (l *keyLookup) read(texts []string, err error) conclusion {
 		case err == nil && len(l.keys) < maxKeyRecords:
 			l.keys = append(l.keys, key)
 		case err != nil && (fault == nil || errors.Is(fault, ErrKeySyntax)):
-			fault = fmt.Errorf("%w (%s)", err, l.name) // that a key is revoked says more than that a stray record is none
+			fault = fmt.Errorf("%w (%s)", err, l.name) // a revoked key is a better reason than a stray record
 		}
 	}
 	if len(l.keys) == 0 {
@@ -90,7 +90,7 @@ func (l *keyLookup) read(texts []string, err error) conclusion {
 	return conclusion{}
 }
 
-// ready tells whether the look-up has ended, without waiting.
+// ready reports whether the look-up has ended, without waiting.
 func (l *keyLookup) ready() bool {
 	select {
 	case <-l.done:
@@ -103,7 +103,7 @@ func (l *keyLookup) ready() bool {
 	}
 }
 
-// wait waits for the end of the look-up or of ctx and tells which it was.
+// wait waits for the end of the look-up or of ctx and reports which it was.
 func (l *keyLookup) wait(ctx context.Context) bool {
 	select {
 	case <-l.done:

@@ -2,13 +2,13 @@ package dkim
 
 import "dmarcd/internal/dns"
 
-// Status is the outcome for one signature, RFC 6376 section 6.1 in the words of
+// Status is the outcome for one signature (RFC 6376 section 6.1), in the terms of
 // RFC 8601 section 2.7.1.
 type Status string
 
-// The results of RFC 8601 section 2.7.1. "none" is said of a message without
-// signatures and so never stands in a Result; nor does "neutral", for a
-// signature that cannot be processed is a PermError here.
+// The results of RFC 8601 section 2.7.1. No Result has "none", which describes a
+// message without signatures, or "neutral": a signature that cannot be processed is
+// a PermError here.
 const (
 	None      Status = "none"
 	Pass      Status = "pass"
@@ -20,10 +20,10 @@ const (
 )
 
 // Result is the outcome for one DKIM-Signature field. Its text comes from the
-// network, but is checked: Domain and Selector hold letters, digits, hyphens,
-// underscores and dots only, Algorithm letters, digits and hyphens, SigPrefix
-// the base64 alphabet. Only Identity may hold a local part, which is personal
-// and unchecked text: it is for the header that tells of it, not for logs or stores.
+// network but is validated: Domain and Selector contain letters, digits, hyphens,
+// underscores and dots only, Algorithm letters, digits and hyphens, SigPrefix the
+// base64 alphabet. Only Identity may contain a local part. It is personal and not
+// validated: use it in the header field that reports it, not in logs or stores.
 type Result struct {
 	Status    Status
 	Domain    dns.Name // d=; zero if the field could not be read
@@ -36,9 +36,9 @@ type Result struct {
 	Partial   bool     // l= left part of the body unsigned
 	Testing   bool     // the key record says t=y
 	SigPrefix string   // the first 8 characters of b=, to tell signatures apart (RFC 6008)
-	// Processed tells that the signature was well-formed, its key was found and
-	// the cryptographic comparison was made: it verified or it did not. A Fail without
-	// it is a signature that no key could make pass, for which DNS gave none.
+	// Processed reports that the signature was well-formed, its key was found and the
+	// cryptographic comparison was made, with either outcome. A Fail without Processed
+	// is a signature that no key could make pass and for which DNS supplied none.
 	Processed bool
 	Err       error // nil exactly when Status is Pass
 }

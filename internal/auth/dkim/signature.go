@@ -18,16 +18,16 @@ const (
 	// fieldName is the field of a signature, RFC 6376 section 3.5.
 	fieldName = "DKIM-Signature"
 
-	// ClockSkew is how long after its x= a signature still counts. Sender and
-	// receiver need not agree on the time to the second.
+	// ClockSkew is how long a signature counts after its x=. The clocks of sender and
+	// receiver may differ.
 	ClockSkew = 5 * time.Minute
 
-	// maxSignedNames bounds h=. A message has a few dozen fields; each name
-	// listed costs a look-up.
+	// maxSignedNames bounds h=. A message has a few dozen fields; each listed name
+	// costs a look-up.
 	maxSignedNames = 2000
 
-	// maxName bounds what is looked at of d=, s= and i=: four octets for each
-	// of the 253 that a name may have (RFC 1035 section 2.3.4).
+	// maxName bounds how much of d=, s= and i= is read: four octets for each of the 253
+	// that a name may have (RFC 1035 section 2.3.4).
 	maxName = 1024
 )
 
@@ -44,10 +44,10 @@ const (
 	relaxed = "relaxed"
 )
 
-// signature is one DKIM-Signature field and what became of it.
+// signature is one DKIM-Signature field and its outcome.
 type signature struct {
 	Result      // Status "" until it is concluded
-	field   int // where it stands in the header
+	field   int // its index in the header
 	alg     algorithm
 	keyName dns.Name
 	agent   dns.Name // domain of i=; that of d= if there is none
@@ -55,37 +55,37 @@ type signature struct {
 	data    []byte   // b=, decoded
 	bh      []byte   // bh=, decoded
 	length  int64    // l=; -1 without one
-	// The value of b= in the field's Raw with all the white space around it,
-	// which counts as empty in the signature's own hash.
+	// The value of b= in the field's Raw with all white space around it. The
+	// signature's own hash treats it as empty.
 	blankFrom, blankTo int
 
-	misfit    error // why no key could make it pass, by b= and bh= alone; nil if one might
+	misfit    error // why b= or bh= alone rules out every key; nil if neither does
 	key       *keyLookup
 	body      *bodyHash
-	sealed    []byte     // of an ARC-Seal, the hash that it is over
+	sealed    []byte     // of an ARC-Seal, the hash that it covers
 	compared  bool       // with its key
-	afterBody conclusion // what it is if the body matches; none without a body
+	afterBody conclusion // the conclusion if the body matches; none without a body
 }
 
-// conclude writes the conclusion down. Processed follows from it: whether a key was
-// compared with the message.
+// conclude records the conclusion. Processed means that a key was compared with the
+// message.
 func (s *signature) conclude(o conclusion) {
 	s.Status, s.Err, s.Processed = o.status, o.err, o.compared
 }
 
-// concluded tells whether the conclusion is known.
+// concluded reports whether the conclusion is known.
 func (s *signature) concluded() bool { return s.Status != "" }
 
-// conclusion is what became of a signature.
+// conclusion is the outcome of a signature.
 type conclusion struct {
 	status   Status
 	err      error
 	compared bool // the key was compared with the signature
 }
 
-// parse reads the field and checks all that can be checked without a key, as
-// RFC 6376 section 6.1.1 has it. It reads on after a fault, so that the result
-// names the signature as well as it can; the first fault is returned.
+// parse parses the field and checks everything that needs no key (RFC 6376 section
+// 6.1.1). It continues after an error, so that the result identifies the signature
+// as well as possible; it returns the first error.
 func (s *signature) parse(f message.Field, now time.Time) error {
 	var space [maxTags]tag
 	tags, err := fieldTags(space[:0], f)
@@ -108,7 +108,7 @@ func (s *signature) parse(f message.Field, now time.Time) error {
 	)
 }
 
-// fieldTags reads the tag-list of a field and appends its tags to list.
+// fieldTags parses the tag-list of a field and appends its tags to list.
 func fieldTags(list tagList, f message.Field) (tagList, error) {
 	tags, err := parseTags(list, f.Value())
 	switch {
@@ -163,12 +163,12 @@ func (s *signature) parseAlgorithm(tags tagList) error {
 	if len(a.value) <= longest && isPlain(string(a.value), false) {
 		s.Algorithm = string(a.value)
 	}
-	// rsa-sha1 is among them: RFC 8301 section 3.1.
+	// This includes rsa-sha1: RFC 8301 section 3.1.
 	return fmt.Errorf("%w: a=%q", ErrUnsupported, quoted(a.value))
 }
 
-// isPlain tells whether s has letters, digits and hyphens only and, in a name,
-// dots and underscores. Host names have no underscores, but selectors in use do.
+// isPlain reports whether s contains only letters, digits and hyphens and, in a
+// name, dots and underscores. Host names have no underscores, but selectors in use do.
 func isPlain(s string, name bool) bool {
 	for i := range len(s) {
 		switch c := s[i]; {
@@ -181,7 +181,7 @@ func isPlain(s string, name bool) bool {
 	return s != ""
 }
 
-// parseDomain reads a domain-name of RFC 6376 section 3.5. U-labels become
+// parseDomain parses a domain-name of RFC 6376 section 3.5. U-labels become
 // A-labels, for comparison and for the query (RFC 8616 section 5).
 func parseDomain(value []byte) (dns.Name, bool) {
 	if len(value) > maxName {
@@ -194,7 +194,7 @@ func parseDomain(value []byte) (dns.Name, bool) {
 	return d, true
 }
 
-// parseNames reads d= and s= and makes the name of the key, RFC 6376 section 3.6.2.1.
+// parseNames parses d= and s= and builds the key's name (RFC 6376 section 3.6.2.1).
 func (s *signature) parseNames(tags tagList) error {
 	d, ok := tags.get("d")
 	if !ok {
@@ -223,8 +223,8 @@ func (s *signature) parseNames(tags tagList) error {
 	return nil
 }
 
-// parseIdentity checks that the domain of i= is within d=; letter case does not
-// count (RFC 6376 section 6.1.1).
+// parseIdentity checks that the domain of i= is within d=, ignoring case (RFC 6376
+// section 6.1.1).
 func (s *signature) parseIdentity(tags tagList) error {
 	i, ok := tags.get("i")
 	if !ok {
@@ -253,7 +253,7 @@ func (s *signature) parseIdentity(tags tagList) error {
 	return nil
 }
 
-// parseCanonicalization reads c=; what is not said is "simple" (RFC 6376 section 3.5).
+// parseCanonicalization parses c=; an omitted part is "simple" (RFC 6376 section 3.5).
 func (s *signature) parseCanonicalization(tags tagList) error {
 	s.Header, s.Body = simple, simple
 	c, ok := tags.get("c")
@@ -282,8 +282,8 @@ func canonicalization(name []byte, known bool) (string, bool) {
 	return "", false
 }
 
-// parseData reads b= of the field. A value of the wrong length is left to the
-// comparison, here and in bh=.
+// parseData parses b= of the field. The comparison rejects a wrong length, here and
+// in bh=.
 func (s *signature) parseData(tags tagList, f message.Field) error {
 	b, ok := tags.get("b")
 	if !ok {
@@ -299,8 +299,8 @@ func (s *signature) parseData(tags tagList, f message.Field) error {
 	return nil
 }
 
-// checkFit finds out whether b= and bh= are as long as a key that counts makes them. It
-// is only a fault where the key is not known: the comparison says as much.
+// checkFit checks whether b= and bh= have a length that an acceptable key produces. This
+// only matters if the key is unknown; otherwise the comparison fails anyway.
 func (s *signature) checkFit(o Options) {
 	shortest, longest := (o.MinRSABits+7)/8, (o.MaxRSABits+7)/8
 	if s.alg == ed25519SHA256 {
@@ -309,7 +309,7 @@ func (s *signature) checkFit(o Options) {
 	switch n := len(s.data); {
 	case n < shortest || n > longest:
 		s.misfit = fmt.Errorf("%w: no key has signatures of %d octets", ErrSignature, n)
-	case s.Body != "" && len(s.bh) != sha256.Size: // a seal has no body
+	case s.Body != "" && len(s.bh) != sha256.Size: // a seal covers no body
 		s.misfit = fmt.Errorf("%w: of %d octets", ErrBodyHash, len(s.bh))
 	}
 }
@@ -327,7 +327,7 @@ func (s *signature) parseBodyHash(tags tagList) error {
 	return nil
 }
 
-// prefix is the start of b= that tells signatures apart: 8 characters suffice
+// prefix is the start of b= that distinguishes signatures: 8 characters suffice
 // (RFC 6008 section 4).
 func prefix(b []byte) string {
 	var space [8]byte
@@ -343,7 +343,7 @@ func prefix(b []byte) string {
 	return string(p)
 }
 
-// parseSigned reads h=, which must name From (RFC 6376 section 5.4).
+// parseSigned parses h=, which must name From (RFC 6376 section 5.4).
 func (s *signature) parseSigned(tags tagList) error {
 	if err := s.parseList(tags); err != nil {
 		return err
@@ -354,7 +354,7 @@ func (s *signature) parseSigned(tags tagList) error {
 	return nil
 }
 
-// parseList reads h=, whatever it names.
+// parseList parses h= without requiring any name.
 func (s *signature) parseList(tags tagList) error {
 	h, ok := tags.get("h")
 	if !ok {
@@ -376,7 +376,7 @@ func (s *signature) parseList(tags tagList) error {
 	return nil
 }
 
-// lists tells whether h= names a field.
+// lists reports whether h= names a field.
 func (s *signature) lists(name string) bool {
 	for list, more := s.names, true; more; {
 		var item []byte
@@ -400,7 +400,7 @@ func (s *signature) parseLength(tags tagList) error {
 	return nil
 }
 
-// parseTimes reads t= and x=, seconds since 1970 (RFC 6376 section 3.5).
+// parseTimes parses t= and x=, seconds since 1970 (RFC 6376 section 3.5).
 func (s *signature) parseTimes(tags tagList, now time.Time) error {
 	created, err := parseCreated(tags)
 	if err != nil {
@@ -422,7 +422,7 @@ func (s *signature) parseTimes(tags tagList, now time.Time) error {
 	return nil
 }
 
-// parseCreated reads t=, -1 if there is none.
+// parseCreated parses t=; it returns -1 if there is none.
 func parseCreated(tags tagList) (int64, error) {
 	t, ok := tags.get("t")
 	if !ok {
@@ -435,7 +435,7 @@ func parseCreated(tags tagList) (int64, error) {
 	return created, nil
 }
 
-// number reads an unsigned decimal. One too large for its type is as good as
+// number parses an unsigned decimal. A value too large for its type counts as
 // infinite: RFC 6376 section 3.5 allows l= of 76 digits.
 func number(s []byte) (int64, bool) {
 	n := int64(0)
@@ -452,7 +452,7 @@ func number(s []byte) (int64, bool) {
 	return n, len(s) > 0
 }
 
-// parseQuery wants the one method there is among those of q= (RFC 6376 section 3.5).
+// parseQuery requires q= to include the only defined method (RFC 6376 section 3.5).
 func parseQuery(tags tagList) error {
 	if q, ok := tags.get("q"); ok && !hasItem(q.value, "dns/txt", "") {
 		return fmt.Errorf("%w: q=%q", ErrUnsupported, quoted(q.value))

@@ -7,25 +7,26 @@ import (
 	"fmt"
 )
 
-// maxTags bounds a tag-list. Signatures know fourteen tags (RFC 6376 section
-// 3.5) and keys seven (section 3.6.1); unknown ones are ignored but counted.
+// maxTags bounds a tag-list. Fourteen tags are defined for signatures (RFC 6376
+// section 3.5) and seven for keys (section 3.6.1); unknown ones are ignored but
+// counted.
 const maxTags = 32
 
 var errTooManyTags = errors.New("too many tags")
 
-// tag is one tag-spec of a tag-list. Its slices alias the text it was read from.
+// tag is one tag-spec of a tag-list. Its slices alias the parsed text.
 type tag struct {
 	name  []byte
 	value []byte // without the white space around it
-	// Where the value stands in the text with all the white space around it,
-	// from after the "=" to before the ";".
+	// Position of the value in the text with all white space around it, from after the
+	// "=" to before the ";".
 	start, end int
 }
 
 type tagList []tag
 
-// parseTags reads a tag-list (RFC 6376 section 3.2) and appends its tags to
-// list. A name that is none or stands twice makes the whole list an error.
+// parseTags parses a tag-list (RFC 6376 section 3.2) and appends its tags to list.
+// An invalid or repeated name makes the whole list an error.
 func parseTags(list tagList, text []byte) (tagList, error) {
 	for at := 0; at < len(text); {
 		end := len(text)
@@ -62,8 +63,8 @@ func (l tagList) get(name string) (tag, bool) {
 	return tag{}, false
 }
 
-// isTagName tells whether s may name a tag. The grammar has letters, digits and
-// underscores only; names outside it are no tags that matter.
+// isTagName reports whether s may name a tag. The grammar allows only letters,
+// digits and underscores; no known tag has other characters.
 func isTagName(s []byte) bool {
 	for _, c := range s {
 		if c <= ' ' || c >= 0x7f {
@@ -73,7 +74,7 @@ func isTagName(s []byte) bool {
 	return len(s) > 0
 }
 
-// isSpace tells the octets of folding white space, RFC 6376 section 2.8.
+// isSpace reports whether c belongs to folding white space (RFC 6376 section 2.8).
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
 // trim removes folding white space at both ends.
@@ -97,8 +98,8 @@ func squeeze(dst, s []byte) []byte {
 	return dst
 }
 
-// decodeBase64 reads a base64string of RFC 6376 section 2.10: white space may
-// stand anywhere, the final padding may be missing.
+// decodeBase64 decodes a base64string of RFC 6376 section 2.10: white space may occur
+// anywhere, the final padding may be missing.
 func decodeBase64(s []byte) ([]byte, error) {
 	var stack [1024]byte
 	clean := squeeze(stack[:0], s)
@@ -110,14 +111,14 @@ func decodeBase64(s []byte) ([]byte, error) {
 	return out[:n], err
 }
 
-// cutItem takes the first item off a list separated by colons, without the
-// white space around it. more is false when the list was used up.
+// cutItem removes the first item of a colon-separated list and trims its white
+// space. more is false for the last item.
 func cutItem(list []byte) (item, rest []byte, more bool) {
 	item, rest, more = bytes.Cut(list, []byte(":"))
 	return trim(item), rest, more
 }
 
-// hasItem tells whether want, or else the item wild, stands in a list separated by colons.
+// hasItem reports whether a colon-separated list contains want or wild.
 func hasItem(list []byte, want, wild string) bool {
 	for more := true; more; {
 		var item []byte

@@ -136,7 +136,7 @@ func plainField(canon, raw string) string {
 	return strings.ToLower(strings.TrimSpace(name)) + ":" + strings.TrimSpace(fold.ReplaceAllString(value, " ")) + "\r\n"
 }
 
-// plainPick gives the fields of h= as RFC 6376 section 5.4.2 says.
+// plainPick returns the fields of h= as RFC 6376 section 5.4.2 says.
 func plainPick(h *message.Header, names string) []string {
 	var out []string
 	used := map[int]bool{}

@@ -12,33 +12,32 @@ import (
 	"dmarcd/internal/message"
 )
 
-// What Options say when they say nothing.
+// Defaults of Options.
 const (
 	DefaultMaxSignatures = 10
 	DefaultMinRSABits    = minRSABits
-	DefaultMaxRSABits    = 4096 // RFC 8301 section 3.2: up to here every verifier must go
+	DefaultMaxRSABits    = 4096 // RFC 8301 section 3.2: every verifier must support keys up to this size
 )
 
-// Options bound and steer the verification. The zero Options are the defaults,
+// Options bound and configure the verification. The zero Options are the defaults,
 // without a time.
 type Options struct {
-	// MaxSignatures is how many signatures are checked; 0 means
-	// DefaultMaxSignatures. Malformed ones do not count. The others are Policy.
+	// MaxSignatures is how many signatures are checked; 0 means DefaultMaxSignatures.
+	// Malformed ones do not count. Signatures beyond it are Policy.
 	MaxSignatures int
-	// MinRSABits and MaxRSABits bound the RSA keys, 0 meaning the defaults. A
-	// signature that verifies with a shorter key is Policy, but PermError below
-	// 1024 bits (RFC 8301 section 3.2). One with a longer key is Policy and is
-	// not compared, for what it costs.
+	// MinRSABits and MaxRSABits bound the RSA keys; 0 means the defaults. A signature
+	// that verifies with a shorter key is Policy, but PermError below 1024 bits (RFC
+	// 8301 section 3.2). One with a longer key is Policy and is not compared, to bound
+	// the cost.
 	MinRSABits, MaxRSABits int
-	// Prefer is the author domain, zero if there is none. Where there are more
-	// signatures than MaxSignatures, those that may align with it come first
-	// (RFC 9989 section 5.3.3 needs no more than one).
+	// Prefer is the author domain, zero if there is none. If there are more signatures
+	// than MaxSignatures, those that may align with it come first (RFC 9989 section
+	// 5.3.3 needs only one).
 	Prefer dns.Name
-	// Now is the time of the message, for x=. The zero Time leaves times
-	// unchecked.
+	// Now is the time of the message, for x=. With the zero Time, times are not checked.
 	Now time.Time
 
-	keyBudget int // what comparing one signature may cost, as keyRecord.cost counts
+	keyBudget int // bounds the cost of comparing one signature, in units of keyRecord.cost
 }
 
 func (o Options) withDefaults() Options {
@@ -55,31 +54,30 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Verifier verifies the signatures of one message. It is not safe for
-// concurrent use. Either Results or Close ends it; whoever makes one calls at
-// least one of them.
+// Verifier verifies the signatures of one message. It is not safe for concurrent
+// use. The caller must call Results or Close.
 type Verifier struct {
 	ctx     context.Context
-	cancel  context.CancelFunc // nil when nothing is looked up
+	cancel  context.CancelFunc // nil if there are no look-ups
 	lookups sync.WaitGroup
 	options Options
 
 	signatures []signature // in header order
 	checked    []*signature
 	index      *headerIndex
-	bodies     []*bodyHash // one for each canonicalization asked for, so at most two
+	bodies     []*bodyHash // one for each canonicalization in use, at most two
 	bodyRoom   [2]*bodyHash
-	hash       hash.Hash // of the header, used by one signature after the other
+	hash       hash.Hash // of the header, shared by the signatures in turn
 	digest     [sha256.Size]byte
 	scratch    []byte
 	results    []Result
 	ended      bool
 }
 
-// NewVerifier reads the signatures of h and starts to fetch their keys, in
-// parallel, with res. ctx bounds the look-ups: when it is done, what is still
-// missing is a TempError. h must stay unchanged until Results. An h that was
-// cut is not checked at all: every signature is Policy.
+// NewVerifier parses the signatures of h and starts to fetch their keys with res, in
+// parallel. ctx bounds the look-ups: a key still missing when it is done is a
+// TempError. h must stay unchanged until Results. A truncated h is not checked:
+// every signature is Policy.
 func NewVerifier(ctx context.Context, res Resolver, h *message.Header, o Options) *Verifier {
 	v := &Verifier{options: o.withDefaults()}
 	n := h.Count(fieldName)
@@ -111,7 +109,7 @@ func NewVerifier(ctx context.Context, res Resolver, h *message.Header, o Options
 	return v
 }
 
-// prepare makes ready what verifying needs, if there is anything to check.
+// prepare sets up the verification, if there is anything to check.
 func (v *Verifier) prepare(ctx context.Context, h *message.Header) {
 	if len(v.checked) == 0 {
 		return
@@ -123,7 +121,7 @@ func (v *Verifier) prepare(ctx context.Context, h *message.Header) {
 	v.ctx, v.cancel = context.WithCancel(ctx)
 }
 
-// takeBody has the body hashed for s.
+// takeBody registers s with the hash of its body canonicalization.
 func (v *Verifier) takeBody(s *signature) {
 	s.body = v.bodyFor(s.Body)
 	s.body.users++
@@ -156,8 +154,8 @@ func (v *Verifier) bodyFor(canon string) *bodyHash {
 	return b
 }
 
-// Domains gives the d= of the signatures that are being checked, each once, in
-// header order. It is known at once, so that what depends on them can start early.
+// Domains returns the d= of the signatures being checked, each once, in header
+// order. It does not wait, so that dependent work can start early.
 func (v *Verifier) Domains() []dns.Name {
 	var out []dns.Name
 next:
@@ -186,9 +184,9 @@ func (v *Verifier) Write(body []byte) (int, error) {
 	return len(body), nil
 }
 
-// NeedsBody tells whether more of the body can change a result. It is false
-// when there is no signature to check, when all have failed already, or when
-// the l= of the others is behind. It does not wait for keys.
+// NeedsBody reports whether more of the body can change a result. It is false if
+// there is no signature to check, if all have failed, or if the body has passed the
+// l= of the others. It does not wait for keys.
 func (v *Verifier) NeedsBody() bool {
 	needs := false
 	for _, s := range v.checked {
@@ -197,7 +195,7 @@ func (v *Verifier) NeedsBody() bool {
 	return needs
 }
 
-// needsBody tells whether more of the body can change the result of s.
+// needsBody reports whether more of the body can change the result of s.
 func (v *Verifier) needsBody(s *signature) bool {
 	if !s.concluded() && s.key.ready() {
 		v.compare(s)
@@ -205,9 +203,9 @@ func (v *Verifier) needsBody(s *signature) bool {
 	return !s.concluded() && !s.body.digest.knows(s.length)
 }
 
-// Results ends the body, waits for the keys and gives one Result for each
-// DKIM-Signature field, in header order; none for a message without, or after
-// Close. A second call gives the same slice.
+// Results ends the body, waits for the keys and returns one Result for each
+// DKIM-Signature field, in header order; nil for a message without signatures, or
+// after Close. A second call returns the same slice.
 func (v *Verifier) Results() []Result {
 	if v.ended {
 		return v.results
@@ -226,7 +224,7 @@ func (v *Verifier) Results() []Result {
 	return v.results
 }
 
-// endBody ends the body; what is written after it is passed over.
+// endBody ends the body; later writes are ignored.
 func (v *Verifier) endBody() {
 	if v.ended {
 		return
@@ -256,8 +254,8 @@ func (v *Verifier) finish(s *signature) {
 	}
 }
 
-// Close ends the look-ups of a message that is given up. After Results it does
-// nothing. It returns when no goroutine of the Verifier is left.
+// Close cancels the look-ups of an abandoned message. After Results it does nothing.
+// It returns when no goroutine of the Verifier is left.
 func (v *Verifier) Close() {
 	v.ended = true
 	v.stop()

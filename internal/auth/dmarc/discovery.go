@@ -10,40 +10,40 @@ import (
 )
 
 const (
-	// maxParallel bounds the goroutines, and so the queries under way, of one message.
+	// maxParallel bounds the goroutines of one message, and so its pending queries.
 	maxParallel = 16
-	// maxIdentifiers bounds the identifier domains walked for one message. Those
-	// beyond do not align: more of them must not make a verdict milder.
+	// maxIdentifiers bounds the identifier domains walked for one message. Further ones
+	// do not align, so that more of them cannot make a result milder.
 	maxIdentifiers = 32
-	// maxOtherNames bounds the names asked for identifiers, those of the author's walk
-	// not counted. An identifier whose walk needs more does not align.
+	// maxOtherNames bounds the names queried for identifiers, not counting those of the
+	// author's walk. An identifier whose walk needs more does not align.
 	maxOtherNames = 40
 )
 
 // Resolver looks up TXT records, the character-strings of each joined in order
-// (RFC 9989 section 4.5). Where there is none the error wraps dns.ErrNXDomain or
+// (RFC 9989 section 4.5). If there is none, the error wraps dns.ErrNXDomain or
 // dns.ErrNoData; every other error counts as transient. It must be safe for
 // concurrent use and return when ctx ends.
 type Resolver interface {
 	LookupTXT(ctx context.Context, name dns.Name) ([]string, error)
 }
 
-// Cache is what a Resolver may also be: it answers at once if it can, as
-// LookupTXT would, and otherwise says false. It spares a warm look-up its
+// Cache is an optional interface of a Resolver. It answers as LookupTXT would if it
+// can do so at once, and otherwise returns false. A cached look-up needs no
 // goroutine.
 type Cache interface {
 	Cached(name dns.Name) ([]string, error, bool)
 }
 
-// Discoverer finds policy records and organizational domains. It keeps nothing
-// and is safe for concurrent use.
+// Discoverer finds policy records and organizational domains. It has no state and
+// is safe for concurrent use.
 type Discoverer struct {
 	Resolver Resolver
 	PSL      bool // organizational domains by the public suffix list, as in RFC 7489
 }
 
-// Discovery is the look-ups for one message, each name asked once. Its methods
-// are for one goroutine. Close it, whether or not it was evaluated.
+// Discovery holds the look-ups for one message, each name queried once. Only one
+// goroutine may call its methods. Close it, even if it was not evaluated.
 type Discovery struct {
 	resolver Resolver
 	cache    Cache // nil if the resolver has none
@@ -52,26 +52,26 @@ type Discovery struct {
 
 	author  dns.Name
 	answers []answer             // the names of the author's walk, in order
-	others  map[dns.Name]*answer // names of identifiers that are not among them
+	others  map[dns.Name]*answer // names of identifiers that are not in answers
 	exists  answer               // whether the author domain exists
-	walks   []walk               // of identifiers, once done
+	walks   []walk               // finished walks of identifiers
 
-	cancel  context.CancelFunc // ends the goroutines; nil while there was none
+	cancel  context.CancelFunc // cancels the goroutines; nil if none was started
 	workers sync.WaitGroup
 
 	mu       sync.Mutex
-	queue    []*answer // to be asked
+	queue    []*answer // waiting for a goroutine
 	running  int       // goroutines
-	left     int       // answers of the author's walk that are outstanding
-	existing bool      // the existence of the author domain was asked for
+	left     int       // pending answers of the author's walk
+	existing bool      // the existence of the author domain was queried
 }
 
-// Begin asks for all names of the author's tree walk at once (RFC 9989 section
-// 4.10), and for those of the candidates, domains that may become identifiers,
-// where that is likely to be of use. It does not wait. ctx bounds all look-ups of
-// this Discovery.
+// Begin queries all names of the author's tree walk at once (RFC 9989 section 4.10).
+// It also queries those of the candidates, domains that may become identifiers, if
+// they are likely to be useful. It does not wait. ctx bounds all look-ups of this
+// Discovery.
 //
-// With a zero author nothing is asked, and Evaluate says PermError.
+// With a zero author it queries nothing, and Evaluate returns PermError.
 func (d *Discoverer) Begin(ctx context.Context, author dns.Name, candidates ...dns.Name) *Discovery {
 	s := &Discovery{resolver: d.Resolver, psl: d.PSL, ctx: ctx, author: author}
 	s.cache, _ = d.Resolver.(Cache)
@@ -112,16 +112,16 @@ func (d *Discoverer) Begin(ctx context.Context, author dns.Name, candidates ...d
 	return s
 }
 
-// worthAsking reports whether a candidate is likely enough to need a walk of its
-// own. A common top-level domain alone is not: the organizational domain would
-// have to be that.
+// worthAsking reports whether a candidate is likely to need its own walk. A common
+// top-level domain alone is not enough: it would have to be the organizational
+// domain.
 func worthAsking(author, c dns.Name) bool {
 	const common = 2 // labels
 	return c != author && c.Labels() >= common && author.Labels() >= common && c.Last(common) == author.Last(common)
 }
 
-// ask prepares the names of the walk of an identifier that are new, and appends
-// to missing those that must be looked up.
+// ask prepares the new names of an identifier's walk, and appends to missing those
+// that need a look-up.
 func (d *Discovery) ask(start dns.Name, missing []*answer) []*answer {
 	names, n := walkNames(start)
 	for _, name := range names[:n] {
@@ -144,7 +144,7 @@ func (d *Discovery) ask(start dns.Name, missing []*answer) []*answer {
 	return missing
 }
 
-// find gives the answer for a name, perhaps outstanding; nil if it was not asked.
+// find returns the answer for a name, possibly pending; nil if it was not queried.
 func (d *Discovery) find(name dns.Name) *answer {
 	for i := range d.answers {
 		if d.answers[i].name == name {
@@ -154,20 +154,20 @@ func (d *Discovery) find(name dns.Name) *answer {
 	return d.others[name]
 }
 
-// prepare fills in what is asked, and the answer if that can be had at once.
-// Otherwise it says false, and the answer must be started.
+// prepare sets the query and, if it is available at once, the answer. Otherwise it
+// returns false, and the caller must start the answer.
 func (d *Discovery) prepare(a *answer, name dns.Name) bool {
 	a.name = name
 	query, err := name.Child("_dmarc")
 	if err != nil {
-		a.err = err // no such name can exist, so no record does
+		a.err = err // no such name can exist, so no record can either
 		return true
 	}
 	a.query = query
 	return d.cached(a)
 }
 
-// cached takes the answer from the cache, or readies it for waiting.
+// cached takes the answer from the cache, or prepares it for waiting.
 func (d *Discovery) cached(a *answer) bool {
 	if d.cache != nil {
 		if texts, err, ok := d.cache.Cached(a.query); ok {
@@ -179,7 +179,7 @@ func (d *Discovery) cached(a *answer) bool {
 	return false
 }
 
-// start hands answers, and what is queued already, to goroutines.
+// start passes answers, and those already queued, to goroutines.
 func (d *Discovery) start(missing []*answer) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -194,7 +194,7 @@ func (d *Discovery) start(missing []*answer) {
 	}
 }
 
-// work asks what is queued until nothing is.
+// work processes the queue until it is empty.
 func (d *Discovery) work(ctx context.Context) {
 	defer d.workers.Done()
 	d.mu.Lock()
@@ -214,8 +214,8 @@ func (d *Discovery) work(ctx context.Context) {
 	d.running--
 }
 
-// lookUp asks for one name. A panic of the resolver is kept for the goroutine of
-// the message, whose owner knows what to do with it.
+// lookUp queries one name. It keeps a panic of the resolver for the goroutine of the
+// message, whose owner can handle it.
 func (d *Discovery) lookUp(ctx context.Context, a *answer) {
 	defer close(a.done)
 	defer func() {
@@ -226,8 +226,8 @@ func (d *Discovery) lookUp(ctx context.Context, a *answer) {
 	a.take(d.resolver.LookupTXT(ctx, a.query))
 }
 
-// planExistence asks whether the author domain exists as soon as the whole walk
-// of the author is known, if that decides between sp and np. The caller holds mu.
+// planExistence queries the existence of the author domain once the author's whole
+// walk is known, if it decides between sp and np. The caller holds mu.
 func (d *Discovery) planExistence() {
 	w := d.authorWalk(d.find)
 	if g := w.governing(); g != nil && g != &d.answers[0] && needsExistence(g.record) {
@@ -235,9 +235,9 @@ func (d *Discovery) planExistence() {
 	}
 }
 
-// askExistence asks for the author domain itself (RFC 9989 section 3.2.13),
-// unless the look-up of its record has shown that it exists. It may be called
-// again. The caller holds mu.
+// askExistence queries the author domain itself (RFC 9989 section 3.2.13), unless
+// the look-up of its record has shown that it exists. It may be called again. The
+// caller holds mu.
 func (d *Discovery) askExistence() {
 	if d.existing {
 		return
@@ -253,7 +253,7 @@ func (d *Discovery) askExistence() {
 	}
 }
 
-// existence waits for the existence query, which it starts if nobody has.
+// existence waits for the existence query and starts it if necessary.
 func (d *Discovery) existence() *answer {
 	d.mu.Lock()
 	d.askExistence()
@@ -262,7 +262,7 @@ func (d *Discovery) existence() *answer {
 	return d.wait(&d.exists)
 }
 
-// authorWalk is the tree walk of the author, or the search that RFC 7489 has instead.
+// authorWalk is the tree walk of the author, or the search of RFC 7489 in its place.
 func (d *Discovery) authorWalk(look func(dns.Name) *answer) walk {
 	if d.psl {
 		return newListWalk(d.author, look)
@@ -274,11 +274,11 @@ func (d *Discovery) authorWalk(look func(dns.Name) *answer) walk {
 	return newWalk(names[:len(d.answers)], look)
 }
 
-// await gives the answer for a name that was asked, once it is there.
+// await waits for the answer for a name that was queried.
 func (d *Discovery) await(name dns.Name) *answer { return d.wait(d.find(name)) }
 
-// wait waits for an answer, but not longer than the Discovery may last. What has
-// arrived by then counts.
+// wait waits for an answer, at most until the Discovery ends. Answers that have
+// arrived by then count.
 func (d *Discovery) wait(a *answer) *answer {
 	if a.done == nil {
 		return a
@@ -298,9 +298,9 @@ func (d *Discovery) wait(a *answer) *answer {
 	return a
 }
 
-// Wait waits for every look-up under way: the whole walk of the author domain, and
-// those of domains that may align. Results have them, and the organizational domain, as
-// far as they need them anyway; Wait is for who shows them whole.
+// Wait waits for every pending look-up: the author's whole walk, and those of domains
+// that may align. Evaluate waits for the answers that it needs; Wait is for callers
+// that show the walks in full.
 func (d *Discovery) Wait() {
 	for i := range d.answers {
 		d.wait(&d.answers[i])
@@ -318,7 +318,7 @@ func (d *Discovery) awaitDomains(name dns.Name) *answer {
 	return d.peek(name)
 }
 
-// peek gives the answer for a name if it is there.
+// peek returns the answer for a name if it has arrived.
 func (d *Discovery) peek(name dns.Name) *answer {
 	a := d.find(name)
 	if a.done != nil {
@@ -331,7 +331,7 @@ func (d *Discovery) peek(name dns.Name) *answer {
 	return a
 }
 
-// late stands for an answer that has not arrived; why is nil while it may.
+// late replaces an answer that has not arrived; why is nil while it still may.
 func late(a *answer, why error) *answer {
 	reason := dns.ErrTemporary
 	if why != nil {
@@ -342,8 +342,8 @@ func late(a *answer, why error) *answer {
 	return out
 }
 
-// Close ends all look-ups that are under way and waits for their goroutines.
-// What was not answered counts as a transient error afterwards.
+// Close cancels all pending look-ups and waits for their goroutines. Unanswered
+// queries then count as transient errors.
 func (d *Discovery) Close() {
 	if d.cancel != nil {
 		d.cancel()

@@ -7,20 +7,20 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// Reasons in Result.Err that are not those of the DNS.
+// Reasons in Result.Err that are not DNS errors.
 var (
 	// ErrNoAuthor: there is no single author domain (RFC 9989 section 5.3.1).
 	ErrNoAuthor = errors.New("dmarc: no single author domain")
-	// ErrUnusable: the record that governs has no valid policy and no reporting
-	// URI, so that DMARC is not applied (RFC 9989 section 4.10.1).
+	// ErrUnusable: the governing record has no valid policy and no reporting URI, so
+	// DMARC is not applied (RFC 9989 section 4.10.1).
 	ErrUnusable = errors.New("dmarc: record without a valid policy and a reporting URI")
-	// ErrUndecided: SPF or DKIM could not finish for a domain that aligns.
+	// ErrUndecided: SPF or DKIM has a temporary error for a domain that aligns.
 	ErrUndecided = errors.New("dmarc: the outcome for an identifier that could align is unknown")
 )
 
-// NoAuthor is the result for a message without a single author domain: zero or
-// several, or a From that cannot be read (RFC 9989 sections 5.3.1 and 11.5). err
-// says why, and may be nil.
+// NoAuthor is the result for a message without a single author domain: none, several,
+// or an unreadable From (RFC 9989 sections 5.3.1 and 11.5). err is the reason and
+// may be nil.
 func NoAuthor(err error) Result {
 	if err == nil {
 		err = ErrNoAuthor
@@ -30,13 +30,12 @@ func NoAuthor(err error) Result {
 	return Result{Status: PermError, Err: err}
 }
 
-// Evaluate gives the result for the identifiers that SPF and DKIM found. It waits
-// for the look-ups that bear on it, and only those. It may be called again, with
-// other identifiers.
+// Evaluate returns the result for the identifiers of SPF and DKIM. It waits only for
+// look-ups that affect it. It may be called again with other identifiers.
 //
-// A record that says for certain what applies is used although other look-ups of
-// the walk have failed; an error counts only if another answer could have changed
-// the result (RFC 9989 sections 4.10.1 and 5.3.6).
+// A record that certainly applies is used even if other look-ups of the walk failed.
+// An error counts only if another answer could have changed the result (RFC 9989
+// sections 4.10.1 and 5.3.6).
 func (d *Discovery) Evaluate(ids []Identifier) Result {
 	if d.author.IsZero() {
 		return NoAuthor(nil)
@@ -47,7 +46,7 @@ func (d *Discovery) Evaluate(ids []Identifier) Result {
 	case own.transient:
 		look = d.awaitDomains // see Result.Inherited
 	case own.record != nil && !d.wantsOrg(own.record, ids):
-		look = d.peek // nothing hangs on the rest: show what is there
+		look = d.peek // nothing depends on the rest: show what has arrived
 	}
 	w := d.authorWalk(look)
 	r := Result{Author: d.author, OrgDomain: w.org, Walk: w.trace()}
@@ -69,8 +68,8 @@ func (d *Discovery) Evaluate(ids []Identifier) Result {
 	return r
 }
 
-// wantsOrg reports whether the organizational domain of the author bears on an
-// alignment, given the author domain's own record.
+// wantsOrg reports whether an alignment depends on the author's organizational domain,
+// given the author domain's own record.
 func (d *Discovery) wantsOrg(own *Record, ids []Identifier) bool {
 	for _, id := range ids {
 		if modeFor(own, id.Method) == Relaxed && id.Domain != d.author && shareTop(id.Domain, d.author) {
@@ -80,12 +79,12 @@ func (d *Discovery) wantsOrg(own *Record, ids []Identifier) bool {
 	return false
 }
 
-// shareTop reports whether two names are below the same top-level domain.
-// Otherwise they never align.
+// shareTop reports whether two names have the same top-level domain. Otherwise they
+// never align.
 func shareTop(a, b dns.Name) bool { return a.Last(1) == b.Last(1) }
 
-// modeFor is the alignment mode for a mechanism; relaxed without a record that
-// says more.
+// modeFor returns the alignment mode for a mechanism; relaxed unless a record says
+// otherwise.
 func modeFor(r *Record, m Method) Mode {
 	switch {
 	case r == nil || r.Unusable:
@@ -96,7 +95,7 @@ func modeFor(r *Record, m Method) Mode {
 	return r.ADKIM
 }
 
-// trace lists the names consulted, those left out that have not been answered.
+// trace lists the names consulted, without those not answered.
 func (w *walk) trace() []Step {
 	steps := make([]Step, 0, w.n)
 	for _, a := range w.steps[:w.n] {
@@ -107,7 +106,7 @@ func (w *walk) trace() []Step {
 	return steps
 }
 
-// dropped says why a record was not taken, if one was not.
+// dropped returns why a record was dropped; nil if none was.
 func (w *walk) dropped() error {
 	for _, a := range w.steps[:w.n] {
 		if errors.Is(a.err, ErrSeveralRecords) || errors.Is(a.err, ErrNotDMARC) {
@@ -117,8 +116,8 @@ func (w *walk) dropped() error {
 	return nil
 }
 
-// apply fills in the governing record and the policy it asks for (RFC 9989
-// section 4.10.1).
+// apply sets the governing record and the policy that it requests (RFC 9989 section
+// 4.10.1).
 func (d *Discovery) apply(r *Result, g *answer) {
 	r.Record, r.PolicyDomain = g.record, g.name
 	if g == &d.answers[0] {
@@ -132,8 +131,8 @@ func (d *Discovery) apply(r *Result, g *answer) {
 	}
 }
 
-// applyBelow takes the policy for a subdomain from sp or np. Whether the author
-// domain exists is asked only if that makes a difference.
+// applyBelow takes the policy for a subdomain from sp or np. It queries the existence
+// of the author domain only if that makes a difference.
 func (d *Discovery) applyBelow(r *Result, rec *Record) {
 	sp, spTag := rec.forExisting()
 	np, npTag := rec.forMissing()
@@ -153,7 +152,7 @@ func (d *Discovery) applyBelow(r *Result, rec *Record) {
 	}
 }
 
-// needsExistence reports whether sp and np ask for different things.
+// needsExistence reports whether sp and np differ.
 func needsExistence(r *Record) bool {
 	sp, _ := r.forExisting()
 	np, _ := r.forMissing()
@@ -178,7 +177,7 @@ func (r *Record) forMissing() (Policy, string) {
 	return r.forExisting()
 }
 
-// weaker reports whether a asks for less than b.
+// weaker reports whether a is weaker than b.
 func weaker(a, b Policy) bool { return a == PolicyNone || a == PolicyQuarantine && b == PolicyReject }
 
 // lowered is the policy of a domain in test mode (RFC 9989 section 4.7, t).
@@ -189,10 +188,10 @@ func lowered(p Policy) Policy {
 	return PolicyNone
 }
 
-// alignAll fills in the alignment of each identifier. The error is the first that
-// hides one, of an identifier that passed or may have.
+// alignAll sets the alignment of each identifier. It returns the first error that
+// leaves the alignment unknown for an identifier that passed or may have.
 func (d *Discovery) alignAll(r *Result, author *walk, ids []Identifier) (hidden error) {
-	if d.psl || r.Status != TempError { // no alignment could change that; nothing is worth a wait
+	if d.psl || r.Status != TempError { // no alignment could change the result, so do not wait
 		d.walkAll(r, author, ids)
 	}
 	r.Alignments = make([]Alignment, len(ids))
@@ -207,7 +206,7 @@ func (d *Discovery) alignAll(r *Result, author *walk, ids []Identifier) (hidden 
 		}
 		w := d.walkOf(id.Domain)
 		switch {
-		case w != nil && w.overLimit: // whoever sends chose how many there are
+		case w != nil && w.overLimit: // the sender chose how many there are
 		case w != nil:
 			r.Alignments[i] = align(author, w)
 		case r.Status == TempError:
@@ -222,16 +221,16 @@ func (d *Discovery) alignAll(r *Result, author *walk, ids []Identifier) (hidden 
 	return hidden
 }
 
-// needsWalk reports whether the alignment of an identifier hangs on its
-// organizational domain: in relaxed mode, for a name at or below that of the
-// author (RFC 9989 section 4.10.2).
+// needsWalk reports whether the alignment of an identifier depends on its
+// organizational domain: in relaxed mode, for a name at or below that of the author
+// (RFC 9989 section 4.10.2).
 func (d *Discovery) needsWalk(r *Result, author *walk, id Identifier) bool {
 	return !id.Domain.IsZero() && id.Domain != d.author &&
 		modeFor(r.Record, id.Method) == Relaxed && within(id.Domain, author.widest)
 }
 
-// walkAll does the walks of the identifiers that need one. Their look-ups are all
-// under way before it waits for the first.
+// walkAll walks the identifiers that need it. It starts all look-ups before it waits
+// for the first.
 func (d *Discovery) walkAll(r *Result, author *walk, ids []Identifier) {
 	var missing []*answer
 	done := len(d.walks)
@@ -271,8 +270,8 @@ func (d *Discovery) walkOf(domain dns.Name) *walk {
 	return nil
 }
 
-// decide sets the status of a message to which a record applies (RFC 9989
-// sections 5.3.5 and 5.3.6). hidden is what alignAll could not find out.
+// decide sets the status of a message to which a record applies (RFC 9989 sections
+// 5.3.5 and 5.3.6). hidden is the error from alignAll.
 func (r *Result) decide(ids []Identifier, hidden error) {
 	r.Status = Fail
 	undecided := false

@@ -63,7 +63,7 @@ func golden(t *testing.T, file string) {
 	}
 }
 
-// section gives a file of the archive, made where a new case has none yet.
+// section returns a file of the archive, made where a new case has none yet.
 func section(t *testing.T, a *txtar.Archive, name string) *txtar.File {
 	t.Helper()
 	for i := range a.Files {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Limits of what is read of one record. RFC 9989 has none; a record of use has
-// a dozen tags and a few URIs. What goes beyond is ignored with a warning.
+// Limits on one record. RFC 9989 has none; a practical record has a dozen tags and a
+// few URIs. The excess is ignored with a warning.
 const (
 	maxTags     = 64
 	maxURIs     = 20 // in each of rua and ruf
@@ -17,12 +17,12 @@ const (
 // version is the only value of the v tag (RFC 9989 section 4.7).
 const version = "DMARC1"
 
-// ErrNotDMARC says that a text does not begin with "v=DMARC1" as a whole tag. It
-// is some other TXT record and to be ignored (RFC 9989 section 4.10).
+// ErrNotDMARC means that a text does not begin with "v=DMARC1" as a whole tag. Such
+// a TXT record is ignored (RFC 9989 section 4.10).
 var ErrNotDMARC = errors.New("dmarc: not a DMARC record")
 
-// Mode is how close an identifier must be to the author domain to align
-// (RFC 9989 section 4.7, adkim and aspf).
+// Mode is how closely an identifier must match the author domain to align (RFC 9989
+// section 4.7, adkim and aspf).
 type Mode string
 
 // Modes.
@@ -31,31 +31,31 @@ const (
 	Strict  Mode = "s" // same domain
 )
 
-// PSD is what a record says of its domain (RFC 9989 section 4.7).
+// PSD is what a record states about its domain (RFC 9989 section 4.7).
 type PSD string
 
 // Values of the psd tag.
 const (
 	PSDYes     PSD = "y" // a public suffix domain
 	PSDNo      PSD = "n" // an organizational domain
-	PSDUnknown PSD = "u" // either, or neither: the walk goes on
+	PSDUnknown PSD = "u" // either, or neither: the walk continues
 )
 
-// Record is one DMARC policy record (RFC 9989 section 4.7), read once and never
-// changed. Tags that are absent or invalid have their default.
+// Record is one parsed DMARC policy record (RFC 9989 section 4.7); it never changes.
+// Absent or invalid tags have their defaults.
 type Record struct {
 	Text string // as published, its character-strings joined
 
-	// P, SP and NP are "" where the tag is absent. In a record that is Voided or
-	// Unusable P is PolicyNone and the others are "", whatever Text says.
+	// P, SP and NP are "" if the tag is absent. If the record is Voided or Unusable, P is
+	// PolicyNone and the others are "", whatever Text contains.
 	P, SP, NP Policy
 	ADKIM     Mode
 	ASPF      Mode
 	PSD       PSD
-	Testing   bool   // t=y: apply one level less
-	FO        string // "0", or of "0" or "1", "d" and "s" those asked for, colons between; without RUF it means nothing
-	RUA       []URI  // where aggregate reports go; those that are invalid left out
-	RUF       []URI  // where failure reports go, likewise
+	Testing   bool   // t=y: apply the next lower policy
+	FO        string // "0", or the requested ones of "0" or "1", "d" and "s", separated by colons; without RUF it means nothing
+	RUA       []URI  // where aggregate reports go; invalid ones omitted
+	RUF       []URI  // where failure reports go; invalid ones omitted
 
 	// Voided: a policy tag is missing or invalid, but there is a reporting URI. The
 	// record acts as "p=none" (RFC 9989 section 4.10.1).
@@ -63,15 +63,15 @@ type Record struct {
 	// Unusable: a policy tag is missing or invalid, and there is no reporting URI.
 	// Where this record governs, DMARC is not applied (RFC 9989 section 4.10.1).
 	Unusable bool
-	// Warnings say what was ignored or replaced by a default, in the order met.
+	// Warnings list what was ignored or replaced by a default, in order of occurrence.
 	// Remote text in them is quoted and cut.
 	Warnings []string
 }
 
-// ParseRecord reads the text of one TXT record. The name of the version tag may be in
-// upper case: whoever writes "V=DMARC1" wants DMARC. Its only error wraps ErrNotDMARC:
-// everything else that is wrong in a record is tolerated with a warning, because
-// syntax errors after the version are to be ignored (RFC 9989 section 4.8).
+// ParseRecord parses the text of one TXT record. It accepts the version tag in upper
+// case: the owner of "V=DMARC1" wants DMARC. Its only error wraps ErrNotDMARC. All
+// other errors cause a warning, because syntax errors after the version are to be
+// ignored (RFC 9989 section 4.8).
 func ParseRecord(txt string) (*Record, error) {
 	first, rest, _ := strings.Cut(txt, ";")
 	name, value, _ := strings.Cut(first, "=")
@@ -102,7 +102,7 @@ func ParseRecord(txt string) (*Record, error) {
 	return r, nil
 }
 
-// tags is a set of the tags that mean something.
+// tags is a set of known tags.
 type tags uint16
 
 const (
@@ -120,7 +120,7 @@ const (
 	tagHistoric // pct, rf, ri: of RFC 7489, without effect now
 )
 
-// known maps the name of a tag.
+// known returns the tag of a name.
 func known(name string) tags {
 	switch name {
 	case "v":
@@ -151,11 +151,11 @@ func known(name string) tags {
 	return 0
 }
 
-// recordParser is a Record and what is known of it while it is read.
+// recordParser is a Record and the state of its parsing.
 type recordParser struct {
 	*Record
 	seen    tags
-	invalid bool // p, sp or np has a value that is no policy
+	invalid bool // the value of p, sp or np is not a policy
 }
 
 func (p *recordParser) tag(text string) {
@@ -179,7 +179,7 @@ func (p *recordParser) tag(text string) {
 	}
 }
 
-// set reads the value of a known tag, met for the first time.
+// set parses the value of a known tag at its first occurrence.
 func (p *recordParser) set(t tags, name, value string) {
 	ok := true
 	switch t {
@@ -213,7 +213,7 @@ func (p *recordParser) set(t tags, name, value string) {
 	}
 }
 
-// finish judges the policy tags together: a missing p, or an invalid value of any
+// finish evaluates the policy tags together: a missing p, or an invalid value of any
 // of the three, voids them all (RFC 9989 section 4.10.1).
 func (p *recordParser) finish() {
 	if p.P != "" && !p.invalid {
@@ -238,8 +238,8 @@ func (r *Record) warn(format string, args ...any) {
 	}
 }
 
-// policy reads the value of p, sp or np. Literals of ABNF have no letter case
-// (RFC 5234 section 2.3).
+// policy parses the value of p, sp or np. ABNF literals are case-insensitive (RFC
+// 5234 section 2.3).
 func policy(v string) (Policy, bool) {
 	switch {
 	case strings.EqualFold(v, string(PolicyNone)):
@@ -269,9 +269,9 @@ func psd(v string) (PSD, bool) {
 	return PSDUnknown, strings.EqualFold(v, string(PSDUnknown))
 }
 
-// failureOptions reads the value of fo: each option once, 0 and 1 not together.
+// failureOptions parses the value of fo: each option once, 0 and 1 not together.
 func failureOptions(v string) (string, bool) {
-	const options = "01ds" // in the order that we print
+	const options = "01ds" // in the order of output
 	var set [len(options)]bool
 	for rest, more := v, true; more; {
 		var o string
@@ -298,7 +298,7 @@ func failureOptions(v string) (string, bool) {
 	return strings.Join(out, ":"), true
 }
 
-// uris reads the value of rua or ruf. A URI that is invalid is dropped alone.
+// uris parses the value of rua or ruf. It drops only the URIs that are invalid.
 func (r *Record) uris(name, value string) []URI {
 	var out []URI
 	for rest, more := value, true; more; {
@@ -324,8 +324,8 @@ func (r *Record) uris(name, value string) []URI {
 	return out
 }
 
-// String prints the record in a form that reads as the same value, Text and
-// Warnings apart. Tags that have their default are left out.
+// String prints the record in a form that parses to the same value, except for Text
+// and Warnings. It omits tags that have their default.
 func (r *Record) String() string {
 	b := []byte("v=" + version)
 	tag := func(name, value, usual string) {
@@ -353,11 +353,11 @@ func (r *Record) String() string {
 	return string(b)
 }
 
-// trim takes off what the grammar allows round separators, space and tab, and line ends,
-// which come from records that were pasted.
+// trim removes space and tab, which the grammar allows around separators, and line
+// ends, which pasted records contain.
 func trim(s string) string { return strings.Trim(s, " \t\r\n") }
 
-// quote makes remote text fit for a log and for one line.
+// quote makes remote text safe for a log, on one line.
 func quote(s string) string {
 	const most = 60
 	if len(s) > most {

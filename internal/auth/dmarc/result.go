@@ -2,7 +2,7 @@ package dmarc
 
 import "dmarcd/internal/dns"
 
-// Status is the DMARC result, RFC 9989 section 4.4 in the words of RFC 8601.
+// Status is the DMARC result (RFC 9989 section 4.4), in the terms of RFC 8601.
 type Status string
 
 // DMARC results. The zero Status means "not checked".
@@ -14,7 +14,7 @@ const (
 	PermError Status = "permerror" // no single author domain
 )
 
-// Policy is what a domain owner asks for, RFC 9989 section 4.7.
+// Policy is what a domain owner requests (RFC 9989 section 4.7).
 type Policy string
 
 // Policies. The zero Policy means that no record applies.
@@ -24,7 +24,7 @@ const (
 	PolicyReject     Policy = "reject"
 )
 
-// Method says which mechanism an identifier comes from.
+// Method is the mechanism that an identifier comes from.
 type Method string
 
 // Methods.
@@ -33,25 +33,25 @@ const (
 	DKIM Method = "dkim"
 )
 
-// State is what the mechanism said of the identifier, as far as DMARC cares.
+// State is the mechanism's result for the identifier, reduced to what DMARC needs.
 type State int
 
-// States. Only Passed makes an authenticated identifier.
+// States. Only Passed yields an authenticated identifier.
 const (
 	NotPassed State = iota
 	Passed
 	Undecided // temperror: it may or may not pass
 )
 
-// Identifier is a domain that SPF or DKIM looked at (RFC 9989 section 4.4).
+// Identifier is a domain that SPF or DKIM checked (RFC 9989 section 4.4).
 type Identifier struct {
 	Method Method
-	Domain dns.Name // zero for a mechanism that named no usable domain: it never aligns
+	Domain dns.Name // zero if the mechanism named no usable domain: it never aligns
 	State  State
 }
 
-// Alignment says whether an identifier's domain aligns with the author domain in
-// the mode that the record asks for (relaxed without a record), whatever its outcome.
+// Alignment is whether an identifier's domain aligns with the author domain in the mode
+// that the record requests (relaxed without a record), independent of its outcome.
 type Alignment string
 
 // Alignments.
@@ -65,28 +65,28 @@ const (
 type Result struct {
 	Status       Status
 	Author       dns.Name // domain of the From field; zero if there is no single one
-	OrgDomain    dns.Name // of Author, by tree walk (RFC 9989 section 4.10.2); zero if an error hides it, or nobody waited for it
+	OrgDomain    dns.Name // of Author, by tree walk (RFC 9989 section 4.10.2); zero if a DNS error hides it, or if it was not awaited
 	PolicyDomain dns.Name // where Record was found; zero if none applies
 	Record       *Record  // the governing record; nil if none applies
-	Source       string   // the tag that gave the policy: "p", "sp" or "np"; "" if no record
-	Requested    Policy   // what that tag asks; "" if no record
-	Policy       Policy   // Requested after t=y lowered it: what applies; "" if no record
+	Source       string   // the tag with the policy: "p", "sp" or "np"; "" if no record
+	Requested    Policy   // the value of that tag; "" if no record
+	Policy       Policy   // the policy that applies: Requested, lowered by t=y; "" if no record
 	NonExistent  bool     // the author domain does not exist (NXDOMAIN, section 3.2.13); asked only where sp and np differ
-	// ExistenceHidden says that sp and np differ and that DNS trouble hides which of
-	// them applies; Requested and Policy are then of the weaker one, see Strictest.
+	// ExistenceHidden reports that sp and np differ and that a DNS error hides which applies;
+	// Requested and Policy are then those of the weaker one, see Strictest.
 	ExistenceHidden bool
 	SPFAligned      bool        // an aligned SPF pass
 	DKIMAligned     bool        // at least one aligned DKIM pass
 	Alignments      []Alignment // one for each Identifier of the input, in that order
 	Walk            []Step      // names consulted for the author domain, in order
-	// Err says why, for TempError and PermError, why a record counts as none for
-	// None, and that NonExistent is unknown where that bears on Requested;
-	// otherwise nil.
+	// Err is the reason for TempError and PermError; for None, why a record does not
+	// count; and why NonExistent is unknown if that affects Requested. Otherwise it is
+	// nil.
 	Err error
 }
 
-// Strictest is the strictest policy that may apply: Policy, or where
-// ExistenceHidden the stricter of what sp and np ask for, lowered by t=y too.
+// Strictest is the strictest policy that may apply: Policy, or if ExistenceHidden the
+// stricter of sp and np, also lowered by t=y.
 func (r *Result) Strictest() Policy {
 	if !r.ExistenceHidden {
 		return r.Policy
@@ -102,15 +102,15 @@ func (r *Result) Strictest() Policy {
 	return sp
 }
 
-// Inherited is the strictest policy that the organizational domain asks for below itself,
-// where DNS trouble hides whether the author domain has a record of its own: what would
-// apply if it has none. It is "" where a record was found, or none could be read.
+// Inherited is the strictest policy that the organizational domain requests for its
+// subdomains, if a DNS error hides whether the author domain has its own record: it
+// applies if there is none. It is "" if a record was found, or none could be read.
 func (r *Result) Inherited() Policy {
 	if r.Record != nil || r.Status != TempError || len(r.Walk) < 2 {
 		return ""
 	}
 	var found Policy
-	for _, s := range r.Walk[1:] { // upwards: the organizational domain's is the last
+	for _, s := range r.Walk[1:] { // upwards: the last is that of the organizational domain
 		if s.Record == nil || s.Record.Unusable || s.Record.PSD == PSDYes {
 			continue
 		}
@@ -123,7 +123,7 @@ func (r *Result) Inherited() Policy {
 // Step is one name of a tree walk.
 type Step struct {
 	Name   dns.Name // without "_dmarc."
-	Record *Record  // nil if there is none there, or several
+	Record *Record  // nil if there is none, or several
 	Text   string   // the record as published, "" if none
 	Err    error    // a transient DNS error or why a record was dropped; nil otherwise
 }

@@ -8,8 +8,8 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// URI is where a domain owner wants reports (RFC 9989 section 4.6). Reports go
-// by mail only: a URI of another scheme is kept to be shown.
+// URI is a report address of a domain owner (RFC 9989 section 4.6). Reports go by
+// mail only: a URI of another scheme is kept for display.
 type URI struct {
 	Text    string   // as published, without the obsolete size limit ("!10m")
 	Scheme  string   // lower case
@@ -17,7 +17,7 @@ type URI struct {
 	Host    dns.Name // right of the "@" of Address; zero for another scheme
 }
 
-// parseURI reads one URI of rua or ruf (RFC 9989 section 4.8).
+// parseURI parses one URI of rua or ruf (RFC 9989 section 4.8).
 func parseURI(s string) (URI, error) {
 	s, size, sized := strings.Cut(s, "!") // a "!" of the URI itself is percent-encoded
 	if sized && !isSize(size) {
@@ -34,7 +34,7 @@ func parseURI(s string) (URI, error) {
 	if u.Scheme != "mailto" {
 		return u, nil
 	}
-	path, _, _ := strings.Cut(rest, "?") // header fields, RFC 6068 section 2, are not for us
+	path, _, _ := strings.Cut(rest, "?") // header fields (RFC 6068 section 2) are ignored
 	path, _, _ = strings.Cut(path, "#")
 	path = decode(path)
 	at := strings.LastIndexByte(path, '@')
@@ -53,13 +53,13 @@ func parseURI(s string) (URI, error) {
 	return u, nil
 }
 
-// isSize reads the limit that RFC 7489 section 6.4 allowed, without its "!".
+// isSize matches the limit that RFC 7489 section 6.4 allowed, without its "!".
 func isSize(s string) bool {
 	digits := strings.TrimRight(s, "kmgtKMGT")
 	return digits != "" && len(s)-len(digits) <= 1 && strings.Trim(digits, "0123456789") == ""
 }
 
-// isScheme reads RFC 3986 section 3.1.
+// isScheme checks scheme of RFC 3986 section 3.1.
 func isScheme(s string) bool {
 	for i := 0; i < len(s); i++ {
 		c := s[i] | 0x20
@@ -70,7 +70,7 @@ func isScheme(s string) bool {
 	return s != ""
 }
 
-// isURIText holds s to the characters of RFC 3986 section 2.
+// isURIText restricts s to the characters of RFC 3986 section 2.
 func isURIText(s string) bool {
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
@@ -86,10 +86,10 @@ func isURIText(s string) bool {
 	return true
 }
 
-// isLocalPart takes a local part that needs no quotes (RFC 5321 section 4.1.2,
-// RFC 6531 section 3.3), and a comma, which stands encoded in a URI (RFC 9989 section
-// 4.8). Others exist, but not as a report address, and decoded text that goes into an
-// SMTP command must hold no surprise.
+// isLocalPart accepts a local part that needs no quotes (RFC 5321 section 4.1.2, RFC
+// 6531 section 3.3), and a comma, which is encoded in a URI (RFC 9989 section 4.8).
+// Report addresses use no others, and decoded text in an SMTP command must be
+// harmless.
 func isLocalPart(s string) bool {
 	for i := 0; i < len(s); i++ {
 		c := s[i]
@@ -100,7 +100,7 @@ func isLocalPart(s string) bool {
 	return s[0] != '.' && s[len(s)-1] != '.' && !strings.Contains(s, "..") && utf8.ValidString(s)
 }
 
-// isHostName holds a name to letters, digits, hyphens and underscores.
+// isHostName restricts a name to letters, digits, hyphens and underscores.
 func isHostName(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; !isAlnum(c) && c != '-' && c != '_' && c != '.' {
@@ -110,7 +110,7 @@ func isHostName(s string) bool {
 	return true
 }
 
-// decode undoes percent-encoding in text that isURIText has passed.
+// decode undoes percent-encoding in text that passed isURIText.
 func decode(s string) string {
 	if strings.IndexByte(s, '%') < 0 {
 		return s

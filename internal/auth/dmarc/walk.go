@@ -9,20 +9,20 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// Limits of one tree walk, RFC 9989 section 4.10: names asked in all, and the
-// labels that are left after the jump from a name of at least as many as that.
+// Limits of one tree walk (RFC 9989 section 4.10): names queried in total, and the
+// labels left after the jump from a name of at least that many.
 const (
 	maxQueries = 8
 	jumpLabels = 7
 )
 
-// ErrSeveralRecords says that a name has more than one DMARC record. They are all
-// dropped (RFC 9989 section 4.10).
+// ErrSeveralRecords means that a name has more than one DMARC record. All are dropped
+// (RFC 9989 section 4.10).
 var ErrSeveralRecords = errors.New("dmarc: several DMARC records at one name")
 
-// walkNames gives the names of a tree walk from start in the order of RFC 9989
-// section 4.10, all down to the single label: where the walk stops depends on
-// what is found.
+// walkNames returns the names of a tree walk from start in the order of RFC 9989
+// section 4.10, down to the single label: the records found decide where the walk
+// stops.
 func walkNames(start dns.Name) (names [maxQueries]dns.Name, n int) {
 	labels := start.Labels()
 	next := start.Last(min(labels-1, jumpLabels))
@@ -34,40 +34,40 @@ func walkNames(start dns.Name) (names [maxQueries]dns.Name, n int) {
 	return names, n
 }
 
-// answer is what the DNS says of one name.
+// answer is the DNS answer for one name.
 type answer struct {
 	name  dns.Name // without "_dmarc."
-	query dns.Name // what is asked; zero where no query can carry it
+	query dns.Name // the name to query; zero if no query can carry it
 
 	// Set once, before done is closed.
 	record    *Record // the only DMARC record there; nil if none, or several
-	err       error   // transient, or why there is no record although there is some text
-	transient bool    // nothing is known of the name
-	overLimit bool    // the message may not ask for it
+	err       error   // transient, or why there is no record despite some text
+	transient bool    // the answer is unknown
+	overLimit bool    // the message has used up its queries
 	exists    bool    // the query was not answered with NXDOMAIN
-	crashed   any     // what the resolver panicked with
-	pending   bool    // stands for an answer that has not arrived; transient too
+	crashed   any     // the value of a panic in the resolver
+	pending   bool    // the answer has not arrived; transient too
 
-	done  chan struct{} // nil where the answer was there at once
+	done  chan struct{} // nil if the answer was available at once
 	first bool          // a name of the author's own walk
 }
 
-// take reads what the resolver answered.
+// take parses the resolver's answer.
 func (a *answer) take(texts []string, err error) {
 	switch {
 	case errors.Is(err, dns.ErrNXDomain):
-		a.exists = dns.Exists(err) // an alias that leads nowhere (RFC 9989 appendix A.4)
+		a.exists = dns.Exists(err) // an alias without a target (RFC 9989 appendix A.4)
 		return
 	case err != nil && !errors.Is(err, dns.ErrNoData):
-		// The author's own walk cannot do without, and whoever bounds the queries of a
-		// message sees to it: nothing may get milder by a limit.
+		// The author's own walk is required, and the query limit of a message allows for it:
+		// a limit must not make the result milder.
 		a.overLimit = !a.first && errors.Is(err, dns.ErrQueryLimit)
 		a.transient = !a.overLimit
 		a.err = fmt.Errorf("dmarc: %w", err)
 		return
 	}
 	a.exists = true
-	if a.query == a.name { // asked for its existence alone
+	if a.query == a.name { // queried only for its existence
 		return
 	}
 	for _, text := range texts {
@@ -104,16 +104,16 @@ type walk struct {
 	n     int
 
 	org dns.Name // the organizational domain of start; zero if an error hides it
-	// widest is org or, where that is unknown, the highest name that it could be:
-	// org is this name or below it.
+	// widest is org or, if that is unknown, the highest name that it could be: org is at
+	// or below this name.
 	widest dns.Name
 	err    error // the first transient error
-	// overLimit tells that the message may not ask for a name of it.
+	// overLimit reports that the message has used up its queries.
 	overLimit bool
 }
 
-// newWalk consults names in order until the walk stops. look gives what is known
-// of a name, and may wait for it.
+// newWalk consults names in order until the walk stops. look returns what is known
+// about a name, and may wait for it.
 func newWalk(names []dns.Name, look func(dns.Name) *answer) walk {
 	w := walk{start: names[0]}
 	for _, name := range names {
@@ -135,11 +135,11 @@ func newWalk(names []dns.Name, look func(dns.Name) *answer) walk {
 	return w
 }
 
-// selectOrg gives the organizational domain of the start (RFC 9989 section
-// 4.10.2). A name of which nothing is known is taken for one with a record that
-// does not say psd: of all that it could hold, that leads highest.
+// selectOrg returns the organizational domain of the start (RFC 9989 section 4.10.2).
+// It treats a name without an answer as one whose record has no psd: of all possible
+// records, that leads highest.
 func (w *walk) selectOrg() dns.Name {
-	org := w.start // nothing found: the start is its own
+	org := w.start // by default the start is its own organizational domain
 	for i, a := range w.steps[:w.n] {
 		switch {
 		case a.transient:
@@ -148,8 +148,8 @@ func (w *walk) selectOrg() dns.Name {
 		case a.record.PSD == PSDNo:
 			return a.name
 		case a.record.PSD == PSDYes && i > 0:
-			// One label below, of the start: after the jump from a long name the
-			// name asked before is another.
+			// One label below, taken from the start: after the jump from a long name, the name
+			// queried before is a different one.
 			return w.start.Last(a.name.Labels() + 1)
 		default:
 			org = a.name // the fewest labels win
@@ -158,7 +158,7 @@ func (w *walk) selectOrg() dns.Name {
 	return org
 }
 
-// at gives the answer for a name of the walk; nil if it was not consulted.
+// at returns the answer for a name of the walk; nil if it was not consulted.
 func (w *walk) at(name dns.Name) *answer {
 	for _, a := range w.steps[:w.n] {
 		if a.name == name {
@@ -168,8 +168,8 @@ func (w *walk) at(name dns.Name) *answer {
 	return nil
 }
 
-// governing gives the answer with the record that applies to the start, nil if
-// there is none or errors hide it (RFC 9989 section 4.10.1).
+// governing returns the answer with the record that applies to the start; nil if
+// there is none or if errors hide it (RFC 9989 section 4.10.1).
 func (w *walk) governing() *answer {
 	if w.steps[0].record != nil {
 		return w.steps[0]
@@ -180,15 +180,15 @@ func (w *walk) governing() *answer {
 	if a := w.at(w.org); a != nil && a.record != nil {
 		return a
 	}
-	// The public suffix domain can only be where the walk stopped.
+	// Only the last name of the walk can be the public suffix domain.
 	if a := w.steps[w.n-1]; a.record != nil && a.record.PSD == PSDYes {
 		return a
 	}
 	return nil
 }
 
-// align says whether two names have the same organizational domain, as far as
-// that is known.
+// align reports whether two names have the same organizational domain, as far as is
+// known.
 func align(a, b *walk) Alignment {
 	if !within(a.start, b.widest) || !within(b.start, a.widest) {
 		return Unaligned // a common organizational domain would be above one of the two
@@ -207,9 +207,9 @@ func align(a, b *walk) Alignment {
 	return AlignmentUnknown
 }
 
-// meet reports whether two walks came, without an error so far, to a record that
-// stops neither. From there on they are the same walk, and so is the
-// organizational domain that they find, whatever it is.
+// meet reports whether two walks reached, without an earlier error, a record that
+// stops neither. From there on the walks are identical, and so is the organizational
+// domain that they find.
 func meet(a, b *walk) bool {
 	for _, s := range a.steps[:a.n] {
 		if s.transient {
@@ -235,8 +235,8 @@ func (w *walk) reaches(a *answer) bool {
 // within reports whether n is top or below it.
 func within(n, top dns.Name) bool { return n == top || n.IsBelow(top) }
 
-// ListOrg gives the organizational domain by the public suffix list (RFC 7489
-// section 3.2): the public suffix and one label more. A public suffix is its own.
+// ListOrg returns the organizational domain by the public suffix list (RFC 7489
+// section 3.2): the public suffix plus one label. A public suffix is its own.
 func ListOrg(n dns.Name) dns.Name {
 	suffix, _ := publicsuffix.PublicSuffix(n.String())
 	labels := 2
@@ -248,7 +248,7 @@ func ListOrg(n dns.Name) dns.Name {
 	return n.Last(labels)
 }
 
-// newListWalk looks for the record of start and, if it has none, for that of its
+// newListWalk looks for the record of start and, without one, for that of its
 // organizational domain (RFC 7489 section 6.6.3). Several records end the search.
 func newListWalk(start dns.Name, look func(dns.Name) *answer) walk {
 	w := walk{start: start, org: ListOrg(start)}

@@ -20,7 +20,7 @@ const (
 	typePTR
 )
 
-// question is a look-up made ahead. What it gives may be read once done is closed.
+// question is one prefetched look-up. Its answer may be read once done is closed.
 type question struct {
 	typ  qtype
 	name dns.Name // zero for typePTR
@@ -34,9 +34,9 @@ type question struct {
 	err   error
 }
 
-// ahead makes look-ups before the evaluation comes to them. Its methods are for
-// the goroutine of the check; each look-up has a goroutine of its own, which
-// stop waits for.
+// ahead prefetches look-ups for the evaluation. Only the goroutine of the check may
+// call its methods; each look-up runs in its own goroutine, and stop waits for all
+// of them.
 type ahead struct {
 	resolver  Resolver
 	ctx       context.Context
@@ -44,7 +44,7 @@ type ahead struct {
 	running   sync.WaitGroup
 	questions []*question
 	planned   int // questions for terms
-	used      int // of them, how many the evaluation came to
+	used      int // of those, how many the evaluation reached
 }
 
 func newAhead(ctx context.Context, r Resolver) *ahead {
@@ -53,18 +53,18 @@ func newAhead(ctx context.Context, r Resolver) *ahead {
 	return p
 }
 
-// stop ends the look-ups that nobody waits for any more.
+// stop cancels the look-ups that are no longer needed.
 func (p *ahead) stop() {
 	p.cancel()
 	p.running.Wait()
 }
 
-// plan asks ahead for the terms of a record that may be reached. Questions asked
-// ahead and look-ups spent stay within ten together: what is asked ahead in vain
-// is at most what the check had left (RFC 7208 section 4.6.4).
+// plan prefetches for the terms of a record that may be reached. Prefetched
+// questions and counted look-ups stay within ten together, so wasted queries never
+// exceed the budget that the check had left (RFC 7208 section 4.6.4).
 func (p *ahead) plan(e *evaluation, rec *record, domain dns.Name) {
 	room := MaxLookups - p.planned - (e.lookups - p.used)
-	first := true // is about to be asked by the evaluation itself
+	first := true // the evaluation itself asks for this one next
 	for i := range rec.mechanisms {
 		t := &rec.mechanisms[i]
 		switch t.kind {
@@ -89,7 +89,7 @@ func (p *ahead) plan(e *evaluation, rec *record, domain dns.Name) {
 	}
 }
 
-// forTerm asks for one term, unless its name hangs on macros.
+// forTerm prefetches for one term, unless its name depends on macros.
 func (p *ahead) forTerm(e *evaluation, t *term, domain dns.Name) {
 	if strings.IndexByte(t.spec, '%') >= 0 {
 		return
@@ -119,8 +119,8 @@ func (p *ahead) forTerm(e *evaluation, t *term, domain dns.Name) {
 	}
 }
 
-// hosts asks for the addresses of all MX hosts but the first, which the
-// evaluation is about to ask for itself.
+// hosts prefetches the addresses of all MX hosts but the first, which the
+// evaluation itself asks for next.
 func (p *ahead) hosts(hosts []dns.Name, v6 bool) {
 	for _, host := range hosts[min(1, len(hosts)):] {
 		if !host.IsZero() {
@@ -129,7 +129,7 @@ func (p *ahead) hosts(hosts []dns.Name, v6 bool) {
 	}
 }
 
-// ask starts a look-up that was not started yet.
+// ask starts a look-up unless it was started before.
 func (p *ahead) ask(q question, ip netip.Addr) {
 	for _, other := range p.questions {
 		if other.typ == q.typ && other.name == q.name {
@@ -156,7 +156,7 @@ func (p *ahead) ask(q question, ip netip.Addr) {
 	})
 }
 
-// answer gives a look-up made ahead, once it is done; nil if it was not made.
+// answer waits for a prefetched look-up and returns it; nil if there is none.
 func (p *ahead) answer(typ qtype, name dns.Name) *question {
 	q := p.find(typ, name)
 	if q != nil {
@@ -165,8 +165,8 @@ func (p *ahead) answer(typ qtype, name dns.Name) *question {
 	return q
 }
 
-// find gives a look-up made ahead, done or not, as one that the evaluation came
-// to; nil if it was not made.
+// find returns a prefetched look-up, finished or not, and marks it as used; nil if
+// there is none.
 func (p *ahead) find(typ qtype, name dns.Name) *question {
 	if p == nil {
 		return nil

@@ -9,43 +9,41 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// Resolver answers the look-ups of a check. Errors are those of package dns: one
-// for which dns.IsNone holds says that there is no such record, any other that
-// nothing is known. Lists may come back empty without an error.
+// Resolver answers the look-ups of a check. Its errors are those of package dns:
+// dns.IsNone holds if the record does not exist; any other error means that the
+// answer is unknown. Lists may be empty without an error.
 type Resolver interface {
-	// LookupTXT gives the TXT records of name, the strings of each joined.
+	// LookupTXT returns the TXT records of name, the strings of each joined.
 	LookupTXT(ctx context.Context, name dns.Name) ([]string, error)
-	// LookupAddr gives the A records of name, or with v6 its AAAA records.
+	// LookupAddr returns the A records of name, or its AAAA records with v6.
 	LookupAddr(ctx context.Context, name dns.Name, v6 bool) ([]netip.Addr, error)
-	// LookupMX gives the hosts of the MX records of name by preference.
+	// LookupMX returns the hosts of the MX records of name by preference.
 	LookupMX(ctx context.Context, name dns.Name) ([]dns.Name, error)
-	// LookupPTR gives the names that the reverse zone has for addr.
+	// LookupPTR returns the names that the reverse zone has for addr.
 	LookupPTR(ctx context.Context, addr netip.Addr) ([]dns.Name, error)
 }
 
-// Checker does checks. It is not changed by them and may be used from several
-// goroutines.
+// Checker runs checks. They do not change it, and several goroutines may use it.
 type Checker struct {
 	Resolver Resolver
-	Receiver string           // the host that checks, for %{r}; "" for "unknown"
+	Receiver string           // name of the checking host, for %{r}; "" for "unknown"
 	Now      func() time.Time // for %{t}; nil for 0
-	// Prefetch asks ahead, in parallel, for what the terms of a record need, as
-	// far as the ten look-ups of a check go. It saves round trips and may spend
-	// look-ups on terms that are never reached.
+	// Prefetch asks in parallel for what the terms of a record need, within the ten
+	// look-ups of a check. It saves round trips but may spend look-ups on terms that
+	// are never reached.
 	Prefetch bool
 }
 
-// Bounds on the parts of an identity that macros use. Longer ones expand to
-// nothing, so that a term with such a macro does not match.
+// Bounds on the parts of an identity that macros use. A longer part has no
+// expansion, so a term with such a macro does not match.
 const (
 	maxLocalPart = 1024 // octets; RFC 5321 section 4.5.3.1.1 has 64
 	maxHelo      = 255  // octets, RFC 5321 section 4.5.3.1.2
 )
 
-// Check is check_host() of RFC 7208 section 4 for the MAIL FROM identity of r,
-// or with the null reverse-path for its HELO identity. The time limit of section
-// 4.6.4 is the deadline of ctx: when ctx ends before the check, the result is
-// TempError.
+// Check is check_host() of RFC 7208 section 4 for the MAIL FROM identity of r, or
+// for its HELO identity if the reverse-path is null. The deadline of ctx is the
+// time limit of section 4.6.4: if ctx ends first, the result is TempError.
 func (c *Checker) Check(ctx context.Context, r Request) Result {
 	e := evaluation{checker: c, ctx: ctx, ip: r.IP.Unmap().WithZone("")} // RFC 7208 section 5: a mapped address is IPv4
 	res := Result{Status: None, Scope: MailFrom, ClientIP: e.ip}
@@ -85,8 +83,8 @@ func (c *Checker) Check(ctx context.Context, r Request) Result {
 	return res
 }
 
-// identity reads the domain to check. It is false for what is malformed, a
-// single label or an address, RFC 7208 section 4.3.
+// identity reads the domain to check. It returns false if the domain is malformed,
+// a single label or an address (RFC 7208 section 4.3).
 func identity(host string) (dns.Name, bool) {
 	n, err := dns.Parse(host)
 	if err != nil {
@@ -105,7 +103,7 @@ func identity(host string) (dns.Name, bool) {
 	return n, true
 }
 
-// heloMacro is what %{h} expands to: HELO as sent, with A-labels for U-labels
+// heloMacro returns the expansion of %{h}: HELO as sent, with A-labels for U-labels
 // (RFC 8616 section 4).
 func heloMacro(helo string) (text string, ok bool) {
 	if !isASCII(helo) {

@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// place is where a macro-string stands; it decides what may be in it.
+// place is where a macro-string occurs; it decides what the string may contain.
 type place uint8
 
 const (
 	inTarget   place = iota // a domain-spec
-	inModifier              // the value of a modifier that is not known
+	inModifier              // the value of an unknown modifier
 	inText                  // an explanation (RFC 7208 section 6.2)
 )
 
@@ -19,13 +19,13 @@ const (
 type piece struct {
 	literal string
 	letter  byte   // of the macro, lower case; 0 for literal text
-	escape  bool   // the letter was upper case: URL-escape what it gives
+	escape  bool   // the letter was upper case: URL-escape the value
 	keep    int    // how many right-hand parts to keep; 0 for all
-	reverse bool   // turn the parts round first
-	delims  string // what parts the value; "" for "."
+	reverse bool   // reverse the parts first
+	delims  string // delimiters that split the value; "" for "."
 }
 
-// nextPiece reads the first piece of s, RFC 7208 section 7.1 (macro-expand). s
+// nextPiece reads the first piece of s (macro-expand of RFC 7208 section 7.1). s
 // is not empty.
 func nextPiece(s string, in place) (p piece, rest string, err error) {
 	if s[0] != '%' {
@@ -55,7 +55,7 @@ func nextPiece(s string, in place) (p piece, rest string, err error) {
 	return piece{}, "", fmt.Errorf("%q begins no macro", s[:min(2, len(s))])
 }
 
-// parseMacro reads what stands between the braces.
+// parseMacro reads the text between the braces.
 func parseMacro(s string, in place) (piece, error) {
 	if s == "" {
 		return piece{}, errors.New("empty macro")
@@ -89,7 +89,7 @@ func parseMacro(s string, in place) (piece, error) {
 	return p, nil
 }
 
-// checkMacroString checks the macros of s. The octets of a term are checked
+// checkMacroString checks the macros of s. The octets of a term were checked
 // before; those of an explanation are checked here.
 func checkMacroString(s string, in place) error {
 	for s != "" {
@@ -105,8 +105,8 @@ func checkMacroString(s string, in place) error {
 	return nil
 }
 
-// checkDomainSpec checks domain-spec of RFC 7208 section 7.1. The check comes
-// before the expansion of macros, and what they give is not checked again.
+// checkDomainSpec checks domain-spec of RFC 7208 section 7.1. The check precedes
+// macro expansion; expanded values are not checked again.
 func checkDomainSpec(s string) error {
 	switch {
 	case s == "":
@@ -151,7 +151,7 @@ func checkTopLabel(s string) error {
 	switch {
 	case s == "":
 		return errors.New("empty top label")
-	case numeric: // an address after "a:" or "mx:", as a rule
+	case numeric: // usually an address after "a:" or "mx:"
 		return fmt.Errorf("numeric top label %q (ip4 takes an address)", cut(s))
 	}
 	return nil

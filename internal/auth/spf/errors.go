@@ -8,8 +8,8 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// Why a check ended in PermError. Test with errors.Is. A TempError wraps what
-// the resolver said, dns.ErrTemporary as a rule.
+// Reasons for a PermError. Test with errors.Is. A TempError wraps the resolver's
+// error, usually dns.ErrTemporary.
 var (
 	// ErrSyntax: the record breaks the grammar (RFC 7208 section 12).
 	ErrSyntax = errors.New("spf: syntax error")
@@ -19,7 +19,7 @@ var (
 	ErrMultipleRecords = errors.New("spf: more than one record")
 	// ErrNoRecord: an include or redirect leads to no record (sections 5.2, 6.1).
 	ErrNoRecord = errors.New("spf: target has no record")
-	// ErrTarget: an include or redirect leads to what is no domain name.
+	// ErrTarget: the target of an include or redirect is not a domain name.
 	ErrTarget = errors.New("spf: target is no domain name")
 	// ErrLookupLimit: more than ten terms that look something up (section 4.6.4).
 	ErrLookupLimit = errors.New("spf: more than 10 terms with DNS look-ups")
@@ -27,11 +27,11 @@ var (
 	ErrVoidLimit = errors.New("spf: more than 2 void look-ups")
 	// ErrMXLimit: an mx mechanism with more than ten hosts (section 4.6.4).
 	ErrMXLimit = errors.New("spf: more than 10 MX hosts")
-	// ErrQueryLimit: more DNS queries than one check may make, a bound of our own.
+	// ErrQueryLimit: more DNS queries than this package allows one check.
 	ErrQueryLimit = errors.New("spf: too many DNS queries")
 )
 
-// Error says where a check ended in TempError or PermError, and why.
+// Error tells where a check ended in TempError or PermError, and why.
 type Error struct {
 	Status Status   // TempError or PermError
 	Domain dns.Name // whose record was looked up or evaluated
@@ -39,8 +39,8 @@ type Error struct {
 	Err    error    // the reason
 }
 
-// Error names the record, the term and the reason. The term is the owner's text:
-// quoted, and cut at 80 octets.
+// Error names the record, the term and the reason. It quotes the term, which is
+// the owner's text, and cuts it at 80 octets.
 func (e *Error) Error() string {
 	s := "spf: " + strconv.QuoteToASCII(e.Domain.String())
 	if e.Term != "" {
@@ -49,10 +49,10 @@ func (e *Error) Error() string {
 	return s + ": " + strings.TrimPrefix(e.Err.Error(), "spf: ")
 }
 
-// Unwrap gives the reason.
+// Unwrap returns the reason.
 func (e *Error) Unwrap() error { return e.Err }
 
-// cut keeps an owner's text out of our messages beyond its beginning.
+// cut limits how much of an owner's text our messages contain.
 func cut(s string) string {
 	const most = 80
 	if len(s) > most {

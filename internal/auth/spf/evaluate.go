@@ -17,8 +17,8 @@ const (
 	maxMX  = 10 // hosts of one mx mechanism
 	maxPTR = 10 // names of the client's address
 
-	// maxQueries bounds the DNS queries of one check, the one for its explanation and
-	// those made ahead in vain not counted: with them there are at most 75. The RFC's
+	// maxQueries bounds the DNS queries of one check. It does not count the query for
+	// the explanation or wasted prefetches; with them there are at most 75. The RFC's
 	// own limits allow 111.
 	maxQueries = 64
 )
@@ -30,33 +30,33 @@ type evaluation struct {
 	ip      netip.Addr // never IPv4-mapped
 	sender  dns.Name   // domain of the identity
 	local   string     // its local part
-	localOK bool       // local can be expanded
+	localOK bool       // local has an expansion
 	helo    string
-	heloOK  bool // helo can be expanded
+	heloOK  bool // helo has an expansion
 
 	lookups int
-	queries int // counted when they are certain to be made, in the order of the record
+	queries int // counted in record order, once they are certain to be made
 	voids   int
-	voided  bool // the term at work is counted in voids
-	// explaining is set once the result stands: nothing is counted, nothing fails.
+	voided  bool // voids already counts the current term
+	// explaining is set once the result is final: no limit counts, no error ends the check.
 	explaining bool
 	names      reverseNames
 	ahead      *ahead // nil without Prefetch
 
-	// The way to the record at work. Every record but the first costs a look-up.
+	// Records from the first to the current one. Every record but the first costs a look-up.
 	stack [MaxLookups + 1]frame
 	depth int
 	walk  walk
-	// madeOfLocalPart tells whether the target made last is of the local part.
+	// madeOfLocalPart reports whether the last target contains part of the local part.
 	madeOfLocalPart bool
 	localPart       []LocalPartName
 }
 
-// frame is one record on the way, and the term that led on from it.
+// frame is one record on the path, and the term that led from it to the next.
 type frame struct {
 	domain    dns.Name
 	term      string
-	localPart bool // domain was made of the sender's local part
+	localPart bool // domain contains part of the sender's local part
 }
 
 // evalResult is what check_host() returns.
@@ -102,7 +102,7 @@ func (e *evaluation) checkHost(domain dns.Name) (evalResult, *Error) {
 			return evalResult{status: t.result, matched: true, exp: rec.exp.text, domain: domain}, nil
 		}
 	}
-	// RFC 7208 section 6.1. An "all" has matched above, wherever it stands, so that
+	// RFC 7208 section 6.1. An "all" anywhere in the record has matched above, so a
 	// redirect beside it is ignored (section 5.1).
 	if rec.redirect.text != "" {
 		e.stack[at].term = rec.redirect.text
@@ -117,13 +117,13 @@ func (e *evaluation) checkHost(domain dns.Name) (evalResult, *Error) {
 	return evalResult{status: Neutral}, nil // RFC 7208 section 4.7
 }
 
-// fetch gives the SPF record of a domain, "" if it has none.
+// fetch returns the SPF record of a domain, "" if it has none.
 func (e *evaluation) fetch(domain dns.Name) (string, *Error) {
 	if err := e.ctx.Err(); err != nil {
 		return "", tempError(domain, "", ended(err))
 	}
 	if e.depth == 0 {
-		e.queries++ // that of another record is counted by the term that leads to it
+		e.queries++ // the term that leads to another record counts its query
 	}
 	txts, err := e.lookupTXT(domain)
 	if err != nil && !dns.IsNone(err) { // RFC 7208 section 4.4
@@ -186,8 +186,8 @@ func (e *evaluation) include(t *term, domain, name dns.Name) (bool, *Error) {
 	return false, nil
 }
 
-// redirect puts another record's verdict in place of this one's, RFC 7208
-// section 6.1. ok is false where the modifier does not apply.
+// redirect replaces this record's result with another's (RFC 7208 section 6.1). ok
+// is false if the modifier does not apply.
 func (e *evaluation) redirect(t *term, domain dns.Name) (v evalResult, ok bool, fault *Error) {
 	if fault := e.spend(t, domain); fault != nil {
 		return evalResult{}, false, fault
@@ -200,9 +200,9 @@ func (e *evaluation) redirect(t *term, domain dns.Name) (v evalResult, ok bool, 
 	return v, true, fault
 }
 
-// follow evaluates the record that a term of domain leads to. That there is none
-// is an error, RFC 7208 sections 5.2 and 6.1; so is a target that section 4.3
-// calls malformed.
+// follow evaluates the record that a term of domain leads to. A missing record is
+// an error (RFC 7208 sections 5.2 and 6.1); so is a target that section 4.3 calls
+// malformed.
 func (e *evaluation) follow(t *term, domain, name dns.Name) (evalResult, *Error) {
 	if name.Labels() < 2 {
 		return evalResult{}, permError(domain, t.text, ErrTarget)
@@ -264,7 +264,7 @@ func (e *evaluation) matchMX(t *term, domain, name dns.Name) (bool, *Error) {
 	return false, nil
 }
 
-// spend counts a term that looks something up.
+// spend counts a term that needs a DNS look-up.
 func (e *evaluation) spend(t *term, domain dns.Name) *Error {
 	if err := e.ctx.Err(); err != nil {
 		return tempError(domain, t.text, ended(err))
@@ -277,7 +277,7 @@ func (e *evaluation) spend(t *term, domain dns.Name) *Error {
 	return e.ask(1, t, domain)
 }
 
-// ask counts queries that are about to be made.
+// ask counts queries about to be made.
 func (e *evaluation) ask(n int, t *term, domain dns.Name) *Error {
 	if e.explaining {
 		return nil
@@ -288,7 +288,7 @@ func (e *evaluation) ask(n int, t *term, domain dns.Name) *Error {
 	return nil
 }
 
-// answered takes the outcome of a look-up for addresses; found says the rest.
+// answered handles the outcome of an address look-up; see found.
 func (e *evaluation) answered(t *term, domain dns.Name, records int, err error) *Error {
 	if err == nil && records == 0 {
 		err = dns.ErrNoData
@@ -296,9 +296,8 @@ func (e *evaluation) answered(t *term, domain dns.Name, records int, err error) 
 	return e.found(t, domain, err)
 }
 
-// found takes the outcome of a look-up: one that tells nothing ends the check
-// (RFC 7208 section 5), one that finds nothing is counted, but for those of an
-// explanation (section 4.6.4).
+// found handles the outcome of a look-up. A failed one ends the check (RFC 7208
+// section 5); a void one is counted (section 4.6.4), except during an explanation.
 func (e *evaluation) found(t *term, domain dns.Name, err error) *Error {
 	switch {
 	case err == nil, e.explaining:
@@ -315,7 +314,7 @@ func (e *evaluation) found(t *term, domain dns.Name, err error) *Error {
 	return nil
 }
 
-// path gives the domains and the terms of the way to where the check ended.
+// path returns the domains and terms that led to where the check ended.
 func (e *evaluation) path() (domains, terms []string) {
 	if e.depth == 0 {
 		return nil, nil
@@ -340,8 +339,8 @@ func permError(domain dns.Name, term string, err error) *Error {
 	return &Error{Status: PermError, Domain: domain, Term: term, Err: err}
 }
 
-// unknown is the end of a check by a look-up that tells nothing: for a while, or because
-// the message asked for too much already.
+// unknown ends the check after a failed look-up: the failure is temporary, or the
+// message has used up its queries.
 func unknown(domain dns.Name, term string, err error) *Error {
 	if errors.Is(err, dns.ErrQueryLimit) {
 		return permError(domain, term, fmt.Errorf("%w: %w", ErrQueryLimit, err))
@@ -349,6 +348,6 @@ func unknown(domain dns.Name, term string, err error) *Error {
 	return tempError(domain, term, err)
 }
 
-// ended is the end of the check's time (RFC 7208 section 4.6.4) in the words of
-// package dns.
+// ended expresses the end of the check's time (RFC 7208 section 4.6.4) as an error
+// of package dns.
 func ended(err error) error { return fmt.Errorf("%w: %w", dns.ErrTemporary, err) }

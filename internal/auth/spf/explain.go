@@ -6,11 +6,11 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// maxExplanation bounds the owner's text: it goes into SMTP replies and logs.
+// maxExplanation bounds the owner's text, because SMTP replies and logs carry it.
 const maxExplanation = 200 // octets
 
-// explain fetches and expands the owner's text on a Fail, RFC 7208 section 6.2.
-// Whatever goes wrong, there is none, and the result stands.
+// explain fetches and expands the owner's text on a Fail (RFC 7208 section 6.2).
+// On any error there is no explanation, and the result stands.
 func (e *evaluation) explain(modifier string, domain dns.Name) string {
 	e.explaining = true
 	step := e.walk.enter(domain, modifier, e.depth-1)
@@ -48,7 +48,7 @@ func (e *evaluation) explanation(spec string, domain dns.Name) string {
 		out = p.append(out, value)
 		text = rest
 	}
-	// A sender's local part may hold what the owner's text may not.
+	// A sender's local part may contain octets that the owner's text may not.
 	explanation := string(out[:min(len(out), maxExplanation)])
 	if !isPrintable(explanation) {
 		return ""

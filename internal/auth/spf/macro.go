@@ -10,13 +10,13 @@ import (
 // maxName is the length to which an expanded name is cut, RFC 7208 section 7.3.
 const maxName = 253 // octets
 
-// tailLen is how much of a name under expansion is kept: what lies further left
-// is cut in any case.
+// tailLen is how much of a name is kept during expansion: anything further left
+// is truncated in any case.
 const tailLen = 2 * maxName
 
-// target gives the name that a term is about: the current domain, or its
-// domain-spec expanded. It is the zero Name where no query can carry it. ok is
-// false where a macro has nothing to expand to, so that the term does not match.
+// target returns the name that a term refers to: the current domain, or its
+// expanded domain-spec. It is the zero Name if no query can carry it. ok is false
+// if a macro has no expansion, so that the term does not match.
 func (e *evaluation) target(t *term, domain dns.Name) (name dns.Name, ok bool, fault *Error) {
 	if t.spec == "" {
 		e.aimAt(domain, e.inLocalPart())
@@ -39,7 +39,7 @@ func (e *evaluation) target(t *term, domain dns.Name) (name dns.Name, ok bool, f
 	return name, true, nil
 }
 
-// queryName is the name to ask for, the zero Name where there is none (RFC 7208
+// queryName returns the name to query, or the zero Name if there is none (RFC 7208
 // section 4.8).
 func queryName(expanded string) dns.Name {
 	name, err := dns.ParseQuery(truncate(expanded))
@@ -58,13 +58,13 @@ func truncate(name string) string {
 	}
 	dot := strings.IndexByte(name[over-1:], '.')
 	if dot < 0 {
-		return name // its last label alone is too long for any query
+		return name // its last label alone is too long for a query
 	}
 	return name[over+dot:]
 }
 
-// expand appends the right end, which is all that counts, of a domain-spec with
-// its macros expanded (RFC 7208 section 7.3).
+// expand appends the right end of an expanded domain-spec; truncation drops the
+// rest (RFC 7208 section 7.3).
 func (e *evaluation) expand(dst []byte, t *term, domain dns.Name) (out []byte, ok bool, fault *Error) {
 	for rest := t.spec; rest != ""; {
 		p, tail, err := nextPiece(rest, inTarget)
@@ -86,8 +86,8 @@ func (e *evaluation) expand(dst []byte, t *term, domain dns.Name) (out []byte, o
 	return dst, true, nil
 }
 
-// value is what a macro letter stands for, RFC 7208 section 7.2. ok is false
-// where a term with it matches nothing (RFC 8616 section 4).
+// value returns the value of a macro letter (RFC 7208 section 7.2). ok is false if
+// a term with it matches nothing (RFC 8616 section 4).
 func (e *evaluation) value(letter byte, t *term, domain dns.Name) (value string, ok bool, fault *Error) {
 	switch letter {
 	case 's':
@@ -126,8 +126,8 @@ func (e *evaluation) value(letter byte, t *term, domain dns.Name) (value string,
 	return "", false, nil
 }
 
-// dotted is the client's address for %{i}: a dotted quad, or the nibbles of an
-// IPv6 address, each a label (RFC 7208 section 7.3).
+// dotted formats the client's address for %{i}: a dotted quad, or the nibbles of
+// an IPv6 address, each as a label (RFC 7208 section 7.3).
 func (e *evaluation) dotted() string {
 	if e.ip.Is4() {
 		return e.ip.String()
@@ -143,9 +143,9 @@ func (e *evaluation) dotted() string {
 	return string(buf[:])
 }
 
-// append appends value as the macro's transformers make it: split, turned
-// round, its right-hand parts kept, joined with dots and escaped (RFC 7208
-// section 7.3).
+// append applies the macro's transformers to value and appends it: split,
+// reversed, right-hand parts kept, joined with dots and escaped (RFC 7208 section
+// 7.3).
 func (p *piece) append(dst []byte, value string) []byte {
 	start := len(dst)
 	switch {
@@ -170,8 +170,8 @@ func (p *piece) isDelim(c byte) bool {
 	return strings.IndexByte(p.delims, c) >= 0
 }
 
-// appendReversed goes through the parts from the right. The parts it keeps are
-// the right-hand ones after the turn: the left-hand ones of value.
+// appendReversed visits the parts from the right. It keeps the right-hand parts
+// after the reversal, which are the left-hand ones of value.
 func (p *piece) appendReversed(dst []byte, value string) []byte {
 	end := p.leftParts(value)
 	for i := end - 1; i >= 0; i-- {
@@ -184,7 +184,7 @@ func (p *piece) appendReversed(dst []byte, value string) []byte {
 	return append(dst, value[:end]...)
 }
 
-// leftParts is the length of the parts to keep, counted from the left.
+// leftParts returns the length of the parts to keep, counted from the left.
 func (p *piece) leftParts(value string) int {
 	if p.keep == 0 {
 		return len(value)

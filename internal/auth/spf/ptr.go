@@ -10,16 +10,16 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// The reverse zone and the zones of its names are the client's: how slowly they
-// answer must not decide on the sender. All look-ups for them in one check take a
-// share of the time that is left at the first of them, and no more than a bound of
-// our own; RFC 7208 section 4.6.4 wants a time limit for the check as a whole.
+// The client controls the reverse zone and the zones of its names, so slow answers
+// from them must not decide the result. All look-ups for them in one check share a
+// fraction of the time left at the first of them, up to a bound of our own; RFC
+// 7208 section 4.6.4 wants a time limit for the check as a whole.
 const (
 	reverseShare   = 5
 	maxReverseTime = 2 * time.Second
 )
 
-// reverseNames is what the reverse zone says of the client, asked for once in a
+// reverseNames holds the client's names from the reverse zone, looked up once per
 // check.
 type reverseNames struct {
 	asked       bool
@@ -29,13 +29,13 @@ type reverseNames struct {
 	validations [maxPTR]*validation
 }
 
-// validation is whether a name of the reverse zone has the client's address.
+// validation is the check that a name of the reverse zone has the client's address.
 type validation struct {
 	used  bool          // by the evaluation
-	done  chan struct{} // closed once what follows is set
-	void  bool          // the name has no address at all
+	done  chan struct{} // closed once the fields below are set
+	void  bool          // the name has no address
 	valid bool
-	err   error // why nothing is known
+	err   error // why the answer is unknown
 }
 
 // matchPTR looks for a validated name of the client at or below the target, RFC
@@ -48,8 +48,8 @@ func (e *evaluation) matchPTR(t *term, domain, target dns.Name) (bool, *Error) {
 	return !name.IsZero(), fault
 }
 
-// validatedName is the value of %{p}: of the validated names the current domain,
-// or else one below it, or else any (RFC 7208 section 7.3).
+// validatedName is the value of %{p}: among the validated names the current
+// domain, otherwise a name below it, otherwise any (RFC 7208 section 7.3).
 func (e *evaluation) validatedName(t *term, domain dns.Name) (string, *Error) {
 	if !e.names.asked && !e.explaining { // RFC 7208 section 4.6.4 counts the PTR look-up of %{p}
 		if fault := e.spend(t, domain); fault != nil {
@@ -75,7 +75,7 @@ func (e *evaluation) validatedName(t *term, domain dns.Name) (string, *Error) {
 	return "unknown", nil
 }
 
-// reverse finds the first names that the reverse zone has for the client; none
+// reverse looks up the client's first names in the reverse zone; there are none
 // after an error (RFC 7208 sections 5.5 and 7.3).
 func (e *evaluation) reverse(t *term, domain dns.Name) *Error {
 	r := &e.names
@@ -95,8 +95,8 @@ func (e *evaluation) reverse(t *term, domain dns.Name) *Error {
 	return e.skip(t, domain, r.err)
 }
 
-// reverseTime is the context of look-ups in the client's zones. What passes until
-// stop is taken off the time for them.
+// reverseTime returns the context for look-ups in the client's zones. The time
+// until stop is called is deducted from their budget.
 func (e *evaluation) reverseTime() (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithTimeout(e.ctx, e.names.left)
 	start := time.Now()
@@ -106,9 +106,8 @@ func (e *evaluation) reverseTime() (ctx context.Context, stop func()) {
 	}
 }
 
-// firstValid gives the first of the names wanted that has the client's address;
-// the zero Name if none has. All are asked for at once, and no look-up goes on
-// when it returns.
+// firstValid returns the first wanted name that has the client's address; the zero
+// Name if none has. It asks for all at once and leaves no look-up running.
 func (e *evaluation) firstValid(t *term, domain dns.Name, wanted func(dns.Name) bool) (dns.Name, *Error) {
 	fresh := e.fresh(wanted)
 	if fault := e.ask(len(fresh), t, domain); fault != nil {
@@ -129,7 +128,7 @@ func (e *evaluation) firstValid(t *term, domain dns.Name, wanted func(dns.Name) 
 			if fault := e.found(t, domain, dns.ErrNoData); fault != nil {
 				return dns.Name{}, fault
 			}
-		default: // RFC 7208 section 5.5: one whose addresses cannot be had is skipped
+		default: // RFC 7208 section 5.5: a name whose look-up fails is skipped
 			if fault := e.skip(t, domain, v.err); fault != nil {
 				return dns.Name{}, fault
 			}
@@ -138,7 +137,7 @@ func (e *evaluation) firstValid(t *term, domain dns.Name, wanted func(dns.Name) 
 	return dns.Name{}, nil
 }
 
-// fresh gives the names wanted, by their places, that have not been validated.
+// fresh returns the indexes of the wanted names that have not been validated.
 func (e *evaluation) fresh(wanted func(dns.Name) bool) []int {
 	var fresh []int
 	for i, n := range e.names.names {
@@ -149,8 +148,8 @@ func (e *evaluation) fresh(wanted func(dns.Name) bool) []int {
 	return fresh
 }
 
-// validate asks for the addresses of fresh names. The function it gives ends what is
-// under way and waits for it.
+// validate asks for the addresses of fresh names. The returned function cancels
+// pending look-ups and waits for them.
 func (e *evaluation) validate(fresh []int) (stop func()) {
 	r := &e.names
 	if fresh == nil {
@@ -170,13 +169,13 @@ func (e *evaluation) validate(fresh []int) (stop func()) {
 		for _, i := range fresh {
 			v := r.validations[i]
 			if <-v.done; v.err != nil && !v.used {
-				r.validations[i] = nil // broken off; a later term may ask again
+				r.validations[i] = nil // cancelled; a later term may ask again
 			}
 		}
 	}
 }
 
-// ask looks whether name has the address ip.
+// ask looks up whether name has the address ip.
 func (v *validation) ask(ctx context.Context, r Resolver, name dns.Name, ip netip.Addr) {
 	addrs, err := r.LookupAddr(ctx, name, ip.Is6())
 	switch {
@@ -189,8 +188,8 @@ func (v *validation) ask(ctx context.Context, r Resolver, name dns.Name, ip neti
 	}
 }
 
-// skip takes the outcome of a look-up whose failure does not end the check; the
-// end of the check's time does.
+// skip handles a failed look-up that does not end the check; the end of the
+// check's time does end it.
 func (e *evaluation) skip(t *term, domain dns.Name, err error) *Error {
 	if err == nil || dns.IsNone(err) || e.explaining {
 		return e.found(t, domain, err)

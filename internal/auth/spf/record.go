@@ -7,18 +7,17 @@ import (
 	"strings"
 )
 
-// Bounds on what is read of one record; RFC 7208 sets none. Large records in
-// use have 4 KiB.
+// Bounds on one record; RFC 7208 sets none. Large records in use have 4 KiB.
 const (
 	maxRecordLen  = 16384 // octets
 	maxTerms      = 1024
 	maxDomainSpec = 1024 // octets of one domain-spec
 )
 
-// version begins a record, RFC 7208 section 4.5.
+// version starts a record (RFC 7208 section 4.5).
 const version = "v=spf1"
 
-// record is a record that obeys the grammar of RFC 7208 section 12 throughout.
+// record is a record that fully obeys the grammar of RFC 7208 section 12.
 type record struct {
 	mechanisms []term
 	redirect   term // text "" if there is none
@@ -54,14 +53,14 @@ type term struct {
 }
 
 // isRecord reports whether a TXT record is an SPF record: the version, in any
-// case, and then a space or the end (RFC 7208 section 4.5).
+// case, followed by a space or the end (RFC 7208 section 4.5).
 func isRecord(txt string) bool {
 	n := len(version)
 	return len(txt) >= n && strings.EqualFold(txt[:n], version) && (len(txt) == n || txt[n] == ' ')
 }
 
-// parseRecord reads a text that isRecord. An error that is about one term comes
-// with its text. The record shares memory with txt.
+// parseRecord parses a text for which isRecord holds. If an error concerns one
+// term, at is its text. The record shares memory with txt.
 func parseRecord(txt string) (rec record, at string, err error) {
 	if len(txt) > maxRecordLen {
 		return record{}, "", fmt.Errorf("%w: %d octets, over %d", ErrRecordSize, len(txt), maxRecordLen)
@@ -70,7 +69,7 @@ func parseRecord(txt string) (rec record, at string, err error) {
 	spaces := strings.Count(rest, " ")
 	rec.mechanisms = make([]term, 0, min(spaces, maxTerms))
 	for terms := 0; rest != ""; {
-		// RFC 7208 section 4.6.1: terms are separated by spaces, and by nothing else.
+		// RFC 7208 section 4.6.1: only spaces separate terms.
 		text, tail, _ := strings.Cut(rest, " ")
 		rest = tail
 		if text == "" {
@@ -86,7 +85,7 @@ func parseRecord(txt string) (rec record, at string, err error) {
 	return rec, "", nil
 }
 
-// add parses one term and puts it in its place.
+// add parses one term and stores it.
 func (rec *record) add(text string) error {
 	end := len(text) // of the name
 	for i := 0; i < len(text); i++ {
@@ -120,10 +119,10 @@ func (rec *record) addModifier(text, name, value string) error {
 		place, t.kind = &rec.redirect, kindRedirect
 	case strings.EqualFold(name, "exp"):
 		place, t.kind = &rec.exp, kindExp
-	default: // ignored, but for its syntax (RFC 7208 section 6)
+	default: // ignored, except for its syntax (RFC 7208 section 6)
 		return checkMacroString(value, inModifier)
 	}
-	// RFC 7208 section 6: neither may stand in a record twice.
+	// RFC 7208 section 6: neither may occur twice in a record.
 	if place.text != "" {
 		return errors.New("stands twice")
 	}
@@ -186,14 +185,14 @@ func parseMechanism(text string, end int) (term, error) {
 	return t, errors.New("no such mechanism")
 }
 
-// kindOf knows mechanisms by name, in any case.
+// kindOf returns the mechanism of a name, in any case.
 func kindOf(name string) kind {
 	var lower [len("include")]byte
 	if len(name) > len(lower) {
 		return kindUnknown
 	}
 	for i := range len(name) {
-		lower[i] = name[i] | 0x20 // ignores digits, and makes no letter of what is none
+		lower[i] = name[i] | 0x20 // leaves digits unchanged and turns no other octet into a letter
 	}
 	switch string(lower[:len(name)]) {
 	case "all":
@@ -248,9 +247,9 @@ func (t *term) parseNet(arg string) error {
 	return nil
 }
 
-// cutDualCIDR takes dual-cidr-length off the end of an argument (RFC 7208
-// section 5.3). What it leaves cannot end like one: no domain-spec ends in a
-// slash and digits.
+// cutDualCIDR removes dual-cidr-length from the end of an argument (RFC 7208
+// section 5.3). The rest needs no second cut: no domain-spec ends in a slash and
+// digits.
 func (t *term) cutDualCIDR(arg string) (rest string, err error) {
 	t.bits4, t.bits6 = 32, 128
 	rest, digits := cutLength(arg)
@@ -273,7 +272,7 @@ func (t *term) cutDualCIDR(arg string) (rest string, err error) {
 	return strings.TrimSuffix(rest, "/"), nil
 }
 
-// cutLength parts the digits that a slash precedes from the end of s.
+// cutLength splits a slash and the digits after it off the end of s.
 func cutLength(s string) (rest, digits string) {
 	i := len(s)
 	for i > 0 && isDigit(s[i-1]) {

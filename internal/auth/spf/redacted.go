@@ -7,16 +7,16 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// LocalPartName is a name that was looked up and that macros made of the sender's
-// local part.
+// LocalPartName is a name that was looked up and whose macros contain part of the
+// sender's local part.
 type LocalPartName struct {
 	Name dns.Name
-	Spec string // what stands for it in the record, such as "%{l}._spf.example.com"
+	Spec string // its form in the record, such as "%{l}._spf.example.com"
 }
 
-// Redacted is the result without what may hold the sender's local part: the
-// explanation, and names that macros made of it. In Chain they are replaced by
-// what stands in the record, in Walk by no name.
+// Redacted returns the result without anything that may contain the sender's local
+// part: the explanation, and names that macros made of it. Chain has the text of
+// the record instead of such a name, Walk no name.
 func (r Result) Redacted() Result {
 	r.Explanation = ""
 	if len(r.LocalPart) == 0 {
@@ -52,7 +52,7 @@ func (r Result) Redacted() Result {
 	return r
 }
 
-// LocalPartSpec gives what stands in the record for a personal name; false for
+// LocalPartSpec returns the text of the record for a personal name; false for
 // other names.
 func (r *Result) LocalPartSpec(name dns.Name) (spec string, is bool) {
 	for _, p := range r.LocalPart {
@@ -63,7 +63,7 @@ func (r *Result) LocalPartSpec(name dns.Name) (spec string, is bool) {
 	return "", false
 }
 
-// bare is a reason without the names and texts that come with it.
+// bare returns a reason without the names and texts attached to it.
 func bare(err error) error {
 	for _, reason := range []error{
 		ErrSyntax, ErrRecordSize, ErrMultipleRecords, ErrNoRecord, ErrTarget, ErrLookupLimit, ErrVoidLimit, ErrMXLimit, ErrQueryLimit,

@@ -2,19 +2,19 @@ package spf
 
 import "dmarcd/internal/dns"
 
-// maxSteps bounds a Walk. Records may have a thousand terms, of which the ten
-// that look something up lead to further records.
+// maxSteps bounds a Walk. Records may have a thousand terms, and ten of them may
+// lead to further records.
 const maxSteps = 100
 
-// TermResult is what came of one term.
+// TermResult is the outcome of one term.
 type TermResult string
 
 // Results of terms.
 const (
 	Match   TermResult = "match"
 	NoMatch TermResult = "no match"
-	// Broken tells that the check ended here in the TempError or PermError of its
-	// Result, or in one that such a term brought about further down.
+	// Broken means that the check ended here in the TempError or PermError of its
+	// Result, or in such an error at a term further down.
 	Broken TermResult = "error"
 )
 
@@ -22,30 +22,30 @@ const (
 type Step struct {
 	Domain  dns.Name   // whose record the term stands in
 	Term    string     // as written, such as "include:_spf.example.com"
-	Depth   int        // 0 in the record of the identity, one more behind each include and redirect
-	Outcome TermResult // for exp=, whether there is such a name; a redirect that applies is a match
-	// Result is what the record says that an include or redirect leads to; "" for
-	// other terms, and where that record could not be evaluated.
+	Depth   int        // 0 in the record of the identity, one more for each include and redirect
+	Outcome TermResult // for exp=, whether the name exists; a redirect that applies is a match
+	// Result is the result of the record that an include or redirect leads to; "" for
+	// other terms, and if that record could not be evaluated.
 	Result Status
-	Target dns.Name // the name looked up, or whose record was; zero for none
-	// LocalPart tells that Target was made of the sender's local part.
+	Target dns.Name // the name looked up, or whose record was; zero if there is none
+	// LocalPart reports that Target contains part of the sender's local part.
 	LocalPart bool
 }
 
-// walk notes the steps of one check.
+// walk records the steps of one check.
 type walk struct {
 	steps []Step
 	cut   bool
-	at    int // the step whose target is next to be known; -1 for one that is not kept
+	at    int // the step whose target is not known yet; -1 if it is not recorded
 }
 
-// makeRoom is called with each record: the first says how many terms to expect,
-// with some of each record that it leads to.
+// makeRoom allocates steps. The first record sets how many terms to expect, plus
+// some for each record that it leads to.
 func (w *walk) makeRoom(rec *record) {
 	if w.steps != nil {
 		return
 	}
-	const each = 4 // of a record further down, as a guess
+	const each = 4 // guessed terms of each further record
 	n := len(rec.mechanisms)
 	for i := range rec.mechanisms {
 		if rec.mechanisms[i].kind == kindInclude {
@@ -58,7 +58,7 @@ func (w *walk) makeRoom(rec *record) {
 	w.steps = make([]Step, 0, min(n, maxSteps))
 }
 
-// enter notes a term that is about to be evaluated, and gives its index.
+// enter records a term before its evaluation and returns its index.
 func (w *walk) enter(domain dns.Name, term string, depth int) int {
 	w.at = -1
 	if len(w.steps) == maxSteps {
@@ -70,14 +70,14 @@ func (w *walk) enter(domain dns.Name, term string, depth int) int {
 	return w.at
 }
 
-// led notes what the record says that a step led to.
+// led records the result of the record that a step led to.
 func (w *walk) led(step int, v evalResult, fault *Error) {
 	if step >= 0 && fault == nil {
 		w.steps[step].Result = v.status
 	}
 }
 
-// leave notes what came of a step.
+// leave records the outcome of a step.
 func (w *walk) leave(step int, o TermResult, fault *Error) {
 	if step < 0 {
 		return
@@ -95,7 +95,7 @@ func outcomeOf(matched bool) TermResult {
 	return NoMatch
 }
 
-// aimAt notes the name that the term at work is about.
+// aimAt records the name that the current term refers to.
 func (e *evaluation) aimAt(name dns.Name, localPart bool) {
 	e.madeOfLocalPart = localPart
 	if at := e.walk.at; at >= 0 && at < len(e.walk.steps) {
@@ -104,8 +104,8 @@ func (e *evaluation) aimAt(name dns.Name, localPart bool) {
 	}
 }
 
-// usesLocalPart reports whether a domain-spec expands to something of the sender's
-// local part: by its own macros, or by those that made the current domain.
+// usesLocalPart reports whether the expansion of a domain-spec contains part of the
+// sender's local part: by its own macros, or by those of the current domain.
 func (e *evaluation) usesLocalPart(spec string) bool {
 	for spec != "" {
 		p, rest, err := nextPiece(spec, inTarget)
@@ -120,7 +120,7 @@ func (e *evaluation) usesLocalPart(spec string) bool {
 	return false
 }
 
-// inLocalPart reports whether the current domain was made of the local part.
+// inLocalPart reports whether the current domain contains part of the local part.
 func (e *evaluation) inLocalPart() bool { return e.depth > 0 && e.stack[e.depth-1].localPart }
 
 func (e *evaluation) keepLocalPart(name dns.Name, spec string) {
