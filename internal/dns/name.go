@@ -1,6 +1,5 @@
-// Package dns holds what the protocol packages need to speak about DNS without
-// speaking DNS: names, label walking, and the words for why a look-up gave no
-// records. It opens no socket.
+// Package dns provides DNS terms for the protocol packages without network access:
+// names, label walking, and the reasons why a look-up returned no records.
 package dns
 
 import (
@@ -12,45 +11,42 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// Limits of a name in its text form, RFC 1035 section 2.3.4. 253 is what is
-// left of 255 octets of wire form once the root and the first length octet are
-// taken away.
+// Limits of a name in text form (RFC 1035 section 2.3.4): 255 octets in wire form, minus
+// the root and the first length octet, leave 253.
 const (
 	maxNameLen  = 253
 	maxLabelLen = 63
 )
 
-// Name is a DNS name in A-label form, lower case, without the final dot.
-// The zero Name is "no name", such as the domain of the null reverse-path.
-// Only Parse, ParseQuery and the methods below make one, so a Name held is a
-// Name that can be asked for; == compares names.
+// Name is a DNS name in A-label form, lower case, without the final dot. The zero Name
+// is "no name", such as the domain of the null reverse-path. Only Parse, ParseQuery and
+// the methods below make one, so every Name can be queried; == compares names.
 //
-// Labels are any printable ASCII but dot and space: DNS allows it (RFC 2181
-// section 11) and SPF macros and "_dmarc" need it. A Name of ParseQuery may hold
-// spaces too. Whoever prints a Name into a header or a log must still quote it.
+// Labels are any printable ASCII but dot and space: DNS allows it (RFC 2181 section 11)
+// and SPF macros and "_dmarc" need it. A Name of ParseQuery may also contain spaces. Code
+// that prints a Name into a header or a log must still quote it.
 type Name struct{ s string }
 
 // ErrBadName is wrapped by every error of Parse.
 var ErrBadName = errors.New("dns: not a domain name")
 
-// Parse reads a name as it stands in mail or in a record. One final dot is
-// dropped, letters are lowered, and U-labels become A-labels (RFC 5891,
-// RFC 9989 section 4.10.1 and RFC 8616 section 3). An empty string, an empty label, a
-// label of over 63 or a name of over 253 octets is an error that wraps ErrBadName.
+// Parse parses a name as written in mail or in a record. It removes one final dot, lowers
+// letters, and converts U-labels to A-labels (RFC 5891, RFC 9989 section 4.10.1 and RFC
+// 8616 section 3). An empty string, an empty label, a label of over 63 or a name of over
+// 253 octets is an error that wraps ErrBadName.
 func Parse(s string) (Name, error) { return parse(s, '!') }
 
-// ParseQuery is Parse for a name to be asked for and not to be shown, such as
-// the target of an SPF macro: a space may stand in a label (RFC 7208 section
-// 7.1, "%_").
+// ParseQuery is Parse for a name that is queried but not shown, such as the target of an
+// SPF macro: a label may contain a space (RFC 7208 section 7.1, "%_").
 func ParseQuery(s string) (Name, error) { return parse(s, ' ') }
 
-// parse takes octets from lowest to "~" in a label.
+// parse accepts octets from lowest to "~" in a label.
 func parse(s string, lowest byte) (Name, error) {
 	t := strings.TrimSuffix(s, ".")
 	if t == "" {
 		return Name{}, fmt.Errorf("%w: empty", ErrBadName)
 	}
-	if len(t) > 4*maxNameLen { // a U-label is never shorter than a quarter of its A-label
+	if len(t) > 4*maxNameLen { // a U-label has at least a quarter of the octets of its A-label
 		return Name{}, fmt.Errorf("%w: %d octets", ErrBadName, len(t))
 	}
 	plain, upper := scan(t)
@@ -69,7 +65,7 @@ func parse(s string, lowest byte) (Name, error) {
 	return Name{s: t}, nil
 }
 
-// MustParse is Parse for names known when the program is written; it panics on an error.
+// MustParse is Parse for constant names; it panics on an error.
 func MustParse(s string) Name {
 	n, err := Parse(s)
 	if err != nil {
@@ -78,7 +74,7 @@ func MustParse(s string) Name {
 	return n
 }
 
-// scan tells whether s is ASCII and whether it has upper-case letters.
+// scan reports whether s is ASCII and whether it has upper-case letters.
 func scan(s string) (plain, upper bool) {
 	plain = true
 	for i := 0; i < len(s); i++ {
@@ -92,8 +88,8 @@ func scan(s string) (plain, upper bool) {
 	return plain, upper
 }
 
-// toASCII converts the U-labels of s label by label, so that a plain label such
-// as "_dmarc" beside them is left as it is.
+// toASCII converts the U-labels of s label by label, so that a plain label beside them,
+// such as "_dmarc", stays unchanged.
 func toASCII(s string) (string, error) {
 	if !utf8.ValidString(s) {
 		return "", errors.New("not UTF-8")
@@ -146,7 +142,7 @@ func cut(s string) string {
 	return s
 }
 
-// String gives the name in A-label form, "" for the zero Name.
+// String returns the name in A-label form, "" for the zero Name.
 func (n Name) String() string { return n.s }
 
 // IsZero reports whether n is "no name".
@@ -160,7 +156,7 @@ func (n Name) Labels() int {
 	return strings.Count(n.s, ".") + 1
 }
 
-// Parent is n without its leftmost label; the zero Name when there is none left.
+// Parent is n without its leftmost label; the zero Name if none is left.
 func (n Name) Parent() Name {
 	if i := strings.IndexByte(n.s, '.'); i >= 0 {
 		return Name{s: n.s[i+1:]}
@@ -168,8 +164,8 @@ func (n Name) Parent() Name {
 	return Name{}
 }
 
-// Last is the name made of the rightmost labels of n: n itself when it has no
-// more than that, the zero Name when labels is not positive.
+// Last is the name of the rightmost labels of n: n itself if it has no more than that,
+// the zero Name if labels is not positive.
 func (n Name) Last(labels int) Name {
 	if labels <= 0 {
 		return Name{}
@@ -184,15 +180,15 @@ func (n Name) Last(labels int) Name {
 	return n
 }
 
-// IsBelow reports whether n is a strict descendant of ancestor. Nothing is
-// below the zero Name.
+// IsBelow reports whether n is a strict descendant of ancestor. Nothing is below the zero
+// Name.
 func (n Name) IsBelow(ancestor Name) bool {
 	cut := len(n.s) - len(ancestor.s)
 	return ancestor.s != "" && cut > 1 && n.s[cut-1] == '.' && n.s[cut:] == ancestor.s
 }
 
-// Child puts the labels of prefix, such as "_dmarc" or "s1._domainkey", before
-// n. A result that no query could carry is an error that wraps ErrBadName.
+// Child prepends the labels of prefix, such as "_dmarc" or "s1._domainkey", to n. If no
+// query can carry the result, the error wraps ErrBadName.
 func (n Name) Child(prefix string) (Name, error) {
 	if n.s == "" {
 		return Name{}, fmt.Errorf("%w: empty", ErrBadName)

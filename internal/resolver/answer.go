@@ -10,15 +10,15 @@ import (
 )
 
 var (
-	// errForeign: a packet that does not belong to the query: forged, late or garbage.
+	// errForeign: the packet does not belong to the query: forged, late or garbage.
 	errForeign = errors.New("not an answer to the query")
-	// errCut: the server says that the answer did not fit.
+	// errCut: the server reports that the answer did not fit.
 	errCut = errors.New("truncated")
-	// errMalformed: the answer to the query, but it cannot be read.
+	// errMalformed: the packet answers the query but cannot be read.
 	errMalformed = errors.New("malformed answer")
 )
 
-// record is one resource record of a message that stays at hand for its names.
+// record is one resource record; its names refer to the retained message.
 type record struct {
 	owner      string // master-file form, lower case
 	rtype      uint16
@@ -26,19 +26,19 @@ type record struct {
 	start, end int // its data in the message
 }
 
-// answer is a message that belongs to the query, read no deeper than its records.
+// answer is a message that belongs to the query, parsed down to its records.
 type answer struct {
 	msg       []byte
 	rcode     int
 	extended  uint16 // RFC 8914 code, where explained
 	explained bool
-	records   []record // the answer section: aliases, DNAMEs and the type asked for
+	records   []record // the answer section: aliases, DNAMEs and the requested type
 	soa       *record  // of the authority section
 	referral  bool     // the authority section has name servers
 }
 
-// read checks that msg answers the query sent with id, and reads it. The errors
-// are errForeign, errCut and errMalformed.
+// read checks that msg answers the query sent with id, and parses it. The errors are
+// errForeign, errCut and errMalformed.
 func read(msg []byte, id uint16, q *query) (*answer, error) {
 	if len(msg) < headerLen || binary.BigEndian.Uint16(msg) != id {
 		return nil, errForeign
@@ -52,7 +52,7 @@ func read(msg []byte, id uint16, q *query) (*answer, error) {
 	off := headerLen
 	switch asked := binary.BigEndian.Uint16(msg[4:]); {
 	case asked == 0 && a.rcode != mdns.RcodeSuccess && a.rcode != mdns.RcodeNameError:
-		// Old servers send no more than a header with their FORMERR or REFUSED.
+		// Old servers send only a header with their FORMERR or REFUSED.
 	case asked == 1 && sameQuestion(msg[headerLen:], q.question):
 		off += len(q.question)
 	default:
@@ -67,8 +67,8 @@ func read(msg []byte, id uint16, q *query) (*answer, error) {
 	return a, nil
 }
 
-// sameQuestion compares type and class, and the name without regard to case. A
-// question cannot be compressed: nothing stands before it.
+// sameQuestion compares type and class, and the name ignoring case. A question cannot be
+// compressed, because nothing precedes it.
 func sameQuestion(got, want []byte) bool {
 	if len(got) < len(want) {
 		return false
@@ -77,7 +77,7 @@ func sameQuestion(got, want []byte) bool {
 	return bytes.Equal(got[name:len(want)], want[name:]) && equalFold(got[:name], want[:name])
 }
 
-// equalFold is bytes.EqualFold for ASCII alone (RFC 4343 section 3).
+// equalFold is bytes.EqualFold for ASCII only (RFC 4343 section 3).
 func equalFold(a, b []byte) bool {
 	for i, c := range a {
 		if lower(c) != lower(b[i]) {
@@ -94,8 +94,8 @@ func lower(c byte) byte {
 	return c
 }
 
-// readSections walks all records. The counts must be true: a message that ends
-// before them was cut on its way, whatever its TC bit says.
+// readSections parses all records. The counts must be correct: a message that ends early
+// was truncated, whatever its TC bit says.
 func (a *answer) readSections(off int, qtype uint16) error {
 	var err error
 	for section, at := range []int{6, 8, 10} { // answer, authority, additional
@@ -114,7 +114,7 @@ const (
 	sectionAdditional
 )
 
-// readRecord reads one record, RFC 1035 section 4.1.3, and gives the offset of the next.
+// readRecord parses one record (RFC 1035 section 4.1.3) and returns the offset of the next.
 func (a *answer) readRecord(off, section int, qtype uint16) (int, error) {
 	const fixed = 10 // type, class, TTL, RDLENGTH
 	fields := skipName(a.msg, off)
@@ -129,7 +129,7 @@ func (a *answer) readRecord(off, section int, qtype uint16) (int, error) {
 		return 0, errMalformed
 	}
 	if r.rtype == mdns.TypeOPT && section == sectionAdditional {
-		const extendedRcode = 24 // its place in the TTL, RFC 6891 section 6.1.3
+		const extendedRcode = 24 // its bit position in the TTL, RFC 6891 section 6.1.3
 		a.rcode |= int(ttl>>extendedRcode) << 4
 		a.readOptions(a.msg[r.start:r.end])
 		return r.end, nil
@@ -156,8 +156,8 @@ func (a *answer) readRecord(off, section int, qtype uint16) (int, error) {
 	return r.end, err
 }
 
-// readOptions looks for an extended error (RFC 8914 section 2), which tells why
-// the server failed.
+// readOptions looks for an extended error (RFC 8914 section 2), which gives the reason for
+// a server failure.
 func (a *answer) readOptions(data []byte) {
 	const head = 4 // code and length
 	for len(data) >= head {
@@ -173,7 +173,7 @@ func (a *answer) readOptions(data []byte) {
 	}
 }
 
-// name reads a name that may be compressed, and gives what follows it.
+// name parses a possibly compressed name and returns the offset after it.
 func (a *answer) name(off int) (string, int, error) {
 	text, next, err := mdns.UnpackDomainName(a.msg, off)
 	if err != nil {
@@ -182,7 +182,7 @@ func (a *answer) name(off int) (string, int, error) {
 	return strings.ToLower(text), next, nil
 }
 
-// soleName reads record data that is a name and nothing else.
+// soleName parses record data that consists of one name.
 func (a *answer) soleName(start, end int) (string, error) {
 	text, next, err := a.name(start)
 	if err != nil || next != end {
@@ -191,7 +191,7 @@ func (a *answer) soleName(start, end int) (string, error) {
 	return text, nil
 }
 
-// skipName gives the offset after a name, -1 if it has no end.
+// skipName returns the offset after a name, -1 if the name is unterminated.
 func skipName(msg []byte, off int) int {
 	for off < len(msg) {
 		c := int(msg[off])

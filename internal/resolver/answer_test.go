@@ -61,7 +61,7 @@ const (
 	soa     = "example. 50 IN SOA ns.example. h.example. 1 1 1 1 40"
 )
 
-// edited gives a copy of msg with an octet changed.
+// edited returns a copy of msg with an octet changed.
 func edited(msg []byte, at int, value byte) []byte {
 	out := slices.Clone(msg)
 	out[at] = value

@@ -11,7 +11,7 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// key is what one answer is kept under, and equal queries are joined by.
+// key identifies one cached answer, and the equal queries that are joined.
 type key struct {
 	name  dns.Name
 	qtype uint16
@@ -25,14 +25,14 @@ type result struct {
 	err   error
 }
 
-// Memory that values take beside their text, roughly.
+// Approximate memory of values in addition to their text.
 const (
 	entryCost  = 320 // map and list cells, result, error
 	stringCost = 16
 	addrCost   = 24
 )
 
-// cost is the memory that r takes in the cache under k, roughly.
+// cost is the approximate memory of r in the cache under k.
 func (r *result) cost(k key) int64 {
 	n := entryCost + len(k.name.String()) + addrCost*len(r.addrs)
 	for _, s := range r.txt {
@@ -54,7 +54,7 @@ type entry struct {
 	cost    int64
 }
 
-// flight is a look-up under way with everybody who waits for it.
+// flight is a pending look-up with all its callers.
 type flight struct {
 	done   chan struct{} // closed once res is set
 	res    *result
@@ -63,8 +63,7 @@ type flight struct {
 	callers int
 }
 
-// shard is a part of the cache, and of the look-ups under way, with a lock of
-// its own.
+// shard is a part of the cache and of the pending look-ups, with its own lock.
 type shard struct {
 	mu       sync.Mutex
 	kept     *simplelru.LRU[key, entry] // nil: nothing is kept
@@ -77,7 +76,7 @@ type shard struct {
 
 const (
 	maxShards       = 64
-	minShardEntries = 64 // smaller shards would evict what others have room for
+	minShardEntries = 64 // smaller shards would evict while others have room
 )
 
 func newShards(entries int, bytes int64) []*shard {
@@ -97,7 +96,7 @@ func newShards(entries int, bytes int64) []*shard {
 	return shards
 }
 
-// get finds what is kept and not expired. The lock is held.
+// get returns the cached, unexpired result. The lock is held.
 func (s *shard) get(k key, now time.Time) *result {
 	if s.kept == nil {
 		return nil
@@ -113,7 +112,7 @@ func (s *shard) get(k key, now time.Time) *result {
 	return e.res
 }
 
-// put keeps r until expires, at the cost of what was not used for longest. The
+// put keeps r until expires and evicts the least recently used results if necessary. The
 // lock is held.
 func (s *shard) put(k key, r *result, expires time.Time) {
 	if s.kept == nil {

@@ -22,29 +22,28 @@ const (
 	outcomeNoData    = "nodata"
 	outcomeServFail  = "servfail"
 	outcomeRefused   = "refused"
-	outcomeRcode     = "rcode"       // any other error that the server told
-	outcomeTruncated = "truncated"   // asked again over TCP
-	outcomeBogus     = "bogus"       // nothing but answers that cannot be used
+	outcomeRcode     = "rcode"       // any other error code of the server
+	outcomeTruncated = "truncated"   // retried over TCP
+	outcomeBogus     = "bogus"       // only unusable answers
 	outcomeTimeout   = "timeout"     // no answer
 	outcomeNetwork   = "unreachable" // the network or our own system failed
-	outcomeEnded     = "canceled"    // nobody waits any more
+	outcomeEnded     = "canceled"    // no caller waits any more
 )
 
-// Outcomes lists the words that Config.Observe may be called with.
+// Outcomes lists the values that Config.Observe may receive.
 func Outcomes() []string {
 	return []string{outcomeOK, outcomeNXDomain, outcomeNoData, outcomeServFail, outcomeRefused, outcomeRcode,
 		outcomeTruncated, outcomeBogus, outcomeTimeout, outcomeNetwork, outcomeEnded}
 }
 
-// attempt is one query to one server in one manner.
+// attempt is one query to one server with one transport.
 type attempt struct {
 	server *server
 	tcp    bool
 	edns   bool
 }
 
-// exchange sends the query once and reads what belongs to it. A *failure is the
-// only error.
+// exchange sends the query once and parses its answer. Its only error is a *failure.
 func (c *Client) exchange(ctx context.Context, q *query, at attempt) (*interpretation, *failure) {
 	start := time.Now()
 	a, err := c.transmit(ctx, q, at, start.Add(c.timeout))
@@ -72,7 +71,7 @@ func (c *Client) exchange(ctx context.Context, q *query, at attempt) (*interpret
 	return f, fail
 }
 
-// conclude turns error codes into failures, all else into an interpretation.
+// conclude turns error codes into failures, anything else into an interpretation.
 func (a *answer) conclude(q *query) (*interpretation, error) {
 	if a.rcode == mdns.RcodeSuccess || a.rcode == mdns.RcodeNameError {
 		return a.interpret(q)
@@ -96,7 +95,7 @@ func (a *answer) conclude(q *query) (*interpretation, error) {
 	return nil, failuref(outcomeRcode, "%s", word)
 }
 
-// asFailure finds the outcome word for an error; nil for nil.
+// asFailure returns the failure for an error; nil for nil.
 func asFailure(ctx context.Context, err error) *failure {
 	var f *failure
 	switch {
@@ -117,18 +116,17 @@ func asFailure(ctx context.Context, err error) *failure {
 	}
 }
 
-// isShortage reports whether our own system had no socket to ask with.
+// isShortage reports whether our own system had no socket for the query.
 func isShortage(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOBUFS)
 }
 
-// transmit sends the query and waits for its answer until the deadline or the
-// end of ctx.
+// transmit sends the query and waits for its answer until the deadline or the end of ctx.
 func (c *Client) transmit(ctx context.Context, q *query, at attempt, deadline time.Time) (*answer, error) {
 	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
 		deadline = d
 	}
-	id := uint16(rand.Uint32()) // from the runtime's ChaCha8, which cannot be guessed
+	id := uint16(rand.Uint32()) // from the runtime's ChaCha8, which is unpredictable
 	if at.tcp {
 		return overTCP(ctx, q, at, id, deadline)
 	}
@@ -145,19 +143,19 @@ func (c *Client) transmit(ctx context.Context, q *query, at attempt, deadline ti
 	if unwatch() && (err == nil || errors.Is(err, errCut)) {
 		at.server.release(conn)
 	} else {
-		_ = conn.Close() // a late answer may still come to it
+		_ = conn.Close() // a late answer may still arrive on it
 	}
 	return a, err
 }
 
-// watch ends what waits on conn when ctx is cancelled. The function it gives stops
-// that and reports whether conn is still untouched.
+// watch interrupts all waits on conn when ctx is cancelled. The returned function stops
+// watching and reports whether conn is still untouched.
 func watch(ctx context.Context, conn net.Conn) (unwatch func() bool) {
 	return context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 }
 
-// overUDP ignores packets that do not belong to the query: an attacker's guess
-// must not stand for the answer, nor end the wait for it (RFC 5452 section 9.1).
+// overUDP ignores packets that do not belong to the query: an attacker's guess must not
+// replace the answer or end the wait for it (RFC 5452 section 9.1).
 func overUDP(conn net.Conn, q *query, at attempt, id uint16) (*answer, error) {
 	if _, err := conn.Write(q.packet(id, at.edns)); err != nil {
 		return nil, err
@@ -176,7 +174,7 @@ func overUDP(conn net.Conn, q *query, at attempt, id uint16) (*answer, error) {
 	return nil, errForeign
 }
 
-// overTCP asks with the framing of RFC 1035 section 4.2.2, on a connection of its own.
+// overTCP queries with the framing of RFC 1035 section 4.2.2, on its own connection.
 func overTCP(ctx context.Context, q *query, at attempt, id uint16, deadline time.Time) (*answer, error) {
 	d := net.Dialer{Deadline: deadline}
 	conn, err := d.DialContext(ctx, "tcp", at.server.addr.String())

@@ -13,26 +13,26 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// interpretation is what one answer says about the query.
+// interpretation is the meaning of one answer for the query.
 type interpretation struct {
 	outcome string  // ok, nxdomain, nodata or, with follow, ok
 	res     *result // for ok
-	follow  string  // the alias whose target the answer does not have
+	follow  string  // the alias whose target is missing from the answer
 	hops    int     // aliases followed
-	alias   bool    // the name asked for is an alias in its own right, not by a DNAME
+	alias   bool    // the queried name is itself an alias, not one synthesized by a DNAME
 	ttl     time.Duration
 }
 
-// errTooBig: more records or data than is taken of one answer.
+// errTooBig: the answer has more records or data than we accept.
 var errTooBig = failuref(outcomeBogus, "answer over %d records or %d octets", maxRecords, maxBytes)
 
-// interpret follows the aliases within the answer to the records asked for.
+// interpret follows the aliases within the answer to the requested records.
 func (a *answer) interpret(q *query) (*interpretation, error) {
 	f := &interpretation{}
 	end, ttl := q.text, uint32(1<<31-1)
 	var found []record
 	for {
-		if found = a.pick(end, q.qtype); len(found) > 0 { // even if an alias wrongly stands beside them
+		if found = a.pick(end, q.qtype); len(found) > 0 { // even if an alias wrongly accompanies them
 			break
 		}
 		target, at, err := a.alias(end)
@@ -79,7 +79,7 @@ func (a *answer) interpret(q *query) (*interpretation, error) {
 	return f, nil
 }
 
-// alias gives the target of the CNAME at owner, "" if there is none.
+// alias returns the target of the CNAME at owner, "" if there is none.
 func (a *answer) alias(owner string) (string, record, error) {
 	for _, r := range a.records {
 		if r.rtype == mdns.TypeCNAME && r.owner == owner {
@@ -90,8 +90,7 @@ func (a *answer) alias(owner string) (string, record, error) {
 	return "", record{}, nil
 }
 
-// madeUp reports whether the CNAME at owner is one that a DNAME above it made (RFC 6672
-// section 2.2).
+// madeUp reports whether a DNAME above owner synthesized its CNAME (RFC 6672 section 2.2).
 func (a *answer) madeUp(owner string) bool {
 	for _, r := range a.records {
 		if r.rtype == mdns.TypeDNAME && (r.owner == "." || strings.HasSuffix(owner, "."+r.owner)) {
@@ -111,8 +110,8 @@ func (a *answer) pick(owner string, rtype uint16) []record {
 	return found
 }
 
-// negativeTTL is how long the answer's SOA lets "nothing at name" be kept
-// (RFC 2308 section 5); nil without an SOA for it.
+// negativeTTL is how long the answer's SOA permits a negative answer for name to be kept
+// (RFC 2308 section 5); nil without a matching SOA.
 func (a *answer) negativeTTL(name string) *time.Duration {
 	const numbers = 20 // serial, refresh, retry, expire, minimum
 	if a.soa == nil || a.soa.end-a.soa.start < numbers {
@@ -126,15 +125,15 @@ func (a *answer) negativeTTL(name string) *time.Duration {
 	return &ttl
 }
 
-// decode reads the data of the records found.
+// decode parses the data of the records found.
 func (a *answer) decode(found []record, qtype uint16) (*result, error) {
 	hosts := qtype == mdns.TypeMX || qtype == mdns.TypePTR
 	if len(found) > maxRecords {
 		if !hosts {
 			return nil, errTooBig
 		}
-		// SPF uses the first ten and fails on more (RFC 7208 section 4.6.4), so
-		// that nothing is changed by leaving out the rest.
+		// SPF uses the first ten and fails on more (RFC 7208 section 4.6.4), so omitting the rest
+		// changes nothing.
 		found = found[:maxRecords]
 	}
 	size := 0
@@ -162,7 +161,7 @@ func (a *answer) decodeTXT(found []record) (*result, error) {
 		joined = joined[:0]
 		data := a.msg[r.start:r.end]
 		if len(data) == 0 {
-			continue // RFC 1035 section 3.3.14 wants one string or more: it costs this record
+			continue // RFC 1035 section 3.3.14 requires at least one string: only this record is dropped
 		}
 		for len(data) > 0 {
 			n := 1 + int(data[0])
@@ -208,7 +207,7 @@ func (a *answer) decodeMX(found []record) (*result, error) {
 
 func (a *answer) decodePTR(found []record) (*result, error) { return a.decodeHosts(found, 0) }
 
-// decodeHosts reads the names that stand skip octets into the data.
+// decodeHosts parses the names that begin skip octets into the data.
 func (a *answer) decodeHosts(found []record, skip int) (*result, error) {
 	res := &result{names: make([]dns.Name, 0, len(found))}
 	for _, r := range found {
@@ -220,6 +219,6 @@ func (a *answer) decodeHosts(found []record, skip int) (*result, error) {
 			res.names = append(res.names, name)
 		}
 	}
-	res.names = slices.Clip(res.names) // shared: an append must not write behind it
+	res.names = slices.Clip(res.names) // shared: an append must not overwrite it
 	return res, nil
 }

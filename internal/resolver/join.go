@@ -12,9 +12,9 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// lookup answers from the cache, or waits, until ctx is done, for the one query
-// that all equal look-ups share. A name that is cached is answered even if ctx
-// is done: it costs no time.
+// lookup answers from the cache, or waits until ctx is done for the one query that all
+// equal look-ups share. A cached name is answered even if ctx is done, because it costs
+// no time.
 func (c *Client) lookup(ctx context.Context, name dns.Name, qtype uint16) *result {
 	k := key{name, qtype}
 	if name.IsZero() {
@@ -44,13 +44,13 @@ func (c *Client) lookup(ctx context.Context, name dns.Name, qtype uint16) *resul
 	return failed(k, temporary(context.Cause(ctx)))
 }
 
-// shard picks the part of the cache for a key.
+// shard returns the part of the cache for a key.
 func (c *Client) shard(k key) *shard {
 	h := maphash.String(c.seed, k.name.String()) + uint64(k.qtype)
 	return c.shards[h%uint64(len(c.shards))]
 }
 
-// join finds the look-up of k that is under way, or starts one. The lock of s is held.
+// join finds the pending look-up of k, or starts one. The lock of s is held.
 func (c *Client) join(ctx context.Context, s *shard, k key) (*flight, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
@@ -71,8 +71,8 @@ func (c *Client) join(ctx context.Context, s *shard, k key) (*flight, error) {
 	return f, nil
 }
 
-// leave gives up waiting; the last one to leave ends the look-up. The result is
-// not nil if it came in the meantime.
+// leave stops waiting; the last caller to leave cancels the look-up. The result is not nil
+// if it arrived in the meantime.
 func leave(s *shard, k key, f *flight) *result {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -83,19 +83,19 @@ func leave(s *shard, k key, f *flight) *result {
 	}
 	if f.callers--; f.callers == 0 {
 		f.cancel()
-		if s.flights[k] == f { // whoever comes now must not join what is ending
+		if s.flights[k] == f { // a new caller must not join a look-up that is ending
 			delete(s.flights, k)
 		}
 	}
 	return nil
 }
 
-// fly carries out a look-up for all who wait, and keeps what it found.
+// fly performs a look-up for all its callers, and caches the result.
 func (c *Client) fly(ctx context.Context, s *shard, k key, f *flight) {
 	defer f.cancel()
 	r, ttl := c.place(ctx, k)
 	if errors.Is(ctx.Err(), context.Canceled) && errors.Is(r.err, dns.ErrTemporary) {
-		ttl = 0 // broken off: that says nothing about the name
+		ttl = 0 // cancelled: that says nothing about the name
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -109,9 +109,9 @@ func (c *Client) fly(ctx context.Context, s *shard, k key, f *flight) {
 	close(f.done)
 }
 
-// place resolves k once there is a place on the wire for it. The time of the
-// look-up starts then: a name that had to wait for others is not a slow one. Who
-// waits goes by a clock of his own.
+// place resolves k once there is a free place on the wire. The time of the look-up starts
+// then, because a name that had to queue is not a slow one. Callers have their own
+// deadlines.
 func (c *Client) place(ctx context.Context, k key) (*result, time.Duration) {
 	select {
 	case c.onWire <- struct{}{}:
@@ -124,21 +124,21 @@ func (c *Client) place(ctx context.Context, k key) (*result, time.Duration) {
 	return c.resolve(ctx, k)
 }
 
-// failed is the result of a look-up that gave no records.
+// failed is the result of a look-up that returned no records.
 func failed(k key, reason error) *result {
 	return &result{err: &dns.Error{Name: k.name, Type: mdns.TypeToString[k.qtype], Err: reason}}
 }
 
-// missing is the result of a look-up that met a name that does not exist: the one asked
-// for, or what it is an alias of.
+// missing is the result of a look-up that found a name that does not exist: the queried
+// one, or the target of its alias.
 func missing(k key, alias bool) *result {
 	return &result{err: &dns.Error{Name: k.name, Type: mdns.TypeToString[k.qtype], Err: dns.ErrNXDomain, Alias: alias}}
 }
 
-// temporary marks a reason as one that says nothing about the name.
+// temporary marks a reason that says nothing about the name.
 func temporary(reason error) error { return fmt.Errorf("%w: %w", dns.ErrTemporary, reason) }
 
-// tries is how often a query is sent at most: twice to each server.
+// tries is the maximum number of sends of a query: two per server.
 func tries(servers int) int { return min(2*servers, maxTries) }
 
 // keepFor is how long an answer may be kept.

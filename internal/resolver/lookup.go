@@ -11,17 +11,17 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// LookupTXT gives the TXT records of name as raw octets, the character-strings
-// of each joined without a separator (RFC 7208 section 3.3). The slice is shared
-// with other callers: it must not be changed. An error is a *dns.Error that
-// wraps dns.ErrNXDomain, dns.ErrNoData or dns.ErrTemporary.
+// LookupTXT returns the TXT records of name as raw octets, the character-strings of each
+// joined without a separator (RFC 7208 section 3.3). The slice is shared with other
+// callers: do not change it. An error is a *dns.Error that wraps dns.ErrNXDomain,
+// dns.ErrNoData or dns.ErrTemporary.
 func (c *Client) LookupTXT(ctx context.Context, name dns.Name) ([]string, error) {
 	r := c.lookup(ctx, name, mdns.TypeTXT)
 	return r.txt, r.err
 }
 
-// LookupTTL is LookupTXT past the cache, and for how long whoever asks may keep the
-// answer.
+// LookupTTL is LookupTXT without the cache. It also returns how long the caller may keep
+// the answer.
 func (c *Client) LookupTTL(ctx context.Context, name dns.Name) ([]string, time.Duration, error) {
 	k := key{name, mdns.TypeTXT}
 	if name.IsZero() {
@@ -31,8 +31,8 @@ func (c *Client) LookupTTL(ctx context.Context, name dns.Name) ([]string, time.D
 	return r.txt, ttl, r.err
 }
 
-// Cached is LookupTXT for what is in the cache; ok is false for what would have
-// to be asked. It never waits.
+// Cached is LookupTXT for names in the cache; ok is false if a query is needed. It never
+// waits.
 func (c *Client) Cached(name dns.Name) (texts []string, err error, ok bool) {
 	if name.IsZero() {
 		return nil, nil, false
@@ -49,8 +49,8 @@ func (c *Client) Cached(name dns.Name) (texts []string, err error, ok bool) {
 	return r.txt, r.err, true
 }
 
-// LookupAddr gives the A records of name, or the AAAA records if v6; slice and
-// errors as for LookupTXT.
+// LookupAddr returns the A records of name, or the AAAA records if v6. Slice and errors
+// are as for LookupTXT.
 func (c *Client) LookupAddr(ctx context.Context, name dns.Name, v6 bool) ([]netip.Addr, error) {
 	qtype := mdns.TypeA
 	if v6 {
@@ -60,24 +60,23 @@ func (c *Client) LookupAddr(ctx context.Context, name dns.Name, v6 bool) ([]neti
 	return r.addrs, r.err
 }
 
-// LookupMX gives the hosts of the MX records of name by preference; slice and
-// errors as for LookupTXT. The null MX (RFC 7505) and hosts that no dns.Name can
-// hold are left out, so the list may be empty without an error. Of more than
-// 500 records the first are taken.
+// LookupMX returns the hosts of the MX records of name by preference. Slice and errors are
+// as for LookupTXT. It omits the null MX (RFC 7505) and hosts that no dns.Name can hold,
+// so the list may be empty without an error. It takes the first 500 records.
 func (c *Client) LookupMX(ctx context.Context, name dns.Name) ([]dns.Name, error) {
 	r := c.lookup(ctx, name, mdns.TypeMX)
 	return r.names, r.err
 }
 
-// LookupPTR gives the names of the PTR records of addr, with the same bounds as
-// LookupMX. An IPv4 address mapped into IPv6 counts as IPv4.
+// LookupPTR returns the names of the PTR records of addr, with the same bounds as
+// LookupMX. An IPv4-mapped IPv6 address counts as IPv4.
 func (c *Client) LookupPTR(ctx context.Context, addr netip.Addr) ([]dns.Name, error) {
 	r := c.lookup(ctx, reverse(addr), mdns.TypePTR)
 	return r.names, r.err
 }
 
-// reverse is the name of an address's PTR records, RFC 1035 section 3.5 and
-// RFC 3596 section 2.5; the zero Name for the zero Addr.
+// reverse is the name of an address's PTR records (RFC 1035 section 3.5 and RFC 3596
+// section 2.5); the zero Name for the zero Addr.
 func reverse(addr netip.Addr) dns.Name {
 	if !addr.IsValid() {
 		return dns.Name{}

@@ -12,20 +12,20 @@ import (
 
 const (
 	headerLen = 12 // RFC 1035 section 4.1.1
-	// udpSize is what we take over UDP: what passes everywhere without being
-	// fragmented, as the servers' authors agreed for the DNS flag day 2020.
+	// udpSize is the largest UDP message that we accept: one that passes everywhere without
+	// fragmentation, as DNS server vendors agreed for the DNS flag day 2020.
 	udpSize = 1232
 )
 
-// query is one question, ready to be sent.
+// query is one question, ready to send.
 type query struct {
 	text     string // the name in master-file form, lower case
 	qtype    uint16
 	question []byte // the question section: name, type, class
 }
 
-// newQuery asks for a Name. Its labels go into the packet as they are, which
-// spares them the escapes of the master-file form.
+// newQuery builds a query for a Name. It copies the labels into the packet directly, which
+// avoids the escapes of the master-file form.
 func newQuery(name dns.Name, qtype uint16) (query, error) {
 	wire := make([]byte, 0, len(name.String())+6)
 	for label := range strings.SplitSeq(name.String(), ".") {
@@ -35,7 +35,7 @@ func newQuery(name dns.Name, qtype uint16) (query, error) {
 	return finishQuery(append(wire, 0), qtype)
 }
 
-// followQuery asks for the target of an alias, in master-file form.
+// followQuery builds a query for the target of an alias, in master-file form.
 func followQuery(text string, qtype uint16) (query, error) {
 	var buf [255]byte // RFC 1035 section 2.3.4
 	n, err := mdns.PackDomainName(text, buf[:], 0, nil, false)
@@ -55,8 +55,8 @@ func finishQuery(wire []byte, qtype uint16) (query, error) {
 	return query{text: strings.ToLower(text), qtype: qtype, question: wire}, nil
 }
 
-// packet is the query as it is sent: recursion desired, and an OPT record
-// (RFC 6891 section 6.1.2) if edns.
+// packet is the query in wire form: recursion desired, and an OPT record (RFC 6891 section
+// 6.1.2) if edns.
 func (q *query) packet(id uint16, edns bool) []byte {
 	const recursionDesired = 0x0100
 	p := make([]byte, 0, headerLen+len(q.question)+11)
@@ -74,15 +74,15 @@ func (q *query) packet(id uint16, edns bool) []byte {
 	return p
 }
 
-// fromText reads a name in the master-file form that mdns.UnpackDomainName gives
-// as a Name; false for the root and for names that no Name can hold.
+// fromText converts a name from the master-file form of mdns.UnpackDomainName to a Name;
+// false for the root and for names that no Name can hold.
 func fromText(text string) (dns.Name, bool) {
 	if strings.IndexByte(text, '\\') >= 0 {
 		var b strings.Builder
 		for i := 0; i < len(text); i++ {
 			if text[i] == '\\' {
 				i++
-				// \DDD stands for what is not printable, \. for a dot within a label.
+				// \DDD is an unprintable octet, \. a dot within a label.
 				if i == len(text) || text[i] == '.' || '0' <= text[i] && text[i] <= '9' {
 					return dns.Name{}, false
 				}
@@ -95,19 +95,19 @@ func fromText(text string) (dns.Name, bool) {
 	return name, err == nil
 }
 
-// failure is why one query gave no usable answer.
+// failure is the reason why one query had no usable answer.
 type failure struct {
 	outcome  string
 	detail   string
 	useTCP   bool // the same server may do better over TCP
 	dropEDNS bool // the same server may do better without EDNS
-	ours     bool // our time or our means ran out: nothing is learned about the name
+	ours     bool // our time or resources ran out: it says nothing about the name
 }
 
-// Error gives the detail.
+// Error returns the detail.
 func (f *failure) Error() string { return f.detail }
 
-// from adds to the detail whose failure it was.
+// from adds the failed attempt to the detail.
 func (f *failure) from(at attempt) *failure {
 	out := *f
 	network := "UDP"

@@ -9,11 +9,11 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// errHops: more aliases than are followed, a loop of them above all.
+// errHops: too many aliases, usually a loop.
 var errHops = failuref(outcomeBogus, "CNAME loop, or over %d aliases", maxHops)
 
-// resolve finds what k asks for, all aliases followed, and how long it may be
-// kept by what it says; 0 for not at all.
+// resolve finds the records for k, following all aliases, and how long the answer may be
+// kept; 0 if not at all.
 func (c *Client) resolve(ctx context.Context, k key) (*result, time.Duration) {
 	q, err := newQuery(k.name, k.qtype)
 	if err != nil {
@@ -45,9 +45,9 @@ func (c *Client) resolve(ctx context.Context, k key) (*result, time.Duration) {
 	}
 }
 
-// ask tries the servers in turn. In the second round only those are asked again
-// that did not answer, now without EDNS: some middleboxes drop what has it. The
-// failure is ours if no try said anything about the name.
+// ask tries the servers in turn. The second round repeats only those that did not answer,
+// now without EDNS, because some middleboxes drop it. The failure is ours if no try said
+// anything about the name.
 func (c *Client) ask(ctx context.Context, q *query) (*interpretation, *failure) {
 	servers := c.order()
 	answered := make([]bool, len(servers))
@@ -72,8 +72,8 @@ func (c *Client) ask(ctx context.Context, q *query) (*interpretation, *failure) 
 	return nil, &failure{detail: strings.Join(slices.Compact(reasons), "; "), ours: ours}
 }
 
-// askServer asks one server: over TCP if its answer over UDP was cut or could
-// not be read, and without EDNS if it does not know that (RFC 6891 section 7).
+// askServer queries one server: over TCP if its UDP answer was truncated or unreadable,
+// and without EDNS if it does not support it (RFC 6891 section 7).
 func (c *Client) askServer(ctx context.Context, q *query, s *server, edns bool) (*interpretation, *failure) {
 	at := attempt{server: s, edns: edns}
 	for {

@@ -1,23 +1,23 @@
-// Package resolver is dmarcd's DNS client: it asks recursive servers over UDP
-// and TCP, checks that an answer is one to the question asked, keeps answers by
-// their TTL, and says with the words of package dns why there is none. NXDOMAIN,
-// no data and "nothing is known" never stand for each other.
+// Package resolver is dmarcd's DNS client. It queries recursive servers over UDP and TCP,
+// checks that an answer matches the question, caches answers by their TTL, and reports a
+// missing answer with the errors of package dns. NXDOMAIN, no data and "unknown" are
+// always kept apart.
 //
-// A message has one budget: the deadline of the context that its look-ups carry.
-// A look-up returns as soon as that context is done. Equal look-ups under way are
-// joined; the shared one goes on as long as anybody waits for it.
+// A message has one budget: the deadline of the context of its look-ups. A look-up returns
+// as soon as that context is done. Equal pending look-ups are joined; the shared one
+// continues while any caller waits for it.
 //
-// The library github.com/miekg/dns gives names, words and resolv.conf. Its Msg is
-// not used to read answers: it takes a section shorter than its count for whole,
-// which would turn a cut answer into "no such record".
+// The library github.com/miekg/dns provides names, codes and resolv.conf. Its Msg does not
+// parse answers, because it accepts a section shorter than its count as complete, which
+// would turn a truncated answer into "no such record".
 //
 // Divergences:
 //   - RFC 2308 section 5: a negative answer without SOA should not be cached. It
 //     is, for half a minute: stub resolvers such as systemd-resolved drop the SOA.
-//   - RFC 8020: NXDOMAIN is not applied to the names below; every name is asked for.
-//   - RFC 2308 section 7.2 lets a dead server be cached for all names. What is kept
-//     of a failure, time-outs included, is for the one name and type: a domain whose
-//     servers are dead costs its own mail time and nobody else's.
+//   - RFC 8020: NXDOMAIN is not applied to the names below; every name is queried.
+//   - RFC 2308 section 7.2 allows caching a dead server for all names. Here a failure,
+//     time-outs included, is cached for one name and type only, so that a domain with
+//     dead servers delays only its own mail.
 //   - The case of names is not varied (0x20): some forwarders do not echo it, and
 //     every look-up would then time out. Id and source port are random.
 package resolver
@@ -31,24 +31,24 @@ import (
 	"time"
 )
 
-// Limits of our own where the RFCs give none.
+// Our own limits where the RFCs have none.
 const (
 	maxHops    = 8        // aliases followed for one look-up
-	maxTries   = 8        // tries of one query over all servers
+	maxTries   = 8        // tries of one query across all servers
 	maxOnWire  = 2048     // look-ups on the wire at once; each holds a socket
-	maxIgnored = 64       // packets to one query that do not belong to it, before TCP is used
-	maxRecords = 500      // records of the type asked for that are taken of one answer
+	maxIgnored = 64       // unrelated packets received for one query before TCP is used
+	maxRecords = 500      // records of the requested type accepted in one answer
 	maxBytes   = 32 << 10 // octets of their data
 )
 
-// How long answers are kept at most, whatever they say.
+// Maximum time for which answers are kept.
 const (
 	maxTTL         = time.Hour
 	maxNegativeTTL = 15 * time.Minute
-	unsignedTTL    = 30 * time.Second // negative, and no SOA tells
-	// A failure, a time-out too, is kept just long enough that a flood of mail from
-	// a dead domain does not wait for it message by message. One for want of a place,
-	// a socket or time is not kept: it is not the name's.
+	unsignedTTL    = 30 * time.Second // negative, without an SOA
+	// A failure, time-outs included, is cached just long enough that each message of a flood
+	// from a dead domain need not wait for it. A failure for lack of a place, a socket or time
+	// is not cached: the name did not cause it.
 	failureTTL = 5 * time.Second // RFC 2308 section 7 allows five minutes
 )
 
@@ -57,19 +57,19 @@ const (
 	defaultCacheBytes = 64 << 20
 )
 
-// Config says whom to ask and what to keep.
+// Config selects the servers and the size of the cache.
 type Config struct {
-	// Servers are recursive servers in the order of preference: host or
-	// host:port, port 53 where none is given. A host name is looked up once, by
-	// New, with the system's resolver. Empty: those of ResolvConf.
+	// Servers are recursive servers in order of preference: host or host:port, port 53 by
+	// default. New resolves a host name once, with the system's resolver. If empty, the
+	// servers of ResolvConf are used.
 	Servers []string
-	// ResolvConf is the file to take servers from; "" is /etc/resolv.conf.
+	// ResolvConf is the file that lists the servers; "" is /etc/resolv.conf.
 	ResolvConf string
-	// Timeout is for one try of one query; 0 is 2 s.
+	// Timeout bounds one try of one query; 0 is 2 s.
 	Timeout time.Duration
-	// CacheEntries is how many answers are kept at most; 0 keeps none.
+	// CacheEntries bounds the number of cached answers; 0 disables the cache.
 	CacheEntries int
-	// CacheBytes is how much memory they may take, roughly; 0 is 64 MiB.
+	// CacheBytes bounds their approximate memory; 0 is 64 MiB.
 	CacheBytes int64
 	// Now is the clock of the cache; nil is time.Now.
 	Now func() time.Time
@@ -95,11 +95,11 @@ type Client struct {
 	flights sync.WaitGroup
 }
 
-// errClosed is why look-ups fail after Close.
+// errClosed is the error of look-ups after Close.
 var errClosed = errors.New("resolver closed")
 
-// New makes a Client. It opens no connection, but looks up servers given by
-// host name. The error names the server or the file at fault.
+// New returns a Client. It opens no connection, but resolves servers given by host name.
+// The error names the server or the file at fault.
 func New(cfg Config) (*Client, error) {
 	if cfg.Timeout < 0 || cfg.CacheEntries < 0 || cfg.CacheBytes < 0 {
 		return nil, fmt.Errorf("resolver: negative setting: timeout %v, cache entries %d, cache bytes %d", cfg.Timeout, cfg.CacheEntries, cfg.CacheBytes)
@@ -134,8 +134,8 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// Close ends the look-ups under way as temporary failures, waits for them and
-// closes all sockets. Later look-ups that are not in the cache fail likewise.
+// Close ends pending look-ups as temporary failures, waits for them and closes all sockets.
+// Later look-ups that are not in the cache fail likewise.
 func (c *Client) Close() {
 	for _, s := range c.shards {
 		s.close()
@@ -147,16 +147,16 @@ func (c *Client) Close() {
 	}
 }
 
-// Stats are counts since the start, but Entries and Bytes, which are of now.
+// Stats are counts since the start, except Entries and Bytes, which are current.
 type Stats struct {
 	Hits    uint64 // look-ups answered from the cache
-	Misses  uint64 // look-ups that had to ask
-	Joined  uint64 // look-ups that waited for an equal one under way
+	Misses  uint64 // look-ups that needed a query
+	Joined  uint64 // look-ups that joined a pending one
 	Entries int    // answers kept
-	Bytes   int64  // memory they take, roughly
+	Bytes   int64  // their approximate memory
 }
 
-// Stats adds up the counts of the cache.
+// Stats sums the counts of the cache.
 func (c *Client) Stats() Stats {
 	var sum Stats
 	for _, s := range c.shards {

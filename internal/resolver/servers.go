@@ -19,14 +19,14 @@ import (
 const (
 	defaultResolvConf = "/etc/resolv.conf"
 	defaultPort       = 53
-	hostLookupTime    = 10 * time.Second // for a server given by name, at start
+	hostLookupTime    = 10 * time.Second // for a server given by name, at startup
 )
 
-// server is one recursive server: its address, how it fares, and idle sockets.
+// server is one recursive server: its address, health and idle sockets.
 type server struct {
 	addr netip.AddrPort
 
-	missed atomic.Int32 // queries without an answer since the last answer
+	missed atomic.Int32 // consecutive queries without an answer
 	rested atomic.Int64 // when it may be tried first again, Unix nanoseconds
 
 	mu     sync.Mutex
@@ -34,7 +34,7 @@ type server struct {
 	closed bool
 }
 
-// findServers reads the addresses of the configuration or of resolv.conf.
+// findServers takes the addresses from the configuration or from resolv.conf.
 func findServers(cfg Config) ([]*server, error) {
 	texts := cfg.Servers
 	if len(texts) == 0 {
@@ -64,7 +64,7 @@ func findServers(cfg Config) ([]*server, error) {
 	return out, nil
 }
 
-// parseServer reads host or host:port; an IPv6 address with a port is in brackets.
+// parseServer parses host or host:port; an IPv6 address with a port is in brackets.
 func parseServer(text string) (netip.AddrPort, error) {
 	host, port := text, uint16(defaultPort)
 	if inner, ok := strings.CutPrefix(text, "["); ok && strings.HasSuffix(inner, "]") {
@@ -96,12 +96,12 @@ func parseServer(text string) (netip.AddrPort, error) {
 }
 
 const (
-	sickAfter = 3                // queries in a row without an answer
+	sickAfter = 3                // consecutive queries without an answer
 	restTime  = 15 * time.Second // before a sick server is tried first again
 )
 
-// order lists the servers by preference: those that answer first. A sick one is
-// moved to the end, but once in a while one query tries whether it is well again.
+// order lists the servers by preference, those that answer first. A sick one moves to the
+// end, but occasionally a query tests whether it has recovered.
 func (c *Client) order() []*server {
 	if len(c.servers) == 1 {
 		return c.servers
@@ -128,8 +128,8 @@ func (s *server) isSick(now time.Time) bool {
 	return !tryNow
 }
 
-// answered and missing note how the server fares. An answer is any that belongs
-// to the query: SERVFAIL says more about the name than about the server.
+// answered and missing record the server's health. Any answer that belongs to the query
+// counts: SERVFAIL says more about the name than about the server.
 func (s *server) answered() { s.missed.Store(0) }
 
 func (s *server) missing(now time.Time) {
@@ -141,9 +141,9 @@ func (s *server) missing(now time.Time) {
 // maxIdle is how many sockets to one server are kept for reuse.
 const maxIdle = 64
 
-// socket gives a connected UDP socket, so that the kernel drops what comes from
-// other addresses. Each query has a fresh one, and with it a fresh random source
-// port (RFC 5452 section 9.2), but on loopback, where no outsider can forge.
+// socket returns a connected UDP socket, so that the kernel drops packets from other
+// addresses. Each query has a fresh one with a fresh random source port (RFC 5452 section
+// 9.2), except on loopback, where no outsider can forge.
 func (s *server) socket() (*net.UDPConn, error) {
 	s.mu.Lock()
 	if n := len(s.idle); n > 0 {
@@ -156,7 +156,7 @@ func (s *server) socket() (*net.UDPConn, error) {
 	return net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(s.addr))
 }
 
-// release takes a socket back once its query was answered.
+// release returns a socket for reuse after its query was answered.
 func (s *server) release(conn *net.UDPConn) {
 	if s.addr.Addr().IsLoopback() {
 		s.mu.Lock()
