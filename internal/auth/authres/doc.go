@@ -14,6 +14,20 @@
 // Quoting is an additional measure: many readers do not understand quoted strings,
 // so no quoted string from the network contains a blank, ";", "=", a parenthesis, a
 // quote or a backslash.
+//
+// # Divergences
+//
+//   - RFC 8601 section 2.2 would carry any text in a quoted string; see above.
+//   - Domains are printed, never whole addresses, in smtp.mailfrom.
+//   - Parse accepts some text outside the grammar whose meaning is plain: no
+//     authserv-id at all, bare values with "/", "=" or ":", properties without a
+//     ptype, empty items. It returns names in lower case.
+//   - A version above 1 is read like version 1; RFC 8601 section 2.2 lets a
+//     reader ignore the field. Finder still takes such a field for ours.
+//   - Finder removes more than RFC 8601 section 5 asks: also a field that cannot be
+//     read and may be taken for ours, and one with our id where a careless reader
+//     looks for it: at the start of a part, after "authserv-id=", in single quotes,
+//     or with a sign after it.
 package authres
 
 // Names of the fields, as we write them.
