@@ -6,9 +6,8 @@ import (
 	"time"
 )
 
-// How many wrong passwords are taken within tryWindow. Those of one user from one
-// address are few; those of one user from everywhere are many, so that nobody can lock
-// others out with little effort.
+// How many wrong passwords are allowed within tryWindow: few for one user from one
+// address; many for one user from all addresses, so that locking out others takes effort.
 const (
 	tryWindow   = 5 * time.Minute
 	triesBoth   = 5
@@ -17,13 +16,13 @@ const (
 	mostTracked = 10_000
 )
 
-// limits counts wrong passwords. It may be used by several goroutines.
+// limits counts wrong passwords. It is safe for concurrent use.
 type limits struct {
 	mu    sync.Mutex
 	tries map[string]tried
 }
 
-// tried is how often, and when last.
+// tried is the number of tries, and the time of the last.
 type tried struct {
 	n    int
 	last time.Time
@@ -31,13 +30,13 @@ type tried struct {
 
 func newLimits() *limits { return &limits{tries: map[string]tried{}} }
 
-// keys are what a try counts for, each with its bound.
+// tryKeys lists what a try counts against, each with its bound.
 func tryKeys(name string, from netip.Addr) map[string]int {
 	net := networkOf(from)
 	return map[string]int{"both " + net + " " + name: triesBoth, "net " + net: triesNet, "user " + name: triesUser}
 }
 
-// networkOf is an IPv4 address, or the network of an IPv6 one that one site has.
+// networkOf returns an IPv4 address, or the network of an IPv6 address that one site has.
 func networkOf(a netip.Addr) string {
 	a = a.Unmap()
 	bits := a.BitLen()
@@ -51,7 +50,7 @@ func networkOf(a netip.Addr) string {
 	return p.String()
 }
 
-// begin counts a try before it is known how it ends; false where there were too many.
+// begin counts a try before its outcome is known; false if there were too many.
 func (l *limits) begin(name string, from netip.Addr, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -74,7 +73,7 @@ func (l *limits) begin(name string, from netip.Addr, now time.Time) bool {
 	return true
 }
 
-// right takes back what begin counted.
+// right takes back the count of begin.
 func (l *limits) right(name string, from netip.Addr) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -83,12 +82,12 @@ func (l *limits) right(name string, from netip.Addr) {
 		if t.n--; t.n > 0 {
 			l.tries[key] = t
 		} else {
-			delete(l.tries, key) // so that tries that nobody made drive out no others
+			delete(l.tries, key) // so that an uncounted try evicts no other
 		}
 	}
 }
 
-// drop forgets what is over, and everything where that is not enough.
+// drop forgets expired tries, and everything if that is not enough.
 func (l *limits) drop(now time.Time) {
 	for key, t := range l.tries {
 		if now.Sub(t.last) >= tryWindow {

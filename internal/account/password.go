@@ -14,8 +14,8 @@ import (
 	"dmarcd/internal/errkind"
 )
 
-// Cost of a password: argon2id (RFC 9106) with as much memory as two at a time may take
-// beside mail.
+// Cost of a password: argon2id (RFC 9106), with as much memory as two at a time can use
+// alongside mail.
 const (
 	hashMemory  = 19 << 10 // KiB
 	hashTime    = 2
@@ -30,20 +30,20 @@ const (
 	mostPassword  = 1024 // octets
 )
 
-// Passwords that are worked on, and that wait for it.
+// Passwords being processed, and waiting for it.
 const (
 	hashAtOnce  = 2
 	hashWaiting = 32
 )
 
-// hasher works on few passwords at a time.
+// hasher processes few passwords at a time.
 type hasher struct{ working, waiting chan struct{} }
 
 func newHasher() *hasher {
 	return &hasher{working: make(chan struct{}, hashAtOnce), waiting: make(chan struct{}, hashWaiting)}
 }
 
-// enter waits for a place; the caller calls leave.
+// enter waits for a slot; the caller then calls leave.
 func (h *hasher) enter(ctx context.Context) error {
 	select {
 	case h.waiting <- struct{}{}:
@@ -61,7 +61,7 @@ func (h *hasher) enter(ctx context.Context) error {
 
 func (h *hasher) leave() { <-h.working }
 
-// hash makes the kept form of a password.
+// hash returns the stored form of a password.
 func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 	if err := h.enter(ctx); err != nil {
 		return "", err
@@ -75,8 +75,8 @@ func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 		b64.EncodeToString(salt), b64.EncodeToString(sum)), nil
 }
 
-// matches tells whether a password is that of the kept form. Without one it takes as
-// long and says no.
+// matches reports whether a password matches the stored form. Without one it takes as long
+// and returns false.
 func (h *hasher) matches(ctx context.Context, kept, password string) (bool, error) {
 	if err := h.enter(ctx); err != nil {
 		return false, err
@@ -96,7 +96,7 @@ func (h *hasher) matches(ctx context.Context, kept, password string) (bool, erro
 	return len(sum) > 0 && subtle.ConstantTimeCompare(got, sum) == 1, nil
 }
 
-// checkPassword says what is wrong with a new password.
+// checkPassword returns what is wrong with a new password.
 func checkPassword(name, password string) error {
 	switch {
 	case !utf8.ValidString(password) || len(password) > mostPassword:

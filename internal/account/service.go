@@ -15,11 +15,11 @@ import (
 	"dmarcd/internal/text"
 )
 
-// Times of sessions and tokens.
+// Lifetimes of sessions and tokens.
 const (
 	sessionLife = 7 * 24 * time.Hour
 	sessionIdle = 12 * time.Hour
-	usedEvery   = 5 * time.Minute // how closely the last use is noted
+	usedEvery   = 5 * time.Minute // precision of the recorded last use
 	tokenLife   = 366 * 24 * time.Hour
 )
 
@@ -30,11 +30,10 @@ const (
 	mostLabel    = 200
 )
 
-// tokenPrefix begins each API token, so that one that leaked is recognised.
+// tokenPrefix begins each API token, so that a leaked one is recognised.
 const tokenPrefix = "dmarcd_"
 
-// Service checks and changes who may use the console. It may be used by several
-// goroutines.
+// Service checks and changes access to the console. It is safe for concurrent use.
 type Service struct {
 	store  Store
 	now    func() time.Time
@@ -42,27 +41,27 @@ type Service struct {
 	limits *limits
 }
 
-// New makes a Service.
+// New returns a Service.
 func New(store Store, now func() time.Time) *Service {
 	return &Service{store: store, now: now, hasher: newHasher(), limits: newLimits()}
 }
 
-// Any tells whether there is a user.
+// Any reports whether there is a user.
 func (s *Service) Any(ctx context.Context) (bool, error) { return s.store.AnyUser(ctx) }
 
-// Attempt is a try to log in.
+// Attempt is a login attempt.
 type Attempt struct {
 	Name, Password string
 	Address        netip.Addr
 	Agent          string // the browser
 }
 
-// Login checks a password and begins a session. The secret is for the browser alone.
+// Login checks a password and begins a session. The secret is for the browser only.
 func (s *Service) Login(ctx context.Context, a Attempt) (secret string, u User, err error) {
 	name := strings.ToLower(strings.TrimSpace(a.Name))
 	defer func() { s.note(ctx, name, a.Address, "login", err) }()
 	if !userName.MatchString(name) || len(a.Password) > mostPassword {
-		if !s.limits.begin("", a.Address, s.now()) { // each is a line of the audit log
+		if !s.limits.begin("", a.Address, s.now()) { // each attempt adds a line to the audit log
 			return "", User{}, ErrLimited
 		}
 		return "", User{}, ErrPassword
@@ -80,7 +79,7 @@ func (s *Service) Login(ctx context.Context, a Attempt) (secret string, u User, 
 		return "", User{}, err
 	}
 	u.LoggedIn = now
-	if err = s.store.ChangeUser(ctx, u, u.Hash); err != nil { // the password was changed while it was checked
+	if err = s.store.ChangeUser(ctx, u, u.Hash); err != nil { // the password changed during the check
 		_, endErr := s.store.EndCredentials(context.WithoutCancel(ctx), u.Name, c.ID, KindSession, "")
 		if errors.Is(err, ErrNoUser) {
 			err = ErrPassword
@@ -90,7 +89,7 @@ func (s *Service) Login(ctx context.Context, a Attempt) (secret string, u User, 
 	return secret, u, nil
 }
 
-// check checks a password within the limits and gives its user.
+// check checks a password within the limits and returns its user.
 func (s *Service) check(ctx context.Context, name, password string, from netip.Addr, into *User) error {
 	if !s.limits.begin(name, from, s.now()) {
 		return ErrLimited
@@ -113,12 +112,12 @@ func (s *Service) check(ctx context.Context, name, password string, from netip.A
 	return nil
 }
 
-// Session gives the session of a secret, and whose it is.
+// Session returns the session of a secret, and its user.
 func (s *Service) Session(ctx context.Context, secret string, from netip.Addr) (Credential, User, error) {
 	return s.credential(ctx, secret, KindSession, from)
 }
 
-// Token gives the token of a secret, and whose it is.
+// Token returns the token of a secret, and its user.
 func (s *Service) Token(ctx context.Context, secret string, from netip.Addr) (Credential, User, error) {
 	if !strings.HasPrefix(secret, tokenPrefix) {
 		return Credential{}, User{}, ErrNoCredential
@@ -176,8 +175,7 @@ func (s *Service) Add(ctx context.Context, n NewUser) error {
 	return s.store.AddUser(ctx, n.User)
 }
 
-// SetPassword gives a user a new password and ends all sessions but the one called
-// except.
+// SetPassword sets a user's password and ends all sessions except the one called except.
 func (s *Service) SetPassword(ctx context.Context, name, password, except string) error {
 	u, err := s.store.User(ctx, strings.ToLower(name))
 	if err != nil {
@@ -186,7 +184,7 @@ func (s *Service) SetPassword(ctx context.Context, name, password, except string
 	return s.setPassword(ctx, u, password, except)
 }
 
-// setPassword gives a user, as they were read, a new password.
+// setPassword sets the password of a user as read.
 func (s *Service) setPassword(ctx context.Context, u User, password, except string) error {
 	if err := checkPassword(u.Name, password); err != nil {
 		return err
@@ -203,7 +201,7 @@ func (s *Service) setPassword(ctx context.Context, u User, password, except stri
 	return err
 }
 
-// ChangePassword is SetPassword by the user, who knows the old one.
+// ChangePassword is SetPassword by a user who knows the old password.
 func (s *Service) ChangePassword(ctx context.Context, name, old, password string, from netip.Addr, except string) error {
 	var u User
 	if err := s.check(ctx, name, old, from, &u); err != nil {
@@ -212,7 +210,7 @@ func (s *Service) ChangePassword(ctx context.Context, name, old, password string
 	return s.setPassword(ctx, u, password, except)
 }
 
-// change replaces a user who was there just now.
+// change replaces a user who existed a moment ago.
 func (s *Service) change(ctx context.Context, u User, hash string) error {
 	err := s.store.ChangeUser(ctx, u, hash)
 	if errors.Is(err, ErrNoUser) {
@@ -221,7 +219,7 @@ func (s *Service) change(ctx context.Context, u User, hash string) error {
 	return err
 }
 
-// Prefer notes how a user wants to see pages.
+// Prefer stores a user's preferences for pages.
 func (s *Service) Prefer(ctx context.Context, name, language, theme string) error {
 	switch {
 	case language != "" && language != "en" && language != "ja":
@@ -237,7 +235,7 @@ func (s *Service) Prefer(ctx context.Context, name, language, theme string) erro
 	return s.change(ctx, u, u.Hash)
 }
 
-// NewToken makes an API token for a user. Its secret is shown once.
+// NewToken creates an API token for a user. Its secret is shown once.
 func (s *Service) NewToken(ctx context.Context, user, label string, scope Scope, life time.Duration) (string, Credential, error) {
 	label = text.Line(strings.TrimSpace(label), mostLabel)
 	switch {
@@ -258,20 +256,20 @@ func (s *Service) NewToken(ctx context.Context, user, label string, scope Scope,
 	return secret, c, s.store.AddCredential(ctx, c, mostTokens)
 }
 
-// Store gives what is kept, for lists.
+// Store returns the store, for lists.
 func (s *Service) Store() Store { return s.store }
 
-// note writes a line of the audit log about a login. What cannot be written is not
-// worth refusing a login for.
+// note writes a line about a login to the audit log. A failure to write is no reason to
+// refuse a login.
 func (s *Service) note(ctx context.Context, user string, from netip.Addr, operation string, err error) {
 	outcome := "ok"
 	if err != nil {
 		outcome = text.Line(err.Error(), mostLabel)
 	}
 	if errors.Is(err, ErrLimited) {
-		return // the tries before it are noted
+		return // the previous tries are recorded
 	}
-	_ = s.store.AddEntry(context.WithoutCancel(ctx), Entry{ // a client that hangs up is noted as well
+	_ = s.store.AddEntry(context.WithoutCancel(ctx), Entry{ // recorded even if the client hangs up
 		At: s.now().UTC(), User: text.Line(user, 64), Address: from.String(), Operation: operation, Outcome: outcome,
 	})
 }
@@ -283,5 +281,5 @@ func newSecret(prefix string) (string, [32]byte) {
 	return secret, sha256.Sum256([]byte(secret))
 }
 
-// newID names a credential; it opens nothing.
+// newID returns an identifier of a credential; it grants nothing.
 func newID() string { return strings.ToLower(rand.Text())[:12] }

@@ -14,7 +14,7 @@ const (
 	maxLine    = 998 // a line of 1000 with its CRLF, RFC 5321 section 4.5.3.1.6
 )
 
-// checkMail refuses what could not be sent as it is.
+// checkMail rejects mail that cannot be sent unchanged.
 func checkMail(from string, to []string, msg []byte) error {
 	if len(to) == 0 || len(to) > MaxRecipients {
 		return &Error{Stage: StageMail, Err: fmt.Errorf("%w: %d, not 1 to %d", ErrRecipients, len(to), MaxRecipients)}
@@ -33,8 +33,8 @@ func checkMail(from string, to []string, msg []byte) error {
 	return nil
 }
 
-// isAddress reports whether s can stand between the brackets of a MAIL or RCPT
-// command: visible ASCII, with something on both sides of an "@".
+// isAddress reports whether s may stand between the brackets of a MAIL or RCPT command:
+// visible ASCII, with text on both sides of an "@".
 func isAddress(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; c <= ' ' || c > '~' || c == '<' || c == '>' {
@@ -45,9 +45,9 @@ func isAddress(s string) bool {
 	return at > 0 && at < len(s)-1 && len(s) <= maxAddress
 }
 
-// checkLines wants lines as RFC 5322 section 2.1.1 has them. A lone CR or LF
-// ends a line for some readers and not for others; after such a one a line that
-// begins with a dot would end the mail for some (RFC 5321 section 4.1.1.4).
+// checkLines requires lines as in RFC 5322 section 2.1.1. A lone CR or LF ends a line only
+// for some readers; a dot at the beginning of the next line would then end the mail for
+// them (RFC 5321 section 4.1.1.4).
 func checkLines(msg []byte) error {
 	if !bytes.HasSuffix(msg, []byte("\r\n")) {
 		return fmt.Errorf("%w: the last line has no end", ErrMail)

@@ -7,22 +7,21 @@ import (
 	"time"
 )
 
-// maxHeard bounds what is read from a server in one session: replies take a
-// hundredth of it, even for a hundred recipients.
+// maxHeard bounds what is read from a server in one session: replies take a hundredth of
+// it, even for a hundred recipients.
 const maxHeard = 1 << 20
 
-// conn is a connection that neither waits nor listens for ever.
+// conn is a connection that bounds the time of each read and write.
 //
-// go-smtp sets one deadline for a command and its reply, and none while the mail
-// is written. So its deadlines are for reading alone, and each write gets
-// a new one.
+// go-smtp sets one deadline for a command and its reply, and none while it writes the
+// mail. Its deadlines therefore apply to reading only, and each write gets a new one.
 type conn struct {
 	net.Conn
 	step  time.Duration // for one write
 	heard int
 }
 
-// SetDeadline sets the time until which a reply is waited for.
+// SetDeadline sets the deadline for a reply.
 func (c *conn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
 
 // SetWriteDeadline does nothing: each write has its own.
@@ -44,8 +43,8 @@ func (c *conn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// greeted is a connection under TLS. No server greets there, but go-smtp waits for
-// a greeting on every connection that it is given.
+// greeted is a connection under TLS. No server sends a greeting there, but go-smtp expects
+// one on every connection.
 type greeted struct {
 	net.Conn
 	greeting io.Reader

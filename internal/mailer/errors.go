@@ -11,28 +11,28 @@ import (
 	"dmarcd/internal/text"
 )
 
-// Why mail was not handed over, where no reply of the server says it.
+// Reasons why mail was not handed over, without a reply of the server.
 var (
-	// ErrMail: the mail itself cannot be sent: not 7-bit, or not lines of CRLF.
+	// ErrMail: the mail cannot be sent, because it is not 7-bit or not lines of CRLF.
 	ErrMail = errors.New("mailer: not a mail of 7-bit lines")
-	// ErrAddress: an address cannot stand in an SMTP command.
+	// ErrAddress: an address is not valid in an SMTP command.
 	ErrAddress = errors.New("mailer: not an address")
 	// ErrRecipients: there are no recipients, or over MaxRecipients.
 	ErrRecipients = errors.New("mailer: number of recipients")
-	// ErrSize: the mail is larger than the server takes (RFC 1870).
+	// ErrSize: the mail is larger than the server accepts (RFC 1870).
 	ErrSize = errors.New("mailer: larger than the server takes")
 	// ErrNoTLS: TLS is required, and the server does not offer it.
 	ErrNoTLS = errors.New("mailer: the server does not offer STARTTLS")
-	// ErrNoLogin: the server offers no login that we know.
+	// ErrNoLogin: the server offers no login mechanism that we support.
 	ErrNoLogin = errors.New("mailer: the server offers neither AUTH PLAIN nor LOGIN")
 	// ErrProtocol: the server does not speak SMTP.
 	ErrProtocol = errors.New("mailer: not SMTP")
 )
 
-// Stage is the step of a transaction at which it failed.
+// Stage is the step at which a transaction failed.
 type Stage string
 
-// Stages, in their order.
+// Stages, in order.
 const (
 	StageMail      Stage = "mail"       // the mail or its addresses, before any connection
 	StageConnect   Stage = "connect"    //
@@ -42,17 +42,17 @@ const (
 	StageAuth      Stage = "AUTH"       //
 	StageMailFrom  Stage = "MAIL FROM"  //
 	StageRcpt      Stage = "RCPT TO"    //
-	StageData      Stage = "DATA"       // up to the server's word to go on
-	StageContent   Stage = "after DATA" // the mail itself and the answer to it
+	StageData      Stage = "DATA"       // up to the server's reply to DATA
+	StageContent   Stage = "after DATA" // the mail itself and the reply to it
 )
 
-// Error is why mail was not handed over.
+// Error is the reason why mail was not handed over.
 type Error struct {
 	Stage    Stage
-	Code     int    // of the server's reply; 0 if it was no reply
+	Code     int    // of the server's reply; 0 without a reply
 	Enhanced string // RFC 3463, such as "5.1.1"; "" if there was none
 	Text     string // of the reply: printable ASCII (RFC 5321 section 4.2), cut
-	Err      error  // why, where it was no reply; nil otherwise
+	Err      error  // the cause if there was no reply; nil otherwise
 }
 
 // Error names the stage and the reason.
@@ -69,12 +69,12 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("mailer: %s: the server said %s", e.Stage, strings.Join(words, " "))
 }
 
-// Unwrap is the cause where it was no reply of the server.
+// Unwrap returns the cause if there was no reply of the server.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Temporary reports whether the same mail may be taken later. It may not if
-// it cannot be sent at all, or if the server refused this mail for good (RFC 5321
-// section 4.2.1). All else is trouble of a server or the network.
+// Temporary reports whether the same mail may be accepted later. It is false if the mail
+// cannot be sent at all, or if the server rejected it permanently (RFC 5321 section
+// 4.2.1). Any other failure is that of a server or the network.
 func (e *Error) Temporary() bool {
 	switch {
 	case e.Stage == StageMail || errors.Is(e.Err, ErrSize):
@@ -89,28 +89,27 @@ func (e *Error) Temporary() bool {
 	return true
 }
 
-// Reply is the stage, and the server's reply: code 0 where there was none.
+// Reply returns the stage and the server's reply: code 0 without one.
 func (e *Error) Reply() (stage string, code int, enhanced string) {
 	return string(e.Stage), e.Code, e.Enhanced
 }
 
-// TooLarge reports whether the server said beforehand that it takes no mail of that
-// size (RFC 1870).
+// TooLarge reports whether the server announced that it accepts no mail of that size (RFC
+// 1870).
 func (e *Error) TooLarge() bool { return errors.Is(e.Err, ErrSize) }
 
-// Refusal is one recipient who does not get the mail.
+// Refusal is one recipient who does not receive the mail.
 type Refusal struct {
 	To    string
 	Error *Error
 }
 
-// RecipientsError tells that recipients do not get the mail. All that it does
-// not name do.
+// RecipientsError lists the recipients who do not receive the mail. All others do.
 type RecipientsError struct {
-	Refused []Refusal // at least one, in the order of Send's
+	Refused []Refusal // at least one, in the order given to Send
 }
 
-// Error tells how many were refused and why the first was.
+// Error states how many were refused, and why the first was.
 func (e *RecipientsError) Error() string {
 	text := fmt.Sprintf("%v (for %s)", e.Refused[0].Error, e.Refused[0].To)
 	if more := len(e.Refused) - 1; more > 0 {
@@ -119,7 +118,7 @@ func (e *RecipientsError) Error() string {
 	return text
 }
 
-// Unwrap lists the reasons, one for each recipient.
+// Unwrap returns the reasons, one for each recipient.
 func (e *RecipientsError) Unwrap() []error {
 	errs := make([]error, len(e.Refused))
 	for i := range e.Refused {
@@ -128,10 +127,10 @@ func (e *RecipientsError) Unwrap() []error {
 	return errs
 }
 
-// Temporary reports whether Retry names anybody.
+// Temporary reports whether Retry lists any recipient.
 func (e *RecipientsError) Temporary() bool { return len(e.Retry()) > 0 }
 
-// Retry lists those for whom the same mail may be taken later.
+// Retry lists the recipients for whom the same mail may be accepted later.
 func (e *RecipientsError) Retry() []string {
 	var to []string
 	for _, r := range e.Refused {
@@ -142,8 +141,8 @@ func (e *RecipientsError) Retry() []string {
 	return to
 }
 
-// fault makes an Error of what a step ended with. The end of ctx is the cause of
-// whatever it made fail.
+// fault converts the error of a step to an Error. If ctx has ended, its cause is the
+// reason.
 func fault(ctx context.Context, stage Stage, err error) *Error {
 	reply := (*smtp.SMTPError)(nil)
 	if errors.As(err, &reply) {
@@ -159,7 +158,7 @@ func fault(ctx context.Context, stage Stage, err error) *Error {
 	return &Error{Stage: stage, Err: err}
 }
 
-// errorStage is the stage of an *Error, "" for other errors and nil.
+// errorStage returns the stage of an *Error, "" for other errors and nil.
 func errorStage(err error) Stage {
 	if e := (*Error)(nil); errors.As(err, &e) {
 		return e.Stage
@@ -167,12 +166,12 @@ func errorStage(err error) Stage {
 	return ""
 }
 
-// isReply reports whether the server said no, so that the session goes on.
+// isReply reports whether err is a negative reply, after which the session continues.
 func isReply(err error) bool {
 	reply := (*smtp.SMTPError)(nil)
 	const closing = 421 // RFC 5321 section 3.8
 	return errors.As(err, &reply) && reply.Code != closing
 }
 
-// maxText bounds what is kept of a server's words, in octets.
+// maxText bounds the stored text of a server's reply, in octets.
 const maxText = 300

@@ -16,7 +16,7 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// quitTimeout is for the answer to QUIT, on which nothing hangs.
+// quitTimeout bounds the wait for the reply to QUIT, on which nothing depends.
 const quitTimeout = 5 * time.Second
 
 // session is one connection to a server that has been greeted.
@@ -25,12 +25,12 @@ type session struct {
 	mailer *Mailer
 	conn   *conn
 	client *smtp.Client
-	unhook func() bool // lets go of ctx
-	inSync bool        // every command had its answer, so that QUIT makes sense
+	unhook func() bool // detaches from ctx
+	inSync bool        // every command was answered, so QUIT makes sense
 }
 
-// connect dials, greets and, as the policy wants it, starts TLS. The end of ctx
-// closes the connection, which ends every wait on it.
+// connect dials, greets and, according to policy, starts TLS. The end of ctx closes the
+// connection, which interrupts every wait on it.
 func (m *Mailer) connect(ctx context.Context, policy TLSPolicy) (*session, error) {
 	tcp, err := m.dial(ctx, "tcp", m.config.Addr)
 	if err != nil {
@@ -61,7 +61,7 @@ func (s *session) open(policy TLSPolicy) error {
 	return nil
 }
 
-// greet reads the greeting and says EHLO.
+// greet reads the greeting and sends EHLO.
 func (s *session) greet(c net.Conn) error {
 	s.client = smtp.NewClient(c)
 	s.client.CommandTimeout = s.mailer.config.Timeout
@@ -74,8 +74,8 @@ func (s *session) greet(c net.Conn) error {
 	return nil
 }
 
-// startTLS encrypts the connection. It is done here because go-smtp would say
-// EHLO as "localhost" before it, and shakes hands where no context reaches.
+// startTLS encrypts the connection. It replaces go-smtp's own function, which would send
+// EHLO as "localhost" first, and performs a handshake without a context.
 func (s *session) startTLS(policy TLSPolicy) error {
 	s.inSync = false
 	if err := s.conn.SetReadDeadline(time.Now().Add(s.mailer.config.Timeout)); err != nil {
@@ -87,14 +87,13 @@ func (s *session) startTLS(policy TLSPolicy) error {
 	r := textproto.NewReader(bufio.NewReader(s.conn))
 	_, _, err := r.ReadResponse(220)
 	if r.R.Buffered() > 0 {
-		// What comes in plain text after the reply was put there by somebody who
-		// wants it taken for the first words under TLS.
+		// Plain text after the reply was injected, to be taken for the first text under TLS.
 		err = fmt.Errorf("%w: more than a reply to STARTTLS", ErrProtocol)
 	}
 	refused := (*textproto.Error)(nil)
 	if errors.As(err, &refused) {
 		if s.inSync = true; policy == TLSOffered {
-			return nil // the server is out of sorts with TLS (RFC 3207 section 4); on in plain text
+			return nil // the server's TLS is out of order (RFC 3207 section 4); continue in plain text
 		}
 		err = &smtp.SMTPError{Code: refused.Code, Message: refused.Msg}
 	}
@@ -104,8 +103,8 @@ func (s *session) startTLS(policy TLSPolicy) error {
 	return s.shakeHands(policy)
 }
 
-// shakeHands does the TLS handshake and greets the server anew (RFC 3207
-// section 4.2).
+// shakeHands performs the TLS handshake and greets the server again (RFC 3207 section
+// 4.2).
 func (s *session) shakeHands(policy TLSPolicy) error {
 	ctx, cancel := context.WithTimeout(s.ctx, s.mailer.config.Timeout)
 	defer cancel()
@@ -116,7 +115,7 @@ func (s *session) shakeHands(policy TLSPolicy) error {
 	return s.greet(&greeted{Conn: secure, greeting: strings.NewReader("220 TLS\r\n")})
 }
 
-// login logs in if there is a name to log in with; TLS has been started then.
+// login logs in if a user name is set; TLS has been started by then.
 func (s *session) login(username, password string) error {
 	if username == "" {
 		return nil
@@ -137,7 +136,7 @@ func (s *session) login(username, password string) error {
 	return nil
 }
 
-// transfer is the mail transaction, RFC 5321 section 3.3.
+// transfer performs the mail transaction (RFC 5321 section 3.3).
 func (s *session) transfer(from string, to []string, msg []byte) error {
 	if most, ok := s.client.MaxMessageSize(); ok && most > 0 && len(msg) > most {
 		return &Error{Stage: StageMailFrom, Err: fmt.Errorf("%w: %d octets, over %d", ErrSize, len(msg), most)}
@@ -189,8 +188,8 @@ func (s *session) content(msg []byte) *Error {
 	return nil
 }
 
-// nobody is the outcome where some recipients were refused, each for a reason,
-// and then the mail for all others.
+// nobody is the outcome if some recipients were refused individually and then the mail for
+// all others.
 func nobody(to []string, refused []Refusal, rest *Error) error {
 	if len(refused) == 0 {
 		return rest
@@ -206,8 +205,8 @@ func nobody(to []string, refused []Refusal, rest *Error) error {
 	return &RecipientsError{Refused: all}
 }
 
-// close ends the session, with a word of good-bye where the server listens for
-// one (RFC 5321 section 4.1.1.10).
+// close ends the session, with QUIT if the server still responds (RFC 5321 section
+// 4.1.1.10).
 func (s *session) close() {
 	if s.inSync && s.ctx.Err() == nil {
 		s.client.CommandTimeout = min(s.client.CommandTimeout, quitTimeout)

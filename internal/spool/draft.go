@@ -10,30 +10,28 @@ import (
 )
 
 const (
-	// memoryBytes of a draft are kept in memory, so that most mails that are refused
-	// in the end never reach the disk.
+	// memoryBytes of a draft stay in memory, so that most rejected mails never reach the disk.
 	memoryBytes = 64 << 10
-	// beginningBytes are kept of a mail that is over its limit: its header, in all
-	// but strange cases.
+	// beginningBytes are kept of a mail over its limit: almost always the whole header.
 	beginningBytes = 64 << 10
 )
 
-// Draft is a mail that is coming in. Its methods are called from one goroutine.
-// A draft that is not committed must be aborted.
+// Draft is an incoming mail. Only one goroutine may call its methods. A draft that is not
+// committed must be aborted.
 type Draft struct {
 	spool *Spool
 	limit int64
-	size  int64  // octets that were written to the draft, kept or not
-	kept  int64  // of them in the file and in buf
+	size  int64  // octets written to the draft, kept or not
+	kept  int64  // of those, in the file and in buf
 	buf   []byte // not yet in the file
 	file  *os.File
 	err   error // the first error; nothing is kept after it
 	ended bool
 }
 
-// Begin opens a draft. Of a mail of more than limit octets the beginning is kept and
-// Meta.TooLarge set; 0 stands for no limit. An error, such as ErrFull, may come as
-// late as with Commit.
+// Begin opens a draft. Of a mail of more than limit octets it keeps the beginning and sets
+// Meta.TooLarge; 0 means no limit. An error, such as ErrFull, may be reported as late as
+// Commit.
 func (s *Spool) Begin(limit int64) *Draft {
 	d := &Draft{spool: s, limit: limit}
 	s.mu.Lock()
@@ -52,8 +50,8 @@ func (s *Spool) Begin(limit int64) *Draft {
 	return d
 }
 
-// Write adds to the mail, whose lines end in CRLF. It returns the error that Commit
-// is going to return, so that a caller may stop early.
+// Write adds to the mail, whose lines end in CRLF. It returns the error that Commit would
+// return, so that a caller may stop early.
 func (d *Draft) Write(p []byte) (int, error) {
 	n := len(p)
 	d.size += int64(n)
@@ -81,7 +79,7 @@ func (d *Draft) Write(p []byte) (int, error) {
 
 func (d *Draft) tooLarge() bool { return d.limit > 0 && d.size > d.limit }
 
-// keepBeginning gives up what is kept beyond the beginning.
+// keepBeginning discards everything but the beginning.
 func (d *Draft) keepBeginning() {
 	over := d.kept - beginningBytes
 	if over <= 0 {
@@ -103,7 +101,7 @@ func (d *Draft) keepBeginning() {
 	}
 }
 
-// flush writes to the file what is in memory.
+// flush writes the buffer to the file.
 func (d *Draft) flush() {
 	if d.err != nil {
 		return
@@ -123,8 +121,8 @@ func (d *Draft) flush() {
 	d.buf = d.buf[:0]
 }
 
-// Commit puts the mail and what is known of it on disk, synced. Whatever it returns,
-// the draft has ended.
+// Commit writes the mail and its metadata to disk, synced. The draft ends whatever it
+// returns.
 func (d *Draft) Commit(meta Meta) error {
 	if d.err == nil && !validFeed(meta.Feed) {
 		d.fail(fmt.Errorf("feed %q", meta.Feed))
@@ -145,7 +143,7 @@ func (d *Draft) Commit(meta Meta) error {
 	return nil
 }
 
-// putTrailer adds what is known of the mail behind it.
+// putTrailer appends the metadata to the mail.
 func (d *Draft) putTrailer(meta *Meta) {
 	if d.err != nil {
 		return
@@ -165,7 +163,7 @@ func (d *Draft) putTrailer(meta *Meta) {
 	d.kept += n
 }
 
-// publish syncs the file and gives it its name.
+// publish syncs the file and renames it into place.
 func (d *Draft) publish(meta *Meta) {
 	n := d.spool.name(meta.Feed)
 	err := d.file.Sync()
@@ -178,7 +176,7 @@ func (d *Draft) publish(meta *Meta) {
 	}
 	if err == nil {
 		if err = syncDir(d.spool.config.Dir); err != nil {
-			// It may be gone after a power cut, so that it must not be promised.
+			// A power cut may remove it, so it must not be promised.
 			_ = os.Rename(path, d.file.Name())
 		}
 	}
@@ -191,7 +189,7 @@ func (d *Draft) publish(meta *Meta) {
 	d.spool.enqueue(entry{name: n, size: d.kept})
 }
 
-// Abort ends the draft and keeps nothing of it. After Commit it does nothing.
+// Abort discards the draft. After Commit it does nothing.
 func (d *Draft) Abort() {
 	if d.ended {
 		return
@@ -200,7 +198,7 @@ func (d *Draft) Abort() {
 	d.buf = nil
 	if d.file != nil {
 		d.file.Close()
-		os.Remove(d.file.Name()) // what is left is removed by the next Open
+		os.Remove(d.file.Name()) // the next Open removes what remains
 	}
 	d.spool.drop(d.kept, d.err != nil)
 }
@@ -219,7 +217,7 @@ func (d *Draft) error() error {
 	return fmt.Errorf("spool: %w", d.err)
 }
 
-// reserve takes n octets of what the spool may hold.
+// reserve allocates n octets of the spool's capacity.
 func (s *Spool) reserve(n int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -236,7 +234,7 @@ func (s *Spool) release(n int64) {
 	s.bytes -= n
 }
 
-// drop takes a draft of n octets from the counts.
+// drop subtracts a draft of n octets from the counts.
 func (s *Spool) drop(n int64, refused bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -253,7 +251,7 @@ func (s *Spool) count(feed string) {
 	s.feeds[feed]++
 }
 
-// name makes the name of the next mail.
+// name returns the name of the next mail.
 func (s *Spool) name(feed string) name {
 	s.mu.Lock()
 	defer s.mu.Unlock()

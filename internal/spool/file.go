@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// File names: a draft is "draft-" and something, a mail is TIME-SERIAL-FEED.ATTEMPTS,
-// one that cannot be read has ".damaged" behind that.
+// File names: a draft is "draft-" plus a suffix, a mail is TIME-SERIAL-FEED.ATTEMPTS, and
+// an unreadable one has ".damaged" appended.
 const (
 	draftPrefix   = "draft-"
 	damagedSuffix = ".damaged"
@@ -50,8 +50,8 @@ func parseName(s string) (n name, ok bool) {
 	return name{at: at, serial: serial, feed: parts[2], attempts: tried}, true
 }
 
-// A file is the mail, what is known of it as JSON, and a trailer: the length of the
-// JSON and its CRC-32C, four octets each, then magic.
+// A file is the mail, its metadata as JSON, and a trailer: the length of the JSON and its
+// CRC-32C, four octets each, then magic.
 const (
 	magic       = "dmarcdS1"
 	trailerSize = 8 + len(magic)
@@ -69,7 +69,7 @@ func appendTrailer(b, text []byte) []byte {
 	return append(b, magic...)
 }
 
-// readTrailer gives what stands behind the mail, and the mail's length.
+// readTrailer returns the text after the mail, and the mail's length.
 func readTrailer(f io.ReaderAt, size int64) (text []byte, mail int64, err error) {
 	var t [trailerSize]byte
 	if size < int64(trailerSize) {
@@ -93,7 +93,7 @@ func readTrailer(f io.ReaderAt, size int64) (text []byte, mail int64, err error)
 	return text, mail, nil
 }
 
-// syncDir makes what was renamed in a directory permanent.
+// syncDir makes renames in a directory permanent.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

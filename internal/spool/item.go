@@ -10,37 +10,37 @@ import (
 	"time"
 )
 
-// Trust is what is known of who sent a mail.
+// Trust is what is known about the sender of a mail.
 type Trust string
 
 // Values of Trust.
 const (
-	NotKnown      Trust = "not_known"     // nobody looked
+	NotKnown      Trust = "not_known"     // not checked
 	Authenticated Trust = "authenticated" // DMARC passed for Meta.Author
-	Failed        Trust = "failed"        // somebody looked, and it did not pass
+	Failed        Trust = "failed"        // checked, and it did not pass
 )
 
-// Meta is what is known of a mail beside its octets.
+// Meta is the metadata of a mail.
 type Meta struct {
 	Feed      string     `json:"feed"`                 // how it came in: lower-case letters, digits, "_"
-	At        time.Time  `json:"at"`                   // when it came in; Commit puts the present time for zero
+	At        time.Time  `json:"at"`                   // when it came in; Commit sets the current time if zero
 	Trust     Trust      `json:"trust"`                // zero counts as NotKnown
-	Author    string     `json:"author,omitempty"`     // the From domain, as the verdict has it; "" if unknown
-	Addresses []string   `json:"addresses,omitempty"`  // those of our report addresses that it was sent to
+	Author    string     `json:"author,omitempty"`     // the From domain, from the verdict; "" if unknown
+	Addresses []string   `json:"addresses,omitempty"`  // those of our report addresses that received it
 	QueueID   string     `json:"queue_id,omitempty"`   // the MTA's
 	MessageID string     `json:"message_id,omitempty"` // printable, cut
 	Client    netip.Addr `json:"client,omitzero"`      // who handed it over; zero if unknown
 	Place     string     `json:"place,omitempty"`      // where the feed found it, such as a UID or a path; "" for none
-	Size      int64      `json:"size"`                 // octets as it came; Commit fills it in
-	TooLarge  bool       `json:"too_large,omitempty"`  // over its limit, only the beginning was kept; Commit fills it in
+	Size      int64      `json:"size"`                 // octets as received; set by Commit
+	TooLarge  bool       `json:"too_large,omitempty"`  // over its limit, only the beginning was kept; set by Commit
 }
 
-// Item is a mail that was taken. Its reader is used from one goroutine at a time.
+// Item is a mail that was taken. Only one goroutine at a time may use its reader.
 type Item struct {
 	Meta Meta
-	// ID names the mail as long as it is in the spool.
+	// ID identifies the mail while it is in the spool.
 	ID string
-	// Attempts counts how often it was taken before, over restarts too.
+	// Attempts counts how often it was taken before, across restarts.
 	Attempts int
 
 	spool *Spool
@@ -49,8 +49,8 @@ type Item struct {
 	kept  int64
 }
 
-// open reads the trailer of a mail and counts the attempt in its name, so that one
-// that kills the process is known by it.
+// open reads the trailer of a mail and counts the attempt in its name, so that a mail that
+// kills the process can be identified.
 func (s *Spool) open(e entry) (*Item, error) {
 	path := filepath.Join(s.config.Dir, e.name.String())
 	f, err := os.Open(path)
@@ -68,7 +68,7 @@ func (s *Spool) open(e entry) (*Item, error) {
 	}
 	item.entry.name.attempts++
 	if err := os.Rename(path, filepath.Join(s.config.Dir, item.entry.name.String())); err != nil {
-		item.entry.name.attempts-- // a read-only disk costs the count
+		item.entry.name.attempts-- // on a read-only disk the count is lost
 	}
 	if item.Meta.Trust == "" {
 		item.Meta.Trust = NotKnown
@@ -76,11 +76,11 @@ func (s *Spool) open(e entry) (*Item, error) {
 	return item, nil
 }
 
-// Reader gives the mail from its beginning, lines ending in CRLF. It reads from
-// disk and is good until Ack or Release.
+// Reader returns the mail from its beginning, lines ending in CRLF. It reads from disk and
+// is valid until Ack or Release.
 func (i *Item) Reader() *io.SectionReader { return io.NewSectionReader(i.file, 0, i.kept) }
 
-// Ack removes the mail: it was worked on. A second call does nothing.
+// Ack removes a processed mail. A second call does nothing.
 func (i *Item) Ack() error {
 	if i.file == nil {
 		return nil
@@ -95,7 +95,7 @@ func (i *Item) Ack() error {
 	return nil
 }
 
-// Release gives the mail back, behind all others. After Ack it does nothing.
+// Release returns the mail to the end of the queue. After Ack it does nothing.
 func (i *Item) Release() {
 	if i.file == nil {
 		return

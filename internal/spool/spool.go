@@ -1,13 +1,13 @@
-// Package spool keeps whole mails in a folder until somebody has worked on them:
-// reports that others send, as they came in by the milter, LMTP or IMAP, each with
-// what is known of it, such as its verdict. A mail is written as a Draft, is on disk
-// once Commit has returned, and is taken as an Item, which Ack removes.
+// Package spool stores whole mails in a folder until they are processed: reports received
+// by milter, LMTP or IMAP, each with its metadata, such as its verdict. A mail is written
+// as a Draft, is on disk once Commit has returned, and is taken as an Item, which Ack
+// removes.
 //
 // The folder is bounded in octets and mails. A mail that does not fit is refused with
-// ErrFull and costs its feed the mail, nothing else. What was committed outlives a
-// kill and a power cut. A mail may be handed out again after either, even if it was
-// acknowledged just before, so that a consumer must recognise what it has had. No
-// octet of a mail is looked at.
+// ErrFull, and only that mail is lost to its feed. Committed mails survive a kill and a
+// power cut. Either may cause a mail to be delivered again, even if it was acknowledged
+// just before, so a consumer must recognise duplicates. The content of mails is not
+// examined.
 package spool
 
 import (
@@ -22,15 +22,15 @@ import (
 	"time"
 )
 
-// Errors that callers tell apart.
+// Errors that callers distinguish.
 var (
 	ErrFull   = errors.New("spool: full")
 	ErrClosed = errors.New("spool: closed")
 )
 
-// Config is how a Spool works. Only Dir must be given.
+// Config configures a Spool. Only Dir is required.
 type Config struct {
-	Dir      string // made if it is not there; nobody else may use it
+	Dir      string // created if missing; no other user
 	MaxBytes int64  // all mails and drafts together; 0: 2 GiB
 	MaxMails int    // 0: 200,000
 	Now      func() time.Time
@@ -48,16 +48,16 @@ type Spool struct {
 
 	mu     sync.Mutex
 	more   *sync.Cond // signalled when queue grows and at Close
-	queue  []entry    // what can be taken, oldest first
+	queue  []entry    // available mails, oldest first
 	feeds  map[string]int
 	bytes  int64 // of all mails and drafts
-	mails  int   // mails on disk and drafts, taken ones included
+	mails  int   // mails on disk and drafts, including taken ones
 	serial uint64
 	closed bool
 	stats  Stats
 }
 
-// entry is one mail on disk that nobody has taken.
+// entry is one mail on disk that is not taken.
 type entry struct {
 	name name
 	size int64 // of the file
@@ -68,14 +68,13 @@ type Stats struct {
 	Mails   int            // committed and not acknowledged
 	Bytes   int64          // on disk, with drafts
 	Feeds   map[string]int // Mails by feed
-	Oldest  time.Time      // when the oldest mail that nobody has taken was committed; zero if there is none
+	Oldest  time.Time      // commit time of the oldest mail not taken; zero if there is none
 	Refused uint64         // drafts that did not fit or could not be written, since Open
-	Damaged uint64         // files that could not be read and were set aside, since Open
+	Damaged uint64         // unreadable files set aside, since Open
 }
 
-// Open makes the folder ready and finds what an earlier process left in it. Drafts
-// that were not committed are removed. The caller makes sure that no other process
-// uses the folder.
+// Open prepares the folder and recovers the mails of an earlier process. It removes
+// uncommitted drafts. The caller ensures that no other process uses the folder.
 func Open(config Config) (*Spool, error) {
 	if config.MaxBytes <= 0 {
 		config.MaxBytes = defaultMaxBytes
@@ -112,7 +111,7 @@ func (s *Spool) recover() error {
 		}
 		n, ok := parseName(f.Name())
 		if !ok {
-			continue // what was set aside, and what is not ours
+			continue // set aside, or not ours
 		}
 		info, err := f.Info()
 		if err != nil {
@@ -128,10 +127,10 @@ func (s *Spool) recover() error {
 	return nil
 }
 
-// Dir is the folder.
+// Dir returns the folder.
 func (s *Spool) Dir() string { return s.config.Dir }
 
-// Stats gives the present state.
+// Stats returns the current state.
 func (s *Spool) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -149,8 +148,8 @@ func (s *Spool) Stats() Stats {
 	return out
 }
 
-// Take hands out the oldest mail that nobody has, and waits for one if there is none.
-// The caller ends it with Ack or Release. The error is ctx's, or ErrClosed.
+// Take returns the oldest mail that is not taken, and waits for one if there is none. The
+// caller ends it with Ack or Release. The error is that of ctx, or ErrClosed.
 func (s *Spool) Take(ctx context.Context) (*Item, error) {
 	stop := context.AfterFunc(ctx, func() {
 		s.mu.Lock()
@@ -171,7 +170,7 @@ func (s *Spool) Take(ctx context.Context) (*Item, error) {
 	}
 }
 
-// next waits for the first of the queue and takes it from there.
+// next waits for the first of the queue and removes it.
 func (s *Spool) next(ctx context.Context) (entry, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -190,7 +189,7 @@ func (s *Spool) next(ctx context.Context) (entry, error) {
 	}
 }
 
-// enqueue makes a mail one that can be taken.
+// enqueue makes a mail available.
 func (s *Spool) enqueue(e entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -198,7 +197,7 @@ func (s *Spool) enqueue(e entry) {
 	s.more.Signal()
 }
 
-// forget takes a mail that is no longer there from the counts.
+// forget subtracts a missing mail from the counts.
 func (s *Spool) forget(e entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -209,18 +208,18 @@ func (s *Spool) forget(e entry) {
 	}
 }
 
-// setAside renames a file that cannot be read, so that a person may look at it.
+// setAside renames an unreadable file, so that a person may examine it.
 func (s *Spool) setAside(e entry) {
 	path := filepath.Join(s.config.Dir, e.name.String())
-	_ = os.Rename(path, path+damagedSuffix) // one that has gone is as good as set aside
+	_ = os.Rename(path, path+damagedSuffix) // a missing file counts as set aside
 	s.forget(e)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stats.Damaged++
 }
 
-// Close ends every Take with ErrClosed and refuses new drafts. Items and drafts that
-// are in somebody's hands may be ended still.
+// Close ends every Take with ErrClosed and refuses new drafts. Open items and drafts may
+// still be completed.
 func (s *Spool) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

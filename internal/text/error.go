@@ -6,8 +6,8 @@ import "strings"
 const packages = " admin analysis arc authres destination dkim dmarc dns explain filter imap intake journal mailer memory message milter net" +
 	" notify outgoing report resolver settings smtp spf spool sqldb store textproto tls x509 "
 
-// Error is what an error says to a person: its text without the names of the packages
-// that it came through, each part once. "" for nil.
+// Error returns the message of an error for a person: without the names of the packages
+// that it passed through, each part once. It is "" for nil.
 func Error(err error) string {
 	if err == nil {
 		return ""
@@ -16,7 +16,7 @@ func Error(err error) string {
 	if !strings.Contains(words, ": ") {
 		return words
 	}
-	lines := strings.Split(words, "\n") // of errors that were joined
+	lines := strings.Split(words, "\n") // of joined errors
 	for i, line := range lines {
 		lines[i] = withoutPackages(line)
 	}
@@ -40,8 +40,8 @@ func withoutPackages(words string) string {
 	return strings.Join(parts, ": ")
 }
 
-// isPlace tells whether a part is a place in a file, FILE:LINE:COLUMN: what follows it is a
-// key, not a package.
+// isPlace reports whether a part is a place in a file, FILE:LINE:COLUMN, so that a key,
+// not a package, follows it.
 func isPlace(part string) bool {
 	fields := strings.Split(part, ":")
 	if len(fields) < 3 {

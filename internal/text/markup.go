@@ -9,10 +9,10 @@ import (
 	"unicode/utf8"
 )
 
-// XML is s as one line of text for XML 1.0 (section 2.2). Octets that are not UTF-8
+// XML returns s as one line of text for XML 1.0 (section 2.2). Octets that are not UTF-8
 // become U+FFFD; control characters, bidirectional controls, line separators and
-// characters that XML forbids become spaces; spaces at both ends go, and no more
-// than most octets stay. The caller's encoder escapes markup. XML is idempotent.
+// characters that XML forbids become spaces. Spaces at both ends are removed, and the
+// result has at most most octets. The caller's encoder escapes markup. XML is idempotent.
 func XML(s string, most int) string {
 	if len(s) <= most && isXML(s) {
 		return s
@@ -57,9 +57,9 @@ func isXML(s string) bool {
 	return true
 }
 
-// inXML reports whether a character may stand in the XML that we write: those of
-// XML 1.0 section 2.2 but the controls, which it discourages, noncharacters, and
-// what reorders or breaks lines.
+// inXML reports whether a character may occur in the XML that we write: those of XML 1.0
+// section 2.2, except the controls, which it discourages, noncharacters, and characters
+// that reorder or break lines.
 func inXML(r rune) bool {
 	switch {
 	case unicode.IsControl(r), isBidi(r), r == '\u2028', r == '\u2029':
@@ -78,15 +78,15 @@ func isBidi(r rune) bool {
 	return r == '\u061c' || r == '\u200e' || r == '\u200f' || '\u202a' <= r && r <= '\u202e' || '\u2066' <= r && r <= '\u2069'
 }
 
-// HTML is Line with markup escaped: it may stand as text and as the value of an
-// attribute between quotes. A template that escapes by itself takes Line.
+// HTML is Line with markup escaped, safe as text and as a quoted attribute value. A
+// template that escapes by itself needs only Line.
 func HTML(s string, most int) string { return html.EscapeString(Line(s, most)) }
 
-// formula are the characters that begin a formula, full width ones among them.
+// formula lists the characters that begin a formula, including full-width ones.
 const formula = "=+-@＝＋－＠"
 
-// Cell is s for a cell of CSV: Line, and an apostrophe before what a spreadsheet
-// would take for a formula.
+// Cell is Line for a cell of CSV, with an apostrophe before text that a spreadsheet would
+// take for a formula.
 func Cell(s string, most int) string {
 	s = Line(s, most)
 	if first, _ := utf8.DecodeRuneInString(strings.TrimLeft(s, " ")); strings.ContainsRune(formula, first) {
@@ -101,7 +101,7 @@ const maxCell = 8192
 // CSV writes rows of CSV (RFC 4180) whose cells are safe to open in a spreadsheet.
 type CSV struct{ w *csv.Writer }
 
-// NewCSV makes a CSV that writes to w. The caller ends it by Flush.
+// NewCSV returns a CSV that writes to w. The caller must call Flush at the end.
 func NewCSV(w io.Writer) *CSV { return &CSV{w: csv.NewWriter(w)} }
 
 // Write writes a row.
@@ -113,7 +113,7 @@ func (c *CSV) Write(cells ...string) error {
 	return c.w.Write(safe)
 }
 
-// Flush writes what is still held back, and gives the first error.
+// Flush writes buffered data and returns the first error.
 func (c *CSV) Flush() error {
 	c.w.Flush()
 	return c.w.Error()

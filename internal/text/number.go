@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Number is n with commas between thousands.
+// Number formats n with commas between thousands.
 func Number(n int64) string {
 	s := strconv.FormatInt(n, 10)
 	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
@@ -16,9 +16,8 @@ func Number(n int64) string {
 	return s
 }
 
-// Count is a number with the noun that it counts: "1 message", "2,000 messages",
-// "1 entry", "3 entries". The noun is given in the singular, an adjective before it:
-// "invalid line".
+// Count formats a number with its noun: "1 message", "2,000 messages", "1 entry", "3
+// entries". The noun is singular and may follow an adjective: "invalid line".
 func Count(n int64, noun string) string {
 	if n == 1 {
 		return "1 " + noun
@@ -36,8 +35,8 @@ func plural(noun string) string {
 	return noun + "s"
 }
 
-// Percent is a share with one decimal, "" where there is no whole. It says 100 % and
-// 0 % only where that is exact: one message of a million that fails shows as 99.9 %.
+// Percent formats a share with one decimal, "" if the whole is zero. It shows 100 % and
+// 0 % only if that is exact: one failed message in a million shows as 99.9 %.
 func Percent(part, whole int64) string {
 	switch {
 	case whole <= 0:
@@ -53,7 +52,7 @@ func Percent(part, whole int64) string {
 	return fmt.Sprintf("%d.%d %%", tenths/10, tenths%10)
 }
 
-// Octets is a size: "512 B", "1.5 KiB", "20 GiB".
+// Octets formats a size: "512 B", "1.5 KiB", "20 GiB".
 func Octets(n int64) string {
 	const unit = 1024
 	if n < unit {
@@ -69,7 +68,7 @@ func Octets(n int64) string {
 	return strings.TrimSuffix(s, ".0") + " " + units[i:i+1] + "iB"
 }
 
-// Span is a duration as the configuration writes it: in days, where it is whole ones.
+// Span formats a duration as in the configuration, in days if it is whole days.
 func Span(d time.Duration) string {
 	const day = 24 * time.Hour
 	if d%day == 0 {

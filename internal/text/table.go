@@ -7,23 +7,22 @@ import (
 	"unicode"
 )
 
-// Terminal is the width that a table fits, in columns of a terminal.
+// Terminal is the default width of a table, in terminal columns.
 const Terminal = 80
 
 // Column is one column of a table.
 type Column struct {
-	Name  string // stands above it; a table without names has no heading
+	Name  string // heading; a table without names has none
 	Right bool   // for numbers
-	Least int    // a column that may be cut to fit keeps this width; 0: it is never cut
+	Least int    // minimum width of a column that may be cut; 0: it is never cut
 }
 
-// maxTableCell bounds a cell before the table is laid out, in octets.
+// maxTableCell bounds a cell before layout, in octets.
 const maxTableCell = 1000
 
-// WriteTable writes rows below a heading, columns aligned and two spaces apart. Each
-// cell is made safe by Line. Where a row is wider than width, the widest columns
-// that may be cut are cut and end in "…"; width 0 cuts none. A row may have fewer
-// cells than there are columns.
+// WriteTable writes rows below a heading, columns aligned and two spaces apart. Line makes
+// each cell safe. If a row exceeds width, the widest columns that may be cut are cut and
+// end in "…"; width 0 cuts none. A row may have fewer cells than there are columns.
 func WriteTable(w io.Writer, width int, columns []Column, rows [][]string) error {
 	lines := make([][]string, 0, len(rows)+1)
 	heading := make([]string, len(columns))
@@ -64,7 +63,7 @@ func WriteTable(w io.Writer, width int, columns []Column, rows [][]string) error
 
 const gap = "  "
 
-// layout finds the width of each column.
+// layout computes the width of each column.
 func layout(columns []Column, lines [][]string, width int) []int {
 	widths := make([]int, len(columns))
 	for _, line := range lines {
@@ -107,8 +106,8 @@ func fit(s string, width int) string {
 	return s
 }
 
-// Width is how many columns of a terminal s takes: two for a wide character of East
-// Asia (Unicode Standard Annex 11), none for a combining one.
+// Width is the number of terminal columns that s occupies: two for a wide East Asian
+// character (Unicode Standard Annex 11), none for a combining one.
 func Width(s string) int {
 	if isASCII(s) {
 		return len(s)
@@ -134,8 +133,8 @@ func runeWidth(r rune) int {
 	return 1
 }
 
-// Wrap breaks one line into lines of at most width columns, at spaces where it can. A
-// text without spaces, as in Japanese, is broken between characters.
+// Wrap breaks one line into lines of at most width columns, at spaces if possible. Text
+// without spaces, as in Japanese, is broken between characters.
 func Wrap(s string, width int) (lines []string) {
 	rest := strings.TrimSpace(s)
 	for Width(rest) > width {

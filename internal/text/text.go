@@ -1,17 +1,16 @@
-// Package text makes text that others wrote safe, once, at the place where it
-// leaves the program: a terminal, a line of the log, an SMTP reply, XML, HTML, a
-// cell of CSV. Everything before that place handles text as it came.
+// Package text makes foreign text safe, once, where it leaves the program: on a terminal,
+// in a line of the log, an SMTP reply, XML, HTML or a cell of CSV. Until then, code
+// handles the text as received.
 //
-// A character is unsafe where it can end a line, steer a terminal, reorder or hide
-// what stands beside it, or stand for nothing: control characters (C0, DEL, C1),
-// line and paragraph separators, bidirectional controls (U+061C, U+200E, U+200F,
-// U+202A to U+202E, U+2066 to U+2069), other invisible format characters, private
-// and unassigned code points, and octets that are not UTF-8. The marks U+061C,
-// U+200E and U+200F cannot turn a line round, but they are invisible, so that two
-// names which look the same would differ.
+// A character is unsafe if it can end a line, control a terminal, reorder or hide its
+// neighbours, or has no meaning: control characters (C0, DEL, C1), line and paragraph
+// separators, bidirectional controls (U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to
+// U+2069), other invisible format characters, private and unassigned code points, and
+// octets that are not UTF-8. The marks U+061C, U+200E and U+200F cannot reverse a line,
+// but they are invisible, so that two names that look the same could differ.
 //
-// The caller of a function gives the greatest length in octets of what comes back.
-// The functions keep no state and may be called from several goroutines.
+// The caller of a function gives the maximum length of its result in octets. The functions
+// are stateless and safe for concurrent use.
 package text
 
 import (
@@ -21,17 +20,17 @@ import (
 )
 
 const (
-	mark     = '?' // stands for an unsafe character
-	ellipsis = "…" // follows text that was cut
+	mark     = '?' // replaces an unsafe character
+	ellipsis = "…" // follows truncated text
 )
 
-// IsSafe reports whether a character can be shown: it has a shape of its own and no
-// effect on its neighbours. The space is the only safe white space.
+// IsSafe reports whether a character can be shown: it has its own shape and does not
+// affect its neighbours. The space is the only safe white space.
 func IsSafe(r rune) bool { return r != utf8.RuneError && unicode.IsPrint(r) }
 
-// Line is s as one line for a terminal, a table or a text mail. White space becomes
-// a space, each other unsafe character "?". Of a longer text the first most octets
-// stay, and "…" follows.
+// Line returns s as one line for a terminal, a table or a text mail. White space becomes a
+// space, any other unsafe character "?". A longer text is cut to most octets, followed by
+// "…".
 func Line(s string, most int) string {
 	if len(s) <= most && isASCII(s) {
 		return s
@@ -47,8 +46,7 @@ func Line(s string, most int) string {
 	})
 }
 
-// Lines is Line for text of several lines: line feeds stay, and CR LF becomes a
-// line feed.
+// Lines is Line for text of several lines: line feeds stay, and CR LF becomes a line feed.
 func Lines(s string, most int) string {
 	s = strings.ReplaceAll(s, "\r\n", "\n")
 	return rewrite(s, most, func(r rune) rune {
@@ -62,9 +60,9 @@ func Lines(s string, most int) string {
 	})
 }
 
-// ASCII is s in printable ASCII, for an SMTP reply or a header field: CR, LF and tab
-// become a space, each other octet that is not printable becomes "?". Of a longer
-// text the first most octets stay, without a sign that it was cut.
+// ASCII returns s in printable ASCII, for an SMTP reply or a header field: CR, LF and tab
+// become a space, any other unprintable octet "?". A longer text is cut to most octets
+// without a mark.
 func ASCII(s string, most int) string {
 	s = s[:min(len(s), most)]
 	if isASCII(s) {
@@ -82,9 +80,8 @@ func ASCII(s string, most int) string {
 	return string(b)
 }
 
-// Cut is the first most octets of s, whole characters, followed by "…" where that is
-// not all of it. It makes nothing safe: it bounds text on its way to a writer that
-// does.
+// Cut returns the first most octets of s, whole characters, followed by "…" if that is not
+// all. It makes nothing safe: it bounds text on its way to a writer that does.
 func Cut(s string, most int) string {
 	if len(s) <= most {
 		return s
@@ -95,7 +92,7 @@ func Cut(s string, most int) string {
 	return s[:most] + ellipsis
 }
 
-// rewrite puts each character through to, which never returns an invalid one.
+// rewrite maps each character with to, which never returns an invalid one.
 func rewrite(s string, most int, to func(rune) rune) string {
 	var b strings.Builder
 	b.Grow(min(len(s), most) + len(ellipsis))

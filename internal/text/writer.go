@@ -10,18 +10,17 @@ import (
 	"unicode/utf8"
 )
 
-// Writer makes safe what passes through it. Line feeds pass, and tabs. It may be
-// used from several goroutines; a character whose octets come in two calls of Write
-// is put together.
+// Writer makes text safe as it passes through. Line feeds and tabs pass. It is safe for
+// concurrent use; it reassembles a character that two calls of Write split.
 type Writer struct {
 	mu      sync.Mutex
 	w       io.Writer
 	replace func(b []byte, r rune) []byte
-	rest    []byte // the beginning of a character
+	rest    []byte // the beginning of an incomplete character
 }
 
-// NewWriter makes a Writer for a terminal, or for a log in text form: white space
-// becomes a space, each other unsafe character "?".
+// NewWriter returns a Writer for a terminal, or for a log in text form: white space
+// becomes a space, any other unsafe character "?".
 func NewWriter(w io.Writer) *Writer {
 	return &Writer{w: w, replace: func(b []byte, r rune) []byte {
 		if unicode.IsSpace(r) {
@@ -31,9 +30,9 @@ func NewWriter(w io.Writer) *Writer {
 	}}
 }
 
-// NewJSONWriter makes a Writer for JSON on a terminal or in a log: an unsafe
-// character becomes its escape (RFC 8259 section 7), which says the same to a
-// program and nothing to a terminal.
+// NewJSONWriter returns a Writer for JSON on a terminal or in a log: an unsafe character
+// becomes its escape (RFC 8259 section 7), which means the same to a program and nothing
+// to a terminal.
 func NewJSONWriter(w io.Writer) *Writer { return &Writer{w: w, replace: appendEscape} }
 
 func appendEscape(b []byte, r rune) []byte {
@@ -43,7 +42,7 @@ func appendEscape(b []byte, r rune) []byte {
 	return fmt.Appendf(b, `\u%04x`, r)
 }
 
-// Write writes p. The number of octets that it returns is of p.
+// Write writes p. It returns the number of octets of p that it consumed.
 func (w *Writer) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -69,7 +68,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// passes reports whether p is printable ASCII, line feeds and tabs.
+// passes reports whether p is all printable ASCII, line feeds and tabs.
 func passes(p []byte) bool {
 	for _, c := range p {
 		if (c < ' ' || c > '~') && c != '\n' && c != '\t' {
@@ -79,8 +78,8 @@ func passes(p []byte) bool {
 	return true
 }
 
-// Close writes a mark for a character that was never completed. It leaves the writer
-// below open.
+// Close writes a mark for an incomplete character. It does not close the underlying
+// writer.
 func (w *Writer) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
