@@ -1,27 +1,25 @@
-// Package admin is the socket by which commands reach the running daemon: HTTP over
-// a unix socket in its state directory. It carries the operations of package api. Who
+// Package admin is the socket through which commands reach the running daemon: HTTP over a
+// unix socket in its state directory. It carries the operations of package api. Anyone who
 // may open the socket may ask everything; there is no other login.
 //
-// Each request and answer names the protocol's version in the header field
-// Dmarcd-Protocol and the program's own in Dmarcd-Version; a server refuses another
-// protocol with a line that people understand, and so does a client. An answer has in
-// Dmarcd-Source where the daemon's configuration comes from.
+// Each request and answer has the protocol's version in the header field Dmarcd-Protocol and
+// the program's in Dmarcd-Version. Server and client refuse another protocol with a readable
+// message. Dmarcd-Source of an answer states where the daemon's configuration comes from.
 //
 //	GET  /hello
 //	POST /call/NAME      an operation with one answer: JSON to JSON
 //	POST /stream/NAME    an operation that streams: JSON to frames
 //
-// A frame is one octet for the kind, the length of the payload as a varint, and the
-// payload.
+// A frame is one octet for the kind, the length of the payload as a varint, and the payload.
 //
 //	J   a value as JSON
 //	B   a value in its own encoding (encoding.BinaryAppender)
-//	.   nothing: the server is still at work
+//	.   nothing: the server is still working
 //	E   the end, after which nothing follows: the number of values as a varint
 //	X   the end by an error, as JSON
 //
-// A stream without E or X was cut off, which is an error for the reader. An error
-// that is not in a stream is the same JSON with a status of 400 or more.
+// A stream without E or X is truncated, which is an error for the reader. An error outside a
+// stream is the same JSON with a status of 400 or more.
 package admin
 
 import (
@@ -34,36 +32,36 @@ import (
 	"dmarcd/internal/text"
 )
 
-// Protocol is the version of what is spoken on the socket.
+// Protocol is the version of the socket's protocol.
 const Protocol = 2
 
 // SocketName is the name of the socket in the state directory.
 const SocketName = "admin.sock"
 
-// SocketPath is the socket of the daemon with that state directory.
+// SocketPath returns the path of the daemon's socket for that state directory.
 func SocketPath(stateDir string) string { return filepath.Join(stateDir, SocketName) }
 
 // Errors of a Client. Test with errors.Is.
 var (
 	// ErrNoDaemon: nobody listens on the socket.
 	ErrNoDaemon = errkind.New(errkind.Trouble, "no daemon is running")
-	// ErrNotAllowed: the socket is there, but not for this user.
+	// ErrNotAllowed: the socket exists, but this user may not use it.
 	ErrNotAllowed = errkind.New(errkind.WrongUse, "not allowed to ask the daemon")
-	// ErrProtocol: the daemon is of a version that this program does not understand.
+	// ErrProtocol: the daemon has a version that this program does not support.
 	ErrProtocol = errors.New("the daemon speaks another version of the admin protocol")
-	// ErrBusy: the daemon answers as many commands as it may.
+	// ErrBusy: the daemon has reached its limit of commands.
 	ErrBusy = errors.New("the daemon is busy")
-	// ErrCut: the daemon's answer ended before its end.
+	// ErrCut: the daemon's answer is truncated.
 	ErrCut = errors.New("the daemon's answer was cut off")
 )
 
-// Kinds of errors of the socket itself, beside those of errkind.
+// Error kinds of the socket itself, in addition to those of errkind.
 const (
 	kindBusy     errkind.Kind = "busy"     // too many clients at once
 	kindProtocol errkind.Kind = "protocol" // another version of the protocol
 )
 
-// wireError is an error as it is told to a client.
+// wireError is an error as sent to a client.
 type wireError struct {
 	Kind errkind.Kind `json:"kind"`
 	Text string       `json:"error"`
@@ -73,7 +71,7 @@ func newWireError(err error) wireError {
 	return wireError{Kind: errkind.Of(err), Text: text.Error(err)}
 }
 
-// status is that of an answer of HTTP.
+// status returns the HTTP status of the answer.
 func (e wireError) status() int {
 	switch e.Kind {
 	case errkind.BadRequest, errkind.WrongUse:
@@ -90,7 +88,7 @@ func (e wireError) status() int {
 	return http.StatusInternalServerError
 }
 
-// answered is an error that the daemon answered: its text is the daemon's.
+// answered is an error from the daemon, with the daemon's text.
 type answered struct {
 	text  string
 	cause error
@@ -99,7 +97,7 @@ type answered struct {
 func (e *answered) Error() string { return e.text }
 func (e *answered) Unwrap() error { return e.cause }
 
-// error is the error that a client gives for it.
+// error returns the error for the client's caller.
 func (e wireError) error() error {
 	switch e.Kind {
 	case kindBusy:
@@ -117,7 +115,7 @@ const (
 	fieldSource   = "Dmarcd-Source"
 )
 
-// disagree is the line for two versions that do not understand each other.
+// disagree is the message for two incompatible versions.
 func disagree(daemon, command string) error {
 	return errkind.Errorf(kindProtocol, "the running daemon is dmarcd %s and this command is dmarcd %s, which do not understand each other; "+
 		"restart the daemon, or use the dmarcd it was started from", orUnknown(daemon), orUnknown(command))

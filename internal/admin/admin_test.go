@@ -121,7 +121,7 @@ func service(b *bookcase) *api.Service {
 	return &api.Service{Memory: b, Settings: func() *settings.Settings { return config }, Now: func() time.Time { return noon }}
 }
 
-// records gives each record of a period.
+// records returns each record of a period.
 func records(ctx context.Context, c *Client, p api.Period, yield func(*memory.Record) error) error {
 	return api.MessagesRecords().Each(ctx, c, p, func(r *api.Record) error { return yield(r.Record) })
 }

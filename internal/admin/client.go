@@ -25,8 +25,8 @@ import (
 const (
 	dialTimeout  = 5 * time.Second
 	helloTimeout = 10 * time.Second
-	// quietTimeout is for how long a daemon may say nothing in a stream: it sends
-	// signs of life far more often.
+	// quietTimeout bounds the silence of a daemon in a stream: it sends keep-alives far more
+	// often.
 	quietTimeout = time.Minute
 	callTimeout  = 5 * time.Minute
 )
@@ -34,7 +34,7 @@ const (
 // maxAnswer bounds a JSON answer.
 const maxAnswer = 64 << 20
 
-// Client asks a running daemon. It may be used from several goroutines.
+// Client asks a running daemon. It is safe for concurrent use.
 type Client struct {
 	path    string
 	version string
@@ -46,9 +46,8 @@ type Client struct {
 
 var _ api.Asker = (*Client)(nil)
 
-// Dial finds out whether a daemon listens at path and understands us. Version is
-// that of this program, for people. The errors are ErrNoDaemon, ErrNotAllowed,
-// ErrProtocol, or trouble.
+// Dial finds out whether a compatible daemon listens at path. Version is that of this
+// program, for people. The errors are ErrNoDaemon, ErrNotAllowed, ErrProtocol, or trouble.
 func Dial(ctx context.Context, path, version string) (*Client, error) {
 	c := &Client{path: path, version: version, quiet: quietTimeout}
 	dialer := &net.Dialer{Timeout: dialTimeout}
@@ -71,11 +70,11 @@ func Dial(ctx context.Context, path, version string) (*Client, error) {
 		return nil, explainDial(path, err)
 	}
 	c.daemon = res.Header.Get(fieldVersion)
-	c.source, _ = url.PathUnescape(res.Header.Get(fieldSource)) // "" is no source that anybody asks for
+	c.source, _ = url.PathUnescape(res.Header.Get(fieldSource)) // "" is a source that nobody asks for
 	return c, res.Body.Close()
 }
 
-// explainDial says what an error of the first request means.
+// explainDial explains an error of the first request.
 func explainDial(path string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
@@ -86,8 +85,8 @@ func explainDial(path string, err error) error {
 	return err
 }
 
-// whoMay names the owner and group of the socket or, where it cannot be looked at,
-// of the folder that keeps it from us.
+// whoMay names the owner and group of the socket or, if we cannot see it, of the folder that
+// denies us access.
 func whoMay(path string) string {
 	for {
 		info, err := os.Lstat(path)
@@ -114,22 +113,22 @@ func whoMay(path string) string {
 	}
 }
 
-// Daemon is the version of the daemon, for people.
+// Daemon returns the version of the daemon, for people.
 func (c *Client) Daemon() string { return c.daemon }
 
-// Source is where the daemon's configuration comes from, as its Config says.
+// Source returns where the daemon's configuration comes from, as in its Config.
 func (c *Client) Source() string { return c.source }
 
-// Socket is the path of the socket.
+// Socket returns the path of the socket.
 func (c *Client) Socket() string { return c.path }
 
-// Close lets the connections go.
+// Close closes the connections.
 func (c *Client) Close() error {
 	c.http.CloseIdleConnections()
 	return nil
 }
 
-// Ask is api.Asker's.
+// Ask implements api.Asker.
 func (c *Client) Ask(ctx context.Context, name string, in, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -140,7 +139,7 @@ func (c *Client) Ask(ctx context.Context, name string, in, out any) error {
 	return c.json(ctx, http.MethodPost, "/call/"+url.PathEscape(name), body, out)
 }
 
-// Each is api.Asker's. The daemon waits while yield works, for a minute at most.
+// Each implements api.Asker. While yield works, the daemon waits for a minute at most.
 func (c *Client) Each(ctx context.Context, name string, in any, fresh func() any, yield func(any) error) error {
 	body, err := json.Marshal(in)
 	if err != nil {
@@ -159,7 +158,7 @@ func (c *Client) Each(ctx context.Context, name string, in any, fresh func() any
 	return causeOf(ctx, err)
 }
 
-// json makes a request whose answer is JSON.
+// json makes a request with a JSON answer.
 func (c *Client) json(ctx context.Context, method, target string, body []byte, out any) error {
 	res, err := c.do(ctx, method, target, body)
 	if err != nil {
@@ -176,7 +175,7 @@ func (c *Client) json(ctx context.Context, method, target string, body []byte, o
 	return nil
 }
 
-// causeOf is why a request was given up, where it was.
+// causeOf returns why a request was cancelled, if it was.
 func causeOf(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return cause
@@ -184,7 +183,7 @@ func causeOf(ctx context.Context, err error) error {
 	return err
 }
 
-// watchedReader puts the watch off while nothing is read, and winds it for each read.
+// watchedReader times each read, and nothing between reads.
 type watchedReader struct {
 	r     io.Reader
 	watch *time.Timer
@@ -198,7 +197,7 @@ func (w *watchedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// do makes a request. An answer that is an error becomes one.
+// do makes a request. An error answer becomes an error.
 func (c *Client) do(ctx context.Context, method, target string, body []byte) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://dmarcd"+target, bytes.NewReader(body))
 	if err != nil {
@@ -209,7 +208,7 @@ func (c *Client) do(ctx context.Context, method, target string, body []byte) (*h
 	res, err := c.http.Do(req)
 	if err != nil {
 		if u := (*url.Error)(nil); errors.As(err, &u) {
-			err = u.Err // the URL says nothing to people
+			err = u.Err // the URL means nothing to people
 		}
 		return nil, fmt.Errorf("ask the daemon at %s: %w", c.path, err)
 	}
@@ -219,7 +218,7 @@ func (c *Client) do(ctx context.Context, method, target string, body []byte) (*h
 	return res, nil
 }
 
-// check reads the head of an answer.
+// check reads the header of an answer.
 func (c *Client) check(res *http.Response) error {
 	if res.Header.Get(fieldProtocol) != strconv.Itoa(Protocol) {
 		return newWireError(disagree(res.Header.Get(fieldVersion), c.version)).error()

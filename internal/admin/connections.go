@@ -7,15 +7,15 @@ import (
 	"sync"
 )
 
-// maxConnections is how many connections are open at a time. Those that say nothing are
-// the first to go: however many there are, a client that asks is answered.
+// maxConnections bounds the open connections. Idle ones are closed first, so that a client
+// that asks is always answered.
 const maxConnections = 128
 
-// connections are the open ones. It is kept by the server's ConnState.
+// connections are the open ones. The server's ConnState maintains it.
 type connections struct {
 	mu   sync.Mutex
 	open int
-	idle *list.List // of net.Conn: without a request, since the longest time first
+	idle *list.List // of net.Conn: without a request, longest idle first
 	at   map[net.Conn]*list.Element
 }
 
@@ -23,7 +23,7 @@ func newConnections() *connections {
 	return &connections{idle: list.New(), at: map[net.Conn]*list.Element{}}
 }
 
-// note is http.Server.ConnState's.
+// note implements http.Server.ConnState.
 func (c *connections) note(conn net.Conn, state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -45,8 +45,8 @@ func (c *connections) note(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// makeRoom closes the connection that has said nothing for the longest time or, where all
-// others ask, the new one. The caller holds the lock.
+// makeRoom closes the longest idle connection or, if all others are in use, the new one. The
+// caller holds the lock.
 func (c *connections) makeRoom(fresh net.Conn) {
 	oldest := fresh
 	if e := c.idle.Front(); e != nil {
@@ -54,5 +54,5 @@ func (c *connections) makeRoom(fresh net.Conn) {
 		c.idle.Remove(e)
 		delete(c.at, oldest)
 	}
-	_ = oldest.Close() // its reader ends, and notes that it is closed
+	_ = oldest.Close() // its reader ends and records that it is closed
 }

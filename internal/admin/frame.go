@@ -18,7 +18,7 @@ const (
 	frameError  = 'X'
 )
 
-// maxFrame is the longest payload that is taken.
+// maxFrame is the longest payload that is accepted.
 const maxFrame = 4 << 20
 
 func appendFrame(b []byte, kind byte, payload []byte) []byte {
@@ -57,7 +57,7 @@ func errorFrame(err error) []byte {
 	return appendFrame(nil, frameError, text)
 }
 
-// readStream gives each value of a stream, and checks that it has its end.
+// readStream yields each value of a stream, and checks that the stream is complete.
 func readStream(r io.Reader, fresh func() any, yield func(any) error) error {
 	in := bufio.NewReader(r)
 	var buf []byte
@@ -95,7 +95,7 @@ func readStream(r io.Reader, fresh func() any, yield func(any) error) error {
 	}
 }
 
-// decodeValue reads the payload of a frame that holds a value.
+// decodeValue decodes the payload of a value frame.
 func decodeValue(kind byte, payload []byte, value any) error {
 	if kind == frameJSON {
 		return json.Unmarshal(payload, value)

@@ -14,15 +14,14 @@ import (
 	"dmarcd/internal/errkind"
 )
 
-// socketMode lets the daemon's own group in.
+// socketMode admits the daemon's own group.
 const socketMode = 0o660
 
 // MaxPath is the longest path of a unix socket, in octets (sun_path of unix(7)).
 const MaxPath = 107
 
-// Listen opens the socket at path. A stale one is replaced, one that somebody
-// listens on is not, nor is anything else that stands there, a symbolic link
-// included.
+// Listen opens the socket at path. It replaces a stale socket, but not one in use, nor
+// anything else at that path, including a symbolic link.
 func Listen(path string) (net.Listener, error) {
 	if len(path) > MaxPath {
 		return nil, fmt.Errorf("admin socket %s: a socket's path can have %d octets at most; choose a shorter state_dir", path, MaxPath)
@@ -77,7 +76,7 @@ func clearPath(path string) error {
 	return nil
 }
 
-// listener removes its own socket file, and no other, when it closes.
+// listener removes its own socket file, and no other, on Close.
 type listener struct {
 	*net.UnixListener
 	path string
@@ -88,7 +87,7 @@ type listener struct {
 func (l *listener) Close() error {
 	l.once.Do(func() {
 		if now, err := os.Lstat(l.path); err == nil && l.file != nil && os.SameFile(now, l.file) {
-			_ = os.Remove(l.path) // what stays is stale, and replaced at the next start
+			_ = os.Remove(l.path) // a leftover is stale, and replaced at the next start
 		}
 	})
 	return l.UnixListener.Close()

@@ -22,17 +22,17 @@ const (
 	defaultClients = 16
 	headTimeout    = 3 * time.Second
 	idleTimeout    = 30 * time.Second
-	writeTimeout   = time.Minute // for a client to take what is written at once
+	writeTimeout   = time.Minute // for a client to accept one write
 	aliveEvery     = 10 * time.Second
 )
 
-// Config is what a server serves.
+// Config configures a server.
 type Config struct {
 	Version string // of the program, for people
 	Source  string // where the daemon's configuration comes from
 	Service *api.Service
 	Log     *slog.Logger
-	Clients int // requests answered at the same time; 0 for 16. More are told to come again
+	Clients int // requests answered at the same time; 0 for 16. Further ones are told to retry
 }
 
 // Server answers commands.
@@ -40,10 +40,10 @@ type Server struct {
 	cfg   Config
 	http  *http.Server
 	slots chan struct{}
-	alive time.Duration // between signs of life of a stream
+	alive time.Duration // interval of a stream's keep-alives
 }
 
-// NewServer makes a server; Serve runs it.
+// NewServer returns a server; Serve runs it.
 func NewServer(cfg Config) *Server {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -76,7 +76,7 @@ func (s *Server) Serve(l net.Listener) error {
 	return err
 }
 
-// Shutdown ends the server: what is under way is finished, or cut off when ctx ends.
+// Shutdown ends the server: pending requests are completed, or cut off when ctx ends.
 func (s *Server) Shutdown(ctx context.Context) error {
 	if err := s.http.Shutdown(ctx); err != nil {
 		return errors.Join(err, s.http.Close())
@@ -84,7 +84,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// guard checks the protocol's version and bounds the requests under way.
+// guard checks the protocol's version and bounds the pending requests.
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(fieldProtocol, strconv.Itoa(Protocol))
@@ -110,7 +110,7 @@ func (s *Server) fail(w http.ResponseWriter, err error) {
 	writeJSON(w, e.status(), e)
 }
 
-// writeJSON answers. A client that has gone away is no error of ours.
+// writeJSON answers. A disconnected client is not an error.
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
 	w.Header().Set("Content-Type", "application/json")
@@ -130,7 +130,7 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request) {
 	s.fail(w, err)
 }
 
-// maxBody is how long a request of that operation may be.
+// maxBody is the maximum length of a request of that operation.
 func maxBody(name string) int64 {
 	for _, op := range api.Table() {
 		if i := op.Info(); i.Name == name && i.Large {
@@ -140,7 +140,7 @@ func maxBody(name string) int64 {
 	return api.MaxRequest
 }
 
-// readBody reads what a client sends, which it has to do in a minute.
+// readBody reads a request, which the client must send within a minute.
 func readBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
 	control := http.NewResponseController(w)
 	if err := control.SetReadDeadline(time.Now().Add(writeTimeout)); err != nil {
@@ -156,7 +156,7 @@ func readBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error
 	return body, control.SetReadDeadline(time.Time{})
 }
 
-// stream answers by frames.
+// stream answers with frames.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 	body, err := readBody(w, r, maxBody(r.PathValue("name")))
 	if err != nil {
@@ -174,8 +174,8 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 	out.finish(err)
 }
 
-// streamWriter writes frames. Each is flushed before long, so that a client sees
-// the progress, and has to be taken within writeTimeout.
+// streamWriter writes frames. It flushes each soon, so that a client sees progress, and the
+// client must accept it within writeTimeout.
 type streamWriter struct {
 	control *http.ResponseController
 
@@ -183,10 +183,10 @@ type streamWriter struct {
 	w      io.Writer
 	buf    []byte
 	values uint64
-	failed error // to reach the client
+	failed error // error in reaching the client
 }
 
-// flushBytes is how much is gathered before it is written.
+// flushBytes is how much is collected before it is written.
 const flushBytes = 32 << 10
 
 func (s *streamWriter) value(v any) error {
@@ -203,7 +203,7 @@ func (s *streamWriter) value(v any) error {
 	return s.flush()
 }
 
-// flush writes what was gathered. The caller holds the lock.
+// flush writes the collected frames. The caller holds the lock.
 func (s *streamWriter) flush() error {
 	if s.failed != nil {
 		return s.failed
@@ -221,8 +221,7 @@ func (s *streamWriter) flush() error {
 	return s.failed
 }
 
-// keepAlive writes a sign of life now and then, until the function that it returns
-// is called.
+// keepAlive writes a keep-alive periodically, until the returned function is called.
 func (s *streamWriter) keepAlive(every time.Duration) (stop func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -253,5 +252,5 @@ func (s *streamWriter) finish(err error) {
 		end = errorFrame(err)
 	}
 	s.buf = append(s.buf, end...)
-	_ = s.flush() // nobody is left to be told
+	_ = s.flush() // nobody is left to notify
 }

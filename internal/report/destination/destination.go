@@ -1,15 +1,15 @@
-// Package destination answers whether reports on a domain may go to an address: the
-// check of external destinations (RFC 9990 section 4), which RFC 9991 section 5 takes
-// over for failure reports, and whether an address is one that mail can safely be
-// sent to. Who sends reports asks before it sends; who verifies a record asks what
-// others will find. It sends nothing and keeps nothing.
+// Package destination checks whether reports on a domain may go to an address: the check of
+// external destinations (RFC 9990 section 4), which RFC 9991 section 5 adopts for failure
+// reports, and whether mail can safely be sent to an address. A report sender asks before it
+// sends; a record verifier asks what others will find. The package sends nothing and keeps
+// nothing.
 //
 // # Divergences
 //
 //   - Of the URIs of a record the first MaxAddresses mail addresses count (RFC 9990
 //     section 3.5, "up to the Receiver's limits on supported URIs").
-//   - Addresses that are valid by RFC 5321 but that some mail servers route or run by
-//     (see Unsafe) get no reports.
+//   - Addresses that are valid by RFC 5321, but that some mail servers interpret as routes or
+//     commands (see Unsafe), get no reports.
 package destination
 
 import (
@@ -21,10 +21,10 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// MaxAddresses is how many addresses of one record get a report.
+// MaxAddresses is the number of addresses of one record that get a report.
 const MaxAddresses = 10
 
-// Tag is the tag of a policy record that names an address.
+// Tag is the tag of a policy record with the address.
 type Tag string
 
 // Tags.
@@ -33,26 +33,26 @@ const (
 	RUF Tag = "ruf" // failure reports
 )
 
-// Result is what the DNS says of one destination.
+// Result is the DNS answer for one destination.
 type Result struct {
-	External  bool     // its host is of another organizational domain than the policy domain
-	Name      dns.Name // asked for the host's consent; zero unless External
+	External  bool     // its host and the policy domain have different organizational domains
+	Name      dns.Name // queried for the host's consent; zero unless External
 	Confirmed bool     // reports may go to the address that the policy record names,
 	Replace   []string // or to these instead, where there are any
-	Refused   string   // why they may not go anywhere; "" while that is not certain
-	Err       error    // why nothing is known for now; it wraps dns.ErrTemporary or is the resolver's
+	Refused   string   // why no address may receive them; "" while that is not certain
+	Err       error    // why the answer is currently unknown; it wraps dns.ErrTemporary or is the resolver's
 	Record    string   // the host's record as published; "" for none
 }
 
-// Checker looks up whether hosts want the reports that others send them. It may be
-// used by several goroutines.
+// Checker looks up whether hosts accept reports on other domains. It is safe for concurrent
+// use.
 type Checker struct {
 	Resolver dmarc.Resolver
 	PSL      bool // organizational domains by the public suffix list
 }
 
-// Check tells whether reports on a policy domain may go to an address of host, as
-// named by that tag.
+// Check reports whether reports on a policy domain may go to an address of host that the tag
+// names.
 func (c Checker) Check(ctx context.Context, tag Tag, domain, host dns.Name) Result {
 	external, err := c.External(ctx, domain, host)
 	switch {
@@ -77,13 +77,13 @@ func (c Checker) Check(ctx context.Context, tag Tag, domain, host dns.Name) Resu
 	return r
 }
 
-// AuthorizationName is where a host tells that it wants reports on a domain (RFC 9990
+// AuthorizationName is the name at which a host accepts reports on a domain (RFC 9990
 // section 4, steps 3 and 4).
 func AuthorizationName(domain, host dns.Name) (dns.Name, error) {
 	return host.Child(domain.String() + "._report._dmarc")
 }
 
-// External tells whether two names have different organizational domains, both found
+// External reports whether two names have different organizational domains, both found
 // by a tree walk (RFC 9989 section 4.10.2).
 func (c Checker) External(ctx context.Context, domain, host dns.Name) (bool, error) {
 	if domain == host {
@@ -103,7 +103,7 @@ func (c Checker) External(ctx context.Context, domain, host dns.Name) (bool, err
 	return theirs != owners, nil
 }
 
-// organization is the organizational domain of a name.
+// organization returns the organizational domain of a name.
 func (c Checker) organization(ctx context.Context, name dns.Name) (dns.Name, error) {
 	discoverer := dmarc.Discoverer{Resolver: c.Resolver, PSL: c.PSL}
 	d := discoverer.Begin(ctx, name)
@@ -119,7 +119,7 @@ func (c Checker) organization(ctx context.Context, name dns.Name) (dns.Name, err
 	return r.OrgDomain, nil
 }
 
-// read takes the records at the host apart (RFC 9990 section 4, steps 6 to 9).
+// read evaluates the records at the host (RFC 9990 section 4, steps 6 to 9).
 func read(tag Tag, name, host dns.Name, texts []string) Result {
 	r := Result{}
 	var uris []dmarc.URI
@@ -149,7 +149,7 @@ func read(tag Tag, name, host dns.Name, texts []string) Result {
 	return r
 }
 
-// Addresses are the mail addresses of a list of URIs, in order, each once, up to
+// Addresses returns the mail addresses of a list of URIs, in order, each once, up to
 // MaxAddresses.
 func Addresses(uris []dmarc.URI) []string {
 	var out []string
@@ -170,16 +170,15 @@ func Addresses(uris []dmarc.URI) []string {
 	return out
 }
 
-// Host is the part of an address right of its last "@".
+// Host returns the part of an address after its last "@".
 func Host(address string) (dns.Name, error) {
 	return dns.Parse(address[strings.LastIndexByte(address, '@')+1:])
 }
 
-// Unsafe tells why no mail is sent to an address of a policy record; "" if it may be.
-// A local part that begins with "-" reads as an option where a mail server hands it to
-// a program. One with "%" or "!" is a route to servers that still take source routes,
-// and "|" names a program where aliases do: whoever publishes a record would have our
-// server relay by them.
+// Unsafe returns why mail must not be sent to an address of a policy record; "" if it may. A
+// local part that begins with "-" is an option if a mail server passes it to a program. One
+// with "%" or "!" is a route for servers that still support source routes, and "|" names a
+// program in aliases: whoever publishes a record could relay through our server.
 func Unsafe(address string) string {
 	const longest = 254 // RFC 5321 section 4.5.3.1.3, without the brackets
 	for i := 0; i < len(address); i++ {

@@ -14,7 +14,7 @@ import (
 //go:embed services.tsv
 var builtin string
 
-// Builtin gives the map that dmarcd comes with.
+// Builtin returns dmarcd's built-in map.
 func Builtin() (*Map, error) {
 	services, err := readTable(builtin)
 	if err != nil {
@@ -27,7 +27,7 @@ func Builtin() (*Map, error) {
 	return m, nil
 }
 
-// columns of the table, which its first lines explain.
+// Columns of the table, explained in its first lines.
 const (
 	colDomain = iota
 	colLabel
@@ -42,7 +42,7 @@ const (
 	tableColumns
 )
 
-// readTable reads the table strictly: every fault is told, with its line.
+// readTable parses the table strictly and reports every fault with its line.
 func readTable(text string) ([]Service, error) {
 	var out []Service
 	var faults []error
@@ -96,8 +96,8 @@ func readLine(line string) (Service, error) {
 	return s, s.check()
 }
 
-// readKey reads a name that a service may claim: not a public suffix, not part of the
-// reverse zone, with a dot.
+// readKey parses a name that a service may claim: it has a dot, is no public suffix, and is
+// not part of the reverse zone.
 func readKey(text string) (dns.Name, error) {
 	name, err := dns.Parse(text)
 	if err != nil {
@@ -116,14 +116,14 @@ func readKey(text string) (dns.Name, error) {
 	return name, nil
 }
 
-// publicSuffix tells whether others may register names below a name. A suffix that its
-// owner has put into the list (such as googleapis.com) is one of them.
+// publicSuffix reports whether others may register names below a name. This includes
+// suffixes that their owners added to the list, such as googleapis.com.
 func publicSuffix(name dns.Name) bool {
 	child, err := name.Child("a")
 	return err != nil || dmarc.ListOrg(child) == child
 }
 
-// check holds a row to its own evidence.
+// check verifies that a row agrees with its own evidence.
 func (s *Service) check() error {
 	if s.Label == "" || !slices.Contains(kinds[:], s.Kind) {
 		return fmt.Errorf("%s: a label and one of the kinds %v are needed", s.Domain, kinds)
@@ -134,7 +134,7 @@ func (s *Service) check() error {
 	for _, e := range s.Evidence {
 		filled, known := true, true
 		switch e {
-		case "suffix", "dkim": // the domain itself stands for both
+		case "suffix", "dkim": // the domain itself serves as both
 		case "include":
 			filled = len(s.Includes) > 0
 		case "selector":

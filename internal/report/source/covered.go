@@ -8,9 +8,9 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// Cover evaluates a managed domain's SPF record for an address. It gives a Covered with
-// ok where the record lets the address send, and an error where that cannot be found
-// out now. A match of "all", or of a mechanism with a macro, names nobody and is none.
+// Cover evaluates a managed domain's SPF record for an address. It returns a Covered, and ok
+// if the record lets the address send; it returns an error if that is currently unknown. A
+// match of "all", or of a mechanism with a macro, identifies nobody and does not count.
 func Cover(ctx context.Context, r spf.Resolver, domain dns.Name, addr netip.Addr) (c Covered, ok bool, err error) {
 	checker := spf.Checker{Resolver: r}
 	res := checker.Check(ctx, spf.Request{IP: addr, Local: "postmaster", Host: domain.String(), Helo: domain.String()})
@@ -31,7 +31,7 @@ func Cover(ctx context.Context, r spf.Resolver, domain dns.Name, addr netip.Addr
 	return c, len(c.Chain) > 0, nil
 }
 
-// names tells whether a mechanism tells some addresses from others by itself.
+// names reports whether a mechanism by itself distinguishes some addresses from others.
 func names(mechanism string) bool {
 	for i := 0; i < len(mechanism); i++ {
 		if mechanism[i] == '%' {

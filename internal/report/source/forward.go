@@ -1,33 +1,33 @@
 package source
 
-// Traffic is how mail of managed domains from one source fared, in messages.
+// Traffic counts the mail of managed domains from one source by outcome, in messages.
 type Traffic struct {
 	Messages    int64
 	SPFAligned  int64
 	DKIMAligned int64
-	Rewritten   int64 // SPF passed for a domain that has nothing to do with the From domain
+	Rewritten   int64 // SPF passed for a domain unrelated to the From domain
 	Kept        int64 // SPF was checked for the From domain's own return path, and did not pass
-	Forwarded   int64 // reporters give the reason forwarded or trusted_forwarder
+	Forwarded   int64 // reporters state the reason forwarded or trusted_forwarder
 	Listed      int64 // or mailing_list
-	ARC         int64 // or speak of an ARC chain that they trust
+	ARC         int64 // or mention an ARC chain that they trust
 	Records     int64
 	Reporters   int64
 }
 
-// Forwarding is whether a source hands on mail that others have sent.
+// Forwarding is whether a source forwards mail of others.
 type Forwarding string
 
-// The ways. A forwarder leaves signatures whole as a rule, a mailing list as a rule not.
+// Forwarders usually leave signatures intact, mailing lists usually do not.
 const (
 	ForwardingNone Forwarding = ""
 	Forwarder      Forwarding = "forwarder"
 	MailingList    Forwarding = "mailing_list"
 )
 
-// ForwardEvidence is what speaks for forwarding.
+// ForwardEvidence is evidence of forwarding.
 type ForwardEvidence string
 
-// Pieces of it.
+// Kinds of evidence.
 const (
 	ForwardIntact    ForwardEvidence = "signature_intact"   // the From domain's signature is valid, though SPF does not align
 	ForwardRewritten ForwardEvidence = "envelope_rewritten" // the return path is the source's
@@ -35,7 +35,7 @@ const (
 	ForwardReason    ForwardEvidence = "reason_forwarded"
 	ForwardList      ForwardEvidence = "reason_mailing_list"
 	ForwardARC       ForwardEvidence = "arc"
-	ForwardOrigin    ForwardEvidence = "origin" // the mail carries the signature of another service
+	ForwardOrigin    ForwardEvidence = "origin" // another service signed the mail
 	ForwardFew       ForwardEvidence = "small_counts"
 	ForwardReporters ForwardEvidence = "many_reporters"
 )
@@ -48,11 +48,11 @@ const (
 	enough        = 4 // of the sum of weights
 )
 
-// Forwards tells whether a source forwards mail, by the traffic: no name makes a
-// forwarder. What the map knows tells what the traffic may mean. A service that sends for its
-// customers, and own infrastructure, are no forwarders; where nobody knows who the source
-// is, a return path of its own is that of a forwarder or of a small service, and one of
-// the From domain that of a forwarder or of a new server, so that more is asked for.
+// Forwards reports whether a source forwards mail, judged by the traffic: no name makes a
+// forwarder. The map tells what the traffic may mean. A service that sends for its
+// customers, and own infrastructure, are no forwarders. If the source is unknown, a return
+// path of its own belongs to a forwarder or a small service, and one of the From domain to a
+// forwarder or a new server, so that more evidence is required.
 func Forwards(id *Identification, t *Traffic) (Forwarding, []ForwardEvidence) {
 	if t.Messages == 0 || id.Kind == KindOwn || id.Kind.Sends() || t.SPFAligned*mostAligned > t.Messages {
 		return ForwardingNone, nil
@@ -88,5 +88,5 @@ func Forwards(id *Identification, t *Traffic) (Forwarding, []ForwardEvidence) {
 	case intact && (!id.Origin.IsZero() || mailboxes && (most(t.Rewritten) || most(t.Kept))):
 		return Forwarder, why
 	}
-	return ForwardingNone, nil // a forgery, a new server, or a service that nobody knows
+	return ForwardingNone, nil // a forgery, a new server, or an unknown service
 }

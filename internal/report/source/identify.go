@@ -10,94 +10,94 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// Facts are what is known of one address. What is not known is left zero.
+// Facts are the facts about one address. Unknown ones are zero.
 type Facts struct {
 	Address netip.Addr
-	Host    dns.Name   // its reverse name that leads back to it
+	Host    dns.Name   // its forward-confirmed reverse name
 	Claimed dns.Name   // its reverse name, confirmed or not
-	Managed []dns.Name // managed domains that mail from it was seen of
-	Covered []Covered  // by which of their SPF records it may send
+	Managed []dns.Name // managed domains of its mail
+	Covered []Covered  // the SPF records among theirs that let it send
 	Signed  []Seen     // valid signatures of its mail, by d=
 	Passed  []Seen     // domains for which SPF passed, of the return path or of HELO
 	Network Network
 }
 
-// Seen is a domain that reports name, and how much mail of it there was.
+// Seen is a domain in reports, with the amount of its mail.
 type Seen struct {
 	Domain   dns.Name
-	Selector string // of a signature; "" if not told
+	Selector string // of a signature; "" if not stated
 	Messages int64
 }
 
-// Covered tells that the SPF record of a managed domain gives an address a pass.
+// Covered means that the SPF record of a managed domain gives an address a pass.
 type Covered struct {
 	Domain dns.Name
-	Chain  []dns.Name // from Domain on, the records that lead to the mechanism that matched
-	Term   string     // which matched, as written
+	Chain  []dns.Name // the records from Domain to the mechanism that matched
+	Term   string     // the mechanism that matched, as written
 }
 
-// direct tells that the mechanism stands in the domain's own record, or in one below
-// the domain.
+// direct reports whether the mechanism is in the domain's own record, or in one below the
+// domain.
 func (c *Covered) direct() bool {
 	return !slices.ContainsFunc(c.Chain, func(n dns.Name) bool { return n != c.Domain && !n.IsBelow(c.Domain) })
 }
 
-// Network is what a database says of the network of an address.
+// Network is a database's entry for the network of an address.
 type Network struct {
 	Number uint32 // of the autonomous system; 0 for none
 	Owner  string // its name, for people
 	Domain dns.Name
 }
 
-// Confidence is how sure an identification is.
+// Confidence is the certainty of an identification.
 type Confidence string
 
 // Confidences.
 const (
-	Certain Confidence = "certain" // the operator says so, or the managed domain's own records do
-	High    Confidence = "high"    // the service itself says so in the DNS
-	Medium  Confidence = "medium"  // somebody else says so
+	Certain Confidence = "certain" // stated by the operator, or by the managed domain's own records
+	High    Confidence = "high"    // stated by the service itself in the DNS
+	Medium  Confidence = "medium"  // stated by somebody else
 	Low     Confidence = "low"     // a hint
 	Unknown Confidence = "unknown"
 )
 
-// EvidenceKind is what a piece of evidence is.
+// EvidenceKind is the kind of a piece of evidence.
 type EvidenceKind string
 
 // Kinds of evidence.
 const (
 	EvidenceRule       EvidenceKind = "rule"        // the operator's map names the network
 	EvidenceSPF        EvidenceKind = "spf"         // mechanism of the managed domain's own SPF record
-	EvidenceInclude    EvidenceKind = "spf_include" // include of that record, which belongs to a service
+	EvidenceInclude    EvidenceKind = "spf_include" // include of that record that belongs to a service
 	EvidenceHost       EvidenceKind = "host"        // forward-confirmed reverse name
-	EvidenceClaimed    EvidenceKind = "claimed"     // reverse name that does not lead back
+	EvidenceClaimed    EvidenceKind = "claimed"     // unconfirmed reverse name
 	EvidenceReturnPath EvidenceKind = "return_path" // SPF passed for that domain
 	EvidenceSignature  EvidenceKind = "signature"   // d= of a valid signature
-	EvidenceSelector   EvidenceKind = "selector"    // the managed domain's own signature has a selector that a service hands out
+	EvidenceSelector   EvidenceKind = "selector"    // selector of the managed domain's own signature, handed out by a service
 	EvidenceNetwork    EvidenceKind = "network"     // owner of the network
 )
 
-// Evidence is one piece of it.
+// Evidence is one piece of evidence.
 type Evidence struct {
 	Kind    EvidenceKind `json:"kind"`
 	Value   string       `json:"value"`
-	Service string       `json:"service,omitempty"` // domain of the service that it speaks for; "" for none
+	Service string       `json:"service,omitempty"` // domain of the service that it indicates; "" for none
 }
 
-// Identification says who is behind an address.
+// Identification is the identified party behind an address.
 type Identification struct {
 	Service    dns.Name   // domain of the service, or the managed domain of own infrastructure; zero for unknown
-	Label      string     // for people; "" for a service that the map does not know
-	Kind       Kind       // "" for a service that the map does not know
+	Label      string     // for people; "" for a service not in the map
+	Kind       Kind       // "" for a service not in the map
 	Confidence Confidence // never ""
-	Origin     dns.Name   // another service whose signature the mail carries: it handed the mail to this one; zero for none
-	Evidence   []Evidence // what speaks for Service first
+	Origin     dns.Name   // another service that signed the mail and handed it to this one; zero for none
+	Evidence   []Evidence // that for Service first
 }
 
 // maxEvidence bounds the evidence of one identification.
 const maxEvidence = 12
 
-// Identify finds the service behind an address. It needs nothing but its arguments, and
+// Identify finds the service behind an address. It is a pure function of its arguments, and
 // their order does not matter.
 func Identify(m *Map, f *Facts) Identification {
 	w := weigh{m: m, f: f}
@@ -108,15 +108,15 @@ func Identify(m *Map, f *Facts) Identification {
 	return out
 }
 
-// clue is a piece of evidence with what it is worth.
+// clue is a piece of evidence with its weight.
 type clue struct {
 	Evidence
-	service *Service // that it speaks for; nil for none of the map
-	own     dns.Name // managed domain that it speaks for; zero for none
+	service *Service // the service that it indicates; nil for none of the map
+	own     dns.Name // the managed domain that it indicates; zero for none
 	weight  int64    // messages, among clues of one kind
 }
 
-// weigh is one identification at work.
+// weigh is the state of one identification.
 type weigh struct {
 	m     *Map
 	f     *Facts
@@ -133,7 +133,7 @@ func (w *weigh) add(kind EvidenceKind, value string, s *Service, own dns.Name, w
 	w.clues = append(w.clues, c)
 }
 
-// gather turns facts into clues, the heaviest of each kind first.
+// gather converts facts to clues, the heaviest of each kind first.
 func (w *weigh) gather() {
 	f := w.f
 	if s := w.m.ByNetwork(f.Address); s != nil {
@@ -172,7 +172,7 @@ func (w *weigh) covered(c *Covered) {
 		w.add(EvidenceSPF, c.Domain.String()+": "+c.Term, nil, c.Domain, 0)
 		return
 	}
-	for _, n := range c.Chain { // the first that is known: what it includes in turn is of its service
+	for _, n := range c.Chain { // the first known one: its own includes belong to its service
 		if s := w.m.ByInclude(n); s != nil {
 			w.add(EvidenceInclude, n.String(), s, dns.Name{}, 0)
 			return
@@ -181,7 +181,7 @@ func (w *weigh) covered(c *Covered) {
 	w.add(EvidenceInclude, c.Chain[len(c.Chain)-1].String(), nil, dns.Name{}, 0)
 }
 
-// ownerOf is the managed domain that a name is, or is below; zero for none.
+// ownerOf returns the managed domain at or above a name; zero for none.
 func ownerOf(managed []dns.Name, name dns.Name) dns.Name {
 	var out dns.Name
 	for _, d := range managed {
@@ -192,7 +192,7 @@ func ownerOf(managed []dns.Name, name dns.Name) dns.Name {
 	return out
 }
 
-// service is the service that clues of a kind speak for; nil where they speak for none.
+// service returns the service that clues of a kind indicate; nil for none.
 func (w *weigh) service(kind EvidenceKind) *Service {
 	for i := range w.clues {
 		if c := &w.clues[i]; c.Kind == kind && c.service != nil {
@@ -202,8 +202,8 @@ func (w *weigh) service(kind EvidenceKind) *Service {
 	return nil
 }
 
-// own is the one managed domain that clues of a kind speak for; zero for none, or
-// for several: a host that several customers share is nobody's own.
+// own returns the one managed domain that clues of a kind indicate; zero for none or
+// several: a host that several customers share belongs to none of them.
 func (w *weigh) own(kind EvidenceKind) dns.Name {
 	var out dns.Name
 	for i := range w.clues {
@@ -221,14 +221,14 @@ func found(s *Service, c Confidence) Identification {
 	return Identification{Service: s.Domain, Label: s.Label, Kind: s.Kind, Confidence: c}
 }
 
-// choose follows the order of the package's comment.
+// choose applies the order of the package comment.
 func (w *weigh) choose() Identification {
 	if s := w.service(EvidenceRule); s != nil {
 		return found(s, Certain)
 	}
 	host, path, include := w.service(EvidenceHost), w.service(EvidenceReturnPath), w.service(EvidenceInclude)
-	// A service that sends for others is told from a customer's name for its host, and
-	// from a customer's list of its addresses, by what it says itself.
+	// A service that sends for others is recognised by its own declarations, despite a
+	// customer's name for its host or a customer's list of its addresses.
 	sender := path
 	if sender == nil || !sender.Kind.Sends() {
 		sender = include
@@ -279,7 +279,7 @@ func (w *weigh) evidence(chosen Identification) []Evidence {
 	for i := range sorted {
 		c := &sorted[i]
 		if c.Kind == EvidenceSPF && c.own != chosen.Service {
-			continue // what one customer's record says is not shown to another
+			continue // one customer's record is not shown to another
 		}
 		if len(out) < maxEvidence && !slices.Contains(out, c.Evidence) {
 			out = append(out, c.Evidence)
@@ -288,12 +288,12 @@ func (w *weigh) evidence(chosen Identification) []Evidence {
 	return out
 }
 
-// evidenceOrder is by strength.
+// evidenceOrder orders kinds by strength.
 var evidenceOrder = [...]EvidenceKind{
 	EvidenceRule, EvidenceSPF, EvidenceHost, EvidenceReturnPath, EvidenceInclude, EvidenceSignature, EvidenceSelector, EvidenceNetwork, EvidenceClaimed,
 }
 
-// origin is the service that signed the mail, where another one is its source.
+// origin returns the service that signed the mail, if another one is its source.
 func (w *weigh) origin(service dns.Name) dns.Name {
 	if s := w.service(EvidenceSignature); s != nil && s.Domain != service {
 		return s.Domain

@@ -10,11 +10,11 @@ import (
 	"github.com/oschwald/maxminddb-golang/v2"
 )
 
-// Networks tells whose network an address is in. It may be used by several goroutines.
+// Networks looks up the network of an address. It is safe for concurrent use.
 type Networks struct{ db *maxminddb.Reader }
 
-// OpenNetworks opens a database of networks: a file of MaxMind's format with the
-// fields of IPinfo Lite (asn, as_name, as_domain) or GeoLite2 ASN. Close it after use.
+// OpenNetworks opens a database of networks: a file in MaxMind's format with the fields of
+// IPinfo Lite (asn, as_name, as_domain) or GeoLite2 ASN. Close it after use.
 func OpenNetworks(path string) (*Networks, error) {
 	db, err := maxminddb.Open(path)
 	if err != nil {
@@ -26,8 +26,7 @@ func OpenNetworks(path string) (*Networks, error) {
 // Close releases the file.
 func (n *Networks) Close() error { return n.db.Close() }
 
-// Look gives the network of an address; the zero Network for one that is not in the
-// database.
+// Look returns the network of an address; the zero Network if the database has none.
 func (n *Networks) Look(addr netip.Addr) (Network, error) {
 	var row struct {
 		ASN    string `maxminddb:"asn"` // such as "AS64496"

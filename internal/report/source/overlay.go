@@ -16,30 +16,29 @@ import (
 const (
 	maxOverlayBytes = 64 << 20
 	maxOverlayRows  = 500_000
-	maxOverlayNotes = 10 // rows left out that are told one by one
+	maxOverlayNotes = 10 // skipped rows that are reported individually
 )
 
-// Overlaid is what became of the rows of an operator's map.
+// Overlaid counts the outcomes for the rows of an operator's map.
 type Overlaid struct {
-	Rows  int // with a service in the map now
-	Known int // names that the map knows as part of another service
-	Left  int // rows that were left out
+	Rows  int // rows with a service in the map
+	Known int // names already part of another service
+	Left  int // skipped rows
 	Notes []string
 }
 
-// overlayTypes are the kinds that stand for the words of the file, in small letters.
-// Kinds themselves are words, too; all others are KindOther.
+// overlayTypes maps the words of the file, in lower case, to kinds. The kinds themselves are
+// also words; any other is KindOther.
 var overlayTypes = map[string]Kind{
 	"email provider": KindMailbox, "email security": KindSecurity, "saas": KindBusiness, "paas": KindHosting, "iaas": KindHosting,
 	"web host": KindHosting, "isp": KindAccess,
 }
 
-// Overlay puts an operator's map over this one: a CSV file whose first line names its
-// columns. base_reverse_dns (the domain), name and type are needed; includes,
-// selectors, dkim and networks may be there, each a list with spaces. A domain that
-// is a service here gets the name and type of the file; one that is part of a service
-// here stays part of it. Rows that cannot be used are left out and told. The map
-// itself is not changed.
+// Overlay merges an operator's map into this one: a CSV file whose first line names its
+// columns. base_reverse_dns (the domain), name and type are required; includes, selectors,
+// dkim and networks are optional, each a space-separated list. A domain that is a service
+// here gets the name and type of the file; one that is part of a service here stays part of
+// it. Unusable rows are skipped and reported. The map itself is not changed.
 func (m *Map) Overlay(r io.Reader) (*Map, Overlaid, error) {
 	limited := &io.LimitedReader{R: r, N: maxOverlayBytes + 1}
 	in := csv.NewReader(limited)
@@ -67,17 +66,17 @@ func (m *Map) Overlay(r io.Reader) (*Map, Overlaid, error) {
 		return nil, Overlaid{}, fmt.Errorf("source map: %w", err)
 	}
 	out, faults := newMap(o.services)
-	for _, f := range faults { // the first claim stands
+	for _, f := range faults { // the first claim wins
 		o.note(f.Error())
 	}
 	return out, o.done, nil
 }
 
-// overlay is one file at work.
+// overlay is the state of reading one file.
 type overlay struct {
 	base     *Map
 	services []Service
-	at       map[dns.Name]int // places in services
+	at       map[dns.Name]int // indexes in services
 	seen     map[dns.Name]bool
 	columns  map[string]int
 	done     Overlaid
@@ -96,7 +95,7 @@ func (o *overlay) head(cells []string) error {
 	return nil
 }
 
-// note tells of something left out.
+// note reports a skipped row.
 func (o *overlay) note(text string) {
 	o.done.Left++
 	if len(o.done.Notes) < maxOverlayNotes {
@@ -153,9 +152,9 @@ func overlayKind(word string) Kind {
 	return KindOther
 }
 
-// extend adds what the optional columns of a row say. It stops at the first fault.
+// extend adds the optional columns of a row. It stops at the first fault.
 func (s *Service) extend(includes, selectors, dkim, networks string) error {
-	// The lists are those of the map below: appending must not write into them.
+	// The lists belong to the map below: appending must not overwrite them.
 	s.Includes, s.Signers, s.Selectors, s.Networks = slices.Clip(s.Includes), slices.Clip(s.Signers), slices.Clip(s.Selectors), slices.Clip(s.Networks)
 	for _, list := range []struct {
 		into *[]dns.Name
@@ -186,7 +185,7 @@ func (s *Service) extend(includes, selectors, dkim, networks string) error {
 	return nil
 }
 
-// readNetwork reads a CIDR block or an address.
+// readNetwork parses a CIDR block or an address.
 func readNetwork(word string) (netip.Prefix, error) {
 	if addr, err := netip.ParseAddr(word); err == nil {
 		addr = addr.Unmap().WithZone("")

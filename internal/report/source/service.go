@@ -12,18 +12,18 @@ import (
 // Kind is what a service does.
 type Kind string
 
-// Kinds. KindOwn is of no service: it is given to own infrastructure.
+// Kinds. KindOwn is that of own infrastructure, not of a service.
 const (
 	KindMailbox    Kind = "mailbox"    // mailboxes of people or companies
-	KindDelivery   Kind = "delivery"   // sends what programs hand to it
+	KindDelivery   Kind = "delivery"   // sends what programs submit
 	KindMarketing  Kind = "marketing"  // newsletters and campaigns
 	KindBusiness   Kind = "business"   // software that also sends mail
-	KindSecurity   Kind = "security"   // filters that mail passes
-	KindForwarding Kind = "forwarding" // hands mail on to other mailboxes
+	KindSecurity   Kind = "security"   // filters through which mail passes
+	KindForwarding Kind = "forwarding" // forwards mail to other mailboxes
 	KindLists      Kind = "lists"      // mailing lists
 	KindHosting    Kind = "hosting"    // servers and web sites of customers
 	KindAccess     Kind = "access"     // Internet access, and its customers' mailboxes
-	KindOther      Kind = "other"      // an organization that is none of these
+	KindOther      Kind = "other"      // an organization of no other kind
 	KindOwn        Kind = "own"
 )
 
@@ -32,8 +32,8 @@ var kinds = [...]Kind{
 	KindMailbox, KindDelivery, KindMarketing, KindBusiness, KindSecurity, KindForwarding, KindLists, KindHosting, KindAccess, KindOther,
 }
 
-// Sends tells that a service of that kind sends mail for its customers by itself, so
-// that mail from it is not forwarded mail.
+// Sends reports whether a service of that kind sends mail for its customers itself, so that
+// mail from it is not forwarded mail.
 func (k Kind) Sends() bool { return k == KindDelivery || k == KindMarketing || k == KindBusiness }
 
 // Service is one row of the map.
@@ -43,20 +43,20 @@ type Service struct {
 	Kind      Kind
 	Hosts     []dns.Name // further suffixes of its hosts' names; Domain is one
 	Signers   []dns.Name // further domains of its signatures and return paths; Domain is one
-	Includes  []dns.Name // what its customers' SPF records include
+	Includes  []dns.Name // names that its customers' SPF records include
 	Selectors []Selector // of its customers' keys
 	Networks  []netip.Prefix
-	// SignStep and PathStep are what the service calls signing for a customer's domain,
-	// and a return path below it; "" where that is not known, or not offered.
+	// SignStep and PathStep are the service's names for signing with a customer's domain, and
+	// for a return path below it; "" if unknown or not offered.
 	SignStep, PathStep string
-	Evidence           []string // what the row rests on; empty for rows of an operator's file
+	Evidence           []string // sources for the row; empty for rows of an operator's file
 }
 
-// Selector is a pattern of DKIM selectors in small letters: "*" stands for any run of
+// Selector is a pattern of DKIM selectors in lower case: "*" stands for any run of
 // characters, "#" for a run of at least one digit.
 type Selector string
 
-// Match tells whether a selector is of the pattern, whatever its letter case.
+// Match reports whether a selector matches the pattern, ignoring case.
 func (p Selector) Match(selector string) bool {
 	return matchSelector(string(p), strings.ToLower(selector))
 }
@@ -90,8 +90,7 @@ func matchSelector(pattern, s string) bool {
 	return s == ""
 }
 
-// Map is a set of services. It is not changed once it is made, and may be used from
-// several goroutines. The zero Map has none.
+// Map is an immutable set of services, safe for concurrent use. The zero Map has none.
 type Map struct {
 	services  map[dns.Name]*Service
 	hosts     map[dns.Name]*Service
@@ -112,7 +111,7 @@ type networkOf struct {
 	service *Service
 }
 
-// newMap makes a map of services. Two that claim the same are an error each.
+// newMap returns a map of services. It returns an error for each conflicting claim.
 func newMap(services []Service) (*Map, []error) {
 	m := &Map{
 		services: map[dns.Name]*Service{}, hosts: map[dns.Name]*Service{}, signers: map[dns.Name]*Service{},
@@ -151,8 +150,8 @@ func newMap(services []Service) (*Map, []error) {
 	return m, append(faults, m.ambiguous()...)
 }
 
-// ambiguous finds selectors that two patterns claim. A pattern is tried with its
-// wildcards filled in, which finds what one pattern has in common with a narrower one.
+// ambiguous finds selectors that two patterns claim. It fills in the wildcards of each
+// pattern, which finds the overlap of a pattern with a narrower one.
 func (m *Map) ambiguous() (faults []error) {
 	both := func(a, b *Service, selector string) {
 		if a != b {
@@ -177,14 +176,14 @@ func (m *Map) ambiguous() (faults []error) {
 // Len counts the services.
 func (m *Map) Len() int { return len(m.services) }
 
-// Get gives the service of that domain; nil for none.
+// Get returns the service of that domain; nil for none.
 func (m *Map) Get(domain dns.Name) *Service { return m.services[domain] }
 
-// ByHost gives the service that runs a host of that name; nil for none.
+// ByHost returns the service that runs a host of that name; nil for none.
 func (m *Map) ByHost(host dns.Name) *Service { return above(m.hosts, host) }
 
-// BySigner gives the service whose own signatures have that d=, or whose return paths
-// have that domain; nil for none.
+// BySigner returns the service whose own signatures have that d=, or whose return paths have
+// that domain; nil for none.
 func (m *Map) BySigner(domain dns.Name) *Service {
 	if s := above(m.signers, domain); s != nil {
 		return s
@@ -192,11 +191,11 @@ func (m *Map) BySigner(domain dns.Name) *Service {
 	return above(m.hosts, domain)
 }
 
-// ByInclude gives the service that a name in an SPF record belongs to; nil for none.
+// ByInclude returns the service that a name in an SPF record belongs to; nil for none.
 func (m *Map) ByInclude(name dns.Name) *Service { return above(m.includes, name) }
 
-// BySelector gives the service that hands out keys under that selector; nil for none,
-// and where several do.
+// BySelector returns the service that hands out keys under that selector; nil if none or
+// several do.
 func (m *Map) BySelector(selector string) *Service {
 	if s := m.selectors[strings.ToLower(selector)]; s != nil {
 		return s
@@ -213,7 +212,7 @@ func (m *Map) BySelector(selector string) *Service {
 	return found
 }
 
-// ByNetwork gives the service with the narrowest network that has an address; nil for none.
+// ByNetwork returns the service of the narrowest network with an address; nil for none.
 func (m *Map) ByNetwork(addr netip.Addr) *Service {
 	addr = addr.Unmap()
 	for _, n := range m.networks {
@@ -224,7 +223,7 @@ func (m *Map) ByNetwork(addr netip.Addr) *Service {
 	return nil
 }
 
-// above finds a name, or the nearest one above it.
+// above returns the entry of a name, or of the nearest name above it.
 func above(of map[dns.Name]*Service, name dns.Name) *Service {
 	for n := name; !n.IsZero(); n = n.Parent() {
 		if s := of[n]; s != nil {
@@ -234,7 +233,7 @@ func above(of map[dns.Name]*Service, name dns.Name) *Service {
 	return nil
 }
 
-// Services gives all services, by domain.
+// Services returns all services, by domain.
 func (m *Map) Services() []*Service {
 	out := make([]*Service, 0, len(m.services))
 	for _, s := range m.services {
