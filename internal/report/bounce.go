@@ -11,11 +11,11 @@ import (
 	"strings"
 )
 
-// ErrNotBounce is returned for a mail that is no delivery status notification.
+// ErrNotBounce is returned for a mail that is not a delivery status notification.
 var ErrNotBounce = errors.New("report: not a delivery status notification")
 
-// Limits of reading a bounce. The returned mail may be long; what is beyond
-// maxBounce is not needed.
+// Limits of parsing a bounce. The returned mail may be long; the part beyond maxBounce is not
+// needed.
 const (
 	maxBounce           = 256 << 10
 	maxBounceDepth      = 5
@@ -23,34 +23,34 @@ const (
 	maxBounceRecipients = 100
 )
 
-// Bounce is what a delivery status notification says (RFC 3464). Anyone can send
-// one: match it with what was sent before acting on it.
+// Bounce is the content of a delivery status notification (RFC 3464). Anyone can send one:
+// match it with sent mail before acting on it.
 type Bounce struct {
-	ReportingMTA string // "" if not told
-	MessageID    string // of the mail returned, without angle brackets; "" if not told
-	Subject      string // of the mail returned; "" if not told
+	ReportingMTA string // "" if not stated
+	MessageID    string // of the returned mail, without angle brackets; "" if not stated
+	Subject      string // of the returned mail; "" if not stated
 	Recipients   []BounceRecipient
 }
 
-// BounceRecipient is what became of the mail for one recipient.
+// BounceRecipient is the outcome of the mail for one recipient.
 type BounceRecipient struct {
-	Original   string // the address as it was sent to; "" if not told
-	Final      string // the address that delivery was tried to; "" if not told
+	Original   string // the original recipient address; "" if not stated
+	Final      string // the address of the delivery attempt; "" if not stated
 	Action     string // failed, delayed, delivered, relayed or expanded, in lower case
-	Status     string // such as "5.1.1"; "" if not told
-	Diagnostic string // what the remote MTA said; "" if not told
-	RemoteMTA  string // "" if not told
+	Status     string // such as "5.1.1"; "" if not stated
+	Diagnostic string // the reply of the remote MTA; "" if not stated
+	RemoteMTA  string // "" if not stated
 }
 
-// Failed tells that the mail was given up, which alone counts against an address:
-// Action failed (RFC 3464 section 2.3.3) with a Status of class 5 or, where an MTA
-// tried in vain for as long as it keeps mail, of class 4 (RFC 3463 section 2).
+// Failed reports whether delivery was given up, which alone counts against an address:
+// Action failed (RFC 3464 section 2.3.3) with a Status of class 5 or, if an MTA tried for as
+// long as it keeps mail, of class 4 (RFC 3463 section 2).
 func (r *BounceRecipient) Failed() bool {
 	return r.Action == "failed" && (strings.HasPrefix(r.Status, "5.") || strings.HasPrefix(r.Status, "4."))
 }
 
-// ParseBounce reads a whole mail, or the first 256 KiB of it. A mail that tells
-// of no recipient gives ErrNotBounce; other errors are those of r.
+// ParseBounce parses a whole mail, or the first 256 KiB of it. A mail without recipients in a
+// delivery status returns ErrNotBounce; other errors are those of r.
 func ParseBounce(r io.Reader) (Bounce, error) {
 	raw, err := io.ReadAll(io.LimitReader(r, maxBounce))
 	if err != nil {
@@ -69,7 +69,7 @@ type bounceReader struct {
 	parts int
 }
 
-// entity reads a mail or a part: a header, an empty line and what follows.
+// entity parses a mail or a part: a header, an empty line and a body.
 func (b *bounceReader) entity(raw []byte, depth int) {
 	if b.parts++; b.parts > maxBounceParts || depth > maxBounceDepth {
 		return
@@ -88,8 +88,7 @@ func (b *bounceReader) entity(raw []byte, depth int) {
 	}
 }
 
-// returned reads the mail that came back, unless it is a bounce that was
-// forwarded as an attachment.
+// returned parses the returned mail, unless it is a bounce forwarded as an attachment.
 func (b *bounceReader) returned(raw []byte, depth int) {
 	head, _ := readFields(raw)
 	if kind, _ := mediaType(head.get("Content-Type")); kind == "multipart/report" && len(b.Recipients) == 0 {
@@ -106,8 +105,8 @@ func (b *bounceReader) returned(raw []byte, depth int) {
 
 var statusRE = regexp.MustCompile(`\b[245]\.[0-9]{1,3}\.[0-9]{1,3}\b`)
 
-// status reads the groups of fields of RFC 3464 section 2.1: one on the message,
-// then one for each recipient.
+// status parses the field groups of RFC 3464 section 2.1: one for the message, then one for
+// each recipient.
 func (b *bounceReader) status(raw []byte) {
 	for len(raw) > 0 && len(b.Recipients) < maxBounceRecipients {
 		var group fields
@@ -131,7 +130,7 @@ func (b *bounceReader) status(raw []byte) {
 	}
 }
 
-// afterType is the value behind "rfc822;" or the like (RFC 3464 section 2.1.2).
+// afterType returns the value after "rfc822;" or the like (RFC 3464 section 2.1.2).
 func afterType(s string, most int) string {
 	if kind, value, found := strings.Cut(s, ";"); found && !strings.ContainsAny(kind, " @") {
 		s = value
@@ -139,14 +138,14 @@ func afterType(s string, most int) string {
 	return tidy(strings.Join(strings.Fields(s), " "), most)
 }
 
-// mailbox is the address of a recipient field, without the angle brackets that
-// some MTAs put around it.
+// mailbox returns the address of a recipient field, without the angle brackets that some MTAs
+// add.
 func mailbox(s string) string { return tidy(strings.Trim(afterType(s, maxContact), "<> "), maxContact) }
 
 // fields are header fields, unfolded.
 type fields []struct{ name, value string }
 
-// get is the first field of that name, cut; "" where there is none.
+// get returns the first field of that name, cut; "" if there is none.
 func (f fields) get(name string) string {
 	for i := range f {
 		if strings.EqualFold(f[i].name, name) {
@@ -156,8 +155,8 @@ func (f fields) get(name string) string {
 	return ""
 }
 
-// readFields reads lines up to an empty one and returns what follows it. Empty
-// lines at the beginning are passed over, and so are lines that are no fields.
+// readFields parses lines up to an empty one and returns the text after it. It skips empty
+// lines at the beginning, and lines that are not fields.
 func readFields(raw []byte) (fields, []byte) {
 	const most = 500
 	var out fields
@@ -186,8 +185,8 @@ func readFields(raw []byte) (fields, []byte) {
 	return out, raw
 }
 
-// splitParts are the parts of a multipart body (RFC 2046 section 5.1.1); an end
-// that is missing is taken for the end of the body.
+// splitParts returns the parts of a multipart body (RFC 2046 section 5.1.1); if the end
+// delimiter is missing, the body ends the last part.
 func splitParts(body []byte, boundary string) [][]byte {
 	if boundary == "" {
 		return nil
@@ -219,7 +218,7 @@ func splitParts(body []byte, boundary string) [][]byte {
 	return parts
 }
 
-// decodeBody undoes the transfer encoding as far as it can be undone.
+// decodeBody decodes the transfer encoding as far as possible.
 func decodeBody(head fields, body []byte) []byte {
 	var r io.Reader
 	switch strings.ToLower(head.get("Content-Transfer-Encoding")) {
@@ -230,6 +229,6 @@ func decodeBody(head fields, body []byte) []byte {
 	default:
 		return body
 	}
-	out, _ := io.ReadAll(r) // what came before an error is of use
+	out, _ := io.ReadAll(r) // the data before an error is useful
 	return out
 }

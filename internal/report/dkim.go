@@ -2,11 +2,10 @@ package report
 
 import "slices"
 
-// MaxDKIM is the number of DKIM results that a row holds at most (RFC 9990
-// section 3.1.3).
+// MaxDKIM is the maximum number of DKIM results in a row (RFC 9990 section 3.1.3).
 const MaxDKIM = 100
 
-// Aligned tells how a signing domain relates to the Author Domain.
+// Aligned is the relation of a signing domain to the Author Domain.
 type Aligned int
 
 // The relations. The zero value is no relation.
@@ -16,10 +15,10 @@ const (
 	StrictAligned          // same domain
 )
 
-// RankDKIM orders results best first and drops what is over MaxDKIM: passes in
-// strict alignment, in relaxed alignment, other passes, then the rest. Among
-// equals the order stays. It sorts in place and returns the same slice, cut.
-// aligned judges a signing domain; nil judges all as not aligned.
+// RankDKIM sorts results best first and drops those beyond MaxDKIM: passes in strict
+// alignment, in relaxed alignment, other passes, then the rest. The sort is stable and in
+// place; it returns the same slice, cut. aligned judges a signing domain; nil means that none
+// is aligned.
 func RankDKIM(results []DKIMResult, aligned func(domain string) Aligned) []DKIMResult {
 	rank := func(r DKIMResult) int {
 		switch {

@@ -2,11 +2,11 @@ package report
 
 import "slices"
 
-// element is one that an aggregate report may have: with children, or with text.
+// element is an element of an aggregate report, with either children or text.
 type element struct {
 	name     string
-	children []*element // few, nil where it has text
-	section  bool       // an unknown element in it may wrap others of its children
+	children []*element // few; nil if it has text
+	section  bool       // an unknown element in it may contain others of its children
 }
 
 // The elements of RFC 9990 appendix A, RFC 7489 appendix C and the drafts.
@@ -41,7 +41,7 @@ func parent(name string, children ...[]*element) []*element {
 
 func under(lists ...[]*element) []*element { return slices.Concat(lists...) }
 
-// child is the element of that name within e; nil for none.
+// child returns the child element of that name; nil for none.
 func (e *element) child(name string) *element {
 	for _, c := range e.children {
 		if c.name == name {

@@ -12,8 +12,8 @@ import (
 	"dmarcd/internal/text"
 )
 
-// Mechanism is an authentication mechanism that DMARC rests on (RFC 9991 section
-// 4, dmarc-method).
+// Mechanism is an authentication mechanism that DMARC uses (RFC 9991 section 4,
+// dmarc-method).
 type Mechanism string
 
 // The mechanisms.
@@ -22,8 +22,7 @@ const (
 	MechanismSPF  Mechanism = "spf"
 )
 
-// Delivery is what became of the mail that a failure report is about (RFC 6591
-// section 3.2.2).
+// Delivery is the delivery result of the mail in a failure report (RFC 6591 section 3.2.2).
 type Delivery string
 
 // The deliveries.
@@ -34,8 +33,8 @@ const (
 	DeliveryReject    Delivery = "reject"
 )
 
-// Failure is a failure report on one message, or on several that failed alike
-// (RFC 9991). It shows a redacted header, and no body.
+// Failure is a failure report on one message, or on several with the same failure (RFC 9991).
+// It has a redacted header, and no body.
 type Failure struct {
 	From      string // address
 	FromName  string // display name; "" for none
@@ -44,30 +43,30 @@ type Failure struct {
 	Date      time.Time
 
 	UserAgent             string   // name and version of our software
-	AuthenticationResults string   // the value of the field that we put on the mail
+	AuthenticationResults string   // the value of the field that we added to the mail
 	ReportedDomain        dns.Name // the Author Domain
-	// Failed are the mechanisms that gave no aligned pass; none is told as "none".
-	// The field's name, Identity-Alignment, reads the other way round.
+	// Failed are the mechanisms without an aligned pass; an empty list is written as "none". The
+	// field's name, Identity-Alignment, suggests the opposite.
 	Failed []Mechanism
 
 	MailFrom   string     // address of MAIL FROM; "" for the null reverse-path
-	SourceIP   netip.Addr // zero if not told
-	SourcePort uint16     // 0 if not told
-	Arrival    time.Time  // zero if not told
-	Delivery   Delivery   // "" if not told
-	EnvelopeID string     // our name for the mail; "" if not told
-	Incidents  int        // messages that this stands for; below 2 it is not told
+	SourceIP   netip.Addr // zero if not stated
+	SourcePort uint16     // 0 if not stated
+	Arrival    time.Time  // zero if not stated
+	Delivery   Delivery   // "" if not stated
+	EnvelopeID string     // our name for the mail; "" if not stated
+	Incidents  int        // messages that this represents; not written below 2
 
-	DKIM *DKIMFailure // required where a signature of an aligned domain failed
-	SPF  []SPFRecord  // required where SPF of an aligned domain failed: the records used
+	DKIM *DKIMFailure // required if a signature of an aligned domain failed
+	SPF  []SPFRecord  // required if SPF of an aligned domain failed: the records used
 
-	Header *message.Header // of the mail; nil for not shown
+	Header *message.Header // of the mail; nil to omit it
 }
 
-// DKIMFailure tells of the signature that failed (RFC 6591 section 3.2.3).
+// DKIMFailure describes the failed signature (RFC 6591 section 3.2.3).
 type DKIMFailure struct {
 	Domain   dns.Name // d=
-	Identity string   // i=, such as "@example.com"; "" is told as the domain's
+	Identity string   // i=, such as "@example.com"; "" is written as the domain's
 	Selector string   // s=
 }
 
@@ -77,9 +76,8 @@ type SPFRecord struct {
 	Record string
 }
 
-// Bytes is the whole mail: multipart/report (RFC 6522) of a text, the feedback
-// and the header, 7-bit, lines of CRLF. Every address of the mail it is about
-// goes through r.
+// Bytes returns the whole mail: multipart/report (RFC 6522) of a text, the feedback and the
+// header, 7-bit, lines of CRLF. Every address of the reported mail passes through r.
 func (f *Failure) Bytes(r Redactor) ([]byte, error) {
 	h := head{
 		from: f.From, fromName: f.FromName, to: f.To, messageID: f.MessageID, date: f.Date,
@@ -174,7 +172,7 @@ func (f *Failure) feedback(b []byte, r Redactor) []byte {
 
 func (f *Failure) address() string { return f.SourceIP.Unmap().WithZone("").String() }
 
-// alignment lists each mechanism that failed once (RFC 9991 section 4).
+// alignment lists each failed mechanism once (RFC 9991 section 4).
 func (f *Failure) alignment() string {
 	var dkim, spf bool
 	for _, m := range f.Failed {

@@ -9,19 +9,19 @@ import (
 	"dmarcd/internal/text"
 )
 
-// ErrBadKey is returned for octets that are not the key of a row.
+// ErrBadKey is returned for octets that are not a row key.
 var ErrBadKey = errors.New("report: not the key of a row")
 
-// keyVersion is the first octet of a key. Keys of another version are refused,
-// never misread.
+// keyVersion is the first octet of a key. Keys of other versions are refused, never
+// misread.
 const keyVersion = 1
 
-// maxKey is the longest key read; the longest written is shorter.
+// maxKey bounds the keys that are read; written ones are shorter.
 const maxKey = 256 << 10
 
-// The octets of a key: version, flags, the address, the words as one octet
-// each, then the texts. A text is its length times two, or, where the same text
-// came before in this key, its number times two plus one, as a uvarint.
+// Format of a key: version, flags, the address, the words as one octet each, then the texts.
+// A text is its length times two, or, if the same text occurred before in this key, its
+// number times two plus one, as a uvarint.
 const (
 	flagIPv4 = 1 << iota
 	flagIPv6
@@ -29,7 +29,7 @@ const (
 	flagSPF
 )
 
-// The words by their code, which is their place: append only.
+// The words by code, which is their index: append only.
 var (
 	dispositionCodes = [...]Disposition{"", DispositionNone, DispositionPass, DispositionQuarantine, DispositionReject}
 	dmarcResultCodes = [...]DMARCResult{"", DMARCPass, DMARCFail}
@@ -38,11 +38,10 @@ var (
 	reasonCodes      = [...]ReasonType{"", ReasonLocalPolicy, ReasonMailingList, ReasonOther, ReasonPolicyTestMode, ReasonTrustedForwarder, ReasonForwarded, ReasonSampledOut}
 )
 
-// AppendKey appends to b the key of the row: everything but Count, in a form
-// that is the same exactly for rows that a report would print the same. It is
-// for storing rows and summing their counts; ParseKey reads it back. Texts are
-// tidied and bounded as in a report; beyond MaxDKIM signatures and 16 reasons
-// the rest is left out, and a word that is none of the constants counts as absent.
+// AppendKey appends to b the key of the row: everything except Count. Two rows have the same
+// key exactly if a report would print them the same. It serves to store rows and sum their
+// counts; ParseKey reads it back. Texts are tidied and bounded as in a report; signatures
+// beyond MaxDKIM and reasons beyond 16 are omitted, and an unknown word counts as absent.
 func (r *Row) AppendKey(b []byte) []byte {
 	w := keyWriter{b: append(b, keyVersion, 0)}
 	flags := len(b) + 1
@@ -86,7 +85,7 @@ func (r *Row) AppendKey(b []byte) []byte {
 	return w.b
 }
 
-// code is the place of word in the list, 0 for one that is not in it.
+// code returns the index of word in the list, 0 if it is not there.
 func code[W ~string](list []W, word W) byte {
 	for i := range list {
 		if list[i] == word {
@@ -96,8 +95,8 @@ func code[W ~string](list []W, word W) byte {
 	return 0
 }
 
-// keyWriter appends texts, each once. The first few are looked for without
-// allocating; a row rarely has more.
+// keyWriter appends texts, each once. It compares the first few without allocating; a row
+// rarely has more.
 type keyWriter struct {
 	b     []byte
 	first [8]string
@@ -113,7 +112,7 @@ func (w *keyWriter) text(s string, most int) {
 	}
 	w.b = binary.AppendUvarint(w.b, uint64(len(s))<<1)
 	w.b = append(w.b, s...)
-	if s == "" { // as short written out
+	if s == "" { // writing it out is as short
 		return
 	}
 	if w.n < len(w.first) {
@@ -127,7 +126,7 @@ func (w *keyWriter) text(s string, most int) {
 	w.n++
 }
 
-// find is the number of a text that was written before, or -1.
+// find returns the number of an earlier text, or -1.
 func (w *keyWriter) find(s string) int {
 	if s == "" {
 		return -1
@@ -143,8 +142,8 @@ func (w *keyWriter) find(s string) int {
 	return -1
 }
 
-// ParseKey reads a key of AppendKey; Count is 0. Any other octets give an error
-// that wraps ErrBadKey: a key read gives the same octets when it is made again.
+// ParseKey parses a key of AppendKey; Count is 0. Any other octets are an error that wraps
+// ErrBadKey: a parsed key encodes to the same octets again.
 func ParseKey(b []byte) (Row, error) {
 	if len(b) > maxKey || len(b) < 2 || b[0] != keyVersion {
 		return Row{}, ErrBadKey
@@ -161,7 +160,7 @@ func ParseKey(b []byte) (Row, error) {
 	return r, nil
 }
 
-// keyReader takes a key apart; after a fault it gives zero values.
+// keyReader parses a key; after a fault it returns zero values.
 type keyReader struct {
 	b     []byte
 	texts []string

@@ -11,9 +11,8 @@ import (
 	"dmarcd/internal/text"
 )
 
-// Mail is the mail that carries one aggregate report to one address (RFC 9990
-// section 3.5.2). It has to be DKIM-signed afterwards: the mail itself must pass
-// DMARC.
+// Mail is the mail that carries one aggregate report to one address (RFC 9990 section
+// 3.5.2). It must be DKIM-signed afterwards, because the mail itself must pass DMARC.
 type Mail struct {
 	From      string // address
 	FromName  string // display name; "" for none
@@ -22,16 +21,15 @@ type Mail struct {
 	Date      time.Time
 	Receiver  dns.Name // the Submitter
 	Domain    dns.Name // the policy domain
-	Metadata  Metadata // of the report; OrgName, Email, ReportID, Begin and End are told in the text
-	Messages  int64    // sum of the counts, told in the text; 0 for not told
-	FileName  string   // as FileName makes it
+	Metadata  Metadata // of the report; the text states OrgName, Email, ReportID, Begin and End
+	Messages  int64    // sum of the counts, stated in the text; 0 to omit it
+	FileName  string   // as returned by FileName
 	Gzip      []byte   // the file
 }
 
-// Bytes is the whole mail: 7-bit, lines of at most 998 octets that end in CRLF.
-// The same values give the same octets. Addresses that need quoting or are not
-// ASCII, and a file name that FileName did not make, are errors that wrap
-// ErrBadMail.
+// Bytes returns the whole mail: 7-bit, lines of at most 998 octets that end in CRLF. The same
+// values give the same octets. An address that needs quoting or is not ASCII, or a file name
+// not made by FileName, is an error that wraps ErrBadMail.
 func (m *Mail) Bytes() ([]byte, error) {
 	h := head{
 		from: m.From, fromName: m.FromName, to: m.To, messageID: m.MessageID, date: m.Date,
@@ -54,8 +52,8 @@ func (m *Mail) Bytes() ([]byte, error) {
 	b = append(b, "\r\n--"+boundary+"\r\n"...)
 	b = appendText(b, m.text())
 	b = append(b, "\r\n--"+boundary+"\r\n"...)
-	// The names stand on lines of their own, long as they may be: readers of
-	// reports that join the pieces of RFC 2231 cannot be counted on.
+	// Each name has its own line, however long: not all report readers can join the pieces of RFC
+	// 2231.
 	b = append(b, "Content-Type: application/gzip;\r\n name=\""+m.FileName+"\"\r\n"...)
 	b = append(b, "Content-Disposition: attachment;\r\n filename=\""+m.FileName+"\"\r\n"...)
 	b = append(b, "Content-Transfer-Encoding: base64\r\n\r\n"...)
@@ -63,7 +61,7 @@ func (m *Mail) Bytes() ([]byte, error) {
 	return append(b, "\r\n--"+boundary+"--\r\n"...), nil
 }
 
-// text tells people what this is and how to end it.
+// text explains the mail to people, and how to stop it.
 func (m *Mail) text() string {
 	const format = "2006-01-02 15:04:05"
 	var b strings.Builder
@@ -83,7 +81,7 @@ func (m *Mail) text() string {
 	return b.String()
 }
 
-// isFileName tells whether s can stand in quotes and is no path.
+// isFileName reports whether s is safe in quotes and is not a path.
 func isFileName(s string) bool {
 	const longest = 900
 	for i := 0; i < len(s); i++ {
@@ -94,8 +92,8 @@ func isFileName(s string) bool {
 	return s != "" && len(s) <= longest && s[0] != '.'
 }
 
-// boundaryOf makes the boundary of a mail. Neither base64 nor a header field nor
-// our texts have a line that begins with it.
+// boundaryOf returns the boundary of a mail. No line of base64, of a header field or of our
+// texts begins with it.
 func boundaryOf(messageID string) string {
 	sum := sha256.Sum256([]byte(messageID))
 	return "=_" + hex.EncodeToString(sum[:12])

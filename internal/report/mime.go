@@ -11,17 +11,17 @@ import (
 	"dmarcd/internal/text"
 )
 
-// ErrBadMail is wrapped where a mail cannot be made of the values given.
+// ErrBadMail is wrapped if the given values cannot form a mail.
 var ErrBadMail = errors.New("report: no mail can be made")
 
-// Lengths of a line without its CRLF, RFC 5322 section 2.1.1. hardLine leaves
-// room for a name before the text.
+// Lengths of a line without its CRLF (RFC 5322 section 2.1.1). hardLine leaves room for a
+// name before the text.
 const (
 	softLine = 78
 	hardLine = 900
 )
 
-// head is what the header of every mail of ours begins with.
+// head is the common beginning of the header of our mails.
 type head struct {
 	from, fromName, to string
 	messageID          string
@@ -43,8 +43,8 @@ func (h *head) check() error {
 	return nil
 }
 
-// append writes the fields up to MIME-Version. Auto-Submitted keeps programs
-// from answering (RFC 3834 section 5).
+// append writes the fields up to MIME-Version. Auto-Submitted prevents automatic replies (RFC
+// 3834 section 5).
 func (h *head) append(b []byte) []byte {
 	b = appendField(b, "From", strings.TrimLeft(displayName(h.fromName)+" <"+h.from+">", " "))
 	b = appendField(b, "To", "<"+h.to+">")
@@ -55,9 +55,9 @@ func (h *head) append(b []byte) []byte {
 	return appendField(b, "MIME-Version", "1.0")
 }
 
-// appendField writes one header field, folded at spaces, of which several become
-// one. It takes any text for value: line ends become spaces and what is not ASCII
-// becomes "?", so that no value makes a second field or ends the header.
+// appendField writes one header field, folded at spaces; runs of spaces become one. It accepts
+// any value: line ends become spaces and octets beyond ASCII become "?", so that no value can
+// add a field or end the header.
 func appendField(b []byte, name, value string) []byte {
 	b = append(b, name...)
 	b = append(b, ':')
@@ -67,7 +67,7 @@ func appendField(b []byte, name, value string) []byte {
 			b = append(b, '\r', '\n')
 			line = 0
 		}
-		for len(word) > hardLine { // a place to fold there is none
+		for len(word) > hardLine { // there is no place to fold
 			b = append(b, ' ')
 			b = append(b, word[:hardLine]...)
 			b = append(b, '\r', '\n')
@@ -80,17 +80,17 @@ func appendField(b []byte, name, value string) []byte {
 	return append(b, '\r', '\n')
 }
 
-// oneLine is text unfolded, in printable ASCII, without spaces at the ends.
+// oneLine returns text unfolded, in printable ASCII, without spaces at the ends.
 func oneLine(s string) string {
 	s = strings.NewReplacer("\r\n", "", "\r", " ", "\n", " ").Replace(s)
 	return strings.Trim(text.ASCII(s, len(s)), " ")
 }
 
-// displayName is the phrase before an address: plain words as they are, other
-// ASCII as a quoted string, the rest as encoded words (RFC 2047 section 5).
+// displayName returns the phrase before an address: plain words unchanged, other ASCII as a
+// quoted string, the rest as encoded words (RFC 2047 section 5).
 func displayName(s string) string {
 	s = text.XML(s, maxName)
-	if strings.Contains(s, "  ") { // folding would lose one
+	if strings.Contains(s, "  ") { // folding would lose a space
 		return encodedWords(s)
 	}
 	plain := true
@@ -106,8 +106,8 @@ func displayName(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }
 
-// encodedWords encodes in pieces of whole characters, each of under 75 octets
-// (RFC 2047 section 2).
+// encodedWords encodes pieces of whole characters, each in under 75 octets (RFC 2047 section
+// 2).
 func encodedWords(s string) string {
 	const piece = 39 // 52 octets of base64
 	var words []string
@@ -122,15 +122,15 @@ func encodedWords(s string) string {
 	return strings.Join(words, " ")
 }
 
-// isAddress tells whether s is an address that needs no quoting anywhere: a
-// dot-atom, "@" and a host name. It serves for message ids too.
+// isAddress reports whether s is an address that never needs quoting: a dot-atom, "@" and a
+// host name. It also serves for message ids.
 func isAddress(s string) bool {
 	const longest = 254 // RFC 5321 section 4.5.3.1.3, without the brackets
 	local, host, found := strings.Cut(s, "@")
 	return found && len(s) <= longest && isDotAtom(local, isAtext) && isDotAtom(host, isHostChar)
 }
 
-// isDotAtom tells whether s is words of such octets with single dots between.
+// isDotAtom reports whether s is words of such octets separated by single dots.
 func isDotAtom(s string, is func(byte) bool) bool {
 	for word := range strings.SplitSeq(s, ".") {
 		if word == "" {
@@ -145,7 +145,7 @@ func isDotAtom(s string, is func(byte) bool) bool {
 	return true
 }
 
-// isAtext is what an atom is made of (RFC 5322 section 3.2.3).
+// isAtext reports whether c is atext (RFC 5322 section 3.2.3).
 func isAtext(c byte) bool {
 	return isHostChar(c) || '!' <= c && c <= '~' && strings.IndexByte("!#$%&'*+/=?^`{|}~", c) >= 0
 }
@@ -166,8 +166,8 @@ func appendBase64(b, data []byte) []byte {
 	return b
 }
 
-// appendText writes a text/plain part: its header and the text, whose lines end
-// in LF. It is 7-bit where the text is.
+// appendText writes a text/plain part: its header and the text, whose lines end in LF. It is
+// 7-bit if the text is.
 func appendText(b []byte, text string) []byte {
 	plain := true
 	for i := 0; i < len(text); i++ {

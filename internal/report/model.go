@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Policy is what a domain owner asks for in p=, sp= or np= (RFC 9989 section 4.7).
+// Policy is what a domain owner requests in p=, sp= or np= (RFC 9989 section 4.7).
 type Policy string
 
 // The policies.
@@ -27,8 +27,8 @@ const (
 	DispositionReject     Disposition = "reject"     // failed, and refused
 )
 
-// DMARCResult tells whether a mechanism gave an aligned pass, as DMARC sees it and
-// before any override. An unfinished check is a fail: there is no other word.
+// DMARCResult is whether a mechanism had an aligned pass, as evaluated by DMARC and before
+// any override. An unfinished check is a fail, because there is no other word.
 type DMARCResult string
 
 // The verdicts.
@@ -37,11 +37,11 @@ const (
 	DMARCFail DMARCResult = "fail"
 )
 
-// Result is the outcome of DKIM or SPF by itself, whatever DMARC makes of it
-// (RFC 8601 sections 2.7.1 and 2.7.2).
+// Result is the outcome of DKIM or SPF itself, regardless of DMARC (RFC 8601 sections 2.7.1
+// and 2.7.2).
 type Result string
 
-// The results. ResultSoftfail is SPF's alone.
+// The results. Only SPF has ResultSoftfail.
 const (
 	ResultNone      Result = "none"
 	ResultPass      Result = "pass"
@@ -56,7 +56,7 @@ const (
 // Scope is the identity that SPF checked.
 type Scope string
 
-// The scopes. RFC 9990 knows ScopeMFrom only; ScopeHelo comes from reports of RFC 7489.
+// The scopes. RFC 9990 has only ScopeMFrom; ScopeHelo comes from reports of RFC 7489.
 const (
 	ScopeMFrom Scope = "mfrom"
 	ScopeHelo  Scope = "helo"
@@ -74,14 +74,14 @@ const (
 // Discovery is how the reporter found the policy record.
 type Discovery string
 
-// The ways of discovery.
+// The discovery methods.
 const (
 	DiscoveryTreeWalk Discovery = "treewalk" // RFC 9989
 	DiscoveryPSL      Discovery = "psl"      // RFC 7489
 )
 
-// ReasonType says why the disposition is not the published policy (RFC 9990
-// section 3.1.6).
+// ReasonType is why the disposition differs from the published policy (RFC 9990 section
+// 3.1.6).
 type ReasonType string
 
 // The types of reasons. The last two are from RFC 7489: read, never written.
@@ -95,67 +95,66 @@ const (
 	ReasonSampledOut       ReasonType = "sampled_out"
 )
 
-// Dialect is the text that a report follows.
+// Dialect is the specification that a report follows.
 type Dialect string
 
 // The dialects.
 const (
 	DialectRFC9990 Dialect = "rfc9990"
 	DialectRFC7489 Dialect = "rfc7489"
-	DialectDraft   Dialect = "draft" // without a version: drafts of before RFC 7489, and reporters that still follow them
+	DialectDraft   Dialect = "draft" // without a version: drafts before RFC 7489, and reporters that still follow them
 )
 
-// Report is one aggregate report: what one receiver saw of one policy domain in
-// one period.
+// Report is one aggregate report: one receiver's data on one policy domain for one period.
 type Report struct {
 	Metadata Metadata
 	Policy   Published
 	Rows     []Row
-	Dialect  Dialect // told by Parse; WriteXML always writes RFC 9990
+	Dialect  Dialect // set by Parse; WriteXML always writes RFC 9990
 }
 
-// Metadata says who reports on which period.
+// Metadata is the reporter and the period.
 type Metadata struct {
 	OrgName      string
 	Email        string
 	ExtraContact string // "" for none
 	ReportID     string // without angle brackets
-	// Begin and End are the first and the last second of the period, both
-	// included, as they stand in the file: a day is 00:00:00 to 23:59:59. UTC.
+	// Begin and End are the first and the last second of the period, both included, as in the
+	// file: a day is 00:00:00 to 23:59:59. UTC.
 	Begin, End time.Time
-	Error      string // trouble with the policy record, for people; "" for none
-	Generator  string // name and version of the software; "" if not told
+	Error      string // error with the policy record, for people; "" for none
+	Generator  string // name and version of the software; "" if not stated
 }
 
 // Published is the policy record as the reporter found it.
 type Published struct {
-	Domain      string        // the policy domain, as an A-label form in what we write
-	Discovery   Discovery     // "" if not told
-	P           Policy        // always there in what we write
-	SP, NP      Policy        // "" when not published
-	ADKIM, ASPF AlignmentMode // "" if not told, which means relaxed
-	FO          string        // failure reporting options, such as "1:d"; "" if not told
+	Domain      string        // the policy domain; A-labels in our output
+	Discovery   Discovery     // "" if not stated
+	P           Policy        // always present in our output
+	SP, NP      Policy        // "" if not published
+	ADKIM, ASPF AlignmentMode // "" if not stated, which means relaxed
+	FO          string        // failure reporting options, such as "1:d"; "" if not stated
 	Testing     bool          // t=y
 }
 
-// Row is the mail that is the same in everything below, and how much of it there was.
+// Row is a number of messages with the same properties.
 type Row struct {
 	SourceIP    netip.Addr
 	Count       int64       // messages
-	Disposition Disposition // "" if not told
-	DKIM, SPF   DMARCResult // aligned pass or not; "" if not told, which counts as fail
+	Disposition Disposition // "" if not stated
+	DKIM, SPF   DMARCResult // aligned pass or not; "" if not stated, which counts as fail
 	Reasons     []Reason
 
 	HeaderFrom   string // the Author Domain
-	EnvelopeFrom string // domain of MAIL FROM; "" if not told or null
-	NullSender   bool   // MAIL FROM was "<>": the element is there, and empty
-	EnvelopeTo   string // recipient domain; "" if not told
+	EnvelopeFrom string // domain of MAIL FROM; "" if not stated or null
+	NullSender   bool   // MAIL FROM was "<>": the element is present and empty
+	EnvelopeTo   string // recipient domain; "" if not stated
 
 	AuthDKIM []DKIMResult // best first, see RankDKIM
-	AuthSPF  *SPFResult   // nil if not told
+	AuthSPF  *SPFResult   // nil if not stated
 }
 
-// Reason is why a row's disposition is not the published policy.
+// Reason is why a row's disposition differs from the published policy.
 type Reason struct {
 	Type    ReasonType
 	Comment string // "" for none
@@ -164,7 +163,7 @@ type Reason struct {
 // DKIMResult is the outcome of one signature.
 type DKIMResult struct {
 	Domain      string // d=
-	Selector    string // s=; "" if not told
+	Selector    string // s=; "" if not stated
 	Result      Result
 	HumanResult string // explanation for people; "" for none
 }
@@ -172,7 +171,7 @@ type DKIMResult struct {
 // SPFResult is the outcome of SPF for one identity.
 type SPFResult struct {
 	Domain      string
-	Scope       Scope // "" if not told
+	Scope       Scope // "" if not stated
 	Result      Result
 	HumanResult string // explanation for people; "" for none
 }

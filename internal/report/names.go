@@ -13,12 +13,11 @@ import (
 	"dmarcd/internal/text"
 )
 
-// NewID makes the Report-ID of a report, which is its unique-id too: letters and
-// digits only, beginning with the day. The same values give the same ID, so that
-// a report that is sent again has the ID it had (RFC 9990 section 3.5.4), and no
-// one without the secret can tell an ID beforehand. part tells several reports
-// on the same domain and period apart, such as those for two policies; "" for an
-// only one.
+// NewID returns the Report-ID of a report, which is also its unique-id: letters and digits
+// only, beginning with the day. The same values give the same ID, so that a report sent again
+// keeps its ID (RFC 9990 section 3.5.4), and nobody without the secret can predict it. part
+// distinguishes several reports on the same domain and period, such as those for two
+// policies; "" for an only one.
 func NewID(secret []byte, receiver, domain dns.Name, begin, end time.Time, part string) string {
 	mac := hmac.New(sha256.New, secret)
 	var b []byte
@@ -34,14 +33,13 @@ func NewID(secret []byte, receiver, domain dns.Name, begin, end time.Time, part 
 	return begin.UTC().Format("20060102") + strings.ToLower(tail)
 }
 
-// maxFileName is the longest name of a file, in octets: file systems take 255, and
-// those who store reports put something before the name.
+// maxFileName is the longest file name, in octets: file systems allow 255, and receivers may
+// add a prefix.
 const maxFileName = 200
 
-// FileName is the name of a compressed report (RFC 9990 section 3.5.2): receiver,
-// policy domain, begin, end and, unless it is "", the unique-id, of which
-// anything but letters and digits is left out. Names too long for maxFileName lose
-// their first labels; the unique-id still tells files apart.
+// FileName returns the name of a compressed report (RFC 9990 section 3.5.2): receiver, policy
+// domain, begin, end and, unless it is "", the letters and digits of the unique-id. Names too
+// long for maxFileName lose their first labels; the unique-id still distinguishes files.
 func FileName(receiver, domain dns.Name, begin, end time.Time, id string) string {
 	rest := "!" + strconv.FormatInt(begin.Unix(), 10) + "!" + strconv.FormatInt(end.Unix(), 10)
 	if id = strings.Map(alphanumeric, id); id != "" {
@@ -54,7 +52,7 @@ func FileName(receiver, domain dns.Name, begin, end time.Time, id string) string
 	return who + "!" + lastLabels(what, room-len(who)) + rest
 }
 
-// lastLabels is the end of a name in so many octets.
+// lastLabels returns the end of a name that fits in so many octets.
 func lastLabels(name string, most int) string {
 	for len(name) > most {
 		_, rest, ok := strings.Cut(name, ".")
@@ -66,14 +64,14 @@ func lastLabels(name string, most int) string {
 	return name
 }
 
-// Subject is the Subject of the mail that carries a report (RFC 9990 section
-// 3.5.2), on one line; the mail folds it at spaces.
+// Subject returns the Subject of the mail that carries a report (RFC 9990 section 3.5.2), on
+// one line; the mail folds it at spaces.
 func Subject(domain, receiver dns.Name, id string) string {
 	return "Report Domain: " + hostText(domain) + " Submitter: " + hostText(receiver) + " Report-ID: <" + dotAtomText(id) + ">"
 }
 
-// hostText is a name with "_" for what no host name has: a DNS label may hold
-// any octet, file names and header fields may not.
+// hostText returns a name with "_" for octets outside host names: a DNS label may contain any
+// octet, file names and header fields may not.
 func hostText(n dns.Name) string {
 	return strings.Map(func(r rune) rune {
 		if alphanumeric(r) < 0 && r != '.' && r != '-' {
@@ -83,8 +81,8 @@ func hostText(n dns.Name) string {
 	}, n.String())
 }
 
-// dotAtomText leaves of an id what RFC 9990 section 3.5.1 lets stand in a
-// Report-ID, cut to a sane length.
+// dotAtomText returns the characters of an id that RFC 9990 section 3.5.1 allows in a
+// Report-ID, bounded in length.
 func dotAtomText(id string) string {
 	return text.XML(strings.Map(func(r rune) rune {
 		if alphanumeric(r) < 0 && !strings.ContainsRune("!#$%&'*+-/=?^_`{|}~.@", r) {
@@ -94,7 +92,7 @@ func dotAtomText(id string) string {
 	}, id), maxContact)
 }
 
-// alphanumeric is r, or -1 where r is no ASCII letter or digit.
+// alphanumeric returns r, or -1 if r is not an ASCII letter or digit.
 func alphanumeric(r rune) rune {
 	switch {
 	case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9':

@@ -6,44 +6,44 @@ import (
 	"strings"
 )
 
-// NoteKind says what was found odd in a report, and put right or kept.
+// NoteKind is a kind of oddity in a report that was repaired or kept.
 type NoteKind string
 
-// The kinds. The comment tells what Value and As hold.
+// The kinds. Each comment describes Value and As.
 const (
-	NoteRecord       NoteKind = "record"        // a record is quarantined; Value: why
-	NoteNothing      NoteKind = "nothing"       // a record tells of no mail
-	NoteWord         NoteKind = "word"          // a word that is none; Value as sent, As what it is read as, "" for nothing
+	NoteRecord       NoteKind = "record"        // a record was quarantined; Value: why
+	NoteNothing      NoteKind = "nothing"       // a record without mail
+	NoteWord         NoteKind = "word"          // an unknown word; Value as sent, As its interpretation, "" for none
 	NoteNumber       NoteKind = "number"        // an odd number; Value as sent
-	NoteTime         NoteKind = "time"          // an odd time; Value as sent, As "" where it is no time
-	NotePeriod       NoteKind = "period"        // an odd period; Value: what of it
+	NoteTime         NoteKind = "time"          // an odd time; Value as sent, As "" if it is no time
+	NotePeriod       NoteKind = "period"        // an odd period; Value: why
 	NoteAddress      NoteKind = "address"       // an address in another form; Value as sent, As the address
 	NoteDomain       NoteKind = "domain"        // a name that is no domain, kept; Value as sent
-	NoteMissing      NoteKind = "missing"       // a required value is not there; Where: which
-	NoteExtra        NoteKind = "extra"         // several where one is allowed; Where: of what
+	NoteMissing      NoteKind = "missing"       // a required value is missing; Where: which
+	NoteExtra        NoteKind = "extra"         // several where one is allowed; Where: which
 	NoteCut          NoteKind = "cut"           // a text or a list was too long; Where: which
 	NoteMarkup       NoteKind = "markup"        // broken XML was repaired; Value: how
-	NoteEntity       NoteKind = "entity"        // an entity that XML does not know; Value: the entity
-	NoteCharacter    NoteKind = "character"     // characters that XML forbids, or octets that are none, were replaced
-	NoteCharset      NoteKind = "charset"       // a charset that is not known; Value: its name
+	NoteEntity       NoteKind = "entity"        // an entity unknown to XML; Value: the entity
+	NoteCharacter    NoteKind = "character"     // characters that XML forbids, or invalid octets, were replaced
+	NoteCharset      NoteKind = "charset"       // an unknown charset; Value: its name
 	NoteNamespace    NoteKind = "namespace"     // elements of RFC 9990 without its namespace
 	NoteTruncated    NoteKind = "truncated"     // the end of the file is missing; all its records are whole
-	NoteForeignFrom  NoteKind = "foreign_from"  // a From domain that is not below the policy domain; Value: the domain
-	NoteWorkedOut    NoteKind = "worked_out"    // no verdict; worked out from auth_results and alignment; Where: which
-	NoteContradicted NoteKind = "contradicted"  // the verdict is fail, auth_results have an aligned pass; Where: which
-	NoteWithoutCause NoteKind = "without_cause" // the verdict is pass, auth_results have no aligned pass; Where: which
-	NoteUnpacked     NoteKind = "unpacked"      // an odd archive or mail; Value: what of it
-	NoteMore         NoteKind = "more"          // more different notes than are kept; Value: of which kind
+	NoteForeignFrom  NoteKind = "foreign_from"  // a From domain not below the policy domain; Value: the domain
+	NoteWorkedOut    NoteKind = "worked_out"    // verdict missing; derived from auth_results and alignment; Where: which
+	NoteContradicted NoteKind = "contradicted"  // the verdict is fail, but auth_results have an aligned pass; Where: which
+	NoteWithoutCause NoteKind = "without_cause" // the verdict is pass, but auth_results have no aligned pass; Where: which
+	NoteUnpacked     NoteKind = "unpacked"      // an odd archive or mail; Value: why
+	NoteMore         NoteKind = "more"          // more distinct notes than are kept; Value: of which kind
 )
 
-// Note is one repair or contradiction, with how often it was met. It is stored
-// with the report and shown.
+// Note is one repair or contradiction, with the number of occurrences. It is stored with the
+// report and shown.
 type Note struct {
 	Kind   NoteKind `json:"kind"`
 	Where  string   `json:"where,omitempty"`  // the element
 	Value  string   `json:"value,omitempty"`  // a short piece of the file, or a word of ours
-	As     string   `json:"as,omitempty"`     // what it was read as
-	Record int      `json:"record,omitempty"` // the first record it was met in, from 1; 0 outside of records
+	As     string   `json:"as,omitempty"`     // its interpretation
+	Record int      `json:"record,omitempty"` // the first record with it, from 1; 0 outside of records
 	Count  int      `json:"count"`
 }
 
@@ -74,8 +74,8 @@ var noteTexts = map[NoteKind]string{
 	NoteMore:         "and more notes of the kind %v",
 }
 
-// Text is the note in plain English, in one line without anything of the file
-// that a terminal would act on. How often and where is left to the caller.
+// Text returns the note in plain English, on one line and safe for a terminal. It omits how
+// often and where, which the caller may add.
 func (n Note) Text() string {
 	as := n.As
 	if as == "" {
@@ -84,7 +84,7 @@ func (n Note) Text() string {
 	return strings.NewReplacer("%w", n.Where, "%q", fmt.Sprintf("%q", n.Value), "%v", n.Value, "%a", as).Replace(noteTexts[n.Kind])
 }
 
-// Line is Text with how often it was met.
+// Line is Text with the number of occurrences.
 func (n Note) Line() string {
 	if n.Count > 1 {
 		return fmt.Sprintf("%s (%d times)", n.Text(), n.Count)
@@ -92,7 +92,7 @@ func (n Note) Line() string {
 	return n.Text()
 }
 
-// Lines are the lines of notes.
+// Lines returns the lines of notes.
 func Lines(notes []Note) []string {
 	out := make([]string, 0, len(notes))
 	for _, n := range notes {
@@ -101,7 +101,7 @@ func Lines(notes []Note) []string {
 	return out
 }
 
-// notes collects, each once. Beyond most different ones there is one for each kind.
+// notes collects notes, each once. Beyond most distinct ones there is one for each kind.
 type notes struct {
 	most int
 	seen map[Note]*Note // without Record and Count
@@ -132,7 +132,7 @@ func (n *notes) add(note Note) {
 	n.seen[key] = &note
 }
 
-// list gives them in the order of the file.
+// list returns the notes in file order.
 func (n *notes) list() []Note {
 	var out []Note
 	for _, one := range n.seen {

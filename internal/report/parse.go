@@ -9,20 +9,18 @@ import (
 	"strings"
 )
 
-// Parse reads an aggregate report of RFC 9990, RFC 7489 or one of its drafts and
-// gives each record to yield as it comes, with what was read before it, so that
-// memory stays flat. An error of yield ends the reading and is returned as it is.
-// yield may be nil; a record is the receiver's to keep.
+// Parse reads an aggregate report of RFC 9990, RFC 7489 or one of its drafts. It passes each
+// record to yield as it arrives, with what was read before it, so that memory stays
+// constant. An error of yield ends the reading and is returned unchanged. yield may be nil; it
+// may keep a record.
 //
-// It takes what can be understood: any namespace, any order, words in any case,
-// faults in numbers and times, broken markup. What it put right it tells in the
-// notes, and a value that was read as another is kept beside it. A record that
-// cannot be understood is quarantined alone. A report without mail has no record
-// and is no error. A report all of whose records are quarantined, one without a
-// policy domain or a period, a file that ends within a record and one over a
-// limit are errors; then Received holds what was read until there, and what was
-// yielded is of no use. Entities but those of HTML are not expanded, and a DTD is
-// refused.
+// Parse accepts whatever can be understood: any namespace, any order, words in any case,
+// faulty numbers and times, broken markup. Notes report its repairs, and a value that was
+// reinterpreted is kept as sent. It quarantines only the records that cannot be understood. A
+// report without mail has no record and is no error. The following are errors: a report whose
+// records are all quarantined, one without a policy domain or a period, a file that ends
+// within a record, and one over a limit. Received then holds what was read so far, and the
+// yielded records must be discarded. Only entities of HTML are expanded, and a DTD is refused.
 func Parse(r io.Reader, limits Limits, yield func(*Received, *Record) error) (*Received, error) {
 	limits = limits.filled()
 	src := newSource(r, limits.Bytes)
@@ -47,8 +45,7 @@ func Parse(r io.Reader, limits Limits, yield func(*Received, *Record) error) (*R
 	return &p.out, err
 }
 
-// ParseGzip is Parse for a file compressed by gzip: all of its members (RFC 1952
-// section 2.2).
+// ParseGzip is Parse for a gzip file, with all of its members (RFC 1952 section 2.2).
 func ParseGzip(r io.Reader, limits Limits, yield func(*Received, *Record) error) (*Received, error) {
 	z, err := gzip.NewReader(r)
 	if err != nil {
@@ -57,7 +54,7 @@ func ParseGzip(r io.Reader, limits Limits, yield func(*Received, *Record) error)
 	return Parse(z, limits, yield)
 }
 
-// parser walks down the elements, one function for each of them.
+// parser descends the elements, one function for each.
 type parser struct {
 	scan   *scanner
 	src    *source
@@ -66,21 +63,21 @@ type parser struct {
 	yield  func(*Received, *Record) error
 
 	open     []node
-	spaces   []binding // namespaces in force
-	closing  int       // of the open elements, how many end now
-	held     token     // a start that comes after those ends
-	holds    bool      // there is one
-	end      token     // an end that is told
-	unclosed bool      // a record was ended by something else than its end
+	spaces   []binding // namespaces in scope
+	closing  int       // number of open elements that end now
+	held     token     // a start that follows those ends
+	holds    bool      // there is a held start
+	end      token     // the end being returned
+	unclosed bool      // a record ended without its end tag
 
 	out      Received
 	new      bool // it has elements of RFC 9990
-	records  int  // met so far
-	strange  int  // elements that are not ours
+	records  int  // seen so far
+	strange  int  // unknown elements
 	repairs  int  // of markup and entities
 	inRecord bool
 
-	recordSent *[]Sent           // of the present record
+	recordSent *[]Sent           // of the current record
 	texts      map[string]string // short texts, each once
 	domains    map[string]domainRead
 	scratch    []byte
@@ -89,11 +86,11 @@ type parser struct {
 // node is an open element.
 type node struct {
 	prefix, name string
-	element      *element // nil for one that is not ours
-	spaces       int      // length of parser.spaces without its own
+	element      *element // nil for an unknown one
+	spaces       int      // length of parser.spaces before its own
 }
 
-// document finds feedback and reads it. What follows it is passed over.
+// document finds and reads feedback. It ignores what follows.
 func (p *parser) document() error {
 	for {
 		t, err := p.next()
@@ -118,7 +115,7 @@ func (p *parser) document() error {
 	return err
 }
 
-// beginning shows what a short file holds that is no report, such as "unused".
+// beginning returns the text of a short file that is no report, such as "unused".
 func (p *parser) beginning() string {
 	const short = 200
 	if p.src.pos == 0 && len(p.src.buf) == 0 {
@@ -130,10 +127,10 @@ func (p *parser) beginning() string {
 	return ""
 }
 
-// next is the next token of interest. It keeps the stack of open elements and so
-// gives an end for each start, whatever the file does: an end closes what is open
-// within its element, one of nothing open is passed over, and the start of an
-// element that can only stand further up closes what lies between.
+// next returns the next relevant token. It keeps the stack of open elements and thus returns
+// an end for each start, whatever the file contains. An end tag closes the open elements
+// within its element; an end tag of nothing open is ignored; the start of an element that can
+// only occur further up closes those in between.
 func (p *parser) next() (*token, error) {
 	for {
 		if p.closing > 0 {
@@ -204,10 +201,10 @@ func (p *parser) push(t *token, child *element) error {
 	return nil
 }
 
-// declares tells whether a start may declare a namespace.
+// declares reports whether a start may declare a namespace.
 func declares(t *token) bool { return len(t.attrs) > 0 && bytes.Contains(t.attrs, []byte("xmlns")) }
 
-// top is the innermost open element, nil for one that is not ours.
+// top returns the innermost open element, nil for an unknown one.
 func (p *parser) top() *element {
 	if len(p.open) == 0 {
 		return nil
@@ -220,9 +217,9 @@ func (p *parser) inLeaf() bool {
 	return top != nil && top.children == nil
 }
 
-// place finds what a start is within the present element, nil for nothing of ours.
-// displaced counts the open elements that must end before, as it cannot stand in
-// them but in one around them.
+// place finds the element of a start within the current one, nil for an unknown one.
+// displaced counts the open elements that must end first, because only an element around them
+// can contain it.
 func (p *parser) place(t *token) (child *element, displaced int) {
 	top := p.top()
 	if top == nil {
@@ -271,7 +268,7 @@ func (p *parser) pop() *token {
 	return &p.end
 }
 
-// trouble tells apart: the file ends, the source fails.
+// trouble distinguishes the end of the file from a failure of the source.
 func (p *parser) trouble(err error) error {
 	switch {
 	case errors.Is(err, io.EOF):
@@ -282,7 +279,7 @@ func (p *parser) trouble(err error) error {
 	return fmt.Errorf("report: reading the file: %w", err)
 }
 
-// feedback reads the root.
+// feedback reads the root element.
 func (p *parser) feedback() error {
 	base := len(p.open)
 	for {
@@ -306,7 +303,7 @@ func (p *parser) section(t *token) error {
 	switch {
 	case e == nil:
 		return p.skip()
-	case e.section: // not known: what is in it may be
+	case e.section: // unknown: its content may be known
 		return nil
 	}
 	switch e.name {
@@ -322,8 +319,8 @@ func (p *parser) section(t *token) error {
 	return p.skip()
 }
 
-// children calls each for every element within the present one that belongs
-// there, by its name; each must read it to its end.
+// children calls each for every known child of the current element, with its name; each must
+// read it to its end.
 func (p *parser) children(each func(name string) error) error {
 	for {
 		t, err := p.next()
@@ -368,10 +365,10 @@ func (p *parser) note(n Note) {
 
 func (p *parser) markup(how string) { p.note(Note{Kind: NoteMarkup, Value: how}) }
 
-// binding is a namespace declared.
+// binding is a declared namespace.
 type binding struct{ prefix, space string }
 
-// declare takes the namespaces of a start (Namespaces in XML 1.0 section 3).
+// declare records the namespaces of a start (Namespaces in XML 1.0 section 3).
 func (p *parser) declare(attrs []byte) {
 	for {
 		i := bytes.Index(attrs, []byte("xmlns"))
@@ -389,7 +386,7 @@ func (p *parser) declare(attrs []byte) {
 	}
 }
 
-// resolve is the namespace of a prefix, and whether one was declared.
+// resolve returns the namespace of a prefix, and whether it was declared.
 func (p *parser) resolve(prefix string) (string, bool) {
 	for i := len(p.spaces) - 1; i >= 0; i-- {
 		if p.spaces[i].prefix == prefix {
@@ -399,10 +396,10 @@ func (p *parser) resolve(prefix string) (string, bool) {
 	return "", false
 }
 
-// foreign tells elements of an extension (RFC 9990 section 5): those of another
-// namespace than feedback. A schema that is left open around the rest is none;
-// neither are elements of no namespace, nor, in reports without a namespace,
-// those with a prefix that is not declared.
+// foreign reports whether an element belongs to an extension (RFC 9990 section 5): its
+// namespace differs from that of feedback. Not foreign are a schema left open around the
+// rest, elements of no namespace and, in reports without a namespace, those with an
+// undeclared prefix.
 func (p *parser) foreign(prefix string) bool {
 	const schema, old = "http://www.w3.org/2001/XMLSchema", "http://dmarc.org/dmarc-xml/"
 	space, declared := p.resolve(prefix)
@@ -414,7 +411,7 @@ func (p *parser) foreign(prefix string) bool {
 
 const mostShown = 60
 
-// shown is a piece of the file for a warning or an error.
+// shown returns a piece of the file for a warning or an error.
 func shown(s string) string {
 	if cut := tidy(s, mostShown); len(cut) < len(s) {
 		return fmt.Sprintf("%q…", cut)

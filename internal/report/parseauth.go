@@ -8,8 +8,8 @@ import (
 // maxSPF bounds the SPF results of a record; RFC 9990 section 3.1.1.12 has one.
 const maxSPF = 16
 
-// reason reads why the disposition is not the published policy. A word that is no
-// type is kept as sent, and so is a text without a type.
+// reason reads why the disposition differs from the published policy. It keeps an unknown type
+// as sent, and a text without a type.
 func (r *recordReader) reason() error {
 	var reason Reason
 	var told []byte
@@ -64,7 +64,7 @@ func (r *recordReader) reasonType(reason *Reason) error {
 	return nil
 }
 
-// mixed is children for an element that has text of its own in the wild.
+// mixed is children for an element that sometimes has its own text.
 func (r *recordReader) mixed(text *[]byte, each func(name string) error) error {
 	for {
 		t, err := r.next()

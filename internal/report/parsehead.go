@@ -67,8 +67,8 @@ func (p *parser) dateRange(name string) error {
 	return p.skip()
 }
 
-// time reads seconds since 1970. Fractions, milliseconds and written dates are
-// seen in the wild.
+// time reads seconds since 1970. Some reporters send fractions, milliseconds or written
+// dates.
 func (p *parser) time(to *time.Time) error {
 	where := p.where()
 	b, err := p.text()
@@ -106,8 +106,8 @@ func (p *parser) writtenTime(where place, b []byte, to *time.Time) {
 	p.odd(NoteTime, where, b, "")
 }
 
-// number reads a whole number, and says whether it was written as one. A
-// negative result means that it is none.
+// number parses a whole number and reports whether it was written as one. A negative result
+// means that it is not a number.
 func number(s string) (v float64, exact bool) {
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil && n >= 0 {
 		return float64(n), true
@@ -164,7 +164,7 @@ func (p *parser) alignment(to *AlignmentMode) error {
 	})
 }
 
-// finish checks what a report cannot do without, and fills in what it can.
+// finish checks the required values, and fills in missing ones if possible.
 func (p *parser) finish() error {
 	r := &p.out
 	p.setDialect()
@@ -199,8 +199,8 @@ func (p *parser) setDialect() {
 	}
 }
 
-// Periods that are told: longer than the day that RFC 9990 section 3.1.1.4 has in
-// mind, with an hour for clocks that change, and longer than is spread over days.
+// Periods that cause a note: longer than the day that RFC 9990 section 3.1.1.4 intends, with
+// an hour for clock changes, and longer than the maximum spread over days.
 const (
 	longPeriod = 25 * time.Hour
 	MaxSpread  = 31 * 24 * time.Hour

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// record reads one record, which begins in that line. What is wrong with it costs
-// the record, not the report.
+// record reads one record, which begins on that line. A fault costs only the record, not the
+// report.
 func (p *parser) record(line int) error {
 	if p.records++; p.records > p.limits.Rows {
 		return fmt.Errorf("%w: more than %d records", ErrTooLarge, p.limits.Rows)
@@ -39,13 +39,13 @@ func (p *parser) record(line int) error {
 type recordReader struct {
 	*parser
 	out       *Record
-	bad       string // why the record cannot be used
-	noAddress bool   // source_ip is there and empty
-	noCount   bool   // count is there and empty
-	zero      bool   // count is there and zero
+	bad       string // why the record is unusable
+	noAddress bool   // source_ip is present and empty
+	noCount   bool   // count is present and empty
+	zero      bool   // count is present and zero
 }
 
-// done yields the record, or puts it aside.
+// done yields the record, or quarantines it.
 func (r *recordReader) done(line int) error {
 	rec, out := r.out, &r.parser.out
 	none := rec.Count == 0 && r.bad == ""
@@ -104,8 +104,8 @@ func (r *recordReader) rowElement(name string) error {
 	return r.skip()
 }
 
-// source reads an address. Brackets, the tag of RFC 5321 section 4.1.3 and a name
-// behind the address are taken off.
+// source reads an address. It removes brackets, the tag of RFC 5321 section 4.1.3 and a name
+// after the address.
 func (r *recordReader) source() error {
 	where := r.where()
 	b, err := r.text()
@@ -167,8 +167,8 @@ func (r *recordReader) evaluated(name string) error {
 	return r.skip()
 }
 
-// dmarcResult takes the results of the mechanisms too, which some reporters give
-// there: all but pass are no aligned pass.
+// dmarcResult also accepts the results of the mechanisms, which some reporters put there:
+// all but pass are no aligned pass.
 func (r *recordReader) dmarcResult(to *DMARCResult) error {
 	return oneWord(r.parser, to, dmarcResultCodes[:], func(s string) DMARCResult {
 		switch s {
@@ -195,8 +195,7 @@ func (r *recordReader) identifier(name string) error {
 	return r.skip()
 }
 
-// envelopeFrom reads the domain of MAIL FROM; an element without one tells of the
-// null reverse-path.
+// envelopeFrom reads the domain of MAIL FROM; an empty element means the null reverse-path.
 func (r *recordReader) envelopeFrom() error {
 	out := r.out
 	out.EnvelopeFrom = ""

@@ -11,8 +11,8 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// text is the text of the present element without white space at either end.
-// Tags in it that are none of ours are text too. It is valid until the next text.
+// text returns the text of the current element without white space at the ends. Unknown tags
+// in it count as text. It is valid until the next call.
 func (p *parser) text() ([]byte, error) {
 	b := p.scratch[:0]
 	name, tags := p.open[len(p.open)-1].name, 0
@@ -45,14 +45,14 @@ func (p *parser) text() ([]byte, error) {
 	}
 	p.scratch = b
 	b = bytes.TrimSpace(b)
-	if p.holds || p.closing > 0 { // its end lacks the "<"
+	if p.holds || p.closing > 0 { // its end tag lacks the "<"
 		b = bytes.TrimSpace(bytes.TrimSuffix(b, []byte("/"+name+">")))
 	}
 	return b, nil
 }
 
-// decode appends text with its character references and entities read (XML 1.0
-// sections 4.1 and 4.6). Those of HTML are known too; others stay as they are.
+// decode appends text with its character references and entities decoded (XML 1.0 sections
+// 4.1 and 4.6). It also decodes those of HTML; others stay unchanged.
 func (p *parser) decode(b, raw []byte) []byte {
 	for {
 		i := bytes.IndexByte(raw, '&')
@@ -72,7 +72,7 @@ func (p *parser) decode(b, raw []byte) []byte {
 	}
 }
 
-// entityEnd is where the ";" of an entity stands, behind its "&"; -1 for none.
+// entityEnd returns the position of the ";" of an entity, after its "&"; -1 for none.
 func entityEnd(b []byte) int {
 	const longest = 33 // octets between both: the longest of HTML
 	for i, c := range b[:min(len(b), longest)] {
@@ -108,8 +108,7 @@ func (p *parser) entity(b, name []byte) []byte {
 	return append(b, html.UnescapeString(whole)...)
 }
 
-// reference appends the character that "&#…;" stands for, and U+FFFD for one that
-// XML does not allow.
+// reference appends the character of "&#…;", and U+FFFD for one that XML forbids.
 func (p *parser) reference(b, digits []byte) []byte {
 	n, ok := codePoint(digits)
 	if !ok {
@@ -126,7 +125,7 @@ func (p *parser) reference(b, digits []byte) []byte {
 	return utf8.AppendRune(b, r)
 }
 
-// codePoint reads the digits of a character reference, hexadecimal behind an "x".
+// codePoint parses the digits of a character reference, hexadecimal after an "x".
 func codePoint(digits []byte) (n uint64, ok bool) {
 	base := uint64(10)
 	if len(digits) > 0 && digits[0]|0x20 == 'x' {
@@ -148,7 +147,7 @@ func codePoint(digits []byte) (n uint64, ok bool) {
 
 func blankRune(r rune) bool { return r == '\n' || r == '\t' || r == '\r' }
 
-// keep makes a string of a text, short ones once for a file.
+// keep converts a text to a string; a file's short ones share memory.
 func (p *parser) keep(b []byte) string {
 	const short, most = 64, 4096
 	if len(b) > short {
@@ -183,9 +182,9 @@ func (p *parser) into(to *string, most int) error {
 	return nil
 }
 
-// oneWord reads one word of a list. An empty element is an absent one. A word in
-// other letters, or another that odd translates, is told and kept as sent. odd may
-// be nil and gives "" for what it does not know.
+// oneWord reads one word of a list. An empty element counts as absent. A word in other case,
+// or one that odd translates, is noted and kept as sent. odd may be nil and returns "" for
+// unknown words.
 func oneWord[W ~string](p *parser, to *W, list []W, odd func(string) W) error {
 	where := p.where()
 	b, err := p.text()
@@ -206,7 +205,7 @@ func oneWord[W ~string](p *parser, to *W, list []W, odd func(string) W) error {
 	return nil
 }
 
-// place is an element with the one around it.
+// place is an element and its parent.
 type place struct{ outer, name string }
 
 func (p place) String() string { return p.outer + "/" + p.name }
@@ -216,7 +215,7 @@ func (p *parser) where() place {
 	return place{outer: p.open[n-2].name, name: p.open[n-1].name}
 }
 
-// odd tells that a value is read as another, and keeps it.
+// odd notes that a value is reinterpreted, and keeps it.
 func (p *parser) odd(kind NoteKind, where place, value []byte, as string) {
 	v := string(value[:min(len(value), maxName)])
 	v = strings.ToValidUTF8(v, "")
@@ -244,8 +243,7 @@ type domainRead struct {
 	same bool // as sent
 }
 
-// domain reads a domain into its A-label form, and keeps what is none as it is, in
-// lower case.
+// domain reads a domain in A-label form; it keeps an invalid one in lower case.
 func (p *parser) domain(to *string) error {
 	where := p.where()
 	b, err := p.text()

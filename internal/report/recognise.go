@@ -8,17 +8,16 @@ import (
 	"dmarcd/internal/message"
 )
 
-// longestField is how much of a field is looked at to know a mail by.
+// longestField bounds how much of a field is examined.
 const longestField = 2 << 10
 
-// subjectRE is the Subject of RFC 9990 section 3.5.2, in any case, and with
-// what some reporters put around it.
+// subjectRE matches the Subject of RFC 9990 section 3.5.2, in any case, with the additions of
+// some reporters.
 var subjectRE = regexp.MustCompile(`(?i)\breport\s+domain:\s*\S+.*\bsubmitter:\s*\S`)
 
-// IsReportMail tells whether a header announces a DMARC report: an aggregate
-// report by its Subject, or a failure report by its Content-Type (RFC 5965
-// section 2). Anyone can write such a header: use it to keep from reporting on
-// reports, never to trust a mail.
+// IsReportMail reports whether a header announces a DMARC report: an aggregate report by its
+// Subject, or a failure report by its Content-Type (RFC 5965 section 2). Anyone can write such
+// a header: use it to avoid reports on reports, never to trust a mail.
 func IsReportMail(h *message.Header) bool {
 	for _, f := range h.Fields {
 		if f.Is("Subject") && subjectRE.MatchString(decoded(fieldText(f))) {
@@ -28,9 +27,9 @@ func IsReportMail(h *message.Header) bool {
 	return reportType(h) == "feedback-report"
 }
 
-// IsAutomatic tells whether a program wrote the mail in answer to another or by
-// itself: a bounce, a receipt, an auto-reply (RFC 3834 section 5), or one that
-// came from the null reverse-path.
+// IsAutomatic reports whether a program wrote the mail, in response to another or
+// unprompted: a bounce, a receipt, an auto-reply (RFC 3834 section 5), or mail from the null
+// reverse-path.
 func IsAutomatic(h *message.Header) bool {
 	for _, f := range h.Fields {
 		text := strings.ToLower(fieldText(f))
@@ -47,8 +46,8 @@ func IsAutomatic(h *message.Header) bool {
 	return reportType(h) != ""
 }
 
-// reportType is the report-type of a multipart/report in lower case (RFC 6522
-// section 3), "?" where there is none, and "" for other mail.
+// reportType returns the report-type of a multipart/report in lower case (RFC 6522 section
+// 3), "?" if it has none, and "" for other mail.
 func reportType(h *message.Header) string {
 	for _, f := range h.Fields {
 		if !f.Is("Content-Type") {
@@ -66,13 +65,13 @@ func reportType(h *message.Header) string {
 	return ""
 }
 
-// fieldText is the value of a field on one line, cut.
+// fieldText returns the value of a field on one line, cut.
 func fieldText(f message.Field) string {
 	v := f.Value()
 	return strings.TrimSpace(unfold(string(v[:min(len(v), longestField)])))
 }
 
-// decoded reads encoded words (RFC 2047); broken ones stay as they are.
+// decoded decodes encoded words (RFC 2047); malformed ones stay unchanged.
 func decoded(s string) string {
 	if !strings.Contains(s, "=?") {
 		return s
@@ -86,8 +85,8 @@ func decoded(s string) string {
 
 var paramRE = regexp.MustCompile(`;\s*([A-Za-z0-9*_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))`)
 
-// mediaType reads a Content-Type leniently: the type in lower case, and the
-// parameters, of which the first of a name counts.
+// mediaType parses a Content-Type leniently: the type in lower case, and the parameters; the
+// first of a name counts.
 func mediaType(s string) (kind string, params map[string]string) {
 	kind, _, _ = strings.Cut(s, ";")
 	kind, _, _ = strings.Cut(strings.ToLower(strings.TrimSpace(kind)), " ")

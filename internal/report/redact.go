@@ -10,7 +10,7 @@ import (
 	"dmarcd/internal/message"
 )
 
-// Most of a redacted header, so that a report stays small whatever came.
+// Bounds of a redacted header, so that a report stays small.
 const (
 	maxRedactedFields    = 100
 	maxRedactedField     = 4 << 10
@@ -18,31 +18,29 @@ const (
 	maxRedactedAddresses = 20
 )
 
-// Redactor takes out of texts what tells of people (RFC 9991 section 7). With a
-// key, local parts of addresses become a hash (RFC 6590 section 3), so that the
-// same address can be known again without being known; without one they become
-// "redacted". The key belongs to the receiver and stays with it. A Redactor may
-// be used from several goroutines.
+// Redactor removes personal information from texts (RFC 9991 section 7). With a key, local
+// parts of addresses become a hash (RFC 6590 section 3), so that the same address is
+// recognisable but not readable; without one they become "redacted". The receiver keeps the
+// key. A Redactor is safe for concurrent use.
 type Redactor struct {
 	Key []byte
 }
 
-// treatment is what a header field gets.
+// treatment is how a header field is redacted.
 type treatment int
 
 const (
 	drop      treatment = iota
 	asText              // local parts hashed, URLs made harmless
-	asList              // its addresses only, hashed; display names go
+	asList              // only its addresses, hashed; display names are removed
 	asTrace             // asText without recipients and login names
 	asTags              // asText without copied header fields
-	asMedia             // the media type without its parameters, which hold file names
-	untouched           // values that tell of no one
+	asMedia             // the media type without its parameters, which contain file names
+	untouched           // values without personal information
 )
 
-// treatmentOf decides by name. Privacy first: what is not listed goes, and so do
-// Subject, Bcc, and the fields that hold addresses of web pages made for one
-// recipient, such as List-Unsubscribe.
+// treatmentOf decides by name. Privacy first: unlisted fields are removed, and so are Subject,
+// Bcc, and fields with web addresses made for one recipient, such as List-Unsubscribe.
 func treatmentOf(name string) treatment {
 	switch strings.ToLower(name) {
 	case "from", "sender", "reply-to", "return-path", "to", "cc", "resent-from", "resent-sender", "resent-to", "resent-cc":
@@ -61,9 +59,9 @@ func treatmentOf(name string) treatment {
 	return drop
 }
 
-// Header is what a failure report shows of the header of a mail: the fields that
-// help to find out why authentication failed, redacted, as 7-bit lines of CRLF.
-// It keeps the order, and is bounded.
+// Header returns the part of a mail's header that a failure report shows: the fields that help
+// to find out why authentication failed, redacted, as 7-bit lines of CRLF. It keeps the order
+// and is bounded.
 func (r Redactor) Header(h *message.Header) []byte {
 	var out []byte
 	for i, f := range h.Fields {
@@ -101,8 +99,8 @@ func unfold(s string) string {
 	return strings.NewReplacer("\r\n", "", "\n", "").Replace(s)
 }
 
-// Address redacts one address; text without "@" is redacted whole. The null
-// reverse-path stays "".
+// Address redacts one address; it redacts text without "@" completely. The null reverse-path
+// stays "".
 func (r Redactor) Address(s string) string {
 	if s == "" {
 		return ""
@@ -117,7 +115,7 @@ func (r Redactor) Address(s string) string {
 	return r.hash(s[:at]) + s[at:]
 }
 
-// hash stands for a local part. Its alphabet is that of an atom.
+// hash replaces a local part. Its alphabet is that of an atom.
 func (r Redactor) hash(local string) string {
 	if len(r.Key) == 0 {
 		return "redacted"
@@ -150,7 +148,7 @@ func (r Redactor) Text(s string) string {
 	return b.String()
 }
 
-// localStart is where the local part begins that ends with s.
+// localStart returns where the local part at the end of s begins.
 func localStart(s string) int {
 	i := len(s)
 	if i > 0 && s[i-1] == '"' {
@@ -167,9 +165,9 @@ func localStart(s string) int {
 	return i
 }
 
-// isProperty tells the names that stand before an address and "=": those of
-// Authentication-Results (RFC 8601 section 2.2), Received-SPF (RFC 7208 section
-// 9.1) and DKIM-Signature. Anything else before "=" is part of the local part.
+// isProperty reports whether a name may precede "=" and an address: those of
+// Authentication-Results (RFC 8601 section 2.2), Received-SPF (RFC 7208 section 9.1) and
+// DKIM-Signature. Anything else before "=" is part of the local part.
 func isProperty(name string) bool {
 	switch strings.ToLower(name) {
 	case "i", "envelope-from", "identity", "receiver", "mailfrom", "from":
@@ -182,7 +180,7 @@ func isProperty(name string) bool {
 	return kind == "smtp" || kind == "header" || kind == "policy" || kind == "body"
 }
 
-// defang keeps programs from making links of a text.
+// defang prevents programs from turning text into links.
 func defang(s string) string {
 	var b strings.Builder
 	last := 0
@@ -201,7 +199,7 @@ func defang(s string) string {
 	return b.String() + s[last:]
 }
 
-// list is the addresses of an address list, redacted, without display names and
+// list returns the addresses of an address list, redacted, without display names and
 // comments.
 func (r Redactor) list(s string) string {
 	var out []string
@@ -224,8 +222,8 @@ func (r Redactor) list(s string) string {
 	return strings.Join(out, ", ")
 }
 
-// bareList is an address list without comments and without quoted strings that
-// are no local part. It need not be right on broken lists, only tell no names.
+// bareList returns an address list without comments and without quoted strings that are not
+// local parts. It need not be correct for malformed lists, but must not reveal names.
 func bareList(s string) string {
 	var b strings.Builder
 	depth := 0
@@ -241,7 +239,7 @@ func bareList(s string) string {
 		case c == '"':
 			end := quotedEnd(s, i)
 			if end < len(s) && s[end] == '@' {
-				b.WriteString(strings.Map(inAtom, "q"+s[i:end])) // only to be hashed
+				b.WriteString(strings.Map(inAtom, "q"+s[i:end])) // only for hashing
 			}
 			i = end - 1
 		default:
@@ -251,7 +249,7 @@ func bareList(s string) string {
 	return b.String()
 }
 
-// inAtom leaves of a text what may stand in an atom.
+// inAtom keeps the characters of a text that an atom may contain.
 func inAtom(r rune) rune {
 	if r < 0x80 && !isAtext(byte(r)) {
 		return -1
@@ -259,7 +257,7 @@ func inAtom(r rune) rune {
 	return r
 }
 
-// quotedEnd is the position after the quoted string that begins at i.
+// quotedEnd returns the position after the quoted string that begins at i.
 func quotedEnd(s string, i int) int {
 	for i++; i < len(s); i++ {
 		switch s[i] {
@@ -272,8 +270,7 @@ func quotedEnd(s string, i int) int {
 	return len(s)
 }
 
-// trace is a Received field without its recipient and without comments that
-// name who logged in.
+// trace returns a Received field without its recipient and without comments that name a login.
 func trace(s string) string {
 	words := strings.Fields(s)
 	out := words[:0]
@@ -295,8 +292,7 @@ func trace(s string) string {
 	return strings.Join(out, " ")
 }
 
-// withoutCopies drops z=, the copied header fields, from a tag list (RFC 6376
-// section 3.5).
+// withoutCopies removes z=, the copied header fields, from a tag list (RFC 6376 section 3.5).
 func withoutCopies(s string) string {
 	var out []string
 	for tag := range strings.SplitSeq(s, ";") {

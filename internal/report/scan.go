@@ -8,49 +8,48 @@ import (
 	"strings"
 )
 
-// tokenKind tells tokens apart.
+// tokenKind is the kind of a token.
 type tokenKind int
 
 const (
-	textToken  tokenKind = iota // a piece of text, its entities not read
+	textToken  tokenKind = iota // a piece of text with undecoded entities
 	plainToken                  // a piece of text without entities: a CDATA section
 	startToken
 	endToken
 )
 
-// token is a tag or a piece of text. The octets are valid until the next token.
+// token is a tag or a piece of text. Its octets are valid until the next token.
 type token struct {
 	kind   tokenKind
 	prefix string
 	name   string // in lower case
-	raw    []byte // all of it, as in the file; for a CDATA section its content
+	raw    []byte // the whole token as in the file; for a CDATA section its content
 	attrs  []byte // of a start
 	empty  bool   // the start is its own end
-	line   int    // of the start of a record; else of no meaning
+	line   int    // of the start of a record; otherwise undefined
 }
 
-// scanner finds the tags of a file. It is lenient: a "<" that begins no tag is
-// text, and so is a tag whose name no element could have, such as an address in
-// angle brackets. Comments and processing instructions are passed over; a DTD is
-// refused, and so are its entities.
+// scanner finds the tags of a file. It is lenient: a "<" that begins no tag is text, and so is
+// a tag whose name no element could have, such as an address in angle brackets. It skips
+// comments and processing instructions, and refuses a DTD and its entities.
 type scanner struct {
 	src    *source
 	text   int // the longest text, tag or comment
 	names  map[string]interned
-	recent [64]interned // those that were met last, by what is quick to work out
-	broken int          // tags that end without ">"
-	token  token        // the present one
+	recent [64]interned // the most recent ones, by a quick hash
+	broken int          // tags without a closing ">"
+	token  token        // the current one
 }
 
 func newScanner(src *source, text int) *scanner {
 	return &scanner{src: src, text: text, names: make(map[string]interned, 64)}
 }
 
-// errMore tells that the window ends within a token.
+// errMore means that the window ends within a token.
 var errMore = errors.New("report: the window is too short")
 
-// next is the next token, good until the one after it. At the end of the file it is
-// io.EOF, also within a tag.
+// next returns the next token, valid until the one after it. At the end of the file it returns
+// io.EOF, even within a tag.
 func (s *scanner) next() (*token, error) {
 	for {
 		t := &s.token
@@ -80,14 +79,14 @@ func (s *scanner) next() (*token, error) {
 	}
 }
 
-// found makes octets the present token.
+// found makes octets the current token.
 func (s *scanner) found(kind tokenKind, raw []byte) int {
 	s.token.kind, s.token.raw = kind, raw
 	return len(raw)
 }
 
-// one reads a token at the beginning of w and returns its length. One that leaves no
-// octets in the token is to be passed over.
+// one reads a token at the beginning of w and returns its length. The caller skips a token
+// without octets.
 func (s *scanner) one(w []byte) (int, error) {
 	if len(w) < 2 {
 		return 0, errMore
@@ -108,8 +107,8 @@ func (s *scanner) one(w []byte) (int, error) {
 	return s.textUntil(w, 1)
 }
 
-// textUntil is the text up to the next "<"; of a "<" at the beginning that is
-// text, the search begins behind it.
+// textUntil returns the text up to the next "<"; if a "<" at the beginning is text, the search
+// begins after it.
 func (s *scanner) textUntil(w []byte, from int) (int, error) {
 	i := bytes.IndexByte(w[from:], '<')
 	if i < 0 {
@@ -124,7 +123,7 @@ func (s *scanner) textUntil(w []byte, from int) (int, error) {
 	return s.found(textToken, w[:i+from]), nil
 }
 
-// directive is a comment, a CDATA section or a DTD (XML 1.0 sections 2.5, 2.7 and 2.8).
+// directive reads a comment, a CDATA section or a DTD (XML 1.0 sections 2.5, 2.7 and 2.8).
 func (s *scanner) directive(w []byte) (int, error) {
 	const comment, cdata = "<!--", "<![CDATA["
 	if len(w) < len(cdata) {
@@ -145,8 +144,8 @@ func (s *scanner) directive(w []byte) (int, error) {
 	return 0, fmt.Errorf("%w: it has a DTD", ErrNotReport)
 }
 
-// instruction is a processing instruction or the XML declaration. One that ends
-// with ">" alone is taken too.
+// instruction reads a processing instruction or the XML declaration. It also accepts one that
+// ends with ">" alone.
 func (s *scanner) instruction(w []byte) (int, error) {
 	n, err := s.until(w, "?>")
 	if errors.Is(err, errMore) && len(w) > s.text {
@@ -155,7 +154,7 @@ func (s *scanner) instruction(w []byte) (int, error) {
 	return n, err
 }
 
-// until is the length of w up to the end of mark.
+// until returns the length of w up to the end of mark.
 func (s *scanner) until(w []byte, mark string) (int, error) {
 	i := bytes.Index(w, []byte(mark))
 	switch {
@@ -207,8 +206,8 @@ func (s *scanner) start(w []byte) (int, error) {
 	return s.found(startToken, w[:size]), nil
 }
 
-// tagEnd is the length of the tag, of which n octets are known: up to a ">" that
-// stands in no value, or up to a "<", where the ">" is missing.
+// tagEnd returns the length of the tag, of which n octets are known: up to a ">" outside
+// values, or up to a "<" if the ">" is missing.
 func (s *scanner) tagEnd(w []byte, n int) (int, error) {
 	var quote byte
 	for i := n; i < len(w) && i <= s.text; i++ {
@@ -229,7 +228,7 @@ func (s *scanner) tagEnd(w []byte, n int) (int, error) {
 	return 0, errMore
 }
 
-// split is a name in its two halves, each text once.
+// split returns the two halves of a name, each text once.
 func (s *scanner) split(name []byte) (prefix, local string) {
 	if i := bytes.LastIndexByte(name, ':'); i >= 0 {
 		return s.intern(name[:i]), s.intern(name[i+1:])
@@ -267,7 +266,7 @@ func nameStart(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '_' || c >= 0x80
 }
 
-// nameLength is how much of w is a name (XML 1.0 section 2.3).
+// nameLength returns how much of w is a name (XML 1.0 section 2.3).
 func nameLength(w []byte) int {
 	for i, c := range w {
 		if !nameStart(c) && !('0' <= c && c <= '9') && c != '-' && c != '.' && c != ':' {

@@ -12,24 +12,24 @@ import (
 	"golang.org/x/net/html/charset"
 )
 
-// source turns what reporters send into UTF-8 of characters that XML allows. It
-// holds the limit on the size of the file.
+// source converts a reporter's file to UTF-8 with only the characters that XML allows. It
+// enforces the limit on the size of the file.
 type source struct {
-	r    io.Reader // octets of UTF-8, with their faults
-	in   []byte    // read, not yet cleaned: at most the beginning of a character
+	r    io.Reader // UTF-8, possibly faulty
+	in   []byte    // read but not cleaned: at most the beginning of a character
 	buf  []byte    // cleaned
-	pos  int       // in buf: what was taken
-	line int       // of counted, from 1
+	pos  int       // in buf: how much was taken
+	line int       // line of counted, from 1
 	err  error     // of r; io.EOF at its end
 
-	counted  int    // in buf: up to here lines were counted
+	counted  int    // in buf: lines are counted up to here
 	repaired int    // characters replaced
-	odd      string // a charset that is not known
+	odd      string // an unknown charset
 }
 
 const (
 	sourceChunk = 8 << 10
-	peeked      = 1024 // octets, in which a declaration must stand
+	peeked      = 1024 // octets in which a declaration must occur
 )
 
 func newSource(r io.Reader, most int64) *source {
@@ -38,7 +38,7 @@ func newSource(r io.Reader, most int64) *source {
 	return s
 }
 
-// bounded is a reader that fails where the file is too large.
+// bounded is a reader that fails if the file is too large.
 type bounded struct {
 	r    io.Reader
 	left int64
@@ -54,8 +54,8 @@ func (b *bounded) Read(p []byte) (int, error) {
 
 var encodingRE = regexp.MustCompile(`(?i)^\s*<\?xml[^>]*encoding\s*=\s*["']([A-Za-z0-9._:-]+)["']`)
 
-// begin finds the charset: by byte order mark, else by the first characters,
-// else as declared (XML 1.0 appendix F).
+// begin finds the charset: from the byte order mark, otherwise from the first characters,
+// otherwise from the declaration (XML 1.0 appendix F).
 func (s *source) begin(r io.Reader) {
 	head := make([]byte, peeked)
 	n, err := io.ReadFull(r, head)
@@ -91,8 +91,8 @@ func (s *source) begin(r io.Reader) {
 	}
 }
 
-// declared is the charset that the declaration names; "" for UTF-8. A
-// declaration of UTF-16 that is read as octets is wrong.
+// declared returns the declared charset; "" for UTF-8. A declaration of UTF-16 in text read as
+// octets is wrong.
 func (s *source) declared(head []byte) string {
 	m := encodingRE.FindSubmatch(head)
 	if m == nil {
@@ -109,25 +109,25 @@ func (s *source) declared(head []byte) string {
 	return label
 }
 
-// failing is a reader that has come to its end.
+// failing is a reader at its end.
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// window is what was cleaned and not taken yet.
+// window returns the cleaned text that was not taken yet.
 func (s *source) window() []byte { return s.buf[s.pos:] }
 
-// take passes over n octets of the window, which stay valid until more.
+// take skips n octets of the window, which stay valid until more.
 func (s *source) take(n int) { s.pos += n }
 
-// lineNow is the line of what comes next.
+// lineNow returns the line of the next octet.
 func (s *source) lineNow() int {
 	s.line += bytes.Count(s.buf[s.counted:s.pos], []byte("\n"))
 	s.counted = s.pos
 	return s.line
 }
 
-// more makes the window longer, by a whole chunk as long as there is one.
+// more extends the window, by a whole chunk if possible.
 func (s *source) more() error {
 	if s.err != nil && len(s.in) == 0 {
 		return s.err
@@ -149,8 +149,8 @@ func (s *source) more() error {
 	return nil
 }
 
-// clean appends the cleaned form of b to buf and returns how much of b is used
-// up: all of it at the end of the file.
+// clean appends the cleaned form of b to buf and returns how much of b it used: all of it at
+// the end of the file.
 func (s *source) clean(b []byte, end bool) int {
 	i := 0
 	for i < len(b) {
@@ -182,8 +182,8 @@ func (s *source) clean(b []byte, end bool) int {
 	return i
 }
 
-// plainRun is how many octets b begins with that need no look: printable ASCII,
-// line ends and tabs.
+// plainRun returns how many octets at the beginning of b need no examination: printable
+// ASCII, line ends and tabs.
 func plainRun(b []byte) int {
 	for i, c := range b {
 		if c-' ' >= 0x7f-' ' && c != '\n' && c != '\t' && c != '\r' {

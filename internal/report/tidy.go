@@ -5,18 +5,18 @@ import (
 	"unicode/utf8"
 )
 
-// Longest texts of a file or a row's key, in octets. A domain of 253 octets
-// fits, and so does a selector, which is part of a domain.
+// Maximum lengths of texts in a file or a row's key, in octets. A domain of 253 octets fits,
+// and so does a selector, which is part of a domain.
 const (
 	maxName    = 255
 	maxComment = 1024
 	maxReasons = 16
 )
 
-// tidy makes s fit for XML 1.0 (section 2.2) and for one line: what is no UTF-8
-// becomes U+FFFD, control and other forbidden characters become spaces, spaces
-// at both ends go, and no more than most octets stay. It is idempotent, and
-// returns s itself where nothing is to be done.
+// tidy makes s suitable for XML 1.0 (section 2.2) and for one line: octets that are not UTF-8
+// become U+FFFD, control and other forbidden characters become spaces, spaces at both ends
+// are removed, and the result has at most most octets. It is idempotent, and returns s itself
+// if nothing changes.
 func tidy(s string, most int) string {
 	if len(s) <= most && isTidy(s) {
 		return s
@@ -67,9 +67,8 @@ func isTidyUnicode(s string) bool {
 	return true
 }
 
-// allowed tells whether a character may stand in our texts: those of XML 1.0
-// section 2.2 but the controls, C1 among them, which it discourages, and line
-// and paragraph separators.
+// allowed reports whether a character may occur in our texts: those of XML 1.0 section 2.2,
+// except controls, including C1, which it discourages, and line and paragraph separators.
 func allowed(r rune) bool {
 	switch {
 	case r < ' ', 0x7f <= r && r <= 0x9f, r == 0x2028, r == 0x2029:

@@ -10,29 +10,29 @@ import (
 	"dmarcd/internal/text"
 )
 
-// Errors of a report that cannot be written. They are wrapped with what is wrong.
+// Errors for a report that cannot be written, wrapped with the fault.
 var (
 	ErrIncomplete = errors.New("report: a required value is missing")
 	ErrBadWord    = errors.New("report: not a word of RFC 9990")
 	ErrNoRows     = errors.New("report: no rows") // RFC 9990 section 3.1.1.2: at least one record
 )
 
-// namespace is that of RFC 9990 section 6.1.
+// namespace is the namespace of RFC 9990 section 6.1.
 const namespace = "urn:ietf:params:xml:ns:dmarc-2.0"
 
-// Longest texts of the metadata, in octets. RFC 9990 section 3.1.5 wants the
-// error to be short; a caller cuts where it makes sense, this is the last resort.
+// Maximum lengths of metadata texts, in octets. RFC 9990 section 3.1.5 wants a short error
+// text; callers should cut sensibly, this is the last resort.
 const (
 	maxContact = 320 // an address of RFC 5321 section 4.5.3.1
 	maxError   = 2048
 )
 
-// flushAt is how much of a file is kept before it is written out.
+// flushAt is how much of a file is buffered before it is written.
 const flushAt = 32 << 10
 
-// Writer writes one report row by row, for reports that need not be in memory as
-// a whole. It validates as it goes: a file that was closed without an error is
-// valid by the schema of RFC 9990. It is for one goroutine.
+// Writer writes one report row by row, so that the report need not be in memory. It validates
+// as it goes: a file closed without an error is valid by the schema of RFC 9990. It is for one
+// goroutine.
 type Writer struct {
 	w    io.Writer
 	b    []byte
@@ -40,8 +40,8 @@ type Writer struct {
 	err  error
 }
 
-// NewWriter begins a report on w. The metadata and the policy must be complete:
-// organisation, email, report id, period, policy domain and p.
+// NewWriter begins a report on w. Metadata and policy must be complete: organisation, email,
+// report id, period, policy domain and p.
 func NewWriter(w io.Writer, m *Metadata, p *Published) (*Writer, error) {
 	if err := m.check(); err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func NewWriter(w io.Writer, m *Metadata, p *Published) (*Writer, error) {
 	return out, nil
 }
 
-// WriteRow appends one record. An error is final: the file is of no use then.
+// WriteRow appends one record. An error is final: the file is then useless.
 func (w *Writer) WriteRow(r *Row) error {
 	if w.err != nil {
 		return w.err
@@ -73,8 +73,7 @@ func (w *Writer) WriteRow(r *Row) error {
 	return w.err
 }
 
-// Close ends the file; it does not close the io.Writer. A report without rows is
-// ErrNoRows.
+// Close ends the file; it does not close the io.Writer. A report without rows is ErrNoRows.
 func (w *Writer) Close() error {
 	if w.err == nil && w.rows == 0 {
 		w.err = ErrNoRows
@@ -92,9 +91,9 @@ func (w *Writer) flush() {
 	w.b = w.b[:0]
 }
 
-// WriteXML writes the whole report as an XML file (RFC 9990 section 3.1). The
-// same report gives the same octets. Whether a row that failed and was not
-// treated as published has its reason (section 3.1.1.9) is the caller's to see to.
+// WriteXML writes the whole report as an XML file (RFC 9990 section 3.1). The same report
+// gives the same octets. The caller must supply the reason of a row that failed and was not
+// treated as published (section 3.1.1.9).
 func (r *Report) WriteXML(w io.Writer) error {
 	if len(r.Rows) == 0 {
 		return ErrNoRows
@@ -111,8 +110,8 @@ func (r *Report) WriteXML(w io.Writer) error {
 	return out.Close()
 }
 
-// WriteGzip writes the file of WriteXML compressed (RFC 1952), without a name or
-// a time, so that the same report gives the same octets.
+// WriteGzip writes the file of WriteXML compressed (RFC 1952), without a name or time, so that
+// the same report gives the same octets.
 func (r *Report) WriteGzip(w io.Writer) error {
 	z := gzip.NewWriter(w)
 	if err := r.WriteXML(z); err != nil {
@@ -187,7 +186,7 @@ func isPolicy(p Policy) bool {
 
 func isAlignmentMode(a AlignmentMode) bool { return a == ModeRelaxed || a == ModeStrict }
 
-// isReason tells the types of RFC 9990 from all others.
+// isReason reports whether t is a type of RFC 9990.
 func isReason(t ReasonType) bool {
 	switch t {
 	case ReasonLocalPolicy, ReasonMailingList, ReasonOther, ReasonPolicyTestMode, ReasonTrustedForwarder:
@@ -282,7 +281,7 @@ func (w *Writer) spf(s *SPFResult) {
 
 func (w *Writer) raw(s string) { w.b = append(w.b, s...) }
 
-// optional writes an element unless there is nothing to say.
+// optional writes an element unless its value is empty.
 func (w *Writer) optional(indent, name, value string, most int) {
 	if value = text.XML(value, most); value != "" {
 		w.element(indent, name, value, most)
