@@ -10,7 +10,7 @@ import (
 	"dmarcd/internal/dns"
 )
 
-// Known is a report in the store with the same Key as one that comes in.
+// Known is a stored report with the same Key as an incoming one.
 type Known struct {
 	ID     int64
 	Trust  Trust
@@ -19,9 +19,9 @@ type Known struct {
 	Status Status // StatusStored or StatusEmpty; others do not occupy a key
 }
 
-// Key names a report: the same key is the same report. The e-mail address and the
-// organization are as sent, the domain and id too. It begins with the day, so that in an
-// index the keys of a day lie together.
+// Key identifies a report: equal keys mean the same report. The e-mail address and the
+// organization are as sent, the domain and id too. It begins with the day, so that an index
+// keeps the keys of a day together.
 func (r *Report) Key() [32]byte {
 	key := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %d %d", r.Policy.Domain, r.Metadata.OrgName, r.Metadata.Email, r.Metadata.ReportID,
 		r.Metadata.Begin.Unix(), r.Metadata.End.Unix()))
@@ -29,12 +29,12 @@ func (r *Report) Key() [32]byte {
 	return key
 }
 
-// Classify decides what becomes of a report when others of its key are stored. of is the
-// one that it is measured by; 0 for none. With StatusReplaced it is stored and takes
-// the place of that one.
+// Classify decides the status of a report when others with its key are stored. of is the one
+// that decides it; 0 for none. With StatusReplaced the report is stored and replaces that
+// one.
 //
-// A report that was authenticated for one organization and one authenticated for
-// another are two: whoever learns a key cannot keep others' reports out.
+// A report that was authenticated for one organization and one authenticated for another are
+// distinct: whoever learns a key cannot keep others' reports out.
 func Classify(r *Report, known []Known) (status Status, of int64) {
 	if r.Status != StatusStored && r.Status != StatusEmpty {
 		return r.Status, 0
@@ -56,7 +56,7 @@ func Classify(r *Report, known []Known) (status Status, of int64) {
 	}
 }
 
-// DigestRows is the digest of records, whatever their order.
+// DigestRows returns the digest of records, regardless of their order.
 func DigestRows(rows []Row) [32]byte {
 	const most = 4096
 	var sum [32]byte
@@ -78,7 +78,7 @@ func DigestRows(rows []Row) [32]byte {
 		b = rows[i].appendTo(b[:0], auth)
 		digest := sha256.Sum256(b)
 		carry := 0
-		for j := range sum { // a sum does not cancel equal records out
+		for j := range sum { // unlike XOR, a sum does not cancel equal records
 			carry += int(sum[j]) + int(digest[j])
 			sum[j] = byte(carry)
 			carry >>= 8
@@ -87,7 +87,7 @@ func DigestRows(rows []Row) [32]byte {
 	return sum
 }
 
-// appendTo appends what makes a record, but for its place, in a form of its own.
+// appendTo appends the content of a record, except its position, in a canonical form.
 func (r *Row) appendTo(b []byte, auth [32]byte) []byte {
 	source := r.Source.As16()
 	b = append(append(b, auth[:]...), source[:]...)

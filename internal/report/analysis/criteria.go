@@ -15,7 +15,7 @@ import (
 	"dmarcd/internal/settings"
 )
 
-// DefaultPeriod is the period where none is given.
+// DefaultPeriod is the period if none is given.
 const DefaultPeriod = "30d"
 
 // Bounds of criteria.
@@ -25,14 +25,13 @@ const (
 	maxPattern = 16  // "*" in one pattern
 )
 
-// Criteria are search criteria as written: on a command line, in a URL, in a request.
-// The names in JSON with "-" for "_" are those of flags.
+// Criteria are search criteria as written: on a command line, in a URL, in a request. The
+// names in JSON with "-" for "_" are those of flags.
 //
-// A criterion is a list with commas, any of whose values may hold. With a "!" in front
-// none of the list may. A criterion may be given several times: any of the lists
-// without "!", none of those with it. Service, host and names are whole values in any
-// letter case, in which "*" stands for anything. An address is one, a CIDR block, or
-// the beginning of one.
+// A criterion is a comma-separated list of which any value may match. With a leading "!" none
+// may match. A criterion may be repeated: any of the lists without "!" must match, none of
+// those with it. Service, host and names are whole values, case-insensitive, in which "*"
+// stands for anything. An address is an address, a CIDR block, or the beginning of one.
 type Criteria struct {
 	Period string `json:"period,omitempty"` // such as 30d, 2026-11, this-month, last-month, all; "" for 30d unless Since or Until is set
 	Since  string `json:"since,omitempty"`  // a duration back, a date or a time; its day is included
@@ -60,24 +59,24 @@ type Criteria struct {
 // ErrCriteria is wrapped by every error of Parse.
 var ErrCriteria = errors.New("analysis: search criteria that cannot be read")
 
-// CriterionError is what is wrong with one criterion.
+// CriterionError is a fault in one criterion.
 type CriterionError struct {
 	Name string // such as "header_from"
-	Text string // what is wrong, for people
+	Text string // the fault, for people
 }
 
 func (e *CriterionError) Error() string { return e.Name + ": " + e.Text }
 
-// Unwrap gives ErrCriteria.
+// Unwrap returns ErrCriteria.
 func (e *CriterionError) Unwrap() error { return ErrCriteria }
 
-// Note is what a person ought to know of how a criterion was read.
+// Note tells a person how a criterion was interpreted.
 type Note struct {
 	Name string `json:"name"` // of the criterion
 	Text string `json:"text"`
 }
 
-// Parse reads the criteria. The error joins a CriterionError for each that is wrong.
+// Parse parses the criteria. The error joins a CriterionError for each faulty one.
 func (c *Criteria) Parse(now time.Time) (Filter, []Note, error) {
 	p := criteriaParser{now: now.UTC()}
 	f := Filter{IncludeFailed: c.IncludeFailed}
@@ -122,7 +121,7 @@ func (m *Match) add(p Pattern, none bool) {
 	}
 }
 
-// criteriaParser collects what is wrong, and what is worth telling.
+// criteriaParser collects faults and notes.
 type criteriaParser struct {
 	now   time.Time
 	errs  []error
@@ -137,8 +136,8 @@ func (p *criteriaParser) note(name, format string, args ...any) {
 	p.notes = append(p.notes, Note{Name: name, Text: fmt.Sprintf(format, args...)})
 }
 
-// each gives the single values of a criterion, and whether they are unwanted. Empty
-// values, as forms send them, are none.
+// each returns the single values of a criterion, and whether they are negated. It skips empty
+// values, which forms send.
 func (p *criteriaParser) each(name string, lists []string) func(yield func(string, bool) bool) {
 	return func(yield func(string, bool) bool) {
 		n := 0
@@ -171,7 +170,7 @@ func (p *criteriaParser) each(name string, lists []string) func(yield func(strin
 	}
 }
 
-// pattern reads a value in which "*" may stand.
+// pattern parses a value that may contain "*".
 func (p *criteriaParser) pattern(name, value string) (Pattern, bool) {
 	if strings.Count(value, "*") > maxPattern {
 		p.fault(name, "over %d \"*\" in one value", maxPattern)
@@ -184,8 +183,8 @@ func (p *criteriaParser) pattern(name, value string) (Pattern, bool) {
 	return Pattern(value), true
 }
 
-// aLabels turns the labels of a pattern that are U-labels into A-labels, as names are
-// stored, where they hold no "*".
+// aLabels converts U-labels of a pattern to A-labels, as names are stored, unless they
+// contain "*".
 func aLabels(value string) string {
 	labels := strings.Split(value, ".")
 	for i, label := range labels {
@@ -199,7 +198,7 @@ func aLabels(value string) string {
 	return strings.Join(labels, ".")
 }
 
-// domains reads the managed domains.
+// domains parses the managed domains.
 func (p *criteriaParser) domains(lists []string, f *Filter) {
 	for value, none := range p.each("domain", lists) {
 		name, err := dns.Parse(value)
@@ -214,7 +213,7 @@ func (p *criteriaParser) domains(lists []string, f *Filter) {
 	}
 }
 
-// result reads whether messages are compliant.
+// result parses whether messages are compliant.
 func (p *criteriaParser) result(lists []string, f *Filter) {
 	var want []Result
 	for value, none := range p.each("result", lists) {
@@ -242,7 +241,7 @@ func (p *criteriaParser) result(lists []string, f *Filter) {
 	}
 }
 
-// readWords reads words of a list.
+// readWords parses words of a list.
 func readWords[T ~string](p *criteriaParser, name string, lists []string, into *Words[T], known map[string]T) {
 	for value, none := range p.each(name, lists) {
 		word, ok := known[strings.ToLower(value)]
@@ -268,7 +267,7 @@ func knownWords[T ~string](known map[string]T) string {
 	return strings.Join(words, ", ")
 }
 
-// address reads an address, a CIDR block or the beginning of an address.
+// address parses an address, a CIDR block or the beginning of an address.
 func (p *criteriaParser) address(value string, none bool, into *Addresses) {
 	r, ok := p.addressRange(strings.ToLower(value))
 	switch {
@@ -301,7 +300,7 @@ func (p *criteriaParser) addressRange(value string) (AddressRange, bool) {
 	return AddressRange{Beginning: beginning}, true
 }
 
-// network reads a CIDR block; host bits are masked.
+// network parses a CIDR block; host bits are masked.
 func (p *criteriaParser) network(value, address, bits string) (AddressRange, bool) {
 	addr, err := netip.ParseAddr(address)
 	n, err2 := strconv.Atoi(bits)
@@ -323,8 +322,8 @@ func (p *criteriaParser) network(value, address, bits string) (AddressRange, boo
 	return AddressRange{Network: network}, true
 }
 
-// addressBeginning gives the beginning as canonical addresses begin: IPv4 numbers of
-// at most 255, or groups of IPv6 without leading zeros.
+// addressBeginning returns the beginning in canonical form: IPv4 numbers of at most 255, or
+// groups of IPv6 without leading zeros.
 func addressBeginning(value string) (string, bool) {
 	if strings.Contains(value, ":") {
 		groups := strings.Split(value, ":")
@@ -361,7 +360,7 @@ func addressBeginning(value string) (string, bool) {
 	return value, true
 }
 
-// period reads which days.
+// period parses the days.
 func (p *criteriaParser) period(c *Criteria, f *Filter) {
 	today := memory.DayOf(p.now)
 	f.To = today
@@ -384,7 +383,7 @@ func (p *criteriaParser) period(c *Criteria, f *Filter) {
 	}
 }
 
-// named reads a period by its name or length.
+// named parses a period by its name or length.
 func (p *criteriaParser) named(period string, today memory.Day, f *Filter) {
 	first := time.Date(p.now.Year(), p.now.Month(), 1, 0, 0, 0, 0, time.UTC)
 	switch period = strings.ToLower(strings.TrimSpace(period)); period {
@@ -413,7 +412,7 @@ func (p *criteriaParser) named(period string, today memory.Day, f *Filter) {
 	f.From = today - days + 1
 }
 
-// moment reads a duration back, a date or a time, and gives its day.
+// moment parses a duration back, a date or a time, and returns its day.
 func (p *criteriaParser) moment(name, text string) memory.Day {
 	text = strings.TrimSpace(text)
 	for _, layout := range []string{time.DateOnly, time.RFC3339} {

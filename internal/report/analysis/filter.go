@@ -10,8 +10,8 @@ import (
 	"dmarcd/internal/report"
 )
 
-// Filter is search criteria, read by Criteria.Parse. All that is set must hold; the
-// zero value of a field is no criterion.
+// Filter is a parsed form of Criteria. All set fields must match; the zero value of a field
+// is no criterion.
 type Filter struct {
 	From, To memory.Day // both included
 	All      bool       // all days instead
@@ -37,14 +37,14 @@ type Filter struct {
 	IncludeFailed bool // reports that do not count for want of trust, too
 }
 
-// RollupOnly tells whether rollups know all that the filter asks for: domain, period,
-// service and its label, result and disposition, of reports that count.
+// RollupOnly reports whether rollups suffice for the filter: domain, period, service and its
+// label, result and disposition, of reports that count.
 func (f *Filter) RollupOnly() bool {
 	return f.Host.Empty() && f.IP.Empty() && f.Reporter.Empty() && f.Reason.Empty() && f.Policy.Empty() && f.HeaderFrom.Empty() &&
 		f.EnvelopeFrom.Empty() && f.SPFDomain.Empty() && f.DKIMDomain.Empty() && f.Selector.Empty() && !f.IncludeFailed
 }
 
-// Has tells whether a day is in the period.
+// Has reports whether a day is in the period.
 func (f *Filter) Has(day memory.Day) bool { return f.All || f.From <= day && day <= f.To }
 
 // Result is whether messages are compliant.
@@ -56,16 +56,16 @@ const (
 	ResultNotCompliant Result = "not_compliant"
 )
 
-// Match is a criterion on a text: one of Any, where there are some, and none of None.
-// A row without the text has "". Where there may be several texts, Any needs one that
-// matches, None forbids one that does.
+// Match is a criterion on a text: one of Any, if there are some, and none of None. A row
+// without the text has "". If there may be several texts, Any needs one that matches, None
+// forbids one that does.
 type Match struct{ Any, None []Pattern }
 
-// Empty tells that there is no criterion.
+// Empty reports whether there is no criterion.
 func (m Match) Empty() bool { return len(m.Any) == 0 && len(m.None) == 0 }
 
-// Texts tells whether a row with those texts is chosen. A text is "" where the row has
-// none: it matches no pattern.
+// Texts reports whether a row with those texts matches. A missing text is "" and matches no
+// pattern.
 func (m Match) Texts(texts ...string) bool {
 	some := func(patterns []Pattern) bool {
 		return slices.ContainsFunc(texts, func(text string) bool {
@@ -75,17 +75,17 @@ func (m Match) Texts(texts ...string) bool {
 	return (len(m.Any) == 0 || some(m.Any)) && !some(m.None)
 }
 
-// Pattern is a text in small letters in which "*" stands for any run of characters, an
-// empty one too. No other character is special. It is of the whole value.
+// Pattern is a lower-case text in which "*" stands for any sequence of characters, even an
+// empty one. No other character is special. It must match the whole value.
 type Pattern string
 
-// Literal is the text that a pattern without "*" stands for.
+// Literal returns the text of a pattern without "*".
 func (p Pattern) Literal() (string, bool) { return string(p), !strings.Contains(string(p), "*") }
 
-// Parts are the texts between the "*".
+// Parts returns the texts between the "*".
 func (p Pattern) Parts() []string { return strings.Split(string(p), "*") }
 
-// Match tells whether a text is of the pattern, whatever its letter case.
+// Match reports whether a text matches the pattern, ignoring case.
 func (p Pattern) Match(text string) bool {
 	text = strings.ToLower(text)
 	parts := p.Parts()
@@ -97,7 +97,7 @@ func (p Pattern) Match(text string) bool {
 		return false
 	}
 	text = text[len(first) : len(text)-len(last)]
-	for _, part := range parts[1 : len(parts)-1] { // the first place where a part fits leaves most to the others
+	for _, part := range parts[1 : len(parts)-1] { // the first position where a part fits leaves most to the others
 		i := strings.Index(text, part)
 		if i < 0 {
 			return false
@@ -107,31 +107,30 @@ func (p Pattern) Match(text string) bool {
 	return true
 }
 
-// Like is the pattern for the LIKE of SQL with that escape character.
+// Like returns the pattern for LIKE in SQL with that escape character.
 func (p Pattern) Like(escape string) string {
 	return strings.NewReplacer(escape, escape+escape, "%", escape+"%", "_", escape+"_", "*", "%").Replace(string(p))
 }
 
-// Words is a criterion on a word of a list: one of Any, where there are some, and none
-// of None.
+// Words is a criterion on a word of a list: one of Any, if there are some, and none of None.
 type Words[T ~string] struct{ Any, None []T }
 
-// Empty tells that there is no criterion.
+// Empty reports whether there is no criterion.
 func (w Words[T]) Empty() bool { return len(w.Any) == 0 && len(w.None) == 0 }
 
-// Has tells whether a row with that word is chosen.
+// Has reports whether a row with that word matches.
 func (w Words[T]) Has(word T) bool {
 	return (len(w.Any) == 0 || slices.Contains(w.Any, word)) && !slices.Contains(w.None, word)
 }
 
-// Addresses is a criterion on the source address: one of Any, where there are some,
-// and none of None.
+// Addresses is a criterion on the source address: one of Any, if there are some, and none of
+// None.
 type Addresses struct{ Any, None []AddressRange }
 
-// Empty tells that there is no criterion.
+// Empty reports whether there is no criterion.
 func (a Addresses) Empty() bool { return len(a.Any) == 0 && len(a.None) == 0 }
 
-// Has tells whether a row with that address is chosen.
+// Has reports whether a row with that address matches.
 func (a Addresses) Has(addr netip.Addr) bool {
 	some := func(list []AddressRange) bool {
 		return slices.ContainsFunc(list, func(r AddressRange) bool { return r.Has(addr) })
@@ -139,14 +138,14 @@ func (a Addresses) Has(addr netip.Addr) bool {
 	return (len(a.Any) == 0 || some(a.Any)) && !some(a.None)
 }
 
-// AddressRange is a network, an address as one, or the beginning of an address as it
-// is written canonically (RFC 5952).
+// AddressRange is a network, a single address as a network, or the beginning of an address in
+// canonical form (RFC 5952).
 type AddressRange struct {
 	Network   netip.Prefix // masked; zero for a beginning
 	Beginning string       // "" for a network
 }
 
-// Has tells whether an address is in the range.
+// Has reports whether an address is in the range.
 func (r AddressRange) Has(addr netip.Addr) bool {
 	addr = addr.Unmap()
 	if r.Beginning != "" {

@@ -10,8 +10,8 @@ import (
 	"dmarcd/internal/report/destination"
 )
 
-// RecordChange says what a generated record is to have: nil leaves a tag as it stands,
-// "" takes it out. RUA and RUF are lists of addresses or URIs with commas.
+// RecordChange states the wanted tags of a generated record: nil keeps a tag, "" removes it.
+// RUA and RUF are comma-separated lists of addresses or URIs.
 type RecordChange struct {
 	P     *string `json:"p,omitempty"`
 	SP    *string `json:"sp,omitempty"`
@@ -39,10 +39,10 @@ type NewRecord struct {
 	Notes   []string    // for people
 }
 
-// GenerateRecord makes a record for a domain of the one that stands, "" for none: it
-// keeps what that has, unknown tags too, makes the change, and puts own, an address of
-// ours, first where it is not there yet; "" for none. A record without p, or with an
-// invalid one, gets fallback. The error says which value of the change is wrong.
+// GenerateRecord makes a record for a domain from the existing one, "" for none: it keeps the
+// existing tags, including unknown ones, applies the change, and puts own, an address of
+// ours, first if it is missing; "" for none. A record without a valid p gets fallback. The
+// error names the invalid value of the change.
 func GenerateRecord(standing string, change RecordChange, own string, fallback dmarc.Policy) (NewRecord, error) {
 	g := generator{tags: splitRecord(standing)}
 	g.clean(fallback)
@@ -85,13 +85,13 @@ func (g *generator) note(format string, args ...any) {
 	g.notes = append(g.notes, fmt.Sprintf(format, args...))
 }
 
-// find is the place of a tag; -1 for none.
+// find returns the index of a tag; -1 for none.
 func (g *generator) find(name string) int {
 	return slices.IndexFunc(g.tags, func(t recordTag) bool { return t.name == name })
 }
 
-// clean makes the record that stands one that can be built on: a version first, each
-// tag once, a valid policy.
+// clean makes the existing record a sound base: a version first, each tag once, a valid
+// policy.
 func (g *generator) clean(fallback dmarc.Policy) {
 	seen := map[string]bool{}
 	g.tags = slices.DeleteFunc(g.tags, func(t recordTag) bool {
@@ -115,8 +115,8 @@ func (g *generator) clean(fallback dmarc.Policy) {
 	}
 }
 
-// set gives a tag its value, at its place or, where it is new, behind the tags that
-// come before it in tagOrder.
+// set sets a tag, in its position or, if it is new, after the tags that precede it in
+// tagOrder.
 func (g *generator) set(name, value string) {
 	if i := g.find(name); i >= 0 {
 		g.tags[i].value = value
@@ -137,7 +137,7 @@ func (g *generator) remove(name string) {
 	}
 }
 
-// change makes the change of one tag.
+// change applies the change of one tag.
 func (g *generator) change(name string, value *string) error {
 	if value == nil {
 		return nil
@@ -156,15 +156,14 @@ func (g *generator) change(name string, value *string) error {
 	return nil
 }
 
-// tagWords say what a tag may be.
+// tagWords describe the valid values of tags.
 var tagWords = map[string]string{
 	"p": "it is none, quarantine or reject", "sp": "it is none, quarantine or reject", "np": "it is none, quarantine or reject",
 	"t": "it is y or n", "adkim": "it is r or s", "aspf": "it is r or s", "psd": "it is y, n or u",
 	"fo": "it is 0, 1, d, s or several of them with colons, 0 and 1 not together",
 }
 
-// validTag tells whether a value of a tag is valid, as those who evaluate records read
-// it.
+// validTag reports whether a value of a tag is valid for evaluators of records.
 func validTag(name, value string) bool {
 	text := "v=DMARC1; " + name + "=" + value
 	if name != "p" {
@@ -174,7 +173,7 @@ func validTag(name, value string) bool {
 	return err == nil && value != "" && !strings.ContainsAny(value, ";") && len(record.Warnings) == 0
 }
 
-// changeURIs makes the change of a list of addresses.
+// changeURIs applies the change of a list of addresses.
 func (g *generator) changeURIs(name string, value *string) error {
 	if value == nil {
 		return nil
@@ -200,7 +199,7 @@ func (g *generator) changeURIs(name string, value *string) error {
 	return nil
 }
 
-// putFirst puts our address at the head of rua.
+// putFirst puts our address first in rua.
 func (g *generator) putFirst(own string) error {
 	if own == "" {
 		return nil
@@ -224,13 +223,13 @@ func (g *generator) putFirst(own string) error {
 	return nil
 }
 
-// sameMailbox tells whether two URIs are mailto: URIs of one address.
+// sameMailbox reports whether two URIs are mailto: URIs of the same address.
 func sameMailbox(a, b string) bool {
 	x, y := mailbox(a), mailbox(b)
 	return x != "" && strings.EqualFold(x, y)
 }
 
-// mailbox is the address of a mailto: URI; "" for another.
+// mailbox returns the address of a mailto: URI; "" for another URI.
 func mailbox(uri string) string {
 	record, err := dmarc.ParseRecord("v=DMARC1; p=none; rua=" + uri)
 	if err != nil || len(record.RUA) != 1 || record.RUA[0].Address == "" {
@@ -263,7 +262,7 @@ func recordChanges(standing string, tags []recordTag) []TagChange {
 	return out
 }
 
-// quoted is remote text for a sentence, cut.
+// quoted returns remote text for a sentence, cut.
 func quoted(s string) string {
 	const most = 60
 	if len(s) > most {
@@ -272,5 +271,5 @@ func quoted(s string) string {
 	return fmt.Sprintf("%q", s)
 }
 
-// RecordName is where the policy record of a domain stands.
+// RecordName returns the name of a domain's policy record.
 func RecordName(domain dns.Name) (dns.Name, error) { return domain.Child("_dmarc") }

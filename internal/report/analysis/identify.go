@@ -17,7 +17,7 @@ type NameResolver interface {
 	LookupAddr(ctx context.Context, name dns.Name, v6 bool) ([]netip.Addr, error)
 }
 
-// For how long a look-up of a source counts.
+// How long a look-up of a source is valid.
 const (
 	nameKept    = 7 * 24 * time.Hour
 	noNameKept  = 24 * time.Hour
@@ -25,9 +25,9 @@ const (
 	maxPTRNames = 5 // of one address that are looked at; some have hundreds
 )
 
-// LookUpSource finds out what a source is called: its host is the first name of its
-// reverse records that leads back to it, its service the organizational domain of that,
-// by the public suffix list.
+// LookUpSource looks up the names of a source. Its host is the first forward-confirmed name
+// of its reverse records; its service is the organizational domain of the host, by the public
+// suffix list.
 func LookUpSource(ctx context.Context, r NameResolver, source netip.Addr, now time.Time) Identity {
 	out := Identity{Source: source, From: memory.DayOf(now), Service: ServiceUnknown, Again: now.Add(noNameKept)}
 	names, err := r.LookupPTR(ctx, source)

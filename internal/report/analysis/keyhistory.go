@@ -9,13 +9,13 @@ import (
 	"dmarcd/internal/memory"
 )
 
-// keyLeeway is how far the days of failures and of a key's absence may be apart: a key
-// is looked up a few times a day, and reports on several days blur theirs.
+// keyLeeway is the tolerance between the days of failures and of a key's absence: a key is
+// looked up a few times a day, and reports over several days blur theirs.
 const keyLeeway = 7
 
-// TellKey tells from what DNS answered over time why signatures under a key failed on
-// days from one to another: it was missing, or was changed. "" where the history does
-// not tell. Snapshots that were first seen after now do not count.
+// TellKey explains from the DNS history why signatures under a key failed on days from one to
+// another: the key was missing or was changed. It returns "" if the history does not tell.
+// Snapshots first seen after now do not count.
 func TellKey(history []Snapshot, name string, from, to memory.Day, now time.Time) string {
 	var seen []Snapshot
 	for _, n := range history {

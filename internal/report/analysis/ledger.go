@@ -10,7 +10,7 @@ import (
 	"dmarcd/internal/report"
 )
 
-// LedgerRow is how one reporter reports.
+// LedgerRow describes how one reporter reports.
 type LedgerRow struct {
 	Reporter     string           `json:"reporter"`
 	Email        string           `json:"email"`
@@ -33,13 +33,13 @@ type LedgerRow struct {
 	Gaps         int64            `json:"gaps"` // days in between that none tells of
 }
 
-// maxLedgerDelays bounds the delays that are kept of one reporter for its median.
+// maxLedgerDelays bounds the delays kept of one reporter for its median.
 const maxLedgerDelays = 10_000
 
-// maxLedgerPeriod is the longest period whose days count as told of, in days.
+// maxLedgerPeriod is the longest period whose days count as covered, in days.
 const maxLedgerPeriod = 31
 
-// LedgerSums adds received reports up by reporter. The zero LedgerSums is ready.
+// LedgerSums sums received reports by reporter. The zero LedgerSums is ready.
 type LedgerSums struct {
 	rows         map[ledgerKey]*ledgerSum
 	contradicted map[string]int64 // messages, by reporter
@@ -57,7 +57,7 @@ type ledgerSum struct {
 	days   map[memory.Day]struct{}
 }
 
-// Add counts a report in; what is no report, or aside, does not count.
+// Add counts a report, unless it is no report or was set aside.
 func (l *LedgerSums) Add(r *Listed) {
 	if r.Kind != KindAggregate && r.Status != StatusRefused || r.Reporter == "" && r.Email == "" || r.Status == StatusAside {
 		return
@@ -87,7 +87,7 @@ func (s *ledgerSum) add(r *Listed) {
 		s.Refused++
 		return
 	case StatusReplaced:
-		return // another one tells the same
+		return // another one covers the same
 	}
 	s.Reports++
 	s.Messages += r.Messages
@@ -109,8 +109,8 @@ func (s *ledgerSum) add(r *Listed) {
 	}
 }
 
-// AddRecord counts what contradicts itself in a record. Records name the reporter alone:
-// where several e-mail addresses have its name, each gets the sum.
+// AddRecord counts the contradictions of a record. Records identify the reporter by name only:
+// if several e-mail addresses share it, each gets the sum.
 func (l *LedgerSums) AddRecord(d *Detail) {
 	if !slices.ContainsFunc(d.Flags, func(f string) bool { return strings.HasPrefix(f, "contradicted_") }) {
 		return
@@ -121,7 +121,7 @@ func (l *LedgerSums) AddRecord(d *Detail) {
 	l.contradicted[d.Reporter] += d.Messages
 }
 
-// Rows gives the ledger, by falling count of messages. Repaired is left to fill in.
+// Rows returns the ledger, by falling count of messages. The caller sets Repaired.
 func (l *LedgerSums) Rows() []LedgerRow {
 	total := int64(0)
 	for _, s := range l.rows {

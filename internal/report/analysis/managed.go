@@ -8,15 +8,15 @@ import (
 	"dmarcd/internal/settings"
 )
 
-// Managed are the domains whose reports are ours. The zero Managed has none. It may be
-// used by several goroutines.
+// Managed are the domains whose reports are ours. The zero Managed has none. It is safe for
+// concurrent use.
 type Managed struct {
 	names map[dns.Name]struct{}
 	below map[dns.Name]struct{} // names all of whose children are managed, each for itself
 }
 
-// ManagedBy gives the domains of analysis.domains or, where that is empty, those of
-// the policy: its entries and its list of recipient domains.
+// ManagedBy returns the domains of analysis.domains or, if that is empty, those of the policy:
+// its entries and its list of recipient domains.
 func ManagedBy(s *settings.Settings) Managed {
 	m := Managed{names: map[dns.Name]struct{}{}, below: map[dns.Name]struct{}{}}
 	for _, name := range s.Analysis.Domains {
@@ -42,10 +42,10 @@ func ManagedBy(s *settings.Settings) Managed {
 	return m
 }
 
-// Empty tells that no domain is managed.
+// Empty reports whether no domain is managed.
 func (m Managed) Empty() bool { return len(m.names) == 0 && len(m.below) == 0 }
 
-// Names are the managed domains that are known by name, sorted.
+// Names returns the managed domains known by name, sorted.
 func (m Managed) Names() []dns.Name {
 	var out []dns.Name
 	for name := range m.names {
@@ -55,7 +55,7 @@ func (m Managed) Names() []dns.Name {
 	return out
 }
 
-// Owner is the managed domain that a name belongs to: itself or the nearest above it;
+// Owner returns the managed domain that a name belongs to: itself or the nearest above it;
 // zero for none.
 func (m Managed) Owner(name dns.Name) dns.Name {
 	for n := name; !n.IsZero(); n = n.Parent() {
@@ -69,14 +69,14 @@ func (m Managed) Owner(name dns.Name) dns.Name {
 	return dns.Name{}
 }
 
-// OurAddress is an address of ours that reports come to.
+// OurAddress is an address of ours that receives reports.
 type OurAddress struct {
 	Address string // local@host, its host in lower case
-	Own     bool   // made for this domain, or its customer, alone
+	Own     bool   // for this domain, or its customer, only
 }
 
-// OurAddresses are our addresses for reports on a managed domain: its own first, then
-// those for everybody.
+// OurAddresses returns our addresses for reports on a managed domain: its own first, then
+// those shared by all.
 func OurAddresses(s *settings.Settings, domain dns.Name) []OurAddress {
 	var own, shared []OurAddress
 	for _, a := range s.Analysis.Addresses {
@@ -95,8 +95,8 @@ func OurAddresses(s *settings.Settings, domain dns.Name) []OurAddress {
 	return append(own, shared...)
 }
 
-// Customer are the domains whose reports may come to an address of ours; any where
-// some is true and the list empty. some is false for an address that is none of ours.
+// Customer returns the domains whose reports may come to an address of ours; any if some is
+// true and the list empty. some is false if the address is not ours.
 func Customer(s *settings.Settings, address string) (domains []dns.Name, some bool) {
 	at := strings.LastIndexByte(address, '@')
 	local, host := strings.ToLower(address[:max(at, 0)]), strings.ToLower(address[at+1:])
@@ -115,7 +115,7 @@ func Customer(s *settings.Settings, address string) (domains []dns.Name, some bo
 	return nil, false
 }
 
-// covers tells whether a domain is one of a list or below one.
+// covers reports whether a domain is in a list or below an entry of it.
 func covers(list []dns.Name, domain dns.Name) bool {
 	return slices.ContainsFunc(list, func(n dns.Name) bool { return n == domain || domain.IsBelow(n) })
 }

@@ -13,28 +13,28 @@ import (
 // maxCovering bounds the managed domains whose SPF records are evaluated for an address.
 const maxCovering = 5
 
-// SourceAbout is what is known of a source beside its names.
+// SourceAbout is what is known about a source in addition to its names.
 type SourceAbout struct {
 	Name       string                   `json:"name,omitempty"` // of the service, for people
 	Kind       source.Kind              `json:"kind,omitempty"`
 	Confidence source.Confidence        `json:"confidence,omitempty"`
 	Evidence   []source.Evidence        `json:"evidence,omitempty"`
-	Origin     string                   `json:"origin,omitempty"` // service whose signature the mail carries, where another one is the source
+	Origin     string                   `json:"origin,omitempty"` // service that signed the mail, if another one is the source
 	Forwarding source.Forwarding        `json:"forwarding,omitempty"`
 	Why        []source.ForwardEvidence `json:"forwarding_why,omitempty"`
 }
 
-// SourceNamer says what the sources of received reports are called. Fields that are nil
-// are evidence that is left out. It may be used by several goroutines.
+// SourceNamer identifies the sources of received reports. It omits the evidence of nil fields.
+// It is safe for concurrent use.
 type SourceNamer struct {
 	Names    NameResolver
 	SPF      spf.Resolver                             // should have a cache
 	Services *source.Map                              // email services
-	Network  func(netip.Addr) (source.Network, error) // whose network an address is in
+	Network  func(netip.Addr) (source.Network, error) // looks up the network of an address
 }
 
-// Name looks a source up and weighs what is known of it: its names, the SPF records of
-// the managed domains that it sent for, and what reports tell of its mail.
+// Name looks a source up and weighs the evidence: its names, the SPF records of the managed
+// domains that it sent for, and the reports on its mail.
 func (n *SourceNamer) Name(ctx context.Context, o *Observed, now time.Time) Identity {
 	out := LookUpSource(ctx, n.Names, o.Source, now)
 	if n.Services == nil {
@@ -61,7 +61,7 @@ func (n *SourceNamer) Name(ctx context.Context, o *Observed, now time.Time) Iden
 	return out
 }
 
-// cover evaluates SPF records; false tells that one could not be.
+// cover evaluates SPF records; false if one could not be evaluated.
 func (n *SourceNamer) cover(ctx context.Context, f *source.Facts) (sure bool) {
 	if n.SPF == nil {
 		return true

@@ -12,14 +12,14 @@ import (
 	"dmarcd/internal/report/source"
 )
 
-// maxObserved bounds the names that are kept of one source.
+// maxObserved bounds the names kept of one source.
 const maxObserved = 20
 
-// Observed is what reports tell of one address. The zero Observed with a Source is
-// ready for Add.
+// Observed is what reports state about one address. The zero Observed with a Source is ready
+// for Add.
 type Observed struct {
 	Source  netip.Addr
-	Managed []dns.Name // managed domains that its mail is of
+	Managed []dns.Name // managed domains of its mail
 	Signed  []source.Seen
 	Passed  []source.Seen
 	Traffic source.Traffic
@@ -27,7 +27,7 @@ type Observed struct {
 	reporters map[string]struct{}
 }
 
-// Record is one record as Observed.Add takes it.
+// Record is one record in the form for Observed.Add.
 type Record struct {
 	Domain       dns.Name // managed
 	Reporter     string
@@ -38,7 +38,7 @@ type Record struct {
 	Auth         *AuthSet
 }
 
-// Add counts a record in.
+// Add counts a record.
 func (o *Observed) Add(r *Record) {
 	if !slices.Contains(o.Managed, r.Domain) && len(o.Managed) < maxObserved {
 		o.Managed = append(o.Managed, r.Domain)
@@ -66,7 +66,7 @@ func (o *Observed) Add(r *Record) {
 	o.reasons(r)
 }
 
-// returnPath looks at what SPF was checked for.
+// returnPath evaluates the identity that SPF was checked for.
 func (o *Observed) returnPath(r *Record) {
 	from := organization(cmp.Or(r.HeaderFrom, r.Domain.String()))
 	rewritten, kept := false, false
@@ -89,8 +89,8 @@ func (o *Observed) returnPath(r *Record) {
 	}
 }
 
-// reasons looks at what reporters say of forwarding. They speak of ARC in the comment
-// of a reason, such as "arc=pass" (RFC 8617 section 7.2.2).
+// reasons evaluates what reporters state about forwarding. They mention ARC in the comment of
+// a reason, such as "arc=pass" (RFC 8617 section 7.2.2).
 func (o *Observed) reasons(r *Record) {
 	forwarded, listed, arc := false, false, false
 	for _, reason := range r.Auth.Reasons {
@@ -112,7 +112,7 @@ func (o *Observed) reasons(r *Record) {
 	}
 }
 
-// organization is the organizational domain of a text; zero if it is no name.
+// organization returns the organizational domain of a text; zero if it is no name.
 func organization(text string) dns.Name {
 	name, err := dns.Parse(text)
 	if err != nil {
@@ -121,7 +121,7 @@ func organization(text string) dns.Name {
 	return dmarc.ListOrg(name)
 }
 
-// count adds messages to a domain, and selector, of a list.
+// count adds messages to the entry of a domain and selector in a list.
 func count(list []source.Seen, text, selector string, messages int64) []source.Seen {
 	name, err := dns.Parse(text)
 	if err != nil {
@@ -138,7 +138,7 @@ func count(list []source.Seen, text, selector string, messages int64) []source.S
 	return append(list, source.Seen{Domain: name, Selector: selector, Messages: messages})
 }
 
-// Facts are what Observed gives to an identification.
+// Facts returns the facts for an identification.
 func (o *Observed) Facts() source.Facts {
 	return source.Facts{Address: o.Source, Managed: o.Managed, Signed: o.Signed, Passed: o.Passed}
 }

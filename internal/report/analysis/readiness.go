@@ -15,16 +15,16 @@ import (
 
 // Bounds of readiness.
 const (
-	ReadinessDays  = 30 // whole days that are looked at
-	ReadinessDelay = 3  // days before today that are not: reports trail by that much
-	readyDays      = 14 // whole days with reports that it needs, and that a repair has to hold
+	ReadinessDays  = 30 // whole days that are evaluated
+	ReadinessDelay = 3  // days before today that are not: reports arrive with that delay
+	readyDays      = 14 // minimum whole days with reports, and for which a repair must hold
 	readyReporters = 2
 	fewFailing     = 20 // messages of a source below which its failures say nothing
 	maxReadyRows   = 50 // sources and reporters that are listed
 )
 
-// FailingRow is mail of a domain that is not compliant, alike in its source, reporter
-// and cause.
+// FailingRow is mail of a domain that is not compliant, with the same source, reporter and
+// cause.
 type FailingRow struct {
 	Service   string
 	Label     Label
@@ -37,16 +37,16 @@ type FailingRow struct {
 	Last      memory.Day
 }
 
-// FailingSums adds records up to failing rows. The zero FailingSums is ready.
+// FailingSums sums records to failing rows. The zero FailingSums is ready.
 type FailingSums struct {
-	sums map[FailingRow]*FailingRow // by itself, without figures and days
+	sums map[FailingRow]*FailingRow // keyed by the row without figures and days
 }
 
-// maxFailingRows bounds the rows of FailingSums; what is beyond them is summed up
-// without its reporter.
+// maxFailingRows bounds the rows of FailingSums; further ones are summed without their
+// reporter.
 const maxFailingRows = 100_000
 
-// Add counts a record in; one that is compliant does not count.
+// Add counts a record, unless it is compliant.
 func (f *FailingSums) Add(d *Detail) {
 	if d.Compliant > 0 {
 		return
@@ -70,7 +70,7 @@ func (f *FailingSums) Add(d *Detail) {
 	row.First, row.Last = min(row.First, d.Day), max(row.Last, d.Day)
 }
 
-// Rows gives the sums, in no order.
+// Rows returns the sums, in no particular order.
 func (f *FailingSums) Rows() []FailingRow {
 	out := make([]FailingRow, 0, len(f.sums))
 	for _, row := range f.sums {
@@ -85,7 +85,7 @@ func forwardedBy(a *AuthSet) bool {
 	})
 }
 
-// causeOf tells why a record is not compliant.
+// causeOf returns why a record is not compliant.
 func causeOf(d *Detail) (FailureCause, string) {
 	from := organization(cmp.Or(d.HeaderFrom, d.Domain.String()))
 	for _, sig := range d.Auth.DKIM {
@@ -99,7 +99,7 @@ func causeOf(d *Detail) (FailureCause, string) {
 	return CauseNothing, ""
 }
 
-// ReadinessFacts are what readiness is judged by: figures of one period of whole days.
+// ReadinessFacts are the input of the assessment: figures of one period of whole days.
 type ReadinessFacts struct {
 	Domain     dns.Name
 	From, To   memory.Day
@@ -108,14 +108,14 @@ type ReadinessFacts struct {
 	Days       []memory.Day // with reports
 	Reporters  int64
 	Record     string        // as published now; "" for none
-	Policy     report.Policy // that it asks for; "" for none
+	Policy     report.Policy // the policy that it requests; "" for none
 	Services   *source.Map
-	OurAddress string     // for a record that has none
-	Keys       []Snapshot // what DNS answered for the keys of the domain's selectors, over time
+	OurAddress string     // for a domain without a record
+	Keys       []Snapshot // DNS history of the keys of the domain's selectors
 	Now        time.Time
 }
 
-// SourceClass is what failing mail of a source is taken for.
+// SourceClass classifies a source of failing mail.
 type SourceClass string
 
 // Classes.
@@ -138,7 +138,7 @@ const (
 	CauseNothing   FailureCause = "nothing_passes"
 )
 
-// ReadySource is a source with mail that would be lost.
+// ReadySource is a source whose mail would be lost.
 type ReadySource struct {
 	Service   string       `json:"service"`
 	Name      string       `json:"name,omitempty"`
@@ -146,7 +146,7 @@ type ReadySource struct {
 	Label     Label        `json:"label,omitempty"`
 	Messages  int64        `json:"messages"`
 	Failing   int64        `json:"failing"`
-	Share     float64      `json:"share"` // of all mail that is no forgery, from 0 to 1
+	Share     float64      `json:"share"` // of all mail that is not forged, from 0 to 1
 	Cause     FailureCause `json:"cause"` // of most of it
 	Selector  string       `json:"selector,omitempty"`
 	FirstFail memory.Day   `json:"first_failing"`
@@ -155,14 +155,14 @@ type ReadySource struct {
 	Advice    string       `json:"advice"`
 }
 
-// ReadyReporter is a receiver at which mail would be lost.
+// ReadyReporter is a receiver that would reject mail.
 type ReadyReporter struct {
 	Reporter string  `json:"reporter"`
 	Failing  int64   `json:"failing"` // without forgeries
 	Share    float64 `json:"share"`   // of all that would be lost
 }
 
-// ReadyStep is the verdict on one policy.
+// ReadyStep is the assessment of one policy.
 type ReadyStep struct {
 	Policy  report.Policy `json:"policy"`
 	Ready   bool          `json:"ready"`
@@ -172,7 +172,7 @@ type ReadyStep struct {
 	Zone    string        `json:"zone,omitempty"`
 }
 
-// Readiness says what a stricter policy would do.
+// Readiness is the effect of a stricter policy.
 type Readiness struct {
 	Domain     dns.Name          `json:"domain"`
 	Policy     report.Policy     `json:"policy"`
@@ -195,14 +195,14 @@ type Readiness struct {
 // readyLimits are what a policy may cost.
 type readyLimits struct {
 	policy report.Policy
-	lost   float64 // of all mail that is no forgery
+	lost   float64 // of all mail that is not forged
 	source float64 // of a legitimate source's mail
 }
 
 var readySteps = [...]readyLimits{{report.PolicyQuarantine, 0.02, 0.05}, {report.PolicyReject, 0.005, 0.02}}
 
-// AssessReadiness judges p=quarantine and p=reject by what was reported. It needs
-// nothing but its argument.
+// AssessReadiness assesses p=quarantine and p=reject by what was reported. It is a pure
+// function of its argument.
 func AssessReadiness(f *ReadinessFacts) (Readiness, error) {
 	out := Readiness{
 		Domain: f.Domain, Policy: f.Policy, Since: f.From, Until: f.To, Days: len(f.Days), Reporters: f.Reporters, Sources: []ReadySource{},
@@ -260,14 +260,14 @@ type failureOf struct {
 	selector string
 }
 
-// sourceKey is a service, or what of it has another label.
+// sourceKey is a service, or the part of it with another label.
 type sourceKey struct {
 	service string
 	label   Label
 }
 
-// sources adds failing mail up by service, the most first. A service that has addresses
-// with labels of their own may stand there more than once.
+// sources sums failing mail by service, the most first. A service that has addresses with
+// their own labels may occur more than once.
 func (f *ReadinessFacts) sources() []ReadySource {
 	all := map[sourceKey]*failing{}
 	for i := range f.Failing {
@@ -296,7 +296,7 @@ func (f *ReadinessFacts) sources() []ReadySource {
 	return out
 }
 
-// finish judges the failing mail of a service.
+// finish assesses the failing mail of a service.
 func (f *ReadinessFacts) finish(one *failing) {
 	compliant := int64(0)
 	for i := range f.Sources {
@@ -330,7 +330,7 @@ func (f *ReadinessFacts) service(domain string) *source.Service {
 	return f.Services.Get(name)
 }
 
-// own tells whether a service is the managed domain itself.
+// own reports whether a service is the managed domain itself.
 func (f *ReadinessFacts) own(service string) bool {
 	return service == f.Domain.String() || strings.HasSuffix(service, "."+f.Domain.String())
 }
@@ -346,7 +346,7 @@ func (f *ReadinessFacts) classOf(one *failing, s *source.Service, compliant int6
 		return ClassForged
 	case !legitimate && compliant == 0 && s != nil && s.Kind != source.KindAccess && s.Kind != source.KindHosting:
 		return ClassUnclear
-	case !legitimate && compliant*20 < one.Messages: // a pass now and then is forwarded mail
+	case !legitimate && compliant*20 < one.Messages: // an occasional pass is forwarded mail
 		return ClassForged
 	case one.LastFails+readyDays <= f.To && one.Messages > one.Failing:
 		return ClassMended
@@ -354,7 +354,7 @@ func (f *ReadinessFacts) classOf(one *failing, s *source.Service, compliant int6
 	return ClassOwn
 }
 
-// advise names the one step that mends a source.
+// advise names the one step that repairs a source.
 func (f *ReadinessFacts) advise(one *failing, s *source.Service) string {
 	name := cmp.Or(one.Name, one.Service)
 	switch one.Class {
@@ -386,7 +386,7 @@ func keyName(selector string, domain dns.Name) string {
 	return cmp.Or(selector, "SELECTOR") + "._domainkey." + domain.String()
 }
 
-// reporters shares what would be lost among those who reported it.
+// reporters distributes what would be lost among those who reported it.
 func (f *ReadinessFacts) reporters(class map[sourceKey]SourceClass, lost int64) []ReadyReporter {
 	sums := map[string]int64{}
 	for i := range f.Failing {

@@ -9,11 +9,10 @@ import (
 	"dmarcd/internal/report"
 )
 
-// policyOrder is from the mildest to the strictest.
+// policyOrder runs from the mildest to the strictest.
 var policyOrder = [...]report.Policy{report.PolicyNone, report.PolicyQuarantine, report.PolicyReject}
 
-// steps gives the verdict on each policy, the records to publish, and when to look
-// again.
+// steps returns the assessment of each policy, the records to publish, and when to check again.
 func (f *ReadinessFacts) steps(r *Readiness) error {
 	name, err := RecordName(f.Domain)
 	if err != nil {
@@ -43,7 +42,7 @@ func (f *ReadinessFacts) steps(r *Readiness) error {
 	return nil
 }
 
-// because lists what speaks against a policy.
+// because lists the reasons against a policy.
 func (f *ReadinessFacts) because(r *Readiness, limits *readyLimits) []string {
 	out := []string{}
 	not := func(holds bool, format string, args ...any) {

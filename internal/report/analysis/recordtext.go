@@ -14,10 +14,10 @@ type recordTag struct{ name, value string }
 // tagOrder is the order in which new tags are written.
 var tagOrder = []string{"v", "p", "sp", "np", "t", "adkim", "aspf", "psd", "fo", "rua", "ruf"}
 
-// maxRecordTags bounds what is kept of a record.
+// maxRecordTags bounds the tags kept of a record.
 const maxRecordTags = 64
 
-// splitRecord takes a record apart, whatever is in it.
+// splitRecord splits any text into tags.
 func splitRecord(text string) []recordTag {
 	var out []recordTag
 	for _, part := range strings.SplitN(text, ";", maxRecordTags+1) {
@@ -29,7 +29,7 @@ func splitRecord(text string) []recordTag {
 	return out[:min(len(out), maxRecordTags)]
 }
 
-// recordSpace is what may stand round a tag and its value.
+// recordSpace may surround a tag and its value.
 const recordSpace = " \t\r\n"
 
 // joinRecord writes tags as a record.
@@ -41,8 +41,7 @@ func joinRecord(tags []recordTag) string {
 	return strings.Join(parts, "; ")
 }
 
-// known tells whether the tag means something in a policy record (RFC 9989 section
-// 4.7).
+// known reports whether the tag has a meaning in a policy record (RFC 9989 section 4.7).
 func known(name string) bool {
 	for _, n := range tagOrder {
 		if n == name {
@@ -52,9 +51,8 @@ func known(name string) bool {
 	return false
 }
 
-// SameRecord tells whether two records say the same: tags and values alike, whatever
-// their order and the white space. Values of tags that RFC 9989 knows are compared
-// without letter case, addresses apart.
+// SameRecord reports whether two records mean the same: equal tags and values, regardless of
+// order and white space. It ignores case in the values of tags of RFC 9989, except addresses.
 func SameRecord(a, b string) bool {
 	x, y := canonical(a), canonical(b)
 	if len(x) != len(y) {
@@ -68,7 +66,7 @@ func SameRecord(a, b string) bool {
 	return true
 }
 
-// canonical is a record for comparison. Of a tag that stands twice the first counts.
+// canonical returns a record for comparison. The first of repeated tags counts.
 func canonical(text string) map[string]string {
 	out := map[string]string{}
 	for _, t := range splitRecord(text) {
@@ -87,7 +85,7 @@ func canonical(text string) map[string]string {
 // maxString is the longest string of a TXT record (RFC 1035 section 3.3.14).
 const maxString = 255
 
-// ZoneLine is a TXT record as a line of a zone file (RFC 1035 section 5), in strings of
+// ZoneLine formats a TXT record as a line of a zone file (RFC 1035 section 5), in strings of
 // at most 255 octets.
 func ZoneLine(name dns.Name, text string) string {
 	var b strings.Builder
@@ -112,8 +110,8 @@ func ZoneLine(name dns.Name, text string) string {
 	return b.String()
 }
 
-// reportURI is an address, or a URI already, as it stands in rua or ruf (RFC 9989
-// section 4.8: "," and ";" and "!" encoded).
+// reportURI converts an address or URI to the form of rua or ruf (RFC 9989 section 4.8: "," and
+// ";" and "!" encoded).
 func reportURI(address string) (string, error) {
 	address = strings.TrimSpace(address)
 	text := address

@@ -11,8 +11,8 @@ import (
 // maxReason bounds the comment of a reason in a sentence, in octets.
 const maxReason = 120
 
-// Tell is one sentence that says what the record tells, in that language. Texts of
-// others in it are as sent: whoever shows it makes it safe.
+// Tell describes the record in one sentence, in that language. Foreign texts in it are as
+// sent: code that shows it must make it safe.
 func (d *Detail) Tell(language settings.Language) string {
 	t := sentence{texts: sentenceTexts[language], d: d}
 	if t.texts == nil {
@@ -35,13 +35,13 @@ func (d *Detail) Tell(language settings.Language) string {
 	return out
 }
 
-// sentence puts a sentence together.
+// sentence assembles a sentence.
 type sentence struct {
 	texts map[string]string
 	d     *Detail
 }
 
-// say fills a text in; pairs are names and what stands for them.
+// say fills in a text; pairs are names and their values.
 func (t *sentence) say(text string, pairs ...string) string {
 	var list []string
 	for i := 0; i+1 < len(pairs); i += 2 {
@@ -50,7 +50,7 @@ func (t *sentence) say(text string, pairs ...string) string {
 	return strings.NewReplacer(list...).Replace(t.texts[text])
 }
 
-// source is the address with its host and service.
+// source returns the address with its host and service.
 func (t *sentence) source() string {
 	var names []string
 	if t.d.Host != "" {
@@ -65,7 +65,7 @@ func (t *sentence) source() string {
 	return t.say("source", "ip", t.d.IP, "names", strings.Join(names, t.say("comma")))
 }
 
-// auth tells why messages are compliant, or why not.
+// auth states why messages are compliant, or why not.
 func (t *sentence) auth() string {
 	spf, dkim := t.d.SPF == report.DMARCPass, t.d.DKIM == report.DMARCPass
 	spfDomain, spfPassed := t.spf()
@@ -101,7 +101,7 @@ func (t *sentence) auth() string {
 	return t.say("neither")
 }
 
-// spf is the domain that SPF speaks of, and whether it passed.
+// spf returns the domain of SPF, and whether it passed.
 func (t *sentence) spf() (domain string, passed bool) {
 	for _, r := range t.d.Auth.SPF {
 		if r.Result == report.ResultPass {
@@ -111,8 +111,8 @@ func (t *sentence) spf() (domain string, passed bool) {
 	return "", false
 }
 
-// dkim is the domain of the signature that tells most: one that passed, of the From
-// domain if there is one.
+// dkim returns the domain of the most informative signature: one that passed, of the From
+// domain if possible.
 func (t *sentence) dkim() (domain string, passed bool) {
 	best := -1
 	for _, r := range t.d.Auth.DKIM {
@@ -130,12 +130,12 @@ func (t *sentence) dkim() (domain string, passed bool) {
 	return domain, passed
 }
 
-// related tells whether one name is the other, or below it.
+// related reports whether one name is the other, or below it.
 func related(a, b string) bool {
 	return a == b || strings.HasSuffix(a, "."+b) || strings.HasSuffix(b, "."+a)
 }
 
-// action tells what the receiver did, and why.
+// action states what the receiver did, and why.
 func (t *sentence) action() string {
 	them := ""
 	if t.d.Messages == 1 {
@@ -164,7 +164,7 @@ func (t *sentence) action() string {
 	return did
 }
 
-// reporter is who reports; some do not say.
+// reporter returns the name of the reporter, which some omit.
 func (t *sentence) reporter() string {
 	if t.d.Reporter == "" {
 		return t.say("no reporter")
@@ -172,7 +172,7 @@ func (t *sentence) reporter() string {
 	return t.d.Reporter
 }
 
-// reason is the first override reason, with its comment.
+// reason returns the first override reason, with its comment.
 func (t *sentence) reason() string {
 	word, comment, _ := strings.Cut(t.d.Reasons[0], ": ")
 	text, ok := t.texts["reason "+word]

@@ -18,19 +18,19 @@ func MiddleDay(begin, end time.Time) memory.Day {
 	return memory.DayOf(begin.Add(end.Sub(begin) / 2))
 }
 
-// Share is what of a count falls on a day.
+// Share is the part of a count that falls on a day.
 type Share struct {
 	Day   memory.Day
 	Count int64
 }
 
-// LongPeriod tells that a period is too long to be spread.
+// LongPeriod reports whether a period is too long to be spread.
 func LongPeriod(begin, end time.Time) bool { return seconds(begin, end) > maxSpread }
 
-// Spread gives the days that a count belongs to, in order: all of it to the day of the
-// period's middle, but to each of its days in proportion to the seconds in it where
-// the period is over a day long, by the largest remainder, so that the shares add up.
-// Days without a share are left out. A period of over 31 days is not spread.
+// Spread returns the days of a count, in order. The count belongs to the day of the period's
+// middle. If the period is over a day long, each of its days gets a share in proportion to
+// its seconds, by the largest remainder, so that the shares add up. Days without a share are
+// omitted. A period of over 31 days is not spread.
 func Spread(count int64, begin, end time.Time) []Share {
 	length := seconds(begin, end)
 	if count <= 0 || length <= secondsPerDay || length > maxSpread {
@@ -70,8 +70,8 @@ func Spread(count int64, begin, end time.Time) []Share {
 	return out
 }
 
-// seconds is the length of a period. An end at the last second of a day is the end of
-// that day (RFC 9990 writes periods so), as 00:00:00 is.
+// seconds returns the length of a period. The last second of a day counts as the end of that
+// day (the form of RFC 9990), as does 00:00:00.
 func seconds(begin, end time.Time) int64 {
 	to := end.Unix()
 	if to%secondsPerDay == secondsPerDay-1 {

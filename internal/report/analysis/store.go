@@ -10,8 +10,8 @@ import (
 	"dmarcd/internal/memory"
 )
 
-// Store keeps received reports and answers about them. It may be used by several
-// goroutines. Each write is one transaction.
+// Store stores received reports and answers questions about them. It is safe for concurrent
+// use. Each write is one transaction.
 type Store interface {
 	Ingester
 	Figures
@@ -23,23 +23,23 @@ type Store interface {
 
 // Ingester stores what feeds take in.
 type Ingester interface {
-	// Ingest stores a batch and says what became of each report in it. Figures change
-	// with it at once; a duplicate is found by a unique key of the database,
-	// within the batch too. A domain that occurs in no row before needs nothing first.
+	// Ingest stores a batch and returns the outcome for each report in it. Figures change at once.
+	// A unique key of the database detects duplicates, also within the batch. A new domain needs
+	// no preparation.
 	Ingest(ctx context.Context, b *Batch) ([]Classified, error)
-	// KnownReports gives the reports that are stored under keys, as Settle takes them.
+	// KnownReports returns the reports that are stored under keys, as Settle takes them.
 	KnownReports(ctx context.Context, keys [][32]byte) (map[[32]byte][]Known, error)
-	// HasTokens tells which of the tokens of a feed are stored, so that what was
-	// acknowledged late is not read again.
+	// HasTokens returns which tokens of a feed are stored, so that items acknowledged late are not
+	// read again.
 	HasTokens(ctx context.Context, feed string, tokens []string) (map[string]bool, error)
-	// Feed gives the state of a feed that this host runs; the zero state for a new one.
+	// Feed returns the state of a feed that this host runs; the zero state for a new one.
 	Feed(ctx context.Context, host, name string) (FeedState, error)
-	// SaveFeed notes it, when nothing is ingested.
+	// SaveFeed stores the state of a feed when nothing is ingested.
 	SaveFeed(ctx context.Context, f FeedState) error
 	Feeds(ctx context.Context) ([]FeedState, error)
 }
 
-// Query is what a view asks for.
+// Query is the question of a view.
 type Query struct {
 	Filter  Filter
 	Managed []dns.Name // managed domains to answer about: the viewer's; nil for all, empty for none
@@ -47,60 +47,58 @@ type Query struct {
 	After   string     // where the page before ended; "" for the first
 }
 
-// Figures are the views' questions. They come from records and, for days whose records
-// retention has removed, from rollups where the filter asks for what those know.
+// Figures are the questions of views. The answers come from records. For days whose records
+// retention has removed they come from rollups, if these suffice for the filter.
 type Figures interface {
-	// Overview gives a line for each managed domain with reports, by falling count
+	// Overview returns a line for each managed domain with reports, by falling count
 	// of messages that are not compliant, then by name.
 	Overview(ctx context.Context, q Query) (Page[OverviewRow], error)
-	// Sources gives a line for each source at a level, by falling count of messages,
-	// then by name. Its label is that of the level: a service's leaves exceptions by host
-	// and network out. A source that domains label differently has none.
+	// Sources returns a line for each source at a level, by falling count of messages, then by
+	// name. Its label is that of the level: a service's label ignores exceptions by host and
+	// network. A source that domains label differently has none.
 	Sources(ctx context.Context, q Query, level Level) (Page[SourceRow], error)
-	// Trend gives a line for each day with messages, in order.
+	// Trend returns a line for each day with messages, in order.
 	Trend(ctx context.Context, q Query) ([]TrendRow, error)
-	// Details gives records, the latest day first.
+	// Details returns records, the latest day first.
 	Details(ctx context.Context, q Query) (Page[Detail], error)
-	// Export gives all records of Details to yield, each of which it may use until it
-	// returns; an error of yield ends it and is returned.
+	// Export passes all records of Details to yield, which may use each only until it returns; an
+	// error of yield ends it and is returned.
 	Export(ctx context.Context, q Query, yield func(*Detail) error) error
-	// Totals counts what the filter chooses, for the line below its form.
+	// Totals counts what the filter matches, for the line below its form.
 	Totals(ctx context.Context, q Query) (Totals, error)
 }
 
 // Reports are the questions about single reports.
 type Reports interface {
-	// ListReports gives items and reports as received, the latest first. Of the
-	// filter, domain, period and reporter count.
+	// ListReports returns items and reports as received, the latest first. It applies domain,
+	// period and reporter of the filter.
 	ListReports(ctx context.Context, q ReportsQuery) (Page[Listed], error)
-	// RawReport gives what was received for the report or item of that number.
+	// RawReport returns what was received for the report or item of that number.
 	RawReport(ctx context.Context, id int64) (Raw, error)
-	// Reporters gives a line for each reporter, by falling count of reports.
+	// Reporters returns a line for each reporter, by falling count of reports.
 	Reporters(ctx context.Context, q Query) (Page[ReporterRow], error)
-	// Stale gives what is kept as received and was read by a reader before version, and
-	// reports that were set aside, in order of number, from after on.
+	// Stale returns stored originals that a reader before version has read, and reports that were
+	// set aside, in order of number, from after on.
 	Stale(ctx context.Context, version int, after int64, limit int) ([]Stale, error)
-	// Reread puts what a newer reader made of a report in its place. One that is stored,
-	// empty, refused or aside is settled anew; any other stays what it is.
+	// Reread replaces a report by the result of a newer reader. One that is stored, empty, refused
+	// or aside is settled again; any other keeps its status.
 	Reread(ctx context.Context, id int64, version int, r *Report) (Classified, error)
-	// RereadItem puts what a newer reader made of an item that is kept as a whole in its
-	// place, and says what became of the reports that it did not give before.
+	// RereadItem replaces an item that is kept as a whole by the result of a newer reader, and
+	// returns the outcomes of the reports that it did not yield before.
 	RereadItem(ctx context.Context, id int64, version int, item *Item) ([]Classified, error)
 }
 
-// Sources are addresses that mail came from, and what they are called.
+// Sources are addresses that sent mail, and their names.
 type Sources interface {
-	// Unidentified gives addresses without an identity, those with the most recent mail
-	// first, to some days; then those that are to be looked up again by now, in the order
-	// in which they became due.
+	// Unidentified returns addresses without an identity, those with the most recent mail first,
+	// to some days; then those due for another look-up, in order of when they became due.
 	Unidentified(ctx context.Context, now time.Time, limit int) ([]netip.Addr, error)
-	// Identify notes what addresses are called. The first identity of an address holds
-	// for all its mail; another one for reports whose day is its From or later. Figures
-	// follow.
+	// Identify stores the identities of addresses. The first identity of an address holds for all
+	// its mail; a later one for reports whose day is its From or later. Figures follow.
 	Identify(ctx context.Context, found []Identity) error
 }
 
-// Identity is what is known of the source at an address.
+// Identity is what is known about the source at an address.
 type Identity struct {
 	Source  netip.Addr
 	From    memory.Day // first day that it holds for, where it was another before
@@ -112,19 +110,18 @@ type Identity struct {
 	Again   time.Time // when to look again
 }
 
-// ServiceUnknown stands for the service of a source that is not identified.
+// ServiceUnknown is the service of a source that is not identified.
 const ServiceUnknown = "unknown"
 
-// Admin is what admins decide.
+// Admin stores the decisions of admins.
 type Admin interface {
-	// SetPair accepts mail that is authenticated for one organization as the reports
-	// of another, or takes that back. Reports that were stored follow, and so do
-	// figures.
+	// SetPair accepts mail that is authenticated for one organization as the reports of another,
+	// or revokes that. Stored reports and figures follow.
 	SetPair(ctx context.Context, p Pair) error
 	Pairs(ctx context.Context) ([]Pair, error)
 	// SetLabel labels a service of a domain, or an exception of it; LabelNone removes it.
 	SetLabel(ctx context.Context, l LabelSet) error
-	// Labels gives those of the managed domains; nil for all.
+	// Labels returns those of the managed domains; nil for all.
 	Labels(ctx context.Context, managed []dns.Name) ([]LabelSet, error)
 }
 
@@ -138,7 +135,7 @@ type Pair struct {
 	Reports  int64     `json:"reports"` // stored ones that it concerns; not for SetPair
 }
 
-// Label is what an admin says of a source.
+// Label is an admin's classification of a source.
 type Label string
 
 // Labels.
@@ -161,20 +158,20 @@ type LabelSet struct {
 	At      time.Time    `json:"at,omitzero"`
 }
 
-// Records are what the DNS says of managed domains, day by day.
+// Records are the DNS records of managed domains, day by day.
 type Records interface {
-	// SaveSnapshot notes what was seen, as a new entry where it differs from the last
-	// one of its domain and kind, else as seen once more.
+	// SaveSnapshot stores an observation, as a new entry if it differs from the last one of its
+	// domain and kind, otherwise as seen again.
 	SaveSnapshot(ctx context.Context, s Snapshot) error
-	// Snapshots gives the latest of each domain and kind.
+	// Snapshots returns the latest of each domain and kind.
 	Snapshots(ctx context.Context, managed []dns.Name) ([]Snapshot, error)
-	// History gives those of a domain, the latest first.
+	// History returns those of a domain, the latest first.
 	History(ctx context.Context, domain dns.Name, kind SnapshotKind, limit int) ([]Snapshot, error)
-	// SetExpected keeps the record that was generated for a domain; "" forgets it.
+	// SetExpected stores the record that was generated for a domain; "" deletes it.
 	SetExpected(ctx context.Context, domain dns.Name, record string, now time.Time) error
-	// Expected gives it; "" for none.
+	// Expected returns it; "" for none.
 	Expected(ctx context.Context, domain dns.Name) (string, error)
-	// Selectors gives the selectors that count reports name for signatures of the
+	// Selectors returns the selectors that count reports name for signatures of the
 	// domain and names below it, since a day: the most used first.
 	Selectors(ctx context.Context, domain dns.Name, since memory.Day, limit int) ([]Selector, error)
 }
@@ -190,7 +187,7 @@ const (
 	SnapshotAuth  SnapshotKind = "authorization" // <domain>._report._dmarc of one of our addresses
 )
 
-// Snapshot is what DNS answered for a name.
+// Snapshot is the DNS answer for a name.
 type Snapshot struct {
 	Domain dns.Name     `json:"domain"` // managed
 	Kind   SnapshotKind `json:"kind"`

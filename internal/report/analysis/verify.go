@@ -18,12 +18,11 @@ import (
 // is what is published now, as far as the recursive servers know.
 type Resolver interface {
 	spf.Resolver
-	// LookupTTL is LookupTXT, and for how long resolvers may keep the answer.
+	// LookupTTL is LookupTXT, and also returns how long resolvers may keep the answer.
 	LookupTTL(ctx context.Context, name dns.Name) (texts []string, ttl time.Duration, err error)
 }
 
-// Verifier verifies the records of managed domains. It may be used by several
-// goroutines.
+// Verifier verifies the records of managed domains. It is safe for concurrent use.
 type Verifier struct {
 	Resolver Resolver
 	PSL      bool // discovery by the public suffix list
@@ -38,7 +37,7 @@ type VerifyRequest struct {
 	Selectors []Selector // in use
 }
 
-// CheckResult is what one check of a record found.
+// CheckResult is the result of one check of a record.
 type CheckResult string
 
 // Results of checks.
@@ -57,7 +56,7 @@ type Check struct {
 	Record string      `json:"record,omitempty"` // as found, of SPF and keys
 }
 
-// Verification is what verifying a domain's record found.
+// Verification is the result of verifying a domain's record.
 type Verification struct {
 	Domain    dns.Name `json:"domain"`
 	Result    Word     `json:"result"`
@@ -73,7 +72,7 @@ type Verification struct {
 	Selectors []Check  `json:"selectors,omitempty"` // and of the DKIM keys in use
 }
 
-// verification is a Verification being made.
+// verification is the state of a Verification in progress.
 type verification struct {
 	Verification
 	v        *Verifier
@@ -81,7 +80,7 @@ type verification struct {
 	governed *dmarc.Result
 }
 
-// Verify looks everything up that bears on whether reports on the domain come to us.
+// Verify looks up everything that decides whether reports on the domain come to us.
 func (v *Verifier) Verify(ctx context.Context, req *VerifyRequest) Verification {
 	m := verification{v: v, req: req, Verification: Verification{Domain: req.Domain, Expected: req.Expected}}
 	m.record(ctx)
@@ -92,7 +91,7 @@ func (v *Verifier) Verify(ctx context.Context, req *VerifyRequest) Verification 
 	return m.Verification
 }
 
-// conclude notes the first word that is found; later ones do not change it.
+// conclude records the first word found; later ones do not change it.
 func (m *verification) conclude(word Word, format string, args ...any) {
 	if m.Result == "" {
 		m.Result, m.Why = word, fmt.Sprintf(format, args...)
@@ -141,8 +140,8 @@ func (m *verification) record(ctx context.Context) {
 	m.governing(ctx, own, ttl)
 }
 
-// own gives the DMARC records among the texts at the domain itself, and concludes
-// where they are broken.
+// own returns the DMARC records among the texts at the domain itself, and concludes if they
+// are broken.
 func (m *verification) own(texts []string) []string {
 	var records, near []string
 	for _, text := range texts {
@@ -191,7 +190,7 @@ func (m *verification) governing(ctx context.Context, own []string, ttl time.Dur
 	m.conclude(WordInEffect, "the record is in effect, and names %s", m.found(record))
 }
 
-// syntax tells what is wrong in the record.
+// syntax reports what is wrong with the record.
 func (m *verification) syntax(record *dmarc.Record) {
 	switch {
 	case record.Unusable:
@@ -219,7 +218,7 @@ func (m *verification) syntax(record *dmarc.Record) {
 	}
 }
 
-// expected compares with the record that is expected.
+// expected compares with the expected record.
 func (m *verification) expected() {
 	switch {
 	case m.req.Expected == "":
@@ -234,7 +233,7 @@ func (m *verification) expected() {
 	}
 }
 
-// found is the address of ours that the record names; "" for none.
+// found returns the address of ours that the record names; "" for none.
 func (m *verification) found(record *dmarc.Record) string {
 	for _, address := range destination.Addresses(record.RUA) {
 		if slices.ContainsFunc(m.req.Ours, func(o OurAddress) bool { return strings.EqualFold(o.Address, address) }) {
@@ -266,7 +265,7 @@ func (m *verification) reports(ctx context.Context, record *dmarc.Record, at dns
 	m.mx(ctx, host)
 }
 
-// notOurs says why no address of rua is ours.
+// notOurs explains why no address of rua is ours.
 func (m *verification) notOurs(record *dmarc.Record) string {
 	if len(m.req.Ours) == 0 {
 		return "no address of ours is known: set analysis.addresses in dmarcd.yaml"
@@ -304,7 +303,7 @@ func (m *verification) authorization(ctx context.Context, at, host dns.Name, add
 	}
 }
 
-// authorizationOf is the name of the authorization record, as far as it can exist.
+// authorizationOf returns the name of the authorization record, as far as it can exist.
 func authorizationOf(domain, host dns.Name) string {
 	return domain.String() + "._report._dmarc." + host.String() + "."
 }
@@ -332,7 +331,7 @@ func (m *verification) mx(ctx context.Context, host dns.Name) {
 	m.check("mx", CheckWarning, "%s has neither an MX record nor an address: mail to it cannot be delivered", host)
 }
 
-// DNSTrouble is a DNS error for people: what it is, without the names of our packages.
+// DNSTrouble describes a DNS error for people, without the names of our packages.
 func DNSTrouble(err error) string {
 	if e := (*dns.Error)(nil); errors.As(err, &e) {
 		err = e.Err
@@ -351,8 +350,8 @@ type Authorization struct {
 	destination.Result
 }
 
-// Authorizations are those that a record of a domain needs: for each address in rua and
-// ruf whose host is of another organization, each host once.
+// Authorizations returns those that a record of a domain needs: for each address in rua and
+// ruf whose host belongs to another organization, each host once.
 func Authorizations(ctx context.Context, r dmarc.Resolver, psl bool, domain dns.Name, text string) []Authorization {
 	record, err := dmarc.ParseRecord(text)
 	if err != nil {

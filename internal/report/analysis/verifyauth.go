@@ -11,11 +11,11 @@ import (
 	"dmarcd/internal/text"
 )
 
-// probe is an address that no SPF record lists on purpose (RFC 5737): a check of it
-// walks to the end of the record, past every include.
+// probe is an address that no SPF record lists on purpose (RFC 5737): a check of it evaluates
+// the whole record, with every include.
 var probe = netip.MustParseAddr("192.0.2.255")
 
-// checkSPF tells the state of the SPF record of a domain.
+// checkSPF checks the SPF record of a domain.
 func (v *Verifier) checkSPF(ctx context.Context, domain dns.Name) Check {
 	record := ""
 	if texts, err := v.Resolver.LookupTXT(ctx, domain); err == nil {
@@ -45,7 +45,7 @@ func (v *Verifier) checkSPF(ctx context.Context, domain dns.Name) Check {
 	return out(CheckOK, "an SPF record that ends in %s, with %d of 10 look-ups", end, r.Lookups)
 }
 
-// spfRecord are the SPF records among texts, a line each.
+// spfRecord returns the SPF records among texts, one per line.
 func spfRecord(texts []string) string {
 	var found []string
 	for _, s := range texts {
@@ -56,7 +56,7 @@ func spfRecord(texts []string) string {
 	return strings.Join(found, "\n")
 }
 
-// spfTrouble is an error of SPF without the names of packages.
+// spfTrouble describes an SPF error without the names of packages.
 func spfTrouble(err error) string {
 	if err == nil {
 		return "unknown"
@@ -64,7 +64,7 @@ func spfTrouble(err error) string {
 	return text.Error(err)
 }
 
-// checkKey tells the state of the DKIM key of a selector in use.
+// checkKey checks the DKIM key of a selector in use.
 func (v *Verifier) checkKey(ctx context.Context, s Selector) Check {
 	out := Check{Name: s.Selector + "._domainkey." + s.Domain.String()}
 	tell := func(result CheckResult, format string, args ...any) Check {
