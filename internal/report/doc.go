@@ -3,8 +3,8 @@
 // 5965), and reads the delivery status notifications (RFC 3464) that either may cause. It is
 // pure: no network, no store, no clock, no state.
 //
-// Output is strict: every file validates against the schema of RFC 9990 appendix A, and a
-// report that cannot is an error. Input is bounded and lenient: reports of RFC 7489, of its
+// Writing is strict: every file validates against the schema of RFC 9990 appendix A, and a
+// report that cannot is an error. Reading is bounded and lenient: reports of RFC 7489, of its
 // drafts and of RFC 9990 are accepted with their usual faults. Each leniency is reported in a
 // [Note], and the value as sent is kept beside its interpretation.
 //

@@ -90,7 +90,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// tame returns a random report domains that are domains, and results that are
+// tame gives a random report domains that are domains, and results that are
 // more than nothing.
 func tame(r *Report) {
 	r.Policy.Domain = "example.com"

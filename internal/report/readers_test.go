@@ -51,7 +51,7 @@ func dmarcCat(t *testing.T) []string {
 	return []string{loaders[0], "--library-path", filepath.Dir(loaders[0]), program, "-N", "-j", "1"} // two jobs mix rows up now and then
 }
 
-// TestDmarcCat returns what we write to a reader that is not ours and compares
+// TestDmarcCat passes what we write to a reader that is not ours and compares
 // sources, counts, domains and results.
 func TestDmarcCat(t *testing.T) {
 	command := dmarcCat(t)

@@ -6,9 +6,9 @@ import (
 	"regexp"
 )
 
-// decodeBase64 reads base64 leniently: what is no digit is passed over, the first
-// padding ends it, and a rest that is no whole group gives the octets it has. odd
-// tells that something stood between the digits or behind the padding.
+// decodeBase64 decodes base64 leniently: it skips other characters, ends at the first padding,
+// and decodes the octets of an incomplete last group. odd reports that there was something
+// between the digits or after the padding.
 func decodeBase64(b []byte) (out []byte, odd bool) {
 	out = make([]byte, base64.StdEncoding.DecodedLen(len(b)))
 	if n, err := base64.StdEncoding.Decode(out, b); err == nil {
@@ -45,11 +45,11 @@ func decodeBase64(b []byte) (out []byte, odd bool) {
 	return out[:n], odd || err != nil
 }
 
-// hiddenRE finds base64 of gzip, zip, zlib or XML where nothing tells of it.
+// hiddenRE matches base64 of gzip, zip, zlib or XML that nothing declares.
 var hiddenRE = regexp.MustCompile(`^\s*(H4sI|UEsD|PD94|PGZl|77u/|eNo|eJ[wx]|eAE)[A-Za-z0-9+/\r\n=]{20}`)
 
-// decodeQuoted reads quoted-printable (RFC 2045 section 6.7) leniently: a "=" that
-// begins no code stays as it is.
+// decodeQuoted decodes quoted-printable (RFC 2045 section 6.7) leniently: a "=" that begins no
+// code stays unchanged.
 func decodeQuoted(b []byte) []byte {
 	out := make([]byte, 0, len(b))
 	for i := 0; i < len(b); i++ {
@@ -75,7 +75,7 @@ func decodeQuoted(b []byte) []byte {
 	return out
 }
 
-// softEnd is the length of blanks and a line end that b begins with; 0 for none.
+// softEnd returns the length of blanks and a line end at the beginning of b; 0 for none.
 func softEnd(b []byte) int {
 	const most = 80
 	for i := 0; i < len(b) && i < most; i++ {

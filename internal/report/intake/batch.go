@@ -9,7 +9,7 @@ import (
 	"dmarcd/internal/report/analysis"
 )
 
-// asUnread is the item of what is not opened.
+// asUnread returns the item of an unopened input.
 func asUnread(in *Input, why string) (*analysis.Item, error) {
 	raw, err := compress(in.Body, nil)
 	if err != nil {
@@ -22,7 +22,7 @@ func asUnread(in *Input, why string) (*analysis.Item, error) {
 	}, nil
 }
 
-// storeAll stores what was read, as much at a time as there is.
+// storeAll stores what was read, in batches as large as available.
 func (p *Path) storeAll(ctx context.Context) {
 	for first := range p.read {
 		batch := p.gather(first)
@@ -34,14 +34,14 @@ func (p *Path) storeAll(ctx context.Context) {
 	}
 }
 
-// busy tells that mail is being judged.
+// busy reports whether mail is being evaluated.
 func (p *Path) busy() bool { return p.config.Busy != nil && p.config.Busy() }
 
-// gathering is for how long a batch waits for more, while more is being read: each
-// transaction costs.
+// gathering is how long a batch waits for more entries while more are being read, because each
+// transaction is expensive.
 const gathering = 50 * time.Millisecond
 
-// gather puts a batch together.
+// gather assembles a batch.
 func (p *Path) gather(first *passed) []*passed {
 	batch, n := []*passed{first}, rows(first.item)
 	most := batchItems
@@ -74,9 +74,8 @@ func (p *Path) gather(first *passed) []*passed {
 	return batch
 }
 
-// store stores a batch, and tries again until the store takes it. An entry that it
-// never takes, while it takes others, is set aside; one that is not to wait ends with
-// the error.
+// store stores a batch, and retries until the store accepts it. It sets aside an entry that the
+// store never accepts while it accepts others; an entry that must not wait ends with the error.
 func (p *Path) store(ctx context.Context, batch []*passed) {
 	const alone = 3 // attempts before entries are tried one by one
 	for try := 1; ; try++ {
@@ -111,8 +110,8 @@ func (p *Path) giveUp(ctx context.Context, batch []*passed, err error) []*passed
 	return left
 }
 
-// storeEach tries entries one by one and returns those that are left. Where the store
-// takes one and refuses another, the other is set aside.
+// storeEach tries entries one by one and returns the remaining ones. If the store accepts one
+// and refuses another, the other is set aside.
 func (p *Path) storeEach(ctx context.Context, batch []*passed) []*passed {
 	var left []*passed
 	took := false
@@ -144,7 +143,7 @@ func (p *Path) storeEach(ctx context.Context, batch []*passed) []*passed {
 	return still
 }
 
-// storeOnce stores a batch and gives each entry its outcome.
+// storeOnce stores a batch and sets the outcome of each entry.
 func (p *Path) storeOnce(ctx context.Context, batch []*passed) error {
 	b := &analysis.Batch{Items: make([]analysis.Item, len(batch)), Reader: ReaderVersion}
 	states := map[string]int{}
@@ -185,7 +184,7 @@ func (p *Path) end(one *passed, o ItemResult) {
 	close(one.ended)
 }
 
-// wait waits, or until ctx ends.
+// wait waits for d or until ctx ends.
 func wait(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()

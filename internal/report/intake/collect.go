@@ -13,8 +13,7 @@ import (
 	"dmarcd/internal/report/analysis"
 )
 
-// collector gathers the rows of one report. What is the same in many rows is kept
-// once.
+// collector collects the rows of one report. Rows share equal data.
 type collector struct {
 	r     *reading
 	rows  []analysis.Row
@@ -22,7 +21,7 @@ type collector struct {
 	sets  map[[sha256.Size]byte]*analysis.AuthSet
 	notes map[report.Note]*report.Note
 	order []*report.Note
-	size  int // estimate of the memory taken
+	size  int // estimated memory
 	room  []byte
 	late  []*report.Record // records that come before the policy
 }
@@ -51,7 +50,7 @@ func (c *collector) add(head *report.Received, rec *report.Record) error {
 	return nil
 }
 
-// done adds the records that came before the policy.
+// done adds the records that preceded the policy.
 func (c *collector) done(head *report.Received) error {
 	late := c.late
 	c.late = nil
@@ -63,7 +62,7 @@ func (c *collector) done(head *report.Received) error {
 	return nil
 }
 
-// retained estimates what the lists of a record take.
+// retained estimates the memory of a record's lists.
 func retained(rec *report.Record) int {
 	n := int(unsafe.Sizeof(analysis.AuthSet{}))
 	for _, d := range rec.AuthDKIM {
@@ -136,7 +135,7 @@ func appendTexts(b []byte, kind byte, texts ...string) []byte {
 	return b
 }
 
-// note adds to the notes of the report; beyond some there are no new ones.
+// note adds to the notes of the report, up to a bound of different ones.
 func (c *collector) note(n report.Note) {
 	const most = 50
 	key := n
@@ -153,8 +152,7 @@ func (c *collector) note(n report.Note) {
 	c.order = append(c.order, &n)
 }
 
-// xmlStream reads XML that comes from an archive within another, and compresses it
-// on the way.
+// xmlStream reads XML from a nested archive, and compresses it at the same time.
 func (r *reading) xmlStream(in io.Reader, at place) error {
 	var kept bytes.Buffer
 	z, err := gzip.NewWriterLevel(&kept, gzip.BestSpeed)
@@ -171,8 +169,7 @@ func (r *reading) xmlStream(in io.Reader, at place) error {
 	})
 }
 
-// xml reads a report. raw gives what is kept of it, compressed by gzip, after it was
-// read.
+// xml reads a report. raw returns the stored form, compressed by gzip, afterwards.
 func (r *reading) xml(in io.Reader, at place, raw func() ([]byte, error)) error {
 	if len(r.item.Reports) >= maxReports {
 		r.note(fmt.Sprintf("more than %d reports; the rest was left out", maxReports))

@@ -12,7 +12,7 @@ import (
 	"dmarcd/internal/spool"
 )
 
-// completer adds to what was read whose it is and what is known of its sender.
+// completer adds the owner and the sender's trust to what was read.
 type completer struct {
 	settings *settings.Settings
 	managed  analysis.Managed
@@ -28,7 +28,7 @@ func newCompleter(s *settings.Settings, keys dkim.Resolver) *completer {
 	}
 }
 
-// known is who sent a mail, where that is known without its signatures.
+// known returns the sender of a mail, if it is known without its signatures.
 func (c *completer) known(o *Origin, mail []byte) (from sender, known bool) {
 	switch {
 	case o.Admin:
@@ -45,7 +45,7 @@ func (c *completer) known(o *Origin, mail []byte) (from sender, known bool) {
 	return sender{}, c.keys == nil
 }
 
-// complete settles each report of an item.
+// complete completes each report of an item.
 func (c *completer) complete(item *analysis.Item, o *Origin, from sender) {
 	customers, recipient := c.customers(o.Addresses)
 	for i := range item.Reports {
@@ -70,7 +70,7 @@ func (c *completer) complete(item *analysis.Item, o *Origin, from sender) {
 	}
 }
 
-// customers are the domains whose reports may come to these addresses; nil for any.
+// customers returns the domains whose reports may come to these addresses; nil for any.
 func (c *completer) customers(addresses []string) (domains []dns.Name, recipient string) {
 	for _, a := range addresses {
 		some, known := analysis.Customer(c.settings, a)
@@ -97,8 +97,8 @@ func atOrBelow(name dns.Name, list []dns.Name) bool {
 	return false
 }
 
-// recipientsOf are those of our addresses that a stored mail names as its recipient:
-// by the fields that an MTA adds at delivery, else by To and Cc.
+// recipientsOf returns those of our addresses that a stored mail names as its recipient: in the
+// fields that an MTA adds at delivery, otherwise in To and Cc.
 func (c *completer) recipientsOf(mail []byte) []string {
 	head, _ := readHeader(mail)
 	for _, names := range [][]string{{"Delivered-To", "X-Original-To", "Envelope-To"}, {"To", "Cc"}} {

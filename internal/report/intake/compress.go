@@ -9,7 +9,7 @@ import (
 	"io"
 )
 
-// compress makes a gzip file of octets.
+// compress returns octets as a gzip file.
 func compress(b []byte, scratch *Scratch) ([]byte, error) {
 	return compressStream(bytes.NewReader(b), scratch)
 }
@@ -29,7 +29,7 @@ func compressStream(in io.Reader, scratch *Scratch) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// writer makes a writer, or takes the one that served before.
+// writer returns a new writer or reuses the previous one.
 func (s *Scratch) writer(w io.Writer) (*gzip.Writer, error) {
 	if s == nil {
 		return gzip.NewWriterLevel(w, gzip.BestSpeed)
@@ -43,8 +43,8 @@ func (s *Scratch) writer(w io.Writer) (*gzip.Writer, error) {
 	return s.gzip, nil
 }
 
-// regzip makes a gzip file of an entry of a zip archive, whose compressed data it
-// takes over, unless it is odd.
+// regzip converts an entry of a zip archive to a gzip file. It reuses the compressed data
+// unless they are odd.
 func regzip(f *zip.File, odd bool) ([]byte, error) {
 	if odd || f.Method != zip.Deflate {
 		in, err := f.Open()
@@ -66,7 +66,7 @@ func regzip(f *zip.File, odd bool) ([]byte, error) {
 	return binary.LittleEndian.AppendUint32(b, uint32(f.UncompressedSize64)), nil
 }
 
-// WriteRaw writes what is kept of a report or mail, unpacked.
+// WriteRaw writes a stored report or mail, unpacked.
 func WriteRaw(w io.Writer, raw []byte) error {
 	_, err := io.Copy(w, newInflater(bufio.NewReader(bytes.NewReader(raw)), false, func(string) {}, nil))
 	return err

@@ -49,7 +49,7 @@ func openStore(t *testing.T) *store.Store {
 	return s
 }
 
-// TestDuplicates gives reports again, in one batch and later.
+// TestDuplicates delivers reports again, in one batch and later.
 func TestDuplicates(t *testing.T) {
 	whole := feedback()
 	mailOf := func(changes ...string) string {

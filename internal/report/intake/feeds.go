@@ -13,14 +13,13 @@ import (
 	"dmarcd/internal/text"
 )
 
-// FeedStore keeps the states of feeds: a part of analysis.Store.
+// FeedStore stores the states of feeds: a part of analysis.Store.
 type FeedStore interface {
 	Feed(ctx context.Context, host, name string) (analysis.FeedState, error)
 	SaveFeed(ctx context.Context, f analysis.FeedState) error
 }
 
-// Feeds are the feeds of this host and how they do. It may be used by several
-// goroutines.
+// Feeds are the feeds of this host and their states. It is safe for concurrent use.
 type Feeds struct {
 	store FeedStore
 	host  string
@@ -31,12 +30,12 @@ type Feeds struct {
 	feeds map[string]*Feed
 }
 
-// NewFeeds makes an empty set; its states are kept in store.
+// NewFeeds returns an empty set that keeps its states in store.
 func NewFeeds(store FeedStore, host string, now func() time.Time, log *slog.Logger) *Feeds {
 	return &Feeds{store: store, host: host, now: now, log: log, feeds: map[string]*Feed{}}
 }
 
-// Feed is one of the feeds, with the state that it had when it ran last.
+// Feed is one of the feeds, with the state of its last run.
 type Feed struct {
 	set     *Feeds
 	backlog func() int64 // nil where it is set
@@ -47,8 +46,8 @@ type Feed struct {
 	changed bool
 }
 
-// Add gives the feed of that name. backlog counts what waits; nil where the feed sets
-// it.
+// Add returns the feed of that name. backlog counts waiting items; nil if the feed sets the
+// number.
 func (f *Feeds) Add(name string, backlog func() int64) *Feed {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -60,7 +59,7 @@ func (f *Feeds) Add(name string, backlog func() int64) *Feed {
 	return f.feeds[name]
 }
 
-// States gives the states of all feeds, by name.
+// States returns the states of all feeds, by name.
 func (f *Feeds) States() []analysis.FeedState {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -72,10 +71,10 @@ func (f *Feeds) States() []analysis.FeedState {
 	return out
 }
 
-// saveEvery is how often states that have changed are kept.
+// saveEvery is the interval at which changed states are stored.
 const saveEvery = 10 * time.Second
 
-// Run keeps the states until ctx ends, and once more then.
+// Run stores the states until ctx ends, and once more then.
 func (f *Feeds) Run(ctx context.Context) {
 	t := time.NewTicker(saveEvery)
 	defer t.Stop()
@@ -92,7 +91,7 @@ func (f *Feeds) Run(ctx context.Context) {
 	}
 }
 
-// save keeps states as far as the store takes them; it does again later.
+// save stores states as far as the store accepts them; it retries later.
 func (f *Feeds) save(ctx context.Context) {
 	f.mu.Lock()
 	feeds := slices.Collect(maps.Values(f.feeds))
@@ -117,7 +116,7 @@ func (f *Feeds) save(ctx context.Context) {
 	}
 }
 
-// load adds what was kept of the feed, once.
+// load adds the stored state of the feed, once.
 func (f *Feed) load(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -139,7 +138,7 @@ func (f *Feed) load(ctx context.Context) error {
 	return nil
 }
 
-// now is the state; the caller has the lock.
+// now returns the state; the caller holds the lock.
 func (f *Feed) now() analysis.FeedState {
 	if f.backlog != nil {
 		f.state.Backlog = f.backlog()
@@ -147,14 +146,14 @@ func (f *Feed) now() analysis.FeedState {
 	return f.state
 }
 
-// State is how the feed does.
+// State returns the state of the feed.
 func (f *Feed) State() analysis.FeedState {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.now()
 }
 
-// Ran notes that the feed has looked, and with what error.
+// Ran records that the feed has looked, and the error.
 func (f *Feed) Ran(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -174,7 +173,7 @@ func (f *Feed) Ran(err error) {
 	f.state.LastOK, f.state.Error = at, ""
 }
 
-// Took notes items that were taken in.
+// Took counts items that were taken in.
 func (f *Feed) Took(n int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -182,7 +181,7 @@ func (f *Feed) Took(n int64) {
 	f.changed = true
 }
 
-// Waits notes how many items wait.
+// Waits sets how many items wait.
 func (f *Feed) Waits(n int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -190,7 +189,7 @@ func (f *Feed) Waits(n int64) {
 	f.state.Backlog = n
 }
 
-// moved notes how far the feed has come.
+// moved sets the position of the feed.
 func (f *Feed) moved(cursor string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -19,15 +19,15 @@ import (
 // FeedFolder is the name of the watched folder's feed.
 const FeedFolder = "folder"
 
-// Folders within the watched folder.
+// Subfolders of the watched folder.
 const (
 	doneFolder   = "done"
 	failedFolder = "failed"
 )
 
-// Folder watches a folder: each file that is renamed into it is read, and then moved
-// to done/ or, if a report in it cannot be read, to failed/. Files whose names begin
-// with a dot or end in .tmp or .part are not touched.
+// Folder watches a folder. It reads each file that is renamed into it, and then moves it to
+// done/ or, if a report in it cannot be read, to failed/. It ignores files whose names begin
+// with a dot or end in .tmp or .part.
 type Folder struct {
 	Dir          string
 	TrustResults bool
@@ -48,7 +48,7 @@ func (f *Folder) Run(ctx context.Context) {
 	}
 }
 
-// Look takes in what is there, and returns when it is stored and moved.
+// Look takes in the present files, and returns when they are stored and moved.
 func (f *Folder) Look(ctx context.Context) error {
 	for _, name := range []string{doneFolder, failedFolder} {
 		if err := os.Mkdir(filepath.Join(f.Dir, name), 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -101,7 +101,7 @@ func isUnfinished(name string) bool {
 	return strings.HasPrefix(name, ".") || strings.HasSuffix(name, ".tmp") || strings.HasSuffix(name, ".part")
 }
 
-// file takes in one file. It stays where it is until all of it is stored.
+// file takes in one file. The file stays in place until all of it is stored.
 func (f *Folder) file(ctx context.Context, name string) error {
 	path := filepath.Join(f.Dir, name)
 	in, err := os.Open(path)
@@ -140,8 +140,8 @@ func (f *Folder) file(ctx context.Context, name string) error {
 	return move(path, filepath.Join(f.Dir, to, name))
 }
 
-// input is a unit as the reader takes it. It is known by its content, so that what is
-// read again is stored once.
+// input converts a unit for the reader. Its content identifies it, so that what is read again
+// is stored once.
 func (u *Unit) input(feed string, at time.Time) Input {
 	digest := sha256.Sum256(u.Body)
 	return Input{
@@ -150,7 +150,7 @@ func (u *Unit) input(feed string, at time.Time) Input {
 	}
 }
 
-// counts is what became of the units of one file.
+// counts sums the outcomes of the units of one file.
 type counts struct {
 	under sync.WaitGroup
 	mu    sync.Mutex
@@ -176,7 +176,7 @@ func (s *counts) done(o ItemResult) {
 	}
 }
 
-// move renames a file, to another name where that one is taken.
+// move renames a file, to another name if that one is taken.
 func move(from, to string) error {
 	const most = 10_000
 	for n := range most {

@@ -20,12 +20,11 @@ const (
 	gzipComment = 1 << 4
 )
 
-// errBroken is told of compressed data that cannot be unpacked.
+// errBroken is the error for compressed data that cannot be unpacked.
 var errBroken = refusal("the compressed data is broken")
 
-// inflater unpacks gzip and zlib leniently: all members, with a note where a
-// checksum is missing or wrong, where the data ends early, and where something
-// follows it.
+// inflater unpacks gzip and zlib leniently: all members, with a note if a checksum is missing or
+// wrong, if the data is truncated, or if something follows it.
 type inflater struct {
 	in      *bufio.Reader
 	zlib    bool
@@ -44,14 +43,14 @@ func newInflater(in *bufio.Reader, zlib bool, note func(string), scratch *Scratc
 	return z
 }
 
-// Scratch keeps what is costly to make from one mail to the next. It is for one
-// goroutine; nil keeps nothing.
+// Scratch keeps expensive objects from one mail to the next. It is for one goroutine; nil keeps
+// nothing.
 type Scratch struct {
 	flates []io.ReadCloser
 	gzip   *gzip.Writer
 }
 
-// release gives back what may serve again. Nothing can be read any more.
+// release returns reusable objects. Nothing can be read afterwards.
 func (z *inflater) release() {
 	if z.scratch != nil && z.flate != nil && len(z.scratch.flates) < maxNested {
 		z.scratch.flates = append(z.scratch.flates, z.flate)
@@ -69,7 +68,7 @@ func (s *Scratch) take() io.ReadCloser {
 	return f
 }
 
-// clean tells, at the end, that the data was one member without any oddity.
+// clean reports, at the end, whether the data was one member without any oddity.
 func (z *inflater) clean() bool { return z.members == 1 && errors.Is(z.err, io.EOF) }
 
 func (z *inflater) odd(what string) {
@@ -77,7 +76,7 @@ func (z *inflater) odd(what string) {
 	z.note(what)
 }
 
-// begin reads the header of a member.
+// begin parses the header of a member.
 func (z *inflater) begin() error {
 	header := z.gzipHeader
 	if z.zlib {
@@ -174,7 +173,7 @@ func (z *inflater) sum(p []byte) {
 	}
 }
 
-// end reads the checksum of a member and what follows.
+// end parses the checksum of a member and what follows.
 func (z *inflater) end() error {
 	var t [8]byte
 	trailer := t[:]

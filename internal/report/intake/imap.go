@@ -13,29 +13,29 @@ import (
 	"dmarcd/internal/settings"
 )
 
-// IMAPAccount is a mailbox that reports are fetched from, its files as paths.
+// IMAPAccount is a mailbox from which reports are fetched, with its files as paths.
 type IMAPAccount struct{ settings.IMAP }
 
-// Name is the name of its feed.
+// Name returns the name of its feed.
 func (a *IMAPAccount) Name() string {
 	return "imap:" + a.User + "@" + a.Host + "/" + a.Folder
 }
 
-// TokenStore tells what of a feed is stored: a part of analysis.Store.
+// TokenStore knows the stored items of a feed: a part of analysis.Store.
 type TokenStore interface {
 	HasTokens(ctx context.Context, feed string, tokens []string) (map[string]bool, error)
 }
 
-// IMAP fetches reports from a mailbox. Mails are known by UIDVALIDITY and UID, never by
-// flags or subjects; one is copied to the done folder and removed only after what is in
-// it is stored.
+// IMAP fetches reports from a mailbox. It identifies mails by UIDVALIDITY and UID, never by
+// flags or subjects; it copies a mail to the done folder and removes it only after its content
+// is stored.
 type IMAP struct {
 	Account IMAPAccount
 	Most    func() int64 // octets of a mail
 	Path    *Path
 	Store   TokenStore
 	Feed    *Feed
-	// Leads tells that this host is to do it, of all with one store.
+	// Leads reports whether this host, among all that share the store, fetches.
 	Leads func() bool
 	Now   func() time.Time
 	open  func(context.Context, *IMAPAccount) (mailbox, error) // nil: openMailbox
@@ -72,7 +72,7 @@ func (f *IMAP) Run(ctx context.Context) {
 	}
 }
 
-// session works with one connection, until it fails or another host leads.
+// session uses one connection, until it fails or another host leads.
 func (f *IMAP) session(ctx context.Context) error {
 	open := f.open
 	if open == nil {
@@ -102,7 +102,7 @@ func (f *IMAP) session(ctx context.Context) error {
 	return nil
 }
 
-// rest waits for news, for at most the time of a poll, as long as this host leads.
+// rest waits for news, at most the polling interval, while this host leads.
 func (f *IMAP) rest(ctx context.Context, box mailbox) error {
 	idle, cancel := context.WithTimeout(ctx, f.Account.Poll)
 	defer cancel()
@@ -115,7 +115,7 @@ func (f *IMAP) rest(ctx context.Context, box mailbox) error {
 	return box.Wait(idle, f.Account.Poll)
 }
 
-// cursor is how far a mailbox was read: all mails up to a UID, under a UIDVALIDITY.
+// cursor is the position in a mailbox: all mails up to a UID, under a UIDVALIDITY, are read.
 type cursor struct{ validity, uid uint32 }
 
 func parseCursor(s string) cursor {
@@ -130,8 +130,8 @@ func parseCursor(s string) cursor {
 
 func (c cursor) String() string { return fmt.Sprintf("%d:%d", c.validity, c.uid) }
 
-// look takes in what is new. refused is an answer of the server to the copying of
-// mails; they stay where they are, and are tried again later.
+// look takes in new mails. refused is a server's reply to copying mails; they stay in place and
+// are retried later.
 func (f *IMAP) look(ctx context.Context, box mailbox) (refused, err error) {
 	at := parseCursor(f.Feed.State().Cursor)
 	if at.validity != box.Validity() || f.Account.DoneFolder != "" {
@@ -165,11 +165,10 @@ func (f *IMAP) look(ctx context.Context, box mailbox) (refused, err error) {
 	return refused, nil
 }
 
-// token names a mail for ever.
+// token identifies a mail permanently.
 func (f *IMAP) token(validity, uid uint32) string { return cursor{validity, uid}.String() }
 
-// take fetches mails that are not stored, and waits until they are. It gives those that
-// were.
+// take fetches mails that are not stored, and waits until they are. It returns those that were.
 func (f *IMAP) take(ctx context.Context, box mailbox, uids []uint32) (stored []uint32, err error) {
 	tokens := make([]string, len(uids))
 	for i, uid := range uids {
@@ -188,7 +187,7 @@ func (f *IMAP) take(ctx context.Context, box mailbox, uids []uint32) (stored []u
 		}
 	}
 	var sum counts
-	// The mails in memory at a time are bounded by the path, which waits for room.
+	// The path bounds the mails in memory: it waits for room.
 	err = f.fetch(ctx, box, wanted, &sum)
 	sum.under.Wait()
 	f.Feed.Took(sum.taken)

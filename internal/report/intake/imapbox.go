@@ -20,40 +20,40 @@ import (
 	"dmarcd/internal/settings"
 )
 
-// mailbox is a folder of an IMAP server that is selected. UIDs are those of RFC 9051
-// section 2.3.1.1. An error that is errServerAnswer is an answer of the server; after any
-// other the connection is of no use.
+// mailbox is a selected folder of an IMAP server. UIDs are those of RFC 9051 section 2.3.1.1. An
+// error that is errServerAnswer is a reply of the server; after any other the connection is
+// unusable.
 type mailbox interface {
 	// Validity is the UIDVALIDITY of the folder.
 	Validity() uint32
-	// After gives the UIDs above one, sorted.
+	// After returns the UIDs above one, sorted.
 	After(uid uint32) ([]uint32, error)
-	// Fetch gives each of these mails that is still there, at most most octets of it.
+	// Fetch passes each of these mails that still exists to yield, at most most octets of it.
 	Fetch(uids []uint32, most int64, yield func(fetched) error) error
-	// Copy copies mails to a folder, waits for the answer, and gives those that were
-	// copied: all or, after an error that is errServerAnswer, none.
+	// Copy copies mails to a folder, waits for the reply, and returns those that were copied: all
+	// or, after an error that is errServerAnswer, none.
 	Copy(uids []uint32, folder string) ([]uint32, error)
 	// Remove removes mails.
 	Remove(uids []uint32) error
-	// Copied gives those of the mails of which a folder has one of the same octets.
+	// Copied returns those of the mails of which a folder has a mail with the same octets.
 	Copied(uids []uint32, folder string) ([]uint32, error)
-	// Wait waits until there is news, for at most so long, or until ctx ends.
+	// Wait waits for news, at most so long, or until ctx ends.
 	Wait(ctx context.Context, most time.Duration) error
 	Close()
 }
 
-// fetched is a mail as a server gave it.
+// fetched is a mail as the server sent it.
 type fetched struct {
 	uid  uint32
 	size int64 // of the whole
 	body []byte
 }
 
-// errServerAnswer is wrapped by what a server answered.
+// errServerAnswer is wrapped by a server's negative reply.
 var errServerAnswer = errors.New("the server refused")
 
-// imapBox is a mailbox by go-imap. Its Move is not used: where a server does not know
-// MOVE, it removes mails even though they could not be copied.
+// imapBox is a mailbox by go-imap. Its Move is not used: without MOVE on the server, it removes
+// mails even if they could not be copied.
 type imapBox struct {
 	client   *imapclient.Client
 	folder   string
@@ -64,8 +64,8 @@ type imapBox struct {
 
 const imapTimeout = 30 * time.Second
 
-// openMailbox connects, logs in and selects the folder of an account. The connection
-// ends with ctx.
+// openMailbox connects, logs in and selects the folder of an account. The connection ends with
+// ctx.
 func openMailbox(ctx context.Context, a *IMAPAccount) (mailbox, error) {
 	dialing, cancel := context.WithTimeout(ctx, imapTimeout)
 	defer cancel()
@@ -131,7 +131,7 @@ func (b *imapBox) tell() {
 	}
 }
 
-// serverError marks an answer of the server.
+// serverError marks a reply of the server.
 func serverError(err error) error {
 	var answer *imap.Error
 	if errors.As(err, &answer) {
@@ -140,7 +140,7 @@ func serverError(err error) error {
 	return err
 }
 
-// tlsConfig trusts the authorities of a file, or the system's.
+// tlsConfig trusts the authorities of a file, or those of the system.
 func (a *IMAPAccount) tlsConfig() (*tls.Config, error) {
 	c := &tls.Config{ServerName: a.Host, MinVersion: tls.VersionTLS12}
 	if a.CAFile == "" {
@@ -157,7 +157,7 @@ func (a *IMAPAccount) tlsConfig() (*tls.Config, error) {
 	return c, nil
 }
 
-// logIn reads password or token from its file each time, as tokens are renewed.
+// logIn reads password or token from its file each time, because tokens are renewed.
 func (a *IMAPAccount) logIn(c *imapclient.Client) error {
 	path := a.PasswordFile
 	if a.OAuthTokenFile != "" {
@@ -177,18 +177,18 @@ func (a *IMAPAccount) logIn(c *imapclient.Client) error {
 // xoauth2 is the SASL mechanism XOAUTH2, which has no RFC.
 type xoauth2 struct{ user, token string }
 
-// Start is sasl.Client's.
+// Start implements sasl.Client.
 func (x *xoauth2) Start() (mechanism string, first []byte, err error) {
 	return "XOAUTH2", []byte("user=" + x.user + "\x01auth=Bearer " + x.token + "\x01\x01"), nil
 }
 
-// Next is sasl.Client's: the server tells an error and wants an empty answer.
+// Next implements sasl.Client: the server sends an error and expects an empty answer.
 func (x *xoauth2) Next([]byte) ([]byte, error) { return []byte{}, nil }
 
-// Validity is mailbox's.
+// Validity implements mailbox.
 func (b *imapBox) Validity() uint32 { return b.validity }
 
-// After is mailbox's.
+// After implements mailbox.
 func (b *imapBox) After(uid uint32) ([]uint32, error) {
 	var set imap.UIDSet
 	set.AddRange(imap.UID(uid)+1, 0)
@@ -206,7 +206,7 @@ func (b *imapBox) After(uid uint32) ([]uint32, error) {
 	return out, nil
 }
 
-// Fetch is mailbox's.
+// Fetch implements mailbox.
 func (b *imapBox) Fetch(uids []uint32, most int64, yield func(fetched) error) error {
 	section := &imap.FetchItemBodySection{Peek: true, Partial: &imap.SectionPartial{Offset: 0, Size: most}}
 	cmd := b.client.Fetch(uidSet(uids), &imap.FetchOptions{UID: true, RFC822Size: true, BodySection: []*imap.FetchItemBodySection{section}})
@@ -226,7 +226,7 @@ func (b *imapBox) Fetch(uids []uint32, most int64, yield func(fetched) error) er
 	}
 }
 
-// collect reads one answer, at most most octets of the mail whatever the server sends.
+// collect reads one reply, at most most octets of the mail whatever the server sends.
 func collect(msg *imapclient.FetchMessageData, most int64) (fetched, error) {
 	var f fetched
 	for {
@@ -259,7 +259,7 @@ func uidSet(uids []uint32) imap.UIDSet {
 	return set
 }
 
-// Copy is mailbox's. A folder that is not there is made.
+// Copy implements mailbox. It creates a missing folder.
 func (b *imapBox) Copy(uids []uint32, folder string) ([]uint32, error) {
 	set := uidSet(uids)
 	data, err := b.client.Copy(set, folder).Wait()
@@ -285,8 +285,8 @@ func (b *imapBox) Copy(uids []uint32, folder string) ([]uint32, error) {
 	return copied, nil
 }
 
-// Remove is mailbox's. Mails leave only by UID, which needs UIDPLUS (RFC 4315): without
-// it a server would remove what others have marked. There they stay, marked as deleted.
+// Remove implements mailbox. It removes mails only by UID, which needs UIDPLUS (RFC 4315): without
+// it a server would also remove what others have marked. There the mails stay, marked as deleted.
 func (b *imapBox) Remove(uids []uint32) error {
 	set := uidSet(uids)
 	store := &imap.StoreFlags{Op: imap.StoreFlagsAdd, Silent: true, Flags: []imap.Flag{imap.FlagDeleted}}
@@ -299,7 +299,7 @@ func (b *imapBox) Remove(uids []uint32) error {
 	return serverError(b.client.UIDExpunge(set).Close())
 }
 
-// Wait is mailbox's: IDLE (RFC 2177), with an end to it, as connections die unnoticed.
+// Wait implements mailbox with IDLE (RFC 2177), bounded because connections die unnoticed.
 func (b *imapBox) Wait(ctx context.Context, most time.Duration) error {
 	var idle *imapclient.IdleCommand
 	if caps := b.client.Caps(); caps.Has(imap.CapIdle) || caps.Has(imap.CapIMAP4rev2) {
@@ -326,7 +326,7 @@ func (b *imapBox) Wait(ctx context.Context, most time.Duration) error {
 	return serverError(idle.Wait())
 }
 
-// Close is mailbox's.
+// Close implements mailbox.
 func (b *imapBox) Close() {
 	b.stop()
 	_ = b.client.Logout().Wait()

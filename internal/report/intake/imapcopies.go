@@ -11,12 +11,12 @@ import (
 	"github.com/emersion/go-imap/v2/imapclient"
 )
 
-// copies tells of mails that are stored, and may have been copied to the done folder
-// before they could be removed, whether they were. It is good for one session: what
-// another host or an earlier session did is not known.
+// copies records, for stored mails, whether they were copied to the done folder before they
+// could be removed. It is valid for one session: what another host or an earlier session did is
+// unknown.
 type copies map[uint32]bool
 
-// find looks for copies of those mails of which it is not known.
+// find looks for copies of the mails for which that is unknown.
 func (c copies) find(box mailbox, uids []uint32, folder string) error {
 	var unsure []uint32
 	for _, uid := range uids {
@@ -40,9 +40,8 @@ func (c copies) find(box mailbox, uids []uint32, folder string) error {
 	return nil
 }
 
-// finish copies mails that are stored to the done folder, those that are not there yet,
-// and removes them. known are those that were stored before. refused is an answer of the
-// server.
+// finish copies stored mails to the done folder, unless they are there, and removes them. known
+// are those stored before. refused is a reply of the server.
 func (c copies) finish(box mailbox, uids, known []uint32, folder string) (refused, err error) {
 	if err := c.find(box, known, folder); err != nil {
 		return nil, err
@@ -82,7 +81,7 @@ func (c copies) finish(box mailbox, uids, known []uint32, folder string) (refuse
 	return refused, nil
 }
 
-// identity is what tells a mail from others.
+// identity distinguishes a mail from others.
 type identity struct {
 	uid    uint32
 	size   int64
@@ -90,8 +89,8 @@ type identity struct {
 	digest [sha256.Size]byte
 }
 
-// Copied is mailbox's. Mails are looked for by Message-ID and size, and compared by
-// their octets.
+// Copied implements mailbox. It searches mails by Message-ID and size, and compares their
+// octets.
 func (b *imapBox) Copied(uids []uint32, folder string) (found []uint32, err error) {
 	here, err := b.identities(uids)
 	if err != nil {
@@ -127,8 +126,7 @@ func (b *imapBox) back() error {
 	return nil
 }
 
-// like gives the mails of the folder that is selected with the size and Message-ID of
-// one.
+// like returns the mails of the selected folder with the size and Message-ID of one.
 func (b *imapBox) like(one *identity) ([]identity, error) {
 	const some = 20
 	criteria := &imap.SearchCriteria{Larger: one.size - 1, Smaller: one.size + 1}
@@ -149,7 +147,7 @@ func (b *imapBox) like(one *identity) ([]identity, error) {
 	return b.identities(uids[max(0, len(uids)-some):])
 }
 
-// identities reads mails through.
+// identities reads the identities of mails.
 func (b *imapBox) identities(uids []uint32) (out []identity, err error) {
 	section := &imap.FetchItemBodySection{Peek: true}
 	cmd := b.client.Fetch(uidSet(uids), &imap.FetchOptions{UID: true, BodySection: []*imap.FetchItemBodySection{section}})

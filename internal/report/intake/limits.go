@@ -6,8 +6,7 @@ import (
 	"dmarcd/internal/report"
 )
 
-// Limits bound what one mail or file may cost. They are those of analysis.limits;
-// none is zero.
+// Limits bound the cost of one mail or file. They are those of analysis.limits; none is zero.
 type Limits struct {
 	MailBytes     int64 // of a mail or file as it came
 	ExpandedBytes int64 // of all that it unpacks to
@@ -16,7 +15,7 @@ type Limits struct {
 	Records       int   // of one report
 }
 
-// Bounds that no setting changes.
+// Fixed bounds.
 const (
 	maxDepth    = 8   // MIME parts within each other
 	maxMails    = 3   // of them message/rfc822
@@ -30,11 +29,10 @@ const (
 	maxRetained = 96 << 20 // estimate of the memory that the rows of one report take
 )
 
-// errRefused is wrapped where something is over a limit or cannot be read, with
-// words for people.
+// errRefused is wrapped if something is over a limit or cannot be read, with a text for people.
 var errRefused = errors.New("refused")
 
-// refusal is an error with words for people alone.
+// refusal is an error whose text is only for people.
 type refusal string
 
 func (r refusal) Error() string        { return string(r) }

@@ -20,23 +20,22 @@ import (
 const (
 	lmtpRecipients = 100
 	lmtpTimeout    = 5 * time.Minute
-	// lmtpLine bounds a line, of a mail too: reports are sent as XML in one line.
+	// lmtpLine bounds a line, also of a mail: some reports are sent as XML on one line.
 	lmtpLine = 4 << 20
-	// lmtpMail bounds what is read of one mail; what is over the limit of the settings is
-	// read and not kept. A client that goes on is cut off.
+	// lmtpMail bounds what is read of one mail; octets over the limit of the settings are read and
+	// discarded. A client that exceeds it is cut off.
 	lmtpMail = 1 << 30
 )
 
-// LMTP takes mails by LMTP (RFC 2033) into the spool. A mail is answered with 250 once
-// it is on disk, synced, whatever is in it: a bad report is never bounced to its
-// sender. Only one that cannot be kept is answered with 4xx.
+// LMTP takes mails by LMTP (RFC 2033) into the spool. It answers a mail with 250 once it is
+// synced to disk, whatever its content: a bad report is never bounced to its sender. Only a
+// mail that cannot be stored is answered with 4xx.
 type LMTP struct {
 	server *smtp.Server
 	feed   *Feed
 }
 
-// NewLMTP makes a server. Mails go into the spool under FeedLMTP; feed is told how that
-// goes.
+// NewLMTP returns a server. Mails go into the spool under FeedLMTP; feed records the results.
 func NewLMTP(s *spool.Spool, config func() *settings.Settings, feed *Feed, log *slog.Logger) *LMTP {
 	server := smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
 		return &lmtpSession{spool: s, settings: config, feed: feed, client: clientOf(c.Conn()), log: log}, nil
@@ -51,7 +50,7 @@ func NewLMTP(s *spool.Spool, config func() *settings.Settings, feed *Feed, log *
 	return &LMTP{server: server, feed: feed}
 }
 
-// Serve answers on a listener until Shutdown.
+// Serve serves a listener until Shutdown.
 func (l *LMTP) Serve(on net.Listener) error {
 	if err := l.server.Serve(on); !errors.Is(err, smtp.ErrServerClosed) {
 		return err
@@ -59,7 +58,7 @@ func (l *LMTP) Serve(on net.Listener) error {
 	return nil
 }
 
-// Shutdown lets mails under way come to their end, or until ctx ends.
+// Shutdown waits for mails in progress, or until ctx ends.
 func (l *LMTP) Shutdown(ctx context.Context) error {
 	err := l.server.Shutdown(ctx)
 	if err != nil && ctx.Err() != nil {
@@ -88,28 +87,28 @@ type lmtpSession struct {
 	recipients []string
 }
 
-// Mail is smtp.Session's.
+// Mail implements smtp.Session.
 func (s *lmtpSession) Mail(string, *smtp.MailOptions) error { return nil }
 
-// Rcpt is smtp.Session's. Any recipient is taken: the MTA decides what comes here.
+// Rcpt implements smtp.Session. It accepts any recipient: the MTA decides what comes here.
 func (s *lmtpSession) Rcpt(to string, _ *smtp.RcptOptions) error {
 	s.recipients = append(s.recipients, strings.ToLower(cut(to)))
 	return nil
 }
 
-// Reset is smtp.Session's.
+// Reset implements smtp.Session.
 func (s *lmtpSession) Reset() { s.recipients = nil }
 
-// Logout is smtp.Session's.
+// Logout implements smtp.Session.
 func (s *lmtpSession) Logout() error { return nil }
 
-// Data is smtp.Session's.
+// Data implements smtp.Session.
 func (s *lmtpSession) Data(r io.Reader) error { return s.LMTPData(r, nil) }
 
-// errEndless tells of a mail without an end in sight.
+// errEndless is the reply to a mail that does not end.
 var errEndless = &smtp.SMTPError{Code: 552, EnhancedCode: smtp.EnhancedCode{5, 3, 4}, Message: "no mail is that large"}
 
-// LMTPData is smtp.LMTPSession's: one answer for all recipients.
+// LMTPData implements smtp.LMTPSession: one answer for all recipients.
 func (s *lmtpSession) LMTPData(r io.Reader, _ smtp.StatusCollector) error {
 	draft := s.spool.Begin(s.settings().Analysis.Limits.MailBytes)
 	defer draft.Abort()
@@ -132,8 +131,8 @@ func (s *lmtpSession) LMTPData(r io.Reader, _ smtp.StatusCollector) error {
 	return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "the mail cannot be kept; please try again later"}
 }
 
-// dropErrors takes a mail to its end, also where it cannot be kept: the error comes
-// again with Commit.
+// dropErrors reads a mail to its end even if it cannot be stored: Commit returns the error
+// again.
 type dropErrors struct{ draft *spool.Draft }
 
 func (d dropErrors) Write(p []byte) (int, error) {

@@ -10,12 +10,12 @@ import (
 	"dmarcd/internal/report/analysis"
 )
 
-// fields are the fields of a header, unfolded, the first ones of a bounded number.
+// fields are the unfolded fields of a header, up to a bound.
 type fields []field
 
 type field struct{ name, value string }
 
-// get is the first field of that name; "" where there is none.
+// get returns the first field of that name; "" if there is none.
 func (f fields) get(name string) string {
 	for i := range f {
 		if strings.EqualFold(f[i].name, name) {
@@ -25,8 +25,8 @@ func (f fields) get(name string) string {
 	return ""
 }
 
-// readHeader reads fields up to an empty line and returns what follows it. Lines
-// that are no fields are passed over.
+// readHeader parses fields up to an empty line and returns what follows it. It skips lines that
+// are not fields.
 func readHeader(b []byte) (fields, []byte) {
 	var out fields
 	left := maxHeader
@@ -60,8 +60,8 @@ func readHeader(b []byte) (fields, []byte) {
 
 var paramRE = regexp.MustCompile(`;\s*([A-Za-z0-9*_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))`)
 
-// mediaType reads a Content-Type or Content-Disposition leniently: the type in lower
-// case, and the parameters, of which the first of a name counts.
+// mediaType parses a Content-Type or Content-Disposition leniently: the type in lower case, and
+// the parameters; the first of a name counts.
 func mediaType(s string) (kind string, params map[string]string) {
 	const longest = 4 << 10
 	s = s[:min(len(s), longest)]
@@ -80,7 +80,7 @@ func mediaType(s string) (kind string, params map[string]string) {
 	return kind, params
 }
 
-// decoded reads encoded words (RFC 2047); broken ones stay as they are.
+// decoded decodes encoded words (RFC 2047); malformed ones stay unchanged.
 func decoded(s string) string {
 	if !strings.Contains(s, "=?") {
 		return s
@@ -92,7 +92,7 @@ func decoded(s string) string {
 	return s
 }
 
-// fileName is the name that a part gives its file; "" for none.
+// fileName returns the file name of a part; "" for none.
 func (f fields) fileName() string {
 	_, params := mediaType(f.get("Content-Disposition"))
 	if name := params["filename"]; name != "" {
@@ -102,7 +102,7 @@ func (f fields) fileName() string {
 	return decoded(params["name"])
 }
 
-// mail reads a mail: the whole, or one that is attached.
+// mail reads a mail, either the input or an attachment.
 func (r *reading) mail(b []byte, at place) error {
 	if bytes.HasPrefix(b, []byte("From ")) {
 		_, b, _ = bytes.Cut(b, []byte("\n"))
@@ -123,7 +123,7 @@ func (r *reading) mail(b []byte, at place) error {
 	return r.entity(head, body, at)
 }
 
-// bounced tells a bounce by its header, other than those of RFC 3464.
+// bounced recognises a bounce that is not in the format of RFC 3464, by its header.
 func bounced(head fields) string {
 	from := strings.ToLower(fromAddress(head.get("From")))
 	switch {
@@ -135,7 +135,7 @@ func bounced(head fields) string {
 	return ""
 }
 
-// fromAddress is the address of a From field, as far as it can be told.
+// fromAddress returns the address of a From field, as far as possible.
 func fromAddress(s string) string {
 	if i := strings.LastIndexByte(s, '<'); i >= 0 {
 		s, _, _ = strings.Cut(s[i+1:], ">")
@@ -143,8 +143,8 @@ func fromAddress(s string) string {
 	return strings.TrimSpace(s)
 }
 
-// reportKinds are what a multipart/report or a part of one can be that is no
-// aggregate report (RFC 6522, RFC 3464, RFC 5965, RFC 8460, RFC 8098).
+// reportKinds are the kinds of a multipart/report or a part of one that is no aggregate report
+// (RFC 6522, RFC 3464, RFC 5965, RFC 8460, RFC 8098).
 var reportKinds = map[string]analysis.Kind{
 	"delivery-status": analysis.KindBounce, "feedback-report": analysis.KindFailure, "tlsrpt": analysis.KindTLS, "disposition-notification": analysis.KindOther,
 	"message/delivery-status": analysis.KindBounce, "message/global-delivery-status": analysis.KindBounce, "message/feedback-report": analysis.KindFailure,
@@ -202,7 +202,7 @@ func (r *reading) entity(head fields, body []byte, at place) error {
 	return r.attachment(head, body, at)
 }
 
-// multipart reads the parts of a body; parts is false where it has none.
+// multipart reads the parts of a body; parts is false if it has none.
 func (r *reading) multipart(body []byte, boundary string, at place) (parts bool, err error) {
 	at.depth++
 	at.name = ""
@@ -222,8 +222,8 @@ func (r *reading) multipart(body []byte, boundary string, at place) (parts bool,
 	return parts, nil
 }
 
-// guessBoundary is the boundary that the parts of a body look to have: what stands in its
-// first line that begins with "--"; "" for none.
+// guessBoundary returns the apparent boundary of a body: that of its first line that begins with
+// "--"; "" for none.
 func guessBoundary(body []byte) string {
 	const far, longest = 4 << 10, 70 // RFC 2046 section 5.1.1
 	for line := range bytes.Lines(body[:min(len(body), far)]) {
@@ -236,8 +236,8 @@ func guessBoundary(body []byte) string {
 	return ""
 }
 
-// splitParts gives the parts of a multipart body (RFC 2046 section 5.1.1); an end
-// that is missing is taken for the end of the body.
+// splitParts returns the parts of a multipart body (RFC 2046 section 5.1.1); if the end
+// delimiter is missing, the body ends the last part.
 func splitParts(body []byte, boundary string) func(yield func([]byte) bool) {
 	return func(yield func([]byte) bool) {
 		if boundary == "" {
@@ -267,8 +267,8 @@ func splitParts(body []byte, boundary string) func(yield func([]byte) bool) {
 	}
 }
 
-// attachment reads a part that has no parts: as its header says that it is encoded,
-// else as its octets look.
+// attachment reads a part without parts, in the encoding of its header, otherwise in that of its
+// octets.
 func (r *reading) attachment(head fields, body []byte, at place) error {
 	content := decodeBody(head, body, r.note)
 	if sniff(content) == unknownContent {
@@ -288,8 +288,8 @@ func (r *reading) attachment(head fields, body []byte, at place) error {
 	return r.leaf(content, at)
 }
 
-// decodeBody undoes the transfer encoding as far as it can be undone. The value is
-// read without the blanks and folds that some mails have in it.
+// decodeBody decodes the transfer encoding as far as possible. It ignores the blanks and folds
+// that some mails have in the field's value.
 func decodeBody(head fields, body []byte, note func(string)) []byte {
 	encoding := strings.ToLower(strings.Join(strings.Fields(head.get("Content-Transfer-Encoding")), ""))
 	switch strings.Trim(encoding, `";`) {

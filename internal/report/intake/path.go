@@ -17,46 +17,46 @@ import (
 
 // Store is where received reports go: a part of analysis.Store.
 type Store interface {
-	// Ingest stores a batch in one transaction and says what became of its reports.
+	// Ingest stores a batch in one transaction and returns the outcomes of its reports.
 	Ingest(ctx context.Context, b *analysis.Batch) ([]analysis.Classified, error)
-	// Pairs are the decisions of admins on reports under another name.
+	// Pairs returns the decisions of admins on reports under another name.
 	Pairs(ctx context.Context) ([]analysis.Pair, error)
 }
 
-// Config is what a Path works with.
+// Config configures a Path.
 type Config struct {
 	Store    Store
 	Settings func() *settings.Settings
 	Keys     dkim.Resolver // nil: no signature is verified
-	// Bounced gets each mail that is a bounce; nil for nobody. After an error the mail
-	// is kept all the same.
+	// Bounced receives each mail that is a bounce; nil for none. After an error the mail is stored
+	// all the same.
 	Bounced func(ctx context.Context, mail []byte) error
-	// Busy tells that mail is being judged, which goes first; nil for never.
+	// Busy reports whether mail is being evaluated, which has priority; nil for never.
 	Busy func() bool
 	Now  func() time.Time
 	Log  *slog.Logger
 }
 
-// Entry is one mail or file on its way.
+// Entry is one mail or file to be stored.
 type Entry struct {
 	Input  Input // without Body, if Open is set
 	Origin Origin
-	// Stored tells that the mail was delivered before it came here, so that its header
-	// names the recipient.
+	// Stored reports that the mail was delivered before it came here, so that its header names the
+	// recipient.
 	Stored bool
-	// Once tells that it does not wait for a store that is away: it ends with the error.
+	// Once means that it does not wait for an unreachable store: it ends with the error.
 	Once bool
-	// Attempts counts how often it was taken before without an end.
+	// Attempts counts how often it was taken before without a result.
 	Attempts int
-	// Open gives the octets, when they are wanted; nil where Input.Body has them.
+	// Open returns the octets when needed; nil if Input.Body has them.
 	Open func() ([]byte, error)
 	// State is the feed's own, stored together with the entry; nil for none.
 	State *analysis.FeedState
-	// Done is called once, when the entry is stored or cannot be. It must not wait.
+	// Done is called once, when the entry is stored or cannot be. It must not block.
 	Done func(ItemResult)
 }
 
-// ItemResult is what became of an entry.
+// ItemResult is the outcome of an entry.
 type ItemResult struct {
 	Item    *analysis.Item // nil where it could not be opened
 	Settled []analysis.Classified
@@ -64,21 +64,21 @@ type ItemResult struct {
 	Err     error // of opening it or of the store; nothing is stored then
 }
 
-// Bounds of what is under way at a time. A large entry is alone.
+// Bounds of pending work. A large entry is processed alone.
 const (
 	queued     = 64
 	batchItems = 200
 	busyItems  = 25 // while mail is being judged
 	batchRows  = 20_000
 	largeBytes = 1 << 20
-	// poisonous is how often an entry is taken before it is not opened any more: it may
-	// be what ends the process.
+	// poisonous is how often an entry is taken before it is no longer opened, because it may be what
+	// kills the process.
 	poisonous = 8
 	verifying = 8 // mails whose signatures are verified at a time
 )
 
-// Path is the one way of received mails and files into the store: they are read one
-// after the other, completed, and stored in batches. Feeds put entries into it.
+// Path is the only way of received mails and files into the store: it reads them one after the
+// other, completes them, and stores them in batches. Feeds put entries into it.
 type Path struct {
 	config    Config
 	entries   chan *Entry
@@ -102,7 +102,7 @@ type passed struct {
 	ended  chan struct{} // closed when it has an outcome
 }
 
-// NewPath makes a path; Run has it work.
+// NewPath returns a path; Run does its work.
 func NewPath(c Config) *Path {
 	return &Path{
 		config: c, entries: make(chan *Entry, queued), read: make(chan *passed, queued), verify: make(chan struct{}, verifying),
@@ -110,8 +110,7 @@ func NewPath(c Config) *Path {
 	}
 }
 
-// Put hands over an entry and waits for room. The error is ctx's; Done is not called
-// then.
+// Put hands over an entry and waits for room. The error is that of ctx; Done is then not called.
 func (p *Path) Put(ctx context.Context, e Entry) error {
 	n := int64(len(e.Input.Body))
 	if err := p.room.take(ctx, n); err != nil {
@@ -131,15 +130,14 @@ func (p *Path) Put(ctx context.Context, e Entry) error {
 	}
 }
 
-// room bounds the octets of all entries under way. One entry always finds room when
-// there is no other.
+// room bounds the octets of all pending entries. A single entry always has room.
 type room struct {
 	mu    sync.Mutex
 	taken int64
 	freed chan struct{} // closed and made anew when octets are given back
 }
 
-// held is how many octets of entries are in memory at a time, about.
+// held is about how many octets of entries are in memory at a time.
 const held = 48 << 20
 
 func (r *room) take(ctx context.Context, n int64) error {
@@ -173,11 +171,11 @@ func (r *room) give(n int64) {
 	}
 }
 
-// Close tells that no more entries come: Run ends after those that it has. Nobody may
-// call Put at the same time or after.
+// Close announces that no more entries come: Run ends after the pending ones. Put must not be
+// called at the same time or afterwards.
 func (p *Path) Close() { close(p.entries) }
 
-// Run works until ctx ends or Close. Each entry that was put gets its outcome.
+// Run works until ctx ends or Close. Each entry that was put gets an outcome.
 func (p *Path) Run(ctx context.Context) {
 	var storing sync.WaitGroup
 	storing.Go(func() { p.storeAll(ctx) })
@@ -197,8 +195,8 @@ func (p *Path) Run(ctx context.Context) {
 	}
 }
 
-// readAll reads entries. Signatures are verified before, several mails at a time, as
-// that waits for DNS.
+// readAll reads entries. Signatures are verified before, several mails at a time, because that
+// waits for DNS.
 func (p *Path) readAll(ctx context.Context) {
 	verified := make(chan func())
 	var waiting int
@@ -228,8 +226,8 @@ func (p *Path) readAll(ctx context.Context) {
 	}
 }
 
-// begin opens an entry and reads it, or has its signatures verified first; later tells
-// that.
+// begin opens an entry and reads it, or first has its signatures verified; later reports the
+// latter.
 func (p *Path) begin(ctx context.Context, e *Entry, verified chan<- func()) (later bool) {
 	body, err := e.Input.Body, error(nil)
 	if e.Open != nil {
@@ -262,7 +260,7 @@ func (p *Path) begin(ctx context.Context, e *Entry, verified chan<- func()) (lat
 // verifyTime bounds the look-ups for the signatures of one mail.
 const verifyTime = 20 * time.Second
 
-// complete is the completer for the settings in force.
+// complete returns the completer for the settings in force.
 func (p *Path) complete(ctx context.Context) *completer {
 	s := p.config.Settings()
 	accepted := p.pairs.get(ctx)
@@ -274,8 +272,7 @@ func (p *Path) complete(ctx context.Context) *completer {
 	return &c
 }
 
-// finish reads an entry and hands it on. A large one is stored before the next is
-// read.
+// finish reads an entry and passes it on. A large one is stored before the next is read.
 func (p *Path) finish(ctx context.Context, e *Entry, body []byte, from sender) {
 	if ctx.Err() != nil {
 		e.Done(ItemResult{Err: context.Cause(ctx)})
@@ -304,7 +301,7 @@ func (p *Path) finish(ctx context.Context, e *Entry, body []byte, from sender) {
 	}
 }
 
-// open reads an entry; one that ends in a panic is set aside.
+// open reads an entry; it sets aside one that causes a panic.
 func (p *Path) open(ctx context.Context, e *Entry, body []byte) (item *analysis.Item, err error) {
 	in := e.Input
 	in.Body = body
@@ -328,14 +325,13 @@ func rows(item *analysis.Item) int {
 	return n
 }
 
-// pace lets mail go first: while some is being judged, work stops for a moment after
-// each slice.
+// pace gives mail priority: while some is being evaluated, work pauses after each slice.
 type pace struct {
 	busy func() bool
 	last time.Time
 }
 
-// Lengths of a slice of work, and of the stop after it.
+// Lengths of a slice of work, and of the pause after it.
 const (
 	slice = time.Millisecond
 	stop  = 2 * time.Millisecond
@@ -358,7 +354,7 @@ func (p *pace) rest(ctx context.Context) {
 	p.last = time.Now()
 }
 
-// pairs are the decisions on reports under another name, read again now and then.
+// pairs are the decisions on reports under another name, refreshed periodically.
 type pairs struct {
 	store Store
 	now   func() time.Time

@@ -15,11 +15,10 @@ import (
 	"dmarcd/internal/text"
 )
 
-// Options steer the reading of mails and files.
+// Options configure the reading of mails and files.
 type Options struct {
 	Limits Limits
-	// Rest is called now and then, each few milliseconds of work, to let mail go
-	// first; nil for no rest.
+	// Rest is called after every few milliseconds of work, to give mail priority; nil for no rest.
 	Rest    func(ctx context.Context)
 	Scratch *Scratch // nil for none
 }
@@ -34,9 +33,8 @@ type Input struct {
 	Body              []byte
 }
 
-// Read opens a mail or file and reads all reports in it. What is wrong with it is
-// told in the item; an error is one of ctx. Domain, Recipient, Trust and AuthDomain
-// of the reports are left to be filled in.
+// Read opens a mail or file and reads all reports in it. The item describes its faults; an error
+// is that of ctx. The caller sets Domain, Recipient, Trust and AuthDomain of the reports.
 func Read(ctx context.Context, in Input, o Options) (*analysis.Item, error) {
 	item := &analysis.Item{
 		Feed: in.Feed, Token: in.Token, Name: in.Name, TakenAt: in.At, Bytes: in.Bytes, Digest: sha256.Sum256(in.Body),
@@ -63,7 +61,7 @@ func Read(ctx context.Context, in Input, o Options) (*analysis.Item, error) {
 	return item, nil
 }
 
-// finish says what the item is.
+// finish determines what the item is.
 func (r *reading) finish(in *Input) error {
 	item := r.item
 	isMail := in.Mail || item.From != "" || item.Subject != ""
@@ -109,8 +107,8 @@ func (r *reading) takeKind() bool {
 	return false
 }
 
-// worst is the fault that makes the item a report that cannot be read; nil for
-// none. A file that is no mail is always meant as a report.
+// worst returns the fault that makes the item an unreadable report; nil for none. A file that is
+// no mail always counts as an intended report.
 func (r *reading) worst(isMail bool) *fault {
 	for i := range r.faults {
 		if r.faults[i].meant {
@@ -123,12 +121,12 @@ func (r *reading) worst(isMail bool) *fault {
 	return nil
 }
 
-// papers tells of an archive of other things.
+// papers describes an archive of other things.
 func (r *reading) papers() bool {
 	return r.faults[0].at.nested > 0 && strings.HasPrefix(r.faults[0].why, "it holds")
 }
 
-// fromReceived is the report as the store keeps it, without its rows.
+// fromReceived converts a report to its stored form, without its rows.
 func fromReceived(got *report.Received) analysis.Report {
 	rep := analysis.Report{
 		Policy: got.Policy, PCT: got.PCT, Metadata: got.Metadata, Dialect: got.Dialect, Version: got.Version,
@@ -143,7 +141,7 @@ func fromReceived(got *report.Received) analysis.Report {
 	return rep
 }
 
-// told is an error in words for people.
+// told returns an error as text for people.
 func told(err error) string {
 	var why refusal
 	if errors.As(err, &why) {

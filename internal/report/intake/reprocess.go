@@ -12,11 +12,11 @@ import (
 	"dmarcd/internal/report/analysis"
 )
 
-// rereadAtOnce is how many reports one call of Reprocess looks at.
+// rereadAtOnce is how many reports one call of Reprocess examines.
 const rereadAtOnce = 50
 
-// Reprocess is api.Intake's. It reads again what an earlier reader has read, and reports
-// that were set aside and are about a managed domain by now.
+// Reprocess implements api.Intake. It reads again what an earlier reader has read, and reports
+// that were set aside but now concern a managed domain.
 func (s *Service) Reprocess(ctx context.Context, after int64) (api.Reprocessed, error) {
 	list, err := s.Store.Stale(ctx, ReaderVersion, after, rereadAtOnce)
 	if err != nil {
@@ -51,7 +51,7 @@ func (s *Service) Reprocess(ctx context.Context, after int64) (api.Reprocessed, 
 	return out, nil
 }
 
-// rereading reads again what is kept.
+// rereading reads stored originals again.
 type rereading struct {
 	s         *Service
 	completer *completer
@@ -59,10 +59,10 @@ type rereading struct {
 	current   bool // the reader that has read the one at hand before was this one
 }
 
-// errNoReport: what is kept of a report is one no more.
+// errNoReport: the stored original is no longer one report.
 var errNoReport = errors.New("intake: it is one report no more")
 
-// one reads one report or item again. An error is one of the store or of ctx.
+// one reads one report or item again. An error is that of the store or of ctx.
 func (r *rereading) one(ctx context.Context, stale *analysis.Stale, sum *api.Reprocessed) error {
 	if r.current = stale.Reader >= ReaderVersion; r.current && !r.managed(stale.Policy) {
 		return nil
@@ -133,8 +133,7 @@ func (r *rereading) report(ctx context.Context, raw *analysis.Raw) (changed bool
 	return settled.Status != raw.Status || rep.Digest != raw.Digest, err
 }
 
-// item reads a mail or file again that is kept as a whole, as what was known of its
-// sender tells.
+// item reads a stored mail or file again, with what was known about its sender.
 func (r *rereading) item(ctx context.Context, raw *analysis.Raw) (changed bool, err error) {
 	var body bytes.Buffer
 	limit := r.options.Limits.MailBytes
@@ -153,13 +152,13 @@ func (r *rereading) item(ctx context.Context, raw *analysis.Raw) (changed bool, 
 	return len(settled) > 0, err
 }
 
-// limitedWriter refuses more than some octets.
+// limitedWriter refuses octets beyond a limit.
 type limitedWriter struct {
 	w    io.Writer
 	left int64
 }
 
-// Write is io.Writer's.
+// Write implements io.Writer.
 func (l *limitedWriter) Write(p []byte) (int, error) {
 	if l.left -= int64(len(p)); l.left < 0 {
 		return 0, io.ErrShortWrite

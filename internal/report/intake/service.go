@@ -13,15 +13,15 @@ import (
 	"dmarcd/internal/settings"
 )
 
-// ReaderVersion is raised when reports are read better than before: those that an
-// earlier reader has read are then read again by Reprocess.
+// ReaderVersion is raised when reports are read better than before: Reprocess then reads those of
+// earlier readers again.
 const ReaderVersion = 1
 
-// FeedFiles is the name of the feed of what admins give.
+// FeedFiles is the feed of what admins supply.
 const FeedFiles = "files"
 
-// Service takes in what admins give, and reads reports again. Without Path, FeedList and
-// Store, it tries things out as if nothing were stored.
+// Service takes in what admins supply, and reads reports again. Without Path, FeedList and Store,
+// it performs trials as if nothing were stored.
 type Service struct {
 	Path     *Path
 	FeedList *Feeds
@@ -35,10 +35,10 @@ type Service struct {
 
 var _ api.Intake = (*Service)(nil)
 
-// Feeds is api.Intake's.
+// Feeds implements api.Intake.
 func (s *Service) Feeds() []analysis.FeedState { return s.FeedList.States() }
 
-// Ingest is api.Intake's.
+// Ingest implements api.Intake.
 func (s *Service) Ingest(ctx context.Context, units []api.IngestUnit, dry bool) ([]api.Ingested, error) {
 	path := s.Path
 	if dry {
@@ -75,8 +75,8 @@ func (s *Service) Ingest(ctx context.Context, units []api.IngestUnit, dry bool) 
 	return out, nil
 }
 
-// put puts units into a path and waits for what becomes of them. It gives up where the
-// store is away: what is on its way is stored once it is back.
+// put puts units into a path and waits for the outcomes. It gives up if the store is unreachable:
+// pending units are stored once it is back.
 func (s *Service) put(ctx context.Context, path *Path, units []api.IngestUnit) ([]ItemResult, error) {
 	ctx, cancel := path.whileTaken(ctx)
 	defer cancel()
@@ -114,8 +114,8 @@ func (s *Service) put(ctx context.Context, path *Path, units []api.IngestUnit) (
 	return outcomes, nil
 }
 
-// whileTaken is a context that ends when the store has taken nothing for a while that it
-// was to take.
+// whileTaken returns a context that ends when the store has accepted nothing for a while although
+// it should have.
 func (p *Path) whileTaken(ctx context.Context) (context.Context, context.CancelFunc) {
 	const patience = 5 * time.Second
 	taken, stop := context.WithCancelCause(ctx)
@@ -136,7 +136,7 @@ func (p *Path) whileTaken(ctx context.Context) (context.Context, context.CancelF
 	return taken, func() { stop(context.Canceled) }
 }
 
-// outcomesOf tells what became of each report of a unit, or of the unit.
+// outcomesOf returns the outcome for each report of a unit, or for the unit.
 func outcomesOf(o *ItemResult) []api.IngestOutcome {
 	notes := report.Lines(o.Item.Notes)
 	if len(o.Item.Reports) == 0 {
@@ -185,7 +185,7 @@ func outcomeOf(r *analysis.Report, settled analysis.Classified, known bool) api.
 	return out
 }
 
-// busy tells that mail is being judged.
+// busy reports whether mail is being evaluated.
 func (s *Service) busy() bool { return s.Path != nil && s.Path.busy() }
 
 func limitsOf(l *settings.AnalysisLimits) Limits {

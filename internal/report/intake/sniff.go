@@ -5,7 +5,7 @@ import (
 	"regexp"
 )
 
-// content is what octets are.
+// content is the kind of some octets.
 type content int
 
 const (
@@ -21,10 +21,10 @@ const (
 	mboxContent
 )
 
-// sniffed is how many octets are enough to tell.
+// sniffed is how many octets identify content.
 const sniffed = 8 << 10
 
-// sniff tells content by its first octets.
+// sniff identifies content by its first octets.
 func sniff(b []byte) content {
 	switch {
 	case bytes.HasPrefix(b, []byte("\x1f\x8b")):
@@ -54,7 +54,7 @@ func sniff(b []byte) content {
 	return unknownContent
 }
 
-// isZlib tells a header of RFC 1950 section 2.2, with the check of its two octets.
+// isZlib recognises a header of RFC 1950 section 2.2, by the check of its two octets.
 func isZlib(b []byte) bool {
 	return len(b) > 2 && b[0] == 0x78 && (int(b[0])<<8|int(b[1]))%31 == 0 && b[1]&0x20 == 0
 }
@@ -64,8 +64,7 @@ var (
 	knownRE = regexp.MustCompile(`(?im)^(From|Received|Return-Path|Subject|Date|MIME-Version|Content-Type|Delivered-To|To|Message-ID)[ \t]*:`)
 )
 
-// isMail tells whether a text begins like a mail: with a field, and with one that
-// mails have.
+// isMail reports whether a text begins like a mail: with fields, including one that mails have.
 func isMail(b []byte) bool {
 	b = b[:min(len(b), sniffed)]
 	if end := bytes.Index(b, []byte("\n\n")); end >= 0 {
@@ -77,7 +76,7 @@ func isMail(b []byte) bool {
 	return fieldRE.Match(b) && knownRE.Match(b)
 }
 
-// exotics are archives that are not read, by how they begin.
+// exotics are unsupported archives, by their beginnings.
 var exotics = []struct{ begin, name string }{
 	{"Rar!\x1a\x07", "a RAR archive"},
 	{"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"},
@@ -91,7 +90,7 @@ var exotics = []struct{ begin, name string }{
 	{"\xd0\xcf\x11\xe0", "a file of Microsoft Office or Outlook"},
 }
 
-// exotic names what is not read, "" for what has no name.
+// exotic names an unsupported archive, "" if it has no name.
 func exotic(b []byte) string {
 	for _, e := range exotics {
 		if bytes.HasPrefix(b, []byte(e.begin)) {
@@ -103,23 +102,22 @@ func exotic(b []byte) string {
 
 var reportNameRE = regexp.MustCompile(`(?i)[^!]+![^!]+!\d{6,}!\d{6,}|^dmarc.*\.(xml|gz|zip)$`)
 
-// isReportName tells the file name of an aggregate report (RFC 9990 section 3.5.2).
+// isReportName recognises the file name of an aggregate report (RFC 9990 section 3.5.2).
 func isReportName(name string) bool { return reportNameRE.MatchString(name) }
 
 var reportSubjectRE = regexp.MustCompile(`(?i)report[- ]domain:|dmarc\b.*\breport|report.*\bdmarc\b`)
 
-// isReportSubject tells the Subject of a mail that is meant as a report.
+// isReportSubject recognises the Subject of an intended report.
 func isReportSubject(subject string) bool { return reportSubjectRE.MatchString(subject) }
 
-// failureTexts are found in failure reports that are plain text: those of Exim, and
-// of gateways.
+// failureTexts occur in plain-text failure reports: those of Exim, and of gateways.
 var failureTexts = []string{
 	"A message claiming to be from you has failed the published DMARC",
 	"This is an authentication failure report for an email message received from",
 	"This is a spf/dkim authentication-failure report for an email message received from",
 }
 
-// isFailureText tells a failure report without MIME parts of its own.
+// isFailureText recognises a failure report without MIME parts of its own.
 func isFailureText(b []byte) bool {
 	flat := bytes.Join(bytes.Fields(b[:min(len(b), sniffed)]), []byte(" "))
 	for _, text := range failureTexts {
@@ -132,7 +130,7 @@ func isFailureText(b []byte) bool {
 
 var tlsRE = regexp.MustCompile(`"(policies|organization-name|report-id|date-range)"\s*:`)
 
-// isTLSReport tells the JSON of RFC 8460.
+// isTLSReport recognises the JSON of RFC 8460.
 func isTLSReport(b []byte) bool {
 	return len(tlsRE.FindAll(b[:min(len(b), sniffed)], 2)) == 2
 }

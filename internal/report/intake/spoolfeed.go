@@ -10,24 +10,24 @@ import (
 	"dmarcd/internal/spool"
 )
 
-// Names of the feeds that come through the spool.
+// Names of the feeds that use the spool.
 const (
 	FeedMilter = "milter"
 	FeedLMTP   = "lmtp"
 )
 
-// SpoolFeed takes what the milter and the LMTP listener have put into the spool.
+// SpoolFeed takes mails of the milter and the LMTP listener from the spool.
 type SpoolFeed struct {
 	Spool *spool.Spool
 	Path  *Path
 	Feeds map[string]*Feed // by the name that mails have in the spool
-	// TrustResults tells of a feed that its mail has passed dmarcd.
+	// TrustResults reports whether the mail of a feed has passed dmarcd.
 	TrustResults func(feed string) bool
 	Log          *slog.Logger
 }
 
-// Run takes mails until ctx ends or the spool is closed. A mail leaves the spool once
-// it is stored.
+// Run takes mails until ctx ends or the spool is closed. A mail leaves the spool once it is
+// stored.
 func (s *SpoolFeed) Run(ctx context.Context) {
 	for {
 		item, err := s.Spool.Take(ctx)

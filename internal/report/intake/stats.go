@@ -9,7 +9,7 @@ import (
 	"dmarcd/internal/text"
 )
 
-// Stats count what went along a path since it was made.
+// Stats counts what passed along a path since its creation.
 type Stats struct {
 	Items    map[analysis.Kind]uint64   // stored, by kind
 	Reports  map[analysis.Status]uint64 // by what became of them
@@ -25,7 +25,7 @@ type stats struct {
 	since time.Time // the first of the failures in Error; zero without
 }
 
-// stuck is for how long the store has taken nothing that it was to take.
+// stuck returns how long the store has accepted nothing although it should have.
 func (p *Path) stuck() time.Duration {
 	s := &p.stats
 	s.mu.Lock()
@@ -36,7 +36,7 @@ func (p *Path) stuck() time.Duration {
 	return time.Since(s.since)
 }
 
-// Stats gives the counts so far.
+// Stats returns the counts so far.
 func (p *Path) Stats() Stats {
 	s := &p.stats
 	s.mu.Lock()

@@ -7,8 +7,7 @@ import (
 	"dmarcd/internal/report/analysis"
 )
 
-// trialStore stores nothing: it tells what would become of reports, after those that
-// it was given before.
+// trialStore stores nothing: it reports what would become of reports, given those before.
 type trialStore struct {
 	of    knownReports // nil: nothing is stored
 	known map[[32]byte][]analysis.Known
@@ -19,10 +18,10 @@ type knownReports interface {
 	KnownReports(ctx context.Context, keys [][32]byte) (map[[32]byte][]analysis.Known, error)
 }
 
-// inThisRun stands for the number of a report that would be stored by a trial.
+// inThisRun replaces the number of a report that a trial would store.
 const inThisRun = -1
 
-// Ingest is Store's.
+// Ingest implements Store.
 func (t *trialStore) Ingest(ctx context.Context, b *analysis.Batch) ([]analysis.Classified, error) {
 	if err := t.lookUp(ctx, b); err != nil {
 		return nil, err
@@ -66,7 +65,7 @@ func (t *trialStore) lookUp(ctx context.Context, b *analysis.Batch) error {
 	return nil
 }
 
-// add notes that a report would be stored, in the place of another or not.
+// add records that a report would be stored, replacing another or not.
 func (t *trialStore) add(r *analysis.Report, status analysis.Status, of int64) {
 	key := r.Key()
 	switch status {
@@ -85,11 +84,10 @@ func (t *trialStore) add(r *analysis.Report, status analysis.Status, of int64) {
 	t.known[key] = append(t.known[key], analysis.Known{ID: inThisRun, Trust: r.Trust, Auth: r.AuthDomain, Digest: r.Digest, Status: r.Status})
 }
 
-// Pairs is Store's: what admins give needs none.
+// Pairs implements Store: what admins supply needs none.
 func (t *trialStore) Pairs(context.Context) ([]analysis.Pair, error) { return nil, nil }
 
-// keysOf are what the reports of an item are known by, for comparing them with others
-// of the same trial.
+// keysOf returns the keys of an item's reports, for comparison within the same trial.
 func keysOf(item *analysis.Item) []api.IngestKey {
 	var out []api.IngestKey
 	for i := range item.Reports {

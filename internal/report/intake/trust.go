@@ -14,30 +14,30 @@ import (
 	"dmarcd/internal/spool"
 )
 
-// Origin is what is known of where a mail or file came from.
+// Origin is what is known about the origin of a mail or file.
 type Origin struct {
-	// Admin tells that an admin gave it to us, whose word counts.
+	// Admin means that an admin supplied it, whose word counts.
 	Admin bool
 	// Trust and Author are the milter's verdict on the mail.
 	Trust  spool.Trust
 	Author string
-	// TrustResults tells that the mail has passed dmarcd, so that
-	// Authentication-Results fields under our id are ours.
+	// TrustResults means that the mail has passed dmarcd, so that Authentication-Results fields under
+	// our id are ours.
 	TrustResults bool
-	// Addresses are those of our report addresses that it was sent to, as far as known.
+	// Addresses are those of our report addresses that received it, as far as known.
 	Addresses []string
 }
 
-// sender is what is known of who sent a mail.
+// sender is what is known about the sender of a mail.
 type sender struct {
 	admin  bool
 	failed bool
 	domain dns.Name // that DMARC, or a signature that aligns, has authenticated; zero for none
 }
 
-// trust gives what is known of who sent the reports of a mail whose e-mail address is
-// that, and the organizational domain that authenticated it. Product: RFC 9990 asks
-// for a pass of DMARC on the mail of a report.
+// trust returns the trust in reports with that e-mail address in a mail of this sender, and the
+// organizational domain that authenticated it. Product: RFC 9990 asks for a DMARC pass of a
+// report's mail.
 func (s sender) trust(email string, accepted func(auth, email dns.Name) bool) (analysis.Trust, dns.Name) {
 	switch {
 	case s.admin:
@@ -55,13 +55,13 @@ func (s sender) trust(email string, accepted func(auth, email dns.Name) bool) (a
 	return analysis.TrustOtherName, auth
 }
 
-// emailDomain is the domain of an address as a report tells it.
+// emailDomain returns the domain of an address in a report.
 func emailDomain(email string) string {
 	address := fromAddress(email)
 	return address[strings.LastIndexByte(address, '@')+1:]
 }
 
-// orgName is the organizational domain as a name; zero for what is none.
+// orgName returns the organizational domain as a name; zero if invalid.
 func orgName(domain string) dns.Name {
 	name, err := dns.Parse(domain)
 	if err != nil {
@@ -74,8 +74,8 @@ func orgName(domain string) dns.Name {
 	return org
 }
 
-// judgeResults reads Authentication-Results under our id (RFC 8601 section 2.2): the
-// first that speaks of DMARC.
+// judgeResults evaluates Authentication-Results under our id (RFC 8601 section 2.2): the first
+// with a DMARC result.
 func judgeResults(head fields, ours []string) (s sender, told bool) {
 	for _, f := range head {
 		if !strings.EqualFold(f.name, "Authentication-Results") {
@@ -100,20 +100,20 @@ func judgeResults(head fields, ours []string) (s sender, told bool) {
 	return sender{}, false
 }
 
-// isOurs compares ids plainly: dmarcd itself wrote the field.
+// isOurs compares ids literally, because dmarcd itself wrote the field.
 func isOurs(id string, ours []string) bool {
 	return slices.ContainsFunc(ours, func(our string) bool { return our != "" && strings.EqualFold(id, our) })
 }
 
-// Limits of the header of a mail whose signatures are verified.
+// Limits of the header of a mail for verification of its signatures.
 const (
 	maxSignedHeader = 512 << 10
 	maxSignatures   = 5
 )
 
-// verifySignatures verifies DKIM signatures of a mail and looks for one that aligns
-// with its author (RFC 9989 section 4.8). A signature that does not pass tells
-// nothing: keys go, and mails are changed in mailboxes.
+// verifySignatures verifies DKIM signatures of a mail and looks for one that aligns with its
+// author (RFC 9989 section 4.8). A failed signature proves nothing: keys are removed, and
+// mailboxes change mails.
 func verifySignatures(ctx context.Context, keys dkim.Resolver, mail []byte) sender {
 	var h message.Header
 	var v *dkim.Verifier

@@ -30,7 +30,7 @@ func signed(t *testing.T, mail, domain string) (text, record string) {
 	return b.String(), "s1._domainkey." + domain + " TXT \"v=DKIM1; k=ed25519; p=" + base64.StdEncoding.EncodeToString(key.Public().(ed25519.PublicKey)) + "\"\n"
 }
 
-// TestTrust gives a report by every way of knowing who sent it.
+// TestTrust delivers a report by every way of knowing who sent it.
 func TestTrust(t *testing.T) {
 	mail := attached("application/gzip", reportName, gz(t, feedback())) // From: and e-mail address dmarc@reporter.example
 	aligned, record := signed(t, mail, "mail.reporter.example")

@@ -15,18 +15,18 @@ import (
 	"strings"
 )
 
-// Unit is a mail or file: one of its own, or one of a mailbox or archive.
+// Unit is a mail or file, possibly from a mailbox or archive.
 type Unit struct {
 	File  string // as it was named
 	Place int    // within the file, from 1; 0 for the file itself
-	// Body is the content or, of one over the limit, its beginning.
+	// Body is the content or, if over the limit, its beginning.
 	Body     []byte
 	Bytes    int64
 	TooLarge bool
 	Mail     bool // it comes from a mailbox
 }
 
-// Name is what people know it by: PATH, or PATH#n.
+// Name is its name for people: PATH, or PATH#n.
 func (u *Unit) Name() string {
 	if u.Place == 0 {
 		return u.File
@@ -34,10 +34,9 @@ func (u *Unit) Name() string {
 	return u.File + "#" + strconv.Itoa(u.Place)
 }
 
-// Split reads a file of any size and gives each mail or file in it: those of a
-// mailbox (mbox) or of a tar archive, compressed by gzip or not, one after the other,
-// any other file as it is. What is over most octets is cut. An error of yield ends it
-// and is returned.
+// Split reads a file of any size and passes each mail or file in it to yield: those of a mailbox
+// (mbox) or of a tar archive, compressed by gzip or not, one after the other, any other file
+// unchanged. It cuts units to most octets. An error of yield ends it and is returned.
 func Split(name string, r io.Reader, most int64, yield func(Unit) error) error {
 	s := splitter{file: name, most: most, yield: yield}
 	if err := s.split(bufio.NewReaderSize(r, splitBuffer)); err != nil {
@@ -56,7 +55,7 @@ type splitter struct {
 	n     int
 }
 
-// add gives a unit, the first only once it is known to be the only one or not.
+// add passes on a unit, the first only once it is known whether it is the only one.
 func (s *splitter) add(u Unit) error {
 	u.File = s.file
 	s.n++
@@ -102,7 +101,7 @@ func (s *splitter) split(in *bufio.Reader) error {
 	return s.whole(in, false)
 }
 
-// whole gives what is left of a reader as one unit.
+// whole passes on the rest of a reader as one unit.
 func (s *splitter) whole(in io.Reader, mail bool) error {
 	body, err := io.ReadAll(io.LimitReader(in, s.most+1))
 	if err != nil {
@@ -120,7 +119,7 @@ func (s *splitter) whole(in io.Reader, mail bool) error {
 	return s.add(u)
 }
 
-// tar gives the files of an archive. One that is broken ends with what was read.
+// tar passes on the files of an archive. If it is broken, it ends with what was read.
 func (s *splitter) tar(in io.Reader) error {
 	t := tar.NewReader(in)
 	for {
@@ -145,9 +144,8 @@ func (s *splitter) tar(in io.Reader) error {
 	}
 }
 
-// mbox gives the mails of a mailbox: each begins with a line "From " after an empty
-// line or at the top. Of lines that begin with ">From " the quoting goes (the form
-// mboxrd).
+// mbox passes on the mails of a mailbox: each begins with a line "From " after an empty line or at
+// the top. It removes the quoting of lines that begin with ">From " (the form mboxrd).
 func (s *splitter) mbox(in *bufio.Reader) error {
 	var mail []byte
 	var bytesOf int64
@@ -188,9 +186,8 @@ func (s *splitter) mbox(in *bufio.Reader) error {
 	}
 }
 
-// Files gives the files that a path stands for: itself, those below a folder, or
-// those in a maildir that hold mails. Those whose names begin with a dot are passed
-// over.
+// Files passes on the files of a path: itself, those below a folder, or the mails of a maildir. It
+// skips those whose names begin with a dot.
 func Files(path string, yield func(path string) error) error {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -217,7 +214,7 @@ func Files(path string, yield func(path string) error) error {
 	})
 }
 
-// isMaildir tells a folder of mails by its folders.
+// isMaildir recognises a maildir by its folders.
 func isMaildir(path string) bool {
 	for _, name := range []string{"cur", "new", "tmp"} {
 		if info, err := os.Stat(filepath.Join(path, name)); err != nil || !info.IsDir() {
@@ -245,8 +242,8 @@ func maildir(path string, yield func(string) error) error {
 	return nil
 }
 
-// skipBelow reads the maildirs within a maildir, which begin with a dot, and tells the
-// walk to pass over the rest.
+// skipBelow reads the maildirs within a maildir, which begin with a dot, and makes the walk skip the
+// rest.
 func skipBelow(path string, yield func(string) error) error {
 	entries, err := os.ReadDir(path)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"dmarcd/internal/text"
 )
 
-// reading is the reading of one mail or file.
+// reading is the state of reading one mail or file.
 type reading struct {
 	ctx     context.Context
 	options *Options
@@ -35,7 +35,7 @@ type reading struct {
 	kinds map[analysis.Kind]string // found besides reports, with why
 }
 
-// place is where in a mail or file something stands.
+// place is a position in a mail or file.
 type place struct {
 	name   string // of the attachment or entry
 	depth  int    // MIME parts around it
@@ -44,7 +44,7 @@ type place struct {
 	text   bool   // a part of a mail that is text for people
 }
 
-// within is the place of an entry with that name, "" for the name of the whole.
+// within returns the place of an entry with that name, "" for the name of the whole.
 func (p place) within(name string) place {
 	p.nested++
 	p.text = false
@@ -54,7 +54,7 @@ func (p place) within(name string) place {
 	return p
 }
 
-// fault is content that gave no report.
+// fault is content without a readable report.
 type fault struct {
 	at    place
 	why   string
@@ -68,7 +68,7 @@ func (r *reading) fault(at place, why refusal) {
 	}
 }
 
-// capped is a fault that is told whatever the mail was meant as: a limit was met.
+// capped records a fault that is always reported: a limit was exceeded.
 func (r *reading) capped(at place, why string) {
 	r.faults = append([]fault{{at: at, why: why, meant: true}}, r.faults...)
 }
@@ -86,7 +86,7 @@ func (r *reading) note(what string) {
 	}
 }
 
-// set says what else was found; the first reason of a kind counts.
+// set records what else was found; the first reason of a kind counts.
 func (r *reading) set(kind analysis.Kind, why string) {
 	if _, known := r.kinds[kind]; !known {
 		r.kinds[kind] = why
@@ -99,8 +99,8 @@ func (r *reading) leaf(b []byte, at place) error {
 	return r.octets(b, at)
 }
 
-// octets reads content that is in memory. An error is one of ctx or a limit on the
-// whole; whatever else is wrong is told in the item.
+// octets reads content in memory. An error is that of ctx or a limit on the whole; the item
+// describes any other fault.
 func (r *reading) octets(b []byte, at place) error {
 	kind := sniff(b)
 	if r.tooDeep(kind, at) {
@@ -119,7 +119,7 @@ func (r *reading) octets(b []byte, at place) error {
 	return r.stream(bufio.NewReaderSize(bytes.NewReader(b), sniffed), at)
 }
 
-// tooDeep refuses archives in too many others.
+// tooDeep refuses archives nested too deeply.
 func (r *reading) tooDeep(kind content, at place) bool {
 	archive := kind == zipContent || kind == gzipContent || kind == zlibContent || kind == tarContent
 	if !archive || at.nested < maxNested {
@@ -129,7 +129,7 @@ func (r *reading) tooDeep(kind content, at place) bool {
 	return true
 }
 
-// stream reads content as it is unpacked.
+// stream reads content while it is unpacked.
 func (r *reading) stream(in *bufio.Reader, at place) error {
 	begin, err := in.Peek(sniffed)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -163,7 +163,7 @@ func (r *reading) stream(in *bufio.Reader, at place) error {
 	return nil
 }
 
-// other is content that holds no report.
+// other handles content without a report.
 func (r *reading) other(kind content, begin []byte, at place) {
 	switch name := exotic(begin); {
 	case kind == jsonContent && isTLSReport(begin):
@@ -184,8 +184,7 @@ func (r *reading) other(kind content, begin []byte, at place) {
 	}
 }
 
-// inflate reads gzip or zlib. Where it is one member around XML, the file is kept as
-// it came.
+// inflate reads gzip or zlib. If it is one member around XML, the file is stored as received.
 func (r *reading) inflate(b []byte, zlib bool, at place) error {
 	z := newInflater(bufio.NewReader(bytes.NewReader(b)), zlib, r.note, r.options.Scratch)
 	defer z.release()
@@ -205,14 +204,13 @@ func (r *reading) inflate(b []byte, zlib bool, at place) error {
 	})
 }
 
-// unpackAgain compresses what an odd file unpacks to.
+// unpackAgain compresses the unpacked content of an odd file.
 func (r *reading) unpackAgain(b []byte) ([]byte, error) {
 	z := newInflater(bufio.NewReader(bytes.NewReader(b)), false, func(string) {}, nil)
 	return compressStream(io.LimitReader(z, r.limits.ExpandedBytes), r.options.Scratch)
 }
 
-// counted is a reader whose octets are counted against the limits, and that rests
-// now and then.
+// counted returns a reader whose octets count against the limits, and that rests periodically.
 func (r *reading) counted(in io.Reader) io.Reader { return &counter{in: in, r: r} }
 
 type counter struct {
@@ -228,7 +226,7 @@ func (c *counter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// spend counts octets that were unpacked.
+// spend counts unpacked octets.
 func (r *reading) spend(n int64) error {
 	r.spent += n
 	here := r.spent - r.free
@@ -246,7 +244,7 @@ func (r *reading) spend(n int64) error {
 	return nil
 }
 
-// rest lets other work go first.
+// rest gives other work priority.
 func (r *reading) rest() error {
 	if r.options.Rest != nil {
 		r.options.Rest(r.ctx)
@@ -254,7 +252,7 @@ func (r *reading) rest() error {
 	return r.ctx.Err()
 }
 
-// failed tells what is wrong with content; an error of ctx ends the reading.
+// failed records a fault of content; an error of ctx ends the reading.
 func (r *reading) failed(at place, err error) error {
 	if r.ctx.Err() != nil {
 		return r.ctx.Err()
@@ -267,10 +265,9 @@ func (r *reading) failed(at place, err error) error {
 	return nil
 }
 
-// unzip reads the entries of a zip archive. Folders and what desktops put beside
-// files are passed over.
+// unzip reads the entries of a zip archive. It skips folders and files that desktops add.
 func (r *reading) unzip(b []byte, at place) error {
-	// The directory is read as a whole by archive/zip, whatever its size.
+	// archive/zip reads the whole directory, whatever its size.
 	if n := bytes.Count(b, []byte("PK\x01\x02")); n > 4*r.limits.Entries+16 {
 		r.fault(at, refusal(fmt.Sprintf("an archive of over %d files", r.limits.Entries)))
 		return nil
@@ -331,7 +328,7 @@ func (r *reading) entry(f *zip.File, at place) error {
 	})
 }
 
-// zipReader tells a wrong checksum at the end of an entry in a note.
+// zipReader notes a wrong checksum at the end of an entry.
 type zipReader struct {
 	in   io.Reader
 	note func(string)
@@ -358,7 +355,7 @@ func (z *zipReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// isLitter tells folders and resource forks.
+// isLitter recognises folders and resource forks.
 func isLitter(name string) bool {
 	base := path.Base(name)
 	return strings.HasSuffix(name, "/") || strings.HasPrefix(name, "__MACOSX/") || strings.HasPrefix(base, "._") || base == ".DS_Store" || base == "Thumbs.db"
@@ -389,7 +386,7 @@ func (r *reading) untar(in io.Reader, at place) error {
 	}
 }
 
-// size is a number of octets in words.
+// size describes a number of octets.
 func size(n int64) string {
 	if n >= 1<<20 {
 		return fmt.Sprintf("%d MiB", n>>20)

@@ -15,7 +15,7 @@ const (
 	ingestOctets = 1 << 20
 )
 
-// UploadBatch is what one request holds. A file may go on in the next.
+// UploadBatch is the content of one request. A file may continue in the next.
 type UploadBatch struct {
 	Units []api.IngestUnit
 	Files []*UploadedFile // of each unit
@@ -23,13 +23,13 @@ type UploadBatch struct {
 	Err   error           // what ends the reading
 }
 
-// UploadedFile is a file and what became of it.
+// UploadedFile is a file and its outcome.
 type UploadedFile struct {
 	Name     string
 	Outcomes []api.IngestOutcome
 }
 
-// CountFiles counts what is to be read, and finds paths that are not there.
+// CountFiles counts the files to read, and finds missing paths.
 func CountFiles(paths []string) (n int64, err error) {
 	for _, path := range paths {
 		if path == "-" {
@@ -47,9 +47,9 @@ func CountFiles(paths []string) (n int64, err error) {
 	return n, nil
 }
 
-// Upload reads files, folders and what else ingest takes, "-" for stdin, into batches
-// for api.AnalysisIngest, until ctx is done. Most is the limit on a mail in octets. The
-// caller takes batches until the channel is closed.
+// Upload reads files, folders and other inputs of ingest, "-" for stdin, into batches for
+// api.AnalysisIngest, until ctx is done. Most is the limit on a mail in octets. The caller takes
+// batches until the channel is closed.
 func Upload(ctx context.Context, most int64, stdin io.Reader, paths []string) <-chan *UploadBatch {
 	r := &uploadReader{ctx: ctx, most: most, stdin: stdin, batches: make(chan *UploadBatch, 1)}
 	go r.read(paths)
@@ -84,7 +84,7 @@ func (r *uploadReader) read(paths []string) {
 	_ = r.flush()
 }
 
-// path reads one file. What cannot be opened is told like what cannot be read.
+// path reads one file. A file that cannot be opened is reported like one that cannot be read.
 func (r *uploadReader) path(path string) error {
 	in, err := os.Open(path)
 	if err != nil {

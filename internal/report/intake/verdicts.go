@@ -9,16 +9,16 @@ import (
 	"dmarcd/internal/report/analysis"
 )
 
-// judge finds the verdicts of the rows of one report: the reporter's counts; where
-// it states none, it is worked out from auth_results and the published alignment.
-// Both are compared, as some reporters contradict themselves.
+// judge determines the verdicts of the rows of one report. The reporter's verdict counts; a missing
+// one is derived from auth_results and the published alignment. Both are compared, because some
+// reporters contradict themselves.
 type judge struct {
 	policy *report.Published
 	orgs   map[string]string
 }
 
-// OrgDomain is the organizational domain by the public suffix list; the domain
-// itself where it is a public suffix. A report does not tell how a tree walk ended.
+// OrgDomain returns the organizational domain by the public suffix list; the domain itself if it is
+// a public suffix. A report does not tell how a tree walk ended.
 func OrgDomain(domain string) string {
 	if org, err := publicsuffix.EffectiveTLDPlusOne(domain); err == nil {
 		return org
@@ -39,9 +39,9 @@ func (j *judge) org(domain string) string {
 	return org
 }
 
-// aligned tells whether a domain that was authenticated is aligned with the From
-// domain (RFC 9989 section 4.8). Names below the policy domain share their
-// organizational domain, whatever the public suffix list says.
+// aligned reports whether an authenticated domain is aligned with the From domain (RFC 9989 section
+// 4.8). Names below the policy domain share their organizational domain, whatever the public suffix
+// list says.
 func (j *judge) aligned(domain, from string, mode report.AlignmentMode) bool {
 	switch {
 	case domain == "" || from == "":
@@ -54,12 +54,12 @@ func (j *judge) aligned(domain, from string, mode report.AlignmentMode) bool {
 	return j.org(domain) == j.org(from) || below(domain, j.policy.Domain) && below(from, j.policy.Domain)
 }
 
-// below tells whether a name is a domain or stands below it.
+// below reports whether a name is a domain or below it.
 func below(name, domain string) bool {
 	return domain != "" && strings.HasSuffix(name, domain) && (len(name) == len(domain) || name[len(name)-len(domain)-1] == '.')
 }
 
-// evaluated is what one mechanism gives.
+// evaluated is the result of one mechanism.
 type evaluated struct {
 	stated report.DMARCResult
 	passed bool // auth_results have an aligned pass
@@ -80,7 +80,7 @@ func (v evaluated) resolve(workedOut, contradicted analysis.Flags) (report.DMARC
 func (j *judge) spf(rec *report.Record) evaluated {
 	v := evaluated{stated: rec.SPF}
 	for _, s := range rec.AllSPF {
-		// RFC 9989 section 4.7: HELO alone counts for nothing, but for a null sender.
+		// RFC 9989 section 4.7: HELO alone does not count, except for a null sender.
 		if s.Result == report.ResultPass && (s.Scope != report.ScopeHelo || rec.NullSender) {
 			v.passed = v.passed || j.aligned(s.Domain, rec.HeaderFrom, j.policy.ASPF)
 		}
@@ -96,7 +96,7 @@ func (j *judge) dkim(rec *report.Record) evaluated {
 	return v
 }
 
-// row makes a row of a record.
+// row converts a record to a row.
 func (j *judge) row(rec *report.Record, note func(report.Note)) analysis.Row {
 	spf, dkim := j.spf(rec), j.dkim(rec)
 	row := analysis.Row{
@@ -128,6 +128,5 @@ func (j *judge) row(rec *report.Record, note func(report.Note)) analysis.Row {
 	return row
 }
 
-// ours tells whether a From domain belongs to the report: it is the policy domain,
-// or below it.
+// ours reports whether a From domain belongs to the report: it is the policy domain, or below it.
 func (j *judge) ours(from string) bool { return below(from, j.policy.Domain) }
