@@ -12,11 +12,11 @@ import (
 	"dmarcd/internal/text"
 )
 
-// maxAudited is how much of a request the audit log has, in octets.
+// maxAudited bounds the part of a request in the audit log, in octets.
 const maxAudited = 1000
 
-// audit notes in the audit log what changed something, or failed to. What cannot be noted
-// is done all the same.
+// audit records every change, and every failed attempt at one. A failure to record it does not
+// prevent it.
 func (s *Service) audit(ctx context.Context, v Viewer, operation string, in any, err error) {
 	if s.Accounts == nil {
 		return
@@ -37,7 +37,7 @@ func (s *Service) audit(ctx context.Context, v Viewer, operation string, in any,
 	})
 }
 
-// ViewerOf is the viewer that a user is, by the session or token.
+// ViewerOf returns the viewer of a user with a session or token.
 func ViewerOf(u *account.User, c *account.Credential, address string) Viewer {
 	v := Viewer{User: u.Name, Session: c.ID, Address: address, Role: RoleViewer, Domains: u.Domains, ByToken: c.Kind == account.KindToken}
 	if u.Role == account.RoleAdmin && (c.Kind != account.KindToken || c.Scope == account.ScopeFull) {
@@ -76,7 +76,7 @@ type Access struct {
 	This    bool          `json:"this,omitempty"` // by which it is asked for
 }
 
-// access gives a user's sessions and tokens.
+// access returns a user's sessions and tokens.
 func (s *Service) access(ctx context.Context, v Viewer, user string) ([]Access, error) {
 	list, err := s.Accounts.Store().CredentialsOf(ctx, user)
 	out := []Access{}
@@ -95,7 +95,7 @@ type UserRequest struct {
 	Name string `json:"name"`
 }
 
-// UsersRequest asks for users whose name follows After.
+// UsersRequest asks for users whose names follow After.
 type UsersRequest struct {
 	After string `json:"after,omitempty"`
 	Limit int    `json:"limit,omitempty"` // 0 for 100, at most 1000
@@ -107,12 +107,12 @@ type ConsoleUsers struct {
 	After string        `json:"after,omitempty"`
 }
 
-// Done is the answer of what has no other.
+// Done is the answer of an operation without another one.
 type Done struct {
 	Done bool `json:"done"`
 }
 
-// accountOp makes an operation that needs the accounts.
+// accountOp returns an operation that needs the accounts.
 func accountOp[In, Out any](o Op[In, Out]) Op[In, Out] {
 	do := o.Do
 	o.Do = func(ctx context.Context, s *Service, v Viewer, in In) (Out, error) {
@@ -148,7 +148,7 @@ func UsersList() Op[UsersRequest, ConsoleUsers] {
 	})
 }
 
-// UserShown is a user with what they log in by.
+// UserShown is a user with their sessions and tokens.
 type UserShown struct {
 	ConsoleUser
 	Access []Access `json:"access"` // the last used first
@@ -182,7 +182,7 @@ type AddUserRequest struct {
 	Domains  []string     `json:"domains,omitempty"` // that a viewer may see; empty for all
 }
 
-// Audited is what the audit log has of it: no password.
+// Audited omits the password from the audit log.
 func (r AddUserRequest) Audited() any { r.Password = ""; return r }
 
 // UsersAdd adds a user.
@@ -208,16 +208,16 @@ func UsersAdd() Op[AddUserRequest, ConsoleUser] {
 	})
 }
 
-// PasswordRequest gives a user a password.
+// PasswordRequest sets a user's password.
 type PasswordRequest struct {
 	Name     string `json:"name"`
 	Password string `json:"password"`
 }
 
-// Audited is what the audit log has of it: no password.
+// Audited omits the password from the audit log.
 func (r PasswordRequest) Audited() any { r.Password = ""; return r }
 
-// UsersPassword gives a user another password and ends their sessions.
+// UsersPassword sets a user's password and ends their sessions.
 func UsersPassword() Op[PasswordRequest, Done] {
 	return accountOp(Op[PasswordRequest, Done]{
 		Name: "users.password", Summary: "Give a user another password, and end their sessions.", Role: RoleAdmin, Scope: ScopeHost, Changes: true,

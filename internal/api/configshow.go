@@ -15,8 +15,8 @@ type ConfigShown struct {
 	Policy string `json:"policy"`         // likewise
 }
 
-// ConfigShow shows the settings in force, with defaults filled in. Secrets are in files
-// of their own, which they name alone.
+// ConfigShow returns the settings in force, with defaults filled in. Secrets are in separate
+// files; the settings only name them.
 func ConfigShow() Op[ConfigShowRequest, ConfigShown] {
 	return Op[ConfigShowRequest, ConfigShown]{
 		Name: "config.show", Summary: "The settings in force, with defaults filled in.",

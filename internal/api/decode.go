@@ -7,7 +7,7 @@ import (
 	"io"
 )
 
-// decodeStrictly reads one JSON value and refuses unknown fields.
+// decodeStrictly decodes one JSON value and rejects unknown fields.
 func decodeStrictly(raw []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()

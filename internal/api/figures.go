@@ -17,14 +17,14 @@ const (
 	maxPage     = 1000
 )
 
-// FiguresRequest chooses what is counted, and which page of it.
+// FiguresRequest selects what is counted, and the page.
 type FiguresRequest struct {
 	analysis.Criteria
 	Limit int    `json:"limit,omitempty"` // 0 for 100, at most 1000
 	After string `json:"after,omitempty"` // where the page before ended
 }
 
-// query reads a request, within the viewer's domains.
+// query converts a request, restricted to the viewer's domains.
 func (s *Service) query(v Viewer, in *FiguresRequest) (analysis.Query, []analysis.Note, error) {
 	if s.Received == nil {
 		return analysis.Query{}, nil, missing("received reports")
@@ -82,7 +82,7 @@ func sources(ctx context.Context, s *Service, v Viewer, in SourcesRequest) (Sour
 	return Sources{Rows: append([]analysis.SourceRow{}, page.Rows...), After: page.Next, Notes: notes}, err
 }
 
-// nameService says what people call a service, where the store does not know.
+// nameService returns the name of a service if the store does not know it.
 func (s *Service) nameService(row *analysis.SourceRow) {
 	name, err := dns.Parse(row.Service)
 	if err != nil || row.Name != "" {
@@ -108,7 +108,7 @@ type DetailsRequest struct {
 	Language settings.Language `json:"language,omitempty"` // of the sentences; "" for English
 }
 
-// AnalysisDetails gives records, the latest day first.
+// AnalysisDetails returns records, the latest day first.
 func AnalysisDetails() Op[DetailsRequest, Details] {
 	return Op[DetailsRequest, Details]{
 		Name: "analysis.details", Summary: "The records of received reports, each told in a sentence.",
@@ -128,7 +128,7 @@ func details(ctx context.Context, s *Service, v Viewer, in DetailsRequest) (Deta
 	return Details{Rows: append([]analysis.Detail{}, page.Rows...), After: page.Next, Notes: notes}, err
 }
 
-// AnalysisExport gives every record that AnalysisDetails would give on all its pages.
+// AnalysisExport yields all records of AnalysisDetails, across its pages.
 func AnalysisExport() Stream[DetailsRequest, analysis.Detail] {
 	return Stream[DetailsRequest, analysis.Detail]{
 		Name: "analysis.export", Summary: "All records of received reports that a filter chooses.",
@@ -152,7 +152,7 @@ type TrendRequest struct {
 	Weekly bool `json:"weekly,omitempty"` // a row for each week, named by its Monday
 }
 
-// Trend is a series by day or week, those without mail left out.
+// Trend is a series by day or week, without those that have no mail.
 type Trend struct {
 	Domains []dns.Name          `json:"domains"` // managed domains that it may be about
 	Rows    []analysis.TrendRow `json:"rows"`
@@ -182,7 +182,7 @@ func trend(ctx context.Context, s *Service, v Viewer, in TrendRequest) (Trend, e
 	return Trend{Rows: append([]analysis.TrendRow{}, rows...), Domains: s.chosenDomains(v, &q), Notes: notes}, nil
 }
 
-// weekly adds days up to weeks, in order.
+// weekly sums days to weeks, in order.
 func weekly(rows []analysis.TrendRow) []analysis.TrendRow {
 	var out []analysis.TrendRow
 	for _, r := range rows {
@@ -245,7 +245,7 @@ type Reporters struct {
 	Pairs []analysis.Pair        `json:"pairs,omitempty"` // decisions on reports under another name; not for limited viewers
 }
 
-// AnalysisReporters lists who reports.
+// AnalysisReporters lists the reporters.
 func AnalysisReporters() Op[FiguresRequest, Reporters] {
 	return Op[FiguresRequest, Reporters]{
 		Name: "analysis.reporters", Summary: "Who sends reports, how trustworthy, and which pairs of names were accepted.",
@@ -266,8 +266,8 @@ func reporters(ctx context.Context, s *Service, v Viewer, in FiguresRequest) (Re
 	return out, err
 }
 
-// PairRequest decides on mail that is authenticated for one organization and reports
-// in the name of another.
+// PairRequest decides on mail that is authenticated for one organization and reports in the name
+// of another.
 type PairRequest struct {
 	Auth   string `json:"auth_domain"`
 	Email  string `json:"email_domain"`
@@ -298,7 +298,7 @@ func setPair(ctx context.Context, s *Service, v Viewer, in PairRequest) (analysi
 	return p, s.Received.SetPair(ctx, p)
 }
 
-// name is who asks, for what is written down.
+// name returns the viewer's name for the record.
 func (v Viewer) name() string {
 	if v.User == "" {
 		return "command"

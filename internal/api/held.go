@@ -10,7 +10,7 @@ import (
 	"dmarcd/internal/memory"
 )
 
-// HeldRequest chooses mail that waits in the hold queue of this host's MTA.
+// HeldRequest selects mail in the hold queue of this host's MTA.
 type HeldRequest struct {
 	IDs   []string  `json:"ids,omitempty"`   // queue ids; all of them where there is none
 	Until time.Time `json:"until,omitzero"`  // held before then
@@ -25,7 +25,7 @@ type HeldPage struct {
 	Unknown  []string      `json:"unknown,omitempty"` // ids that are of no held mail
 }
 
-// HeldMessage is mail that waits.
+// HeldMessage is held mail.
 type HeldMessage struct {
 	Key string `json:"key"` // for HeldDone
 	Message
@@ -72,7 +72,7 @@ func listHeld(ctx context.Context, s *Service, v Viewer, in HeldRequest) (out He
 	return out, nil
 }
 
-// take adds what one search finds.
+// take adds the results of one search.
 func (p *HeldPage) take(ctx context.Context, s *Service, v Viewer, q memory.Query) error {
 	page, err := s.Memory.Search(ctx, q)
 	if err != nil {
@@ -94,8 +94,8 @@ type HeldDoneRequest struct {
 	Keys []string `json:"keys"`
 }
 
-// HeldDone notes that mail has left the hold queue: it was released or deleted, which the
-// MTA's own commands do. It counts those that had waited.
+// HeldDone records that mail has left the hold queue: the MTA's own commands released or deleted
+// it. It returns how many had waited.
 func HeldDone() Op[HeldDoneRequest, Count] {
 	return Op[HeldDoneRequest, Count]{
 		Name: "held.done", Summary: "Note that mail has left the hold queue.",

@@ -9,22 +9,21 @@ import (
 	"dmarcd/internal/policy"
 )
 
-// PolicyHistoryRequest asks for a page of the policies that were in force or, with an ID,
-// for the text of one.
+// PolicyHistoryRequest asks for a page of past policies or, with an ID, for the text of one.
 type PolicyHistoryRequest struct {
 	ID    string `json:"id,omitempty"`    // PolicyUse.ID, or its beginning
 	After string `json:"after,omitempty"` // PolicyHistory.After of the page before
 	Limit int    `json:"limit,omitempty"` // 0 for 100, at most 1000
 }
 
-// PolicyPast is a page of the policies that were in force, newest first.
+// PolicyPast is a page of past policies, newest first.
 type PolicyPast struct {
 	Uses  []PolicyUse  `json:"uses"`
 	Files []PolicyFile `json:"files,omitempty"` // of the one that was asked for
 	After string       `json:"after,omitempty"`
 }
 
-// PolicyUse is that a policy took effect.
+// PolicyUse is the start of a policy's use.
 type PolicyUse struct {
 	At   time.Time `json:"at"`
 	Host string    `json:"host"`
@@ -65,7 +64,7 @@ func policyHistory(ctx context.Context, s *Service, _ Viewer, in PolicyHistoryRe
 	return out, nil
 }
 
-// find gives the text of a policy by its id, or the beginning of it.
+// find returns the text of a policy by its id, or the beginning of it.
 func (p *PolicyPast) find(ctx context.Context, s *Service, id string) error {
 	var full policy.SourceID
 	if err := full.UnmarshalText([]byte(id)); err != nil {
@@ -86,7 +85,7 @@ func (p *PolicyPast) find(ctx context.Context, s *Service, id string) error {
 	return nil
 }
 
-// beginning finds the one policy whose id begins so.
+// beginning returns the one policy whose id has that beginning.
 func beginning(ctx context.Context, s *Service, id string) (found policy.SourceID, err error) {
 	var before int64
 	for {
@@ -114,7 +113,7 @@ func beginning(ctx context.Context, s *Service, id string) (found policy.SourceI
 	return found, nil
 }
 
-// pageEnd is the end of a page that has another behind it; "" for 0.
+// pageEnd returns the end of a page that is not the last; "" for 0.
 func pageEnd(key int64) string {
 	if key == 0 {
 		return ""

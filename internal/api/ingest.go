@@ -7,26 +7,25 @@ import (
 	"dmarcd/internal/report/analysis"
 )
 
-// Intake takes received reports in and reads those again that are kept.
+// Intake takes in received reports and reads stored ones again.
 type Intake interface {
-	// Ingest takes in what an admin gives, and says of each unit what became of it: one
-	// outcome for each report in it, or one for a unit without any. dry stores nothing, and
-	// says what would become of it.
+	// Ingest takes in what an admin supplies, and returns the outcomes of each unit: one for each
+	// report in it, or one for a unit without any. dry stores nothing, and returns what would happen.
 	Ingest(ctx context.Context, units []IngestUnit, dry bool) ([]Ingested, error)
-	// Reprocess reads again what an older reader has read, and what was set aside and is
-	// about a managed domain by now, the next some after a number.
+	// Reprocess reads again what an older reader has read, and reports that were set aside but now
+	// concern a managed domain: the next few after a number.
 	Reprocess(ctx context.Context, after int64) (Reprocessed, error)
-	// Feeds are the states of this host's feeds, by name.
+	// Feeds returns the states of this host's feeds, by name.
 	Feeds() []analysis.FeedState
 }
 
-// IngestRequest gives mails and files to be taken in.
+// IngestRequest has the mails and files to take in.
 type IngestRequest struct {
 	Units []IngestUnit `json:"units"`
 	Dry   bool         `json:"dry,omitempty"` // store nothing, and say what would become of it
 }
 
-// Audited is what the audit log has of it: no bodies.
+// Audited omits bodies from the audit log.
 func (r IngestRequest) Audited() any {
 	var names []string
 	for i := range r.Units {
@@ -44,7 +43,7 @@ type IngestUnit struct {
 	Body     []byte `json:"body"`
 }
 
-// Accepted says what became of something that was to be taken in.
+// Accepted is the outcome for something to take in.
 type Accepted string
 
 // Values of Accepted.
@@ -57,8 +56,8 @@ const (
 	AcceptedAside     Accepted = "aside"     // no aggregate report, or not about a managed domain
 )
 
-// IngestOutcome is what became of a unit, or of one report in it. Counts are of what
-// was stored.
+// IngestOutcome is the outcome for a unit, or for one report in it. Counts are of what was
+// stored.
 type IngestOutcome struct {
 	Accepted    Accepted `json:"accepted"`
 	Reports     int64    `json:"reports"`
@@ -70,20 +69,20 @@ type IngestOutcome struct {
 	Notes       []string `json:"notes"`
 }
 
-// Ingested is what became of a unit: one outcome for each report in it.
+// Ingested is the outcomes for a unit: one for each report in it.
 type Ingested struct {
 	Outcomes []IngestOutcome `json:"outcomes"`
 	Keys     []IngestKey     `json:"keys,omitempty"` // of a dry run: of each report in it
 }
 
-// IngestKey is what a report is known by. The same key is the same report; with other
-// records, it differs.
+// IngestKey identifies a report. Equal keys mean the same report; if the records differ, it
+// differs.
 type IngestKey struct {
 	Report  []byte `json:"report"`
 	Records []byte `json:"records"`
 }
 
-// IngestAnswer has what became of each unit, in their order.
+// IngestAnswer has the outcomes of each unit, in order.
 type IngestAnswer struct {
 	Units []Ingested `json:"units"`
 }
@@ -91,7 +90,7 @@ type IngestAnswer struct {
 // maxIngest bounds the units of one request.
 const maxIngest = 200
 
-// AnalysisIngest takes in mails and files on the word of an admin.
+// AnalysisIngest takes in mails and files that an admin vouches for.
 func AnalysisIngest() Op[IngestRequest, IngestAnswer] {
 	return Op[IngestRequest, IngestAnswer]{
 		Name: "analysis.ingest", Summary: "Take in reports from mails and files.",
@@ -109,12 +108,12 @@ func AnalysisIngest() Op[IngestRequest, IngestAnswer] {
 	}
 }
 
-// ReprocessRequest asks for the next reports to be read again.
+// ReprocessRequest asks to read the next reports again.
 type ReprocessRequest struct {
 	After int64 `json:"after,omitempty"` // number of the last one so far
 }
 
-// Reprocessed is what came of it.
+// Reprocessed is the result.
 type Reprocessed struct {
 	Read    int64 `json:"read"`            // reports read again
 	Changed int64 `json:"changed"`         // of them read differently now
@@ -139,13 +138,13 @@ func AnalysisReprocess() Op[ReprocessRequest, Reprocessed] {
 // FeedsRequest asks for the feeds.
 type FeedsRequest struct{}
 
-// Feeds are the ways in of received reports, on every host.
+// Feeds are the inputs of received reports, on every host.
 type Feeds struct {
 	Feeds []analysis.FeedState `json:"feeds"`
 }
 
-// AnalysisFeeds tells how the feeds do: those of this host as they are now, those of
-// others as they told the store.
+// AnalysisFeeds returns the states of the feeds: current ones for this host, those in the store
+// for others.
 func AnalysisFeeds() Op[FeedsRequest, Feeds] {
 	return Op[FeedsRequest, Feeds]{
 		Name: "analysis.feeds", Summary: "The feeds of received reports: last run, last error, backlog.",

@@ -10,18 +10,18 @@ import (
 	"dmarcd/internal/memory"
 )
 
-// RecordJournal is what is asked of a journal, from which the store is loaded.
+// RecordJournal is a journal from which the store is loaded.
 type RecordJournal interface {
-	// Sync waits until the store has what the journal held when it was called.
+	// Sync waits until the store has the content that the journal had at the call.
 	Sync(ctx context.Context) error
-	// Pending gives the records that are not loaded, oldest first, until f wants no more.
+	// Pending passes the records that are not loaded to f, oldest first, until f returns false.
 	Pending(ctx context.Context, f func(*memory.Record) bool) error
 }
 
-// loadPatience is for how long a question waits until the journal is loaded.
+// loadPatience is how long a question waits for the journal to be loaded.
 const loadPatience = 2 * time.Second
 
-// JoinedMemory is what is remembered, in the store and in the journal before it.
+// JoinedMemory joins the store and the journal before it.
 type JoinedMemory struct {
 	Store   memory.Reader
 	Journal RecordJournal
@@ -29,19 +29,19 @@ type JoinedMemory struct {
 
 var _ memory.Reader = (*JoinedMemory)(nil)
 
-// loaded waits until the store has what the journal held.
+// loaded waits until the store has the journal's content.
 func (m *JoinedMemory) loaded(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, loadPatience)
 	defer cancel()
 	return m.Journal.Sync(ctx)
 }
 
-// Find is memory.Reader's. While the store cannot be reached it gives what the journal
-// has, and an error only where that is nothing.
+// Find implements memory.Reader. If the store is unreachable it returns the records of the
+// journal, and an error only if there are none.
 func (m *JoinedMemory) Find(ctx context.Context, id string, limit int) ([]memory.Record, error) {
 	var waiting []*memory.Record
 	if m.loaded(ctx) != nil {
-		// Before the store is asked, so that what is loaded meanwhile is in one of them.
+		// Before the store, so that a record loaded meanwhile is in one of them.
 		var err error
 		if waiting, err = m.pending(ctx, id, limit); err != nil {
 			return nil, err
@@ -62,7 +62,7 @@ func (m *JoinedMemory) Find(ctx context.Context, id string, limit int) ([]memory
 	return out[:min(len(out), limit)], nil
 }
 
-// pending gives the records of that id that are not loaded, oldest first.
+// pending returns the records of that id that are not loaded, oldest first.
 func (m *JoinedMemory) pending(ctx context.Context, id string, limit int) ([]*memory.Record, error) {
 	id = strings.TrimSpace(id)
 	bare := memory.MessageID(id)
@@ -76,7 +76,7 @@ func (m *JoinedMemory) pending(ctx context.Context, id string, limit int) ([]*me
 	return out, err
 }
 
-// without leaves out the record that the store has too.
+// without removes the record that the store also has.
 func without(list []*memory.Record, stored *memory.Record) []*memory.Record {
 	kept := list[:0]
 	for _, r := range list {
@@ -87,8 +87,8 @@ func without(list []*memory.Record, stored *memory.Record) []*memory.Record {
 	return kept
 }
 
-// Records is memory.Reader's. It waits a little for the journal; what is not loaded by
-// then is left out.
+// Records implements memory.Reader. It waits briefly for the journal; records not loaded by then
+// are omitted.
 func (m *JoinedMemory) Records(ctx context.Context, since, until time.Time, yield func(*memory.Record) error) error {
 	if err := m.loaded(ctx); err != nil && ctx.Err() != nil {
 		return err
@@ -96,7 +96,7 @@ func (m *JoinedMemory) Records(ctx context.Context, since, until time.Time, yiel
 	return m.Store.Records(ctx, since, until, yield)
 }
 
-// Search is memory.Reader's, and waits likewise.
+// Search implements memory.Reader, and waits likewise.
 func (m *JoinedMemory) Search(ctx context.Context, q memory.Query) (memory.Page, error) {
 	if err := m.loaded(ctx); err != nil && ctx.Err() != nil {
 		return memory.Page{}, err
@@ -104,7 +104,7 @@ func (m *JoinedMemory) Search(ctx context.Context, q memory.Query) (memory.Page,
 	return m.Store.Search(ctx, q)
 }
 
-// Count is memory.Reader's.
+// Count implements memory.Reader.
 func (m *JoinedMemory) Count(ctx context.Context, since, until time.Time) (int64, error) {
 	return m.Store.Count(ctx, since, until)
 }

@@ -9,7 +9,7 @@ import (
 	"dmarcd/internal/report/analysis"
 )
 
-// Counted is what a filter chooses, in a line.
+// Counted summarises what a filter matches.
 type Counted struct {
 	analysis.Totals
 	Domains []dns.Name      `json:"domains"` // managed ones that it may be about
@@ -18,7 +18,7 @@ type Counted struct {
 	Notes   []analysis.Note `json:"notes,omitempty"`
 }
 
-// AnalysisTotals counts what a filter chooses.
+// AnalysisTotals counts what a filter matches.
 func AnalysisTotals() Op[FiguresRequest, Counted] {
 	return Op[FiguresRequest, Counted]{
 		Name: "analysis.totals", Summary: "What a filter chooses, in a line: messages, reports, reporters, and what is not counted.",
@@ -38,8 +38,7 @@ func AnalysisTotals() Op[FiguresRequest, Counted] {
 	}
 }
 
-// chosenDomains are the managed domains that a query may be about, as far as a page of
-// them goes.
+// chosenDomains returns the managed domains that a query may concern, up to a page of them.
 func (s *Service) chosenDomains(v Viewer, q *analysis.Query) []dns.Name {
 	out := []dns.Name{}
 	for _, name := range analysis.ManagedBy(s.Settings()).Names() {
@@ -50,10 +49,10 @@ func (s *Service) chosenDomains(v Viewer, q *analysis.Query) []dns.Name {
 	return out
 }
 
-// KnownRequest asks what is known of records in the DNS.
+// KnownRequest asks for the known DNS records.
 type KnownRequest struct{}
 
-// KnownRecords are the DMARC records of managed domains, as they were seen last.
+// KnownRecords are the DMARC records of managed domains as last seen.
 type KnownRecords struct {
 	Records []KnownRecord `json:"records"`
 }
@@ -66,8 +65,8 @@ type KnownRecord struct {
 	Ours    []string `json:"ours,omitempty"` // our addresses for reports on it, its own first
 }
 
-// RecordKnown tells the records of managed domains as the leader saw them last, without
-// asking the DNS.
+// RecordKnown returns the records of managed domains as the leader last saw them, without DNS
+// queries.
 func RecordKnown() Op[KnownRequest, KnownRecords] {
 	return Op[KnownRequest, KnownRecords]{
 		Name: "record.known", Summary: "The DMARC records of the managed domains, as they were seen last.",

@@ -22,7 +22,7 @@ type Labels struct {
 	Labels []analysis.LabelSet `json:"labels"`
 }
 
-// AnalysisLabels lists what admins said of sources.
+// AnalysisLabels lists the labels that admins set.
 func AnalysisLabels() Op[LabelsRequest, Labels] {
 	return Op[LabelsRequest, Labels]{
 		Name: "analysis.labels", Summary: "The labels of sources: authorised, forwarder or ignore.",
@@ -52,9 +52,8 @@ func (s *Service) labels(ctx context.Context, v Viewer, domain string) (Labels, 
 	return Labels{Labels: append([]analysis.LabelSet{}, list...)}, err
 }
 
-// SetLabelRequest labels a source of a managed domain. One of Service, Host and
-// Network is set; of a host or network the label is an exception from that of its
-// service.
+// SetLabelRequest labels a source of a managed domain. One of Service, Host and Network is set;
+// the label of a host or network is an exception from that of its service.
 type SetLabelRequest struct {
 	Domain  string         `json:"domain"`
 	Service string         `json:"service,omitempty"`
@@ -67,7 +66,7 @@ type SetLabelRequest struct {
 // maxLabelNote bounds a note, in octets.
 const maxLabelNote = 500
 
-// AnalysisSetLabel labels a source, and gives all labels that the viewer may see.
+// AnalysisSetLabel labels a source, and returns all labels that the viewer may see.
 func AnalysisSetLabel() Op[SetLabelRequest, Labels] {
 	return Op[SetLabelRequest, Labels]{
 		Name: "analysis.set_label", Summary: "Label a source of a managed domain as authorised, forwarder or ignore, or take its label away.",
@@ -140,7 +139,7 @@ func readName(text string) (string, error) {
 	return name.String(), err
 }
 
-// readNetwork reads a CIDR block or an address.
+// readNetwork parses a CIDR block or an address.
 func readNetwork(text string) (netip.Prefix, error) {
 	if !strings.Contains(text, "/") {
 		addr, err := netip.ParseAddr(text)
@@ -154,7 +153,7 @@ func readNetwork(text string) (netip.Prefix, error) {
 	return network.Masked(), err
 }
 
-// SetLabel puts arguments into a request.
+// SetLabel converts arguments to a request.
 func SetLabel(r SetLabelRequest, args []string, host bool) SetLabelRequest {
 	r.Domain = args[0]
 	_, notAddress := netip.ParseAddr(args[1])

@@ -6,16 +6,16 @@ import (
 	"dmarcd/internal/report/analysis"
 )
 
-// maxLedgerReports bounds the reports that one ledger looks at, the latest first.
+// maxLedgerReports bounds the reports in one ledger, the latest first.
 const maxLedgerReports = 200_000
 
-// Ledger is how each reporter reports.
+// Ledger describes how each reporter reports.
 type Ledger struct {
 	Rows  []analysis.LedgerRow `json:"rows"`
 	Notes []analysis.Note      `json:"notes,omitempty"`
 }
 
-// AnalysisLedger tells of each reporter how it reports.
+// AnalysisLedger describes how each reporter reports.
 func AnalysisLedger() Op[FiguresRequest, Ledger] {
 	return Op[FiguresRequest, Ledger]{
 		Name: "analysis.ledger", Summary: "How each reporter reports: share of messages, delay, gaps, repeats, repairs, contradictions, trust and form.",
@@ -54,7 +54,7 @@ func ledger(ctx context.Context, s *Service, v Viewer, in FiguresRequest) (Ledge
 	return out, s.repairs(ctx, q, out.Rows)
 }
 
-// repairs fills in how many reports needed repair.
+// repairs sets how many reports needed repair.
 func (s *Service) repairs(ctx context.Context, q analysis.Query, rows []analysis.LedgerRow) error {
 	type key struct{ reporter, email, auth string }
 	notes := map[key]int64{}

@@ -13,7 +13,7 @@ import (
 	"dmarcd/internal/policy"
 )
 
-// MessagesRequest chooses remembered mail.
+// MessagesRequest selects remembered mail.
 type MessagesRequest struct {
 	Held       bool   `json:"held,omitempty"`    // waits in the hold queue of an MTA
 	Refused    bool   `json:"refused,omitempty"` // rejected, or deferred
@@ -32,7 +32,7 @@ type MessagesPage struct {
 	After    string    `json:"after,omitempty"` // of the next page; "" where there is none
 }
 
-// Message is remembered mail in a few words.
+// Message is a summary of remembered mail.
 type Message struct {
 	At        time.Time `json:"at"`
 	QueueID   string    `json:"queue_id,omitempty"`
@@ -103,11 +103,11 @@ func listMessages(ctx context.Context, s *Service, v Viewer, in MessagesRequest)
 	}
 }
 
-// mostSeen is how many messages are looked at for one page, whose filter may leave out
-// nearly all: a page may have few, or none, and others behind it.
+// mostSeen bounds the messages examined for one page. The filter may exclude nearly all, so a page
+// may have few or none although others follow.
 const mostSeen = 50_000
 
-// wants tells whether messages with that action are asked for.
+// wants reports whether the request selects messages with that action.
 func (r *MessagesRequest) wants(action policy.Action) bool {
 	if r.Refused && action != policy.Reject && action != policy.Defer {
 		return false
@@ -115,10 +115,10 @@ func (r *MessagesRequest) wants(action policy.Action) bool {
 	return r.Action == "" || r.Action == string(action)
 }
 
-// searchTime is how long one look at the store takes at most; a page may take several.
+// searchTime bounds one search of the store; a page may take several.
 const searchTime = 2 * time.Second
 
-// query is what the store is asked.
+// query converts the request for the store.
 func (r *MessagesRequest) query(v Viewer) (q memory.Query, err error) {
 	q = memory.Query{Held: r.Held, Action: r.Action, Since: r.Since, Until: r.Until, Limit: pageLimit(r.Limit), Within: searchTime}
 	if v.Limited() {
@@ -145,7 +145,7 @@ func (r *MessagesRequest) query(v Viewer) (q memory.Query, err error) {
 	return q, nil
 }
 
-// afterKey reads where a page ended.
+// afterKey parses the end of a page.
 func afterKey(after string) (int64, error) {
 	if after == "" {
 		return 0, nil
@@ -168,7 +168,7 @@ func optionalName(field, s string) (dns.Name, error) {
 	return name, nil
 }
 
-// network reads an address or a network.
+// network parses an address or a network.
 func network(s string) (netip.Prefix, error) {
 	if a, err := netip.ParseAddr(s); err == nil {
 		a = a.Unmap().WithZone("")

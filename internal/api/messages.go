@@ -18,17 +18,17 @@ import (
 type ExplainRequest struct {
 	ID  string `json:"id"`            // queue id or Message-ID
 	All bool   `json:"all,omitempty"` // explain each message with that id, not the newest alone
-	// Language is that of the texts; "": English.
+	// Language is the language of the texts; "": English.
 	Language explain.Language `json:"language,omitempty"`
 }
 
-// Explained is what led to the decisions on messages with one id.
+// Explained explains the decisions on messages with one id.
 type Explained struct {
 	Messages []*explain.Explanation `json:"messages"`         // newest first; at least one
 	Others   []OtherMessage         `json:"others,omitempty"` // with the same id, newest first, unless All was asked for
 }
 
-// OtherMessage is one that has the id that was asked for.
+// OtherMessage is another message with the requested id.
 type OtherMessage struct {
 	At      time.Time `json:"at"`
 	QueueID string    `json:"queue_id"`
@@ -36,7 +36,7 @@ type OtherMessage struct {
 	From    []string  `json:"from"`
 }
 
-// MessagesExplain says everything that led to a decision.
+// MessagesExplain explains everything that led to a decision.
 func MessagesExplain() Op[ExplainRequest, Explained] {
 	return Op[ExplainRequest, Explained]{
 		Name: "messages.explain", Summary: "Everything that led to the decision on a message.",
@@ -84,8 +84,8 @@ func explainMessages(ctx context.Context, s *Service, v Viewer, in ExplainReques
 	return out, nil
 }
 
-// policySource is the text of a policy that was in force; nil where it is not kept, or
-// cannot be read now.
+// policySource returns the text of a past policy; nil if it is not stored, or currently
+// unreadable.
 func (s *Service) policySource(ctx context.Context, id policy.SourceID) policy.Source {
 	if s.Policies == nil || id == (policy.SourceID{}) {
 		return nil
@@ -97,7 +97,7 @@ func (s *Service) policySource(ctx context.Context, id policy.SourceID) policy.S
 	return source
 }
 
-// notRemembered says what to try where nothing was found.
+// notRemembered suggests what to try if nothing was found.
 func notRemembered(id string, config *settings.Settings) error {
 	return errkind.Errorf(errkind.NotFound, `no message with the queue id or Message-ID %q is remembered. It may be
   - older than retention.messages (%s), or removed earlier to save space (retention.max_bytes)
@@ -115,18 +115,17 @@ type Period struct {
 	Until time.Time `json:"until,omitzero"`
 }
 
-// Record is a remembered message as it is carried to another process, in the encoding
-// of package memory.
+// Record is a remembered message in transit to another process, in the encoding of package
+// memory.
 type Record struct{ *memory.Record }
 
-// UnmarshalBinary reads what AppendBinary wrote.
+// UnmarshalBinary reads the output of AppendBinary.
 func (r *Record) UnmarshalBinary(b []byte) (err error) {
 	r.Record, err = memory.DecodeRecord(b)
 	return err
 }
 
-// MessagesRecords gives the records of a period, oldest first and without their
-// traces.
+// MessagesRecords yields the records of a period, oldest first and without their traces.
 func MessagesRecords() Stream[Period, Record] {
 	return Stream[Period, Record]{
 		Name: "messages.records", Summary: "The records of a period, oldest first.",
@@ -151,8 +150,7 @@ type Count struct {
 	Count int64 `json:"count"`
 }
 
-// MessagesCount says how many records MessagesRecords would give, as nearly as is known
-// quickly.
+// MessagesCount estimates quickly how many records MessagesRecords would yield.
 func MessagesCount() Op[Period, Count] {
 	return Op[Period, Count]{
 		Name: "messages.count", Summary: "How many records a period has, as nearly as is known quickly.",
@@ -167,7 +165,7 @@ func MessagesCount() Op[Period, Count] {
 	}
 }
 
-// domainOf is the domain of an address as it is kept; zero for what has none.
+// domainOf returns the domain of a stored address; zero if it has none.
 func domainOf(address string) dns.Name {
 	name, err := dns.Parse(address[strings.LastIndexByte(address, '@')+1:])
 	if err != nil {

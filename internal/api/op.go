@@ -9,17 +9,17 @@ import (
 	"dmarcd/internal/errkind"
 )
 
-// Scope says how an operation sees to it that a viewer who is limited to domains
-// learns nothing of others. There is no default.
+// Scope is how an operation ensures that a viewer limited to domains learns nothing of others.
+// There is no default.
 type Scope string
 
 // Scopes.
 const (
-	// ScopeDomains: the operation answers about the viewer's domains alone.
+	// ScopeDomains: the operation answers only about the viewer's domains.
 	ScopeDomains Scope = "domains"
 	// ScopeHost: the answer is about the whole host; a limited viewer is refused.
 	ScopeHost Scope = "host"
-	// ScopeNone: the answer tells nothing of any domain.
+	// ScopeNone: the answer reveals nothing about any domain.
 	ScopeNone Scope = "none"
 )
 
@@ -29,7 +29,7 @@ const (
 	MaxLarge   = 48 << 20 // of an operation that is Large: a mail of analysis.limits, in base64
 )
 
-// Info is what an operation tells of itself.
+// Info describes an operation.
 type Info struct {
 	Name    string // such as "messages.explain": what it is about, and the verb
 	Summary string // one sentence, for people
@@ -46,8 +46,8 @@ type Info struct {
 // Operation is an Op or a Stream in the table.
 type Operation interface {
 	Info() Info
-	// do runs the operation once the viewer has passed. In and out point to In and
-	// Out; of a stream, each value is given to item instead.
+	// do runs the operation after the viewer was admitted. In and out point to In and Out; a stream
+	// passes each value to item instead.
 	do(ctx context.Context, s *Service, v Viewer, in, out any, item func(any) error) error
 }
 
@@ -64,7 +64,7 @@ type Op[In, Out any] struct {
 	Do      func(ctx context.Context, s *Service, v Viewer, in In) (Out, error)
 }
 
-// Info is Operation's.
+// Info implements Operation.
 func (o Op[In, Out]) Info() Info {
 	return Info{
 		Name: o.Name, Summary: o.Summary, Role: o.Role, Scope: o.Scope, Changes: o.Changes, Own: o.Own, Large: o.Large,
@@ -80,16 +80,15 @@ func (o Op[In, Out]) do(ctx context.Context, s *Service, v Viewer, in, out any, 
 	return err
 }
 
-// Ask has a do the operation.
+// Ask runs the operation through a.
 func (o Op[In, Out]) Ask(ctx context.Context, a Asker, in In) (Out, error) {
 	var out Out
 	err := a.Ask(ctx, o.Name, &in, &out)
 	return out, err
 }
 
-// Stream is an operation whose answer is any number of values. Do ends with the
-// first error of yield, and returns that. A value may be used only until yield
-// returns.
+// Stream is an operation whose answer is any number of values. Do ends with the first error of
+// yield, and returns it. A value is valid only until yield returns.
 type Stream[In, Item any] struct {
 	Name    string
 	Summary string
@@ -100,7 +99,7 @@ type Stream[In, Item any] struct {
 	Do      func(ctx context.Context, s *Service, v Viewer, in In, yield func(*Item) error) error
 }
 
-// Info is Operation's.
+// Info implements Operation.
 func (o Stream[In, Item]) Info() Info {
 	return Info{
 		Name: o.Name, Summary: o.Summary, Role: o.Role, Scope: o.Scope, Large: o.Large, Streams: true,
@@ -112,17 +111,17 @@ func (o Stream[In, Item]) do(ctx context.Context, s *Service, v Viewer, in, _ an
 	return o.Do(ctx, s, v, *in.(*In), func(i *Item) error { return item(i) })
 }
 
-// Each has a do the operation and gives each value of its answer.
+// Each runs the operation through a and passes on each value of its answer.
 func (o Stream[In, Item]) Each(ctx context.Context, a Asker, in In, yield func(*Item) error) error {
 	return a.Each(ctx, o.Name, &in, func() any { return new(Item) }, func(i any) error { return yield(i.(*Item)) })
 }
 
-// Asker does operations, in this process or over a socket.
+// Asker runs operations, in this process or over a socket.
 type Asker interface {
-	// Ask does the operation of that name; in and out point to its request and answer.
+	// Ask runs the operation of that name; in and out point to its request and answer.
 	Ask(ctx context.Context, name string, in, out any) error
-	// Each does the stream of that name: it gives yield pointers to values, each made
-	// by fresh or of the same type.
+	// Each runs the stream of that name: it passes yield pointers to values, each made by fresh or of
+	// the same type.
 	Each(ctx context.Context, name string, in any, fresh func() any, yield func(any) error) error
 }
 
@@ -134,7 +133,7 @@ type Local struct {
 
 var _ Asker = Local{}
 
-// Ask is Asker's.
+// Ask implements Asker.
 func (l Local) Ask(ctx context.Context, name string, in, out any) error {
 	op, err := find(name, false)
 	if err != nil {
@@ -143,7 +142,7 @@ func (l Local) Ask(ctx context.Context, name string, in, out any) error {
 	return l.Service.run(ctx, op, l.Viewer, in, out, nil)
 }
 
-// Each is Asker's.
+// Each implements Asker.
 func (l Local) Each(ctx context.Context, name string, in any, _ func() any, yield func(any) error) error {
 	op, err := find(name, true)
 	if err != nil {
@@ -152,7 +151,7 @@ func (l Local) Each(ctx context.Context, name string, in any, _ func() any, yiel
 	return l.Service.run(ctx, op, l.Viewer, in, nil, yield)
 }
 
-// find gives the operation of that name.
+// find returns the operation of that name.
 func find(name string, streams bool) (Operation, error) {
 	for _, op := range Table() {
 		if i := op.Info(); i.Name == name && i.Streams == streams {
@@ -162,7 +161,7 @@ func find(name string, streams bool) (Operation, error) {
 	return nil, errkind.Errorf(errkind.NotFound, "there is no operation %q", name)
 }
 
-// run is the one way to an operation: it lets nobody through who may not ask.
+// run is the only way to an operation: it refuses viewers without permission.
 func (s *Service) run(ctx context.Context, op Operation, v Viewer, in, out any, item func(any) error) error {
 	i := op.Info()
 	if err := v.may(i); err != nil {
@@ -175,8 +174,8 @@ func (s *Service) run(ctx context.Context, op Operation, v Viewer, in, out any, 
 	return err
 }
 
-// Answer does the operation of that name for a request in JSON, and gives the answer
-// as a value that can be written as JSON. A request with an unknown field is refused.
+// Answer runs the operation of that name for a request in JSON, and returns an answer that can be
+// written as JSON. It rejects a request with an unknown field.
 func (s *Service) Answer(ctx context.Context, v Viewer, name string, request json.RawMessage) (any, error) {
 	op, err := find(name, false)
 	if err != nil {
@@ -193,8 +192,8 @@ func (s *Service) Answer(ctx context.Context, v Viewer, name string, request jso
 	return out.Interface(), nil
 }
 
-// AnswerEach is Answer for a stream: item gets a pointer to each value, which it may
-// use until it returns.
+// AnswerEach is Answer for a stream: item receives a pointer to each value, valid until it
+// returns.
 func (s *Service) AnswerEach(ctx context.Context, v Viewer, name string, request json.RawMessage, item func(any) error) error {
 	op, err := find(name, true)
 	if err != nil {
@@ -207,7 +206,7 @@ func (s *Service) AnswerEach(ctx context.Context, v Viewer, name string, request
 	return s.run(ctx, op, v, in, nil, item)
 }
 
-// decodeRequest reads the request of an operation.
+// decodeRequest decodes the request of an operation.
 func decodeRequest(op Operation, raw json.RawMessage) (any, error) {
 	in := reflect.New(op.Info().In).Interface()
 	if err := decodeStrictly(raw, in); err != nil {

@@ -27,7 +27,7 @@ type NotReporting struct {
 	Why    string        `json:"why,omitempty"`
 }
 
-// DomainRecords is what the DNS said of a managed domain when the leader looked last.
+// DomainRecords are the DNS records of a managed domain as the leader last saw them.
 type DomainRecords struct {
 	Domain dns.Name      `json:"domain"`
 	DMARC  RecordState   `json:"dmarc"`
@@ -50,7 +50,7 @@ func AnalysisOverview() Op[FiguresRequest, Overview] {
 	}
 }
 
-// idle marks the part of an overview that has domains without reports.
+// idle marks the part of an overview with domains without reports.
 const idle = "idle:"
 
 func overview(ctx context.Context, s *Service, v Viewer, in FiguresRequest) (Overview, error) {
@@ -85,7 +85,7 @@ func overview(ctx context.Context, s *Service, v Viewer, in FiguresRequest) (Ove
 	return out, nil
 }
 
-// addRecords adds what is known of the domains of the page.
+// addRecords adds the known records of the page's domains.
 func (o *Overview) addRecords(records map[dns.Name]*DomainRecords) {
 	names := make([]dns.Name, 0, len(o.Rows)+len(o.NotReporting))
 	for i := range o.Rows {
@@ -102,8 +102,8 @@ func (o *Overview) addRecords(records map[dns.Name]*DomainRecords) {
 	}
 }
 
-// recordsOf puts snapshots together by domain. Keys that were not looked up in the last
-// rounds are not in use any more.
+// recordsOf groups snapshots by domain. It omits keys that were not looked up in the last rounds,
+// because they are no longer in use.
 func recordsOf(snapshots []analysis.Snapshot, poll time.Duration) map[dns.Name]*DomainRecords {
 	const rounds = 4 // that may fail to look one up
 	last := map[dns.Name]time.Time{}
@@ -136,8 +136,8 @@ func recordsOf(snapshots []analysis.Snapshot, poll time.Duration) map[dns.Name]*
 	return out
 }
 
-// withoutReports adds the managed domains that have no reports in the period and whose
-// record names us, with figures of zero, and in a list of their own those whose does not.
+// withoutReports adds the managed domains without reports in the period: with zero figures if
+// their record names us, otherwise in a list of their own.
 func (s *Service) withoutReports(ctx context.Context, v Viewer, q *analysis.Query, records map[dns.Name]*DomainRecords, out *Overview) error {
 	everything := *q
 	everything.After, everything.Limit = "", 0

@@ -8,10 +8,10 @@ import (
 	"dmarcd/internal/account"
 )
 
-// AccountRequest asks for one's own account.
+// AccountRequest asks for the viewer's account.
 type AccountRequest struct{}
 
-// AccountShow shows one's own account.
+// AccountShow returns the viewer's account.
 func AccountShow() Op[AccountRequest, UserShown] {
 	return accountOp(Op[AccountRequest, UserShown]{
 		Name: "account.show", Summary: "Your account with its sessions and tokens.", Role: RoleViewer, Scope: ScopeNone, Own: true,
@@ -21,16 +21,16 @@ func AccountShow() Op[AccountRequest, UserShown] {
 	})
 }
 
-// OwnPasswordRequest changes one's password.
+// OwnPasswordRequest changes the viewer's password.
 type OwnPasswordRequest struct {
 	Old      string `json:"old"`
 	Password string `json:"password"`
 }
 
-// Audited is what the audit log has of it: nothing.
+// Audited omits everything from the audit log.
 func (OwnPasswordRequest) Audited() any { return struct{}{} }
 
-// AccountPassword changes one's own password and ends one's other sessions.
+// AccountPassword changes the viewer's password and ends their other sessions.
 func AccountPassword() Op[OwnPasswordRequest, Done] {
 	return accountOp(Op[OwnPasswordRequest, Done]{
 		Name: "account.password", Summary: "Change your password, and end your other sessions.", Role: RoleViewer, Scope: ScopeNone, Own: true, Changes: true,
@@ -42,13 +42,13 @@ func AccountPassword() Op[OwnPasswordRequest, Done] {
 	})
 }
 
-// PreferRequest says how one wants to see pages.
+// PreferRequest sets the viewer's preferences for pages.
 type PreferRequest struct {
 	Language string `json:"language,omitempty"` // en or ja; "" as the browser asks for
 	Theme    string `json:"theme,omitempty"`    // light or dark; "" as the browser asks for
 }
 
-// AccountPrefer notes how one wants to see pages.
+// AccountPrefer stores the viewer's preferences for pages.
 func AccountPrefer() Op[PreferRequest, Done] {
 	return accountOp(Op[PreferRequest, Done]{
 		Name: "account.prefer", Summary: "Choose the language and colours of your pages.", Role: RoleViewer, Scope: ScopeNone, Own: true, Changes: true,
@@ -58,12 +58,12 @@ func AccountPrefer() Op[PreferRequest, Done] {
 	})
 }
 
-// OwnEndRequest names a session or token; without an ID it is every other session.
+// OwnEndRequest names a session or token; without an ID it means every other session.
 type OwnEndRequest struct {
 	ID string `json:"id,omitempty"`
 }
 
-// AccountEnd ends sessions or a token of one's own.
+// AccountEnd ends sessions or a token of the viewer.
 func AccountEnd() Op[OwnEndRequest, Count] {
 	return accountOp(Op[OwnEndRequest, Count]{
 		Name: "account.end", Summary: "End a session or token of yours, or all your other sessions.", Role: RoleViewer, Scope: ScopeNone, Own: true, Changes: true,
@@ -81,13 +81,13 @@ type TokenRequest struct {
 	Days  int           `json:"days"`  // for how long, at most 366
 }
 
-// NewToken is a token that was made.
+// NewToken is a created token.
 type NewToken struct {
 	Access
 	Secret string `json:"secret"` // shown this once
 }
 
-// AccountToken makes an API token for oneself.
+// AccountToken creates an API token for the viewer.
 func AccountToken() Op[TokenRequest, NewToken] {
 	return accountOp(Op[TokenRequest, NewToken]{
 		Name: "account.token", Summary: "Make an API token that may do what you may, or only look.", Role: RoleViewer, Scope: ScopeNone, Own: true, Changes: true,

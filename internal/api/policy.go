@@ -13,7 +13,7 @@ import (
 	"dmarcd/internal/settings"
 )
 
-// Placed is where something stands.
+// Placed is the position of something in a file.
 type Placed struct {
 	File      string `json:"file,omitempty"` // none: built in
 	Line      int    `json:"line,omitempty"`
@@ -24,8 +24,7 @@ func newPlaced(o settings.Origin) Placed {
 	return Placed{File: o.At.File, Line: o.At.Line, Inherited: o.Inherited}
 }
 
-// PolicyShowRequest names a recipient domain and, if what a sender's mail meets is asked
-// for, the sender.
+// PolicyShowRequest names a recipient domain and, to ask about a sender's mail, the sender.
 type PolicyShowRequest struct {
 	Domain string `json:"domain"`
 	From   string `json:"from,omitempty"` // a From domain or address
@@ -33,7 +32,7 @@ type PolicyShowRequest struct {
 	YAML   bool   `json:"yaml,omitempty"` // the settings as YAML too
 }
 
-// PolicyShown is what a recipient domain follows.
+// PolicyShown is the policy of a recipient domain.
 type PolicyShown struct {
 	Domain string `json:"domain"`
 	Ours   bool   `json:"ours"`
@@ -54,7 +53,7 @@ type PolicySetting struct {
 	Placed
 }
 
-// PolicyMatch is what one part of the rules makes of a sender.
+// PolicyMatch is the result of one part of the rules for a sender.
 type PolicyMatch struct {
 	Key   string `json:"key"`
 	Entry string `json:"entry,omitempty"` // that the sender matches, as written
@@ -62,7 +61,7 @@ type PolicyMatch struct {
 	Placed
 }
 
-// PolicyOutcome is what becomes of a sender's mail.
+// PolicyOutcome is the outcome for a sender's mail.
 type PolicyOutcome struct {
 	Published string `json:"published"`
 	Result    string `json:"result"`
@@ -72,7 +71,7 @@ type PolicyOutcome struct {
 	Placed
 }
 
-// PolicyShow shows what a recipient domain follows, or what a sender's mail meets there.
+// PolicyShow returns the policy of a recipient domain, or its effect on a sender's mail.
 func PolicyShow() Op[PolicyShowRequest, PolicyShown] {
 	return Op[PolicyShowRequest, PolicyShown]{
 		Name: "policy.show", Summary: "The settings that a recipient domain follows, with their places.",
@@ -114,7 +113,7 @@ func showPolicy(_ context.Context, s *Service, v Viewer, in PolicyShowRequest) (
 	return out, err
 }
 
-// sender is whom From and IP ask about.
+// sender returns the sender that From and IP describe.
 func (r *PolicyShowRequest) sender() (out settings.Sender, err error) {
 	if r.IP != "" {
 		if r.From == "" {
@@ -156,7 +155,7 @@ func (p *PolicyShown) meet(config *settings.Settings, t *settings.EffectiveRules
 	}
 }
 
-// PolicyListRequest asks for the entries whose domain follows After in the alphabet.
+// PolicyListRequest asks for the entries whose domains follow After in alphabetical order.
 type PolicyListRequest struct {
 	After string `json:"after,omitempty"`
 	Limit int    `json:"limit,omitempty"` // 0 for 100
@@ -176,7 +175,7 @@ type PolicyEntry struct {
 	Differs []PolicySetting `json:"differs,omitempty"` // what is otherwise than in `default`
 }
 
-// PolicyList lists the domain entries, with what each has otherwise than `default`.
+// PolicyList lists the domain entries, with the differences of each from `default`.
 func PolicyList() Op[PolicyListRequest, PolicyListed] {
 	return Op[PolicyListRequest, PolicyListed]{
 		Name: "policy.list", Summary: "Every domain entry with its mode and what differs from the default.",
@@ -221,7 +220,7 @@ type ConfigFiles struct {
 	StateDir string `json:"state_dir"`
 }
 
-// ConfigInForce gives the texts of the files in force, whatever the disk holds by now.
+// ConfigInForce returns the texts of the files in force, whatever the disk holds by now.
 func ConfigInForce() Op[ConfigFilesRequest, ConfigFiles] {
 	return Op[ConfigFilesRequest, ConfigFiles]{
 		Name: "config.files", Summary: "The texts of the configuration files in force.",
@@ -237,7 +236,7 @@ func ConfigInForce() Op[ConfigFilesRequest, ConfigFiles] {
 	}
 }
 
-// Settings are those that the files hold. Hostname is the name of this host.
+// Settings parses the settings in the files. Hostname is the name of this host.
 func (c *ConfigFiles) Settings(hostname string) (*settings.Settings, error) {
 	texts := policyTexts(c.Policy)
 	if c.Daemon != nil {

@@ -10,7 +10,7 @@ import (
 	"dmarcd/internal/report/analysis"
 )
 
-// RawRequest names reports as received, or items that hold none.
+// RawRequest names reports as received, or items without any.
 type RawRequest struct {
 	IDs []int64 `json:"ids"` // at most 10
 }
@@ -18,13 +18,13 @@ type RawRequest struct {
 // maxRaw bounds the reports of one request.
 const maxRaw = 10
 
-// RawReports are what was received.
+// RawReports are originals as received.
 type RawReports struct {
 	Reports []RawReport `json:"reports"` // those that there are, and that the viewer may see
 }
 
-// RawReport is what was received: the XML of a report or, of an item, the whole mail
-// or file, which is for admins of all domains alone.
+// RawReport is an original: the XML of a report or, for an item, the whole mail or file, which only
+// admins of all domains may see.
 type RawReport struct {
 	ID       int64          `json:"id"`
 	Name     string         `json:"name"`
@@ -35,7 +35,7 @@ type RawReport struct {
 	Gzip     []byte         `json:"gzip,omitempty"` // compressed; empty where it is not kept any more
 }
 
-// AnalysisRaw gives reports as they were received.
+// AnalysisRaw returns reports as they were received.
 func AnalysisRaw() Op[RawRequest, RawReports] {
 	return Op[RawRequest, RawReports]{
 		Name: "analysis.raw", Summary: "Reports as they were received, compressed.",

@@ -11,7 +11,7 @@ import (
 	"dmarcd/internal/report/source"
 )
 
-// ReadinessAssess says what a stricter policy would do to a domain's mail.
+// ReadinessAssess assesses the effect of a stricter policy on a domain's mail.
 func ReadinessAssess() Op[Lookup, analysis.Readiness] {
 	return Op[Lookup, analysis.Readiness]{
 		Name: "readiness", Summary: "What p=quarantine and p=reject would do to a domain's mail, by received reports, and whether it is ready.",
@@ -19,10 +19,10 @@ func ReadinessAssess() Op[Lookup, analysis.Readiness] {
 	}
 }
 
-// maxKeyHistory bounds what is looked at of the history of a domain's keys.
+// maxKeyHistory bounds the part of a domain's key history that is examined.
 const maxKeyHistory = 1000
 
-// services is the map of email services.
+// services returns the map of email services.
 func (s *Service) services() *source.Map {
 	if s.Services == nil {
 		return &source.Map{}
@@ -44,7 +44,7 @@ func readiness(ctx context.Context, s *Service, v Viewer, in Lookup) (analysis.R
 	return s.assess(ctx, domain)
 }
 
-// assess judges a managed domain.
+// assess assesses a managed domain.
 func (s *Service) assess(ctx context.Context, domain dns.Name) (analysis.Readiness, error) {
 	f := analysis.ReadinessFacts{Domain: domain, To: today(s) - analysis.ReadinessDelay, Services: s.services(), Now: s.Now()}
 	f.From = f.To - analysis.ReadinessDays + 1
@@ -67,7 +67,7 @@ func (s *Service) assess(ctx context.Context, domain dns.Name) (analysis.Readine
 	return analysis.AssessReadiness(&f)
 }
 
-// readinessFigures asks the store.
+// readinessFigures queries the store.
 func (s *Service) readinessFigures(ctx context.Context, f *analysis.ReadinessFacts) error {
 	q := analysis.Query{Filter: analysis.Filter{From: f.From, To: f.To, Domain: []dns.Name{f.Domain}}, Managed: []dns.Name{f.Domain}, Limit: maxPage}
 	for ask := q; ; {
@@ -108,8 +108,8 @@ func (s *Service) readinessFigures(ctx context.Context, f *analysis.ReadinessFac
 	return nil
 }
 
-// publishedRecord is the domain's own record as it was seen last, or as it is where
-// nobody has looked yet; "" for none.
+// publishedRecord returns the domain's own record as last seen, or as it is now if it was never
+// looked up; "" for none.
 func (s *Service) publishedRecord(ctx context.Context, domain dns.Name) (string, error) {
 	seen, err := s.Received.Snapshots(ctx, []dns.Name{domain})
 	if err != nil {

@@ -19,7 +19,7 @@ type Lookup struct {
 	Domain string `json:"domain"`
 }
 
-// FoundRecord is which DMARC record governs mail from a domain.
+// FoundRecord is the DMARC record that governs mail from a domain.
 type FoundRecord struct {
 	Result       string       `json:"result"` // found, none or temperror
 	Domain       string       `json:"domain"`
@@ -34,7 +34,7 @@ type FoundRecord struct {
 	Error        string       `json:"error,omitempty"`
 }
 
-// LookupStep is one name that was asked for a record.
+// LookupStep is one name that was queried for a record.
 type LookupStep struct {
 	Name   string `json:"name"`
 	Record string `json:"record,omitempty"`
@@ -81,7 +81,7 @@ func lookUpRecord(ctx context.Context, s *Service, _ Viewer, in Lookup) (FoundRe
 	return out, nil
 }
 
-// troubleText is a DNS error for people; "" for none.
+// troubleText describes a DNS error for people; "" for none.
 func troubleText(err error) string {
 	if err == nil {
 		return ""
@@ -92,12 +92,11 @@ func troubleText(err error) string {
 // VerifyRequest names domains to verify.
 type VerifyRequest struct {
 	Domains []string `json:"domains,omitempty"` // at most 1000; empty: every managed domain that is known by name
-	// Expect is the record that is expected: nil for the one generated last, "" for any.
+	// Expect is the expected record: nil for the one generated last, "" for any.
 	Expect *string `json:"expect,omitempty"`
 }
 
-// RecordVerify asks the DNS past every cache of ours whether reports on domains come to
-// us.
+// RecordVerify checks in the DNS, bypassing our caches, whether reports on domains come to us.
 func RecordVerify() Stream[VerifyRequest, analysis.Verification] {
 	return Stream[VerifyRequest, analysis.Verification]{
 		Name: "record.verify", Summary: "Whether the DMARC records of domains are in effect and send their reports to us.",
@@ -155,7 +154,7 @@ func verifyRecords(ctx context.Context, s *Service, v Viewer, in VerifyRequest, 
 	return ctx.Err()
 }
 
-// verifyRecord verifies one domain, with what the store knows of it.
+// verifyRecord verifies one domain, using what the store knows about it.
 func (s *Service) verifyRecord(ctx context.Context, name dns.Name, expect *string) (analysis.Verification, error) {
 	ctx, cancel := context.WithTimeout(ctx, verifyBudget)
 	defer cancel()
@@ -183,8 +182,8 @@ func (s *Service) verifyRecord(ctx context.Context, name dns.Name, expect *strin
 	return verifier.Verify(ctx, &req), nil
 }
 
-// askedDomains are the domains of a request that the viewer may see: every managed one
-// where it names none.
+// askedDomains returns the domains of a request that the viewer may see: every managed one if it
+// names none.
 func (s *Service) askedDomains(v Viewer, asked []string) ([]dns.Name, error) {
 	if len(asked) == 0 {
 		managed := analysis.ManagedBy(s.Settings()).Names()
@@ -212,7 +211,7 @@ func (s *Service) askedDomains(v Viewer, asked []string) ([]dns.Name, error) {
 	return names, nil
 }
 
-// GenerateRequest names domains and what their records are to have.
+// GenerateRequest names domains and the wanted content of their records.
 type GenerateRequest struct {
 	Domains []string `json:"domains,omitempty"` // at most 100; empty: every managed domain that is known by name
 	analysis.RecordChange
@@ -241,8 +240,8 @@ type GeneratedRecord struct {
 	Notes          []string             `json:"notes"`
 }
 
-// Authorization is the record by which an address's host asks for the reports of
-// another organization (RFC 9990 section 4).
+// Authorization is the record by which an address's host accepts the reports of another
+// organization (RFC 9990 section 4).
 type Authorization struct {
 	Address string `json:"address"`
 	Name    string `json:"name"`
@@ -251,8 +250,7 @@ type Authorization struct {
 	Text    string `json:"text,omitempty"`
 }
 
-// RecordGenerate makes records of those that stand. Each is kept as the one that
-// RecordVerify expects.
+// RecordGenerate generates records from the existing ones. RecordVerify then expects each.
 func RecordGenerate() Op[GenerateRequest, GeneratedRecords] {
 	return Op[GenerateRequest, GeneratedRecords]{
 		Name: "record.generate", Summary: "A DMARC record for a domain, made of the one that stands.",
@@ -317,8 +315,8 @@ func (s *Service) generateRecord(ctx context.Context, domain dns.Name, change an
 	return out, s.Received.SetExpected(ctx, domain, out.Record, s.Now())
 }
 
-// standing finds the record that stands, and the policy that a record without one is
-// to have: the one that applies so far.
+// standing returns the existing record, and the policy for a record without one: the one that
+// applies so far.
 func (s *Service) standing(ctx context.Context, domain, name dns.Name, out *GeneratedRecord) (dmarc.Policy, error) {
 	texts, _, err := s.DNS.LookupTTL(ctx, name)
 	if err != nil && !dns.IsNone(err) {
@@ -352,7 +350,7 @@ func (s *Service) standing(ctx context.Context, domain, name dns.Name, out *Gene
 	return r.Requested, nil
 }
 
-// authorize tells which outside hosts must ask for the reports, and whether they do.
+// authorize determines which outside hosts must accept the reports, and whether they do.
 func (s *Service) authorize(ctx context.Context, domain dns.Name, out *GeneratedRecord) {
 	for _, a := range analysis.Authorizations(ctx, s.DNS, s.Settings().Discovery == settings.DiscoveryPSL, domain, out.Record) {
 		one := Authorization{Address: a.Address, Name: a.Name.String(), Zone: analysis.ZoneLine(a.Name, "v=DMARC1"), State: "published"}
@@ -366,8 +364,8 @@ func (s *Service) authorize(ctx context.Context, domain dns.Name, out *Generated
 	}
 }
 
-// warnOfLoss tells how much mail of authorised sources a stricter policy would hit, and
-// why the domain is not ready for it.
+// warnOfLoss states how much mail of authorised sources a stricter policy would hit, and why the
+// domain is not ready for it.
 func (s *Service) warnOfLoss(ctx context.Context, domain dns.Name, out *GeneratedRecord) error {
 	record, err := dmarc.ParseRecord(out.Record)
 	if err != nil || record.P == dmarc.PolicyNone {
@@ -404,5 +402,5 @@ func (s *Service) warnOfLoss(ctx context.Context, domain dns.Name, out *Generate
 	return nil
 }
 
-// maxNotReady bounds the reasons against a policy that are told with its record.
+// maxNotReady bounds the stated reasons against a policy.
 const maxNotReady = 5

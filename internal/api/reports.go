@@ -6,8 +6,8 @@ import (
 	"dmarcd/internal/report/outgoing"
 )
 
-// reportOp makes an operation of a call on the reports that we send. They are about
-// the senders' domains and speak of no recipient domain: they are the host's.
+// reportOp returns an operation for a call on the reports that we send. They concern the senders'
+// domains and no recipient domain: they belong to the host.
 func reportOp[In, Out any](verb, summary string, role Role, example In, call func(outgoing.Service, context.Context, In) (Out, error)) Op[In, Out] {
 	return Op[In, Out]{
 		Name: "reports." + verb, Summary: summary, Role: role, Scope: ScopeHost, Changes: role == RoleAdmin, Example: example,
@@ -27,43 +27,43 @@ func ReportsList() Op[outgoing.Filter, outgoing.Listed] {
 		outgoing.Filter{}, outgoing.Service.List)
 }
 
-// ReportsShow gives one report, with its content if asked for.
+// ReportsShow returns one report, optionally with its content.
 func ReportsShow() Op[outgoing.ShowRequest, outgoing.Shown] {
 	return reportOp("show", "One report that we send, with its file if asked for.", RoleViewer,
 		outgoing.ShowRequest{ID: 1}, outgoing.Service.Show)
 }
 
-// ReportsSend queues the report on a domain and day for now.
+// ReportsSend queues the report on a domain and day for immediate delivery.
 func ReportsSend() Op[outgoing.SendRequest, outgoing.Sending] {
 	return reportOp("send", "Send the report on a domain and day now, or once more.", RoleAdmin,
 		outgoing.SendRequest{Domain: "example.com"}, outgoing.Service.Send)
 }
 
-// ReportsRetry makes deliveries that failed, or wait, due now.
+// ReportsRetry makes failed or waiting deliveries due now.
 func ReportsRetry() Op[outgoing.RetryRequest, outgoing.Retried] {
 	return reportOp("retry", "Try deliveries again that failed, or that wait for later.", RoleAdmin,
 		outgoing.RetryRequest{Report: 1}, outgoing.Service.Retry)
 }
 
-// ReportsSuppress sends no more reports to an address or host.
+// ReportsSuppress stops reports to an address or host.
 func ReportsSuppress() Op[outgoing.SuppressRequest, outgoing.Suppression] {
 	return reportOp("suppress", "Send no more reports to an address or host.", RoleAdmin,
 		outgoing.SuppressRequest{Target: "dmarc@example.com"}, outgoing.Service.Suppress)
 }
 
-// ReportsUnsuppress lets an address or host have reports again.
+// ReportsUnsuppress resumes reports to an address or host.
 func ReportsUnsuppress() Op[outgoing.UnsuppressRequest, outgoing.Unsuppressed] {
 	return reportOp("unsuppress", "Send reports to an address or host again.", RoleAdmin,
 		outgoing.UnsuppressRequest{Target: "dmarc@example.com"}, outgoing.Service.Unsuppress)
 }
 
-// ReportsSuppressions lists who gets no reports.
+// ReportsSuppressions lists the suppressions.
 func ReportsSuppressions() Op[outgoing.SuppressionsRequest, outgoing.SuppressionPage] {
 	return reportOp("suppressions", "The addresses and hosts that get no reports.", RoleViewer,
 		outgoing.SuppressionsRequest{}, outgoing.Service.Suppressions)
 }
 
-// ReportsState gives the state of the queue.
+// ReportsState returns the state of the queue.
 func ReportsState() Op[outgoing.StateRequest, outgoing.Overview] {
 	return reportOp("state", "The state of the queue of reports.", RoleViewer,
 		outgoing.StateRequest{}, outgoing.Service.State)

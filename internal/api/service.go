@@ -12,9 +12,8 @@ import (
 	"dmarcd/internal/settings"
 )
 
-// Service is what operations work with. Fields are set once, before the first call; a
-// nil one means that this process does not have the thing. It may be used from
-// several goroutines.
+// Service holds what operations use. Fields are set once, before the first call; a nil one means
+// that this process does not have it. It is safe for concurrent use.
 type Service struct {
 	Settings func() *settings.Settings // those in force
 	Memory   memory.Reader
@@ -34,7 +33,7 @@ type Service struct {
 // maxFound bounds the messages with one id.
 const maxFound = 1000
 
-// missing is the answer where the service lacks what an operation needs.
+// missing is the answer if the service lacks what an operation needs.
 func missing(what string) error {
 	return errkind.Errorf(errkind.Trouble, "this process has no %s", what)
 }
@@ -42,7 +41,7 @@ func missing(what string) error {
 // today is the UTC day of now.
 func today(s *Service) memory.Day { return memory.DayOf(s.Now()) }
 
-// pageLimit is how many entries a page has that was asked for with a limit.
+// pageLimit returns the size of a page for a requested limit.
 func pageLimit(limit int) int {
 	if limit <= 0 {
 		return defaultPage

@@ -11,14 +11,14 @@ import (
 	"dmarcd/internal/simulate"
 )
 
-// PolicyFile is a file of a policy: the first of a list is the policy's own, others are
-// those that it names.
+// PolicyFile is a file of a policy: the first of a list is the policy itself, the others are those
+// that it names.
 type PolicyFile struct {
 	Path string `json:"path"` // whole
 	Text string `json:"text"`
 }
 
-// PolicyFiles are the files that a policy was read from.
+// PolicyFiles returns the files of a policy.
 func PolicyFiles(texts []settings.Text) []PolicyFile {
 	var out []PolicyFile
 	for _, t := range texts {
@@ -27,7 +27,7 @@ func PolicyFiles(texts []settings.Text) []PolicyFile {
 	return out
 }
 
-// policyTexts is the way back from PolicyFiles.
+// policyTexts is the inverse of PolicyFiles.
 func policyTexts(files []PolicyFile) []settings.Text {
 	var out []settings.Text
 	for _, f := range files {
@@ -45,7 +45,7 @@ type SimulateRequest struct {
 	Examples int    `json:"examples,omitempty"` // messages to show of each change, at most simulate.MaxExamples
 }
 
-// SimulateStep tells how far a replay is, and at its end what it found.
+// SimulateStep reports the progress of a replay, and finally its result.
 type SimulateStep struct {
 	Read   int64            `json:"read"`
 	Total  int64            `json:"total,omitempty"` // about; 0 where it is not known
@@ -109,7 +109,7 @@ func simulatePolicy(ctx context.Context, s *Service, _ Viewer, in SimulateReques
 	return yield(&step)
 }
 
-// retentionNotes says that older messages than were asked for are not kept.
+// retentionNotes states that part of the requested period is no longer stored.
 func retentionNotes(p Period, kept time.Duration, now time.Time) []string {
 	if kept <= 0 || !p.Since.Before(now.Add(-kept)) {
 		return nil

@@ -7,7 +7,7 @@ import (
 	"dmarcd/internal/settings"
 )
 
-// Span is a period as a person gave it.
+// Span is a period as entered by a person.
 type Span struct {
 	Period
 	now  time.Time
@@ -15,8 +15,8 @@ type Span struct {
 	open bool   // Until is now
 }
 
-// ParseSpan reads the ends of a period, called since and until: durations back from
-// now, dates, or times of RFC 3339. An empty until is now.
+// ParseSpan parses the ends of a period, called since and until: durations back from now, dates, or
+// times of RFC 3339. An empty until is now.
 func ParseSpan(since, until string, now time.Time) (Span, error) {
 	// The store's times are in microseconds.
 	s := Span{now: now.UTC().Truncate(time.Microsecond)}
@@ -39,7 +39,7 @@ func ParseSpan(since, until string, now time.Time) (Span, error) {
 	return s, nil
 }
 
-// moment reads one time.
+// moment parses one time.
 func moment(text string, now time.Time) (at time.Time, back time.Duration, err error) {
 	for _, layout := range []string{time.DateOnly, time.RFC3339} {
 		if at, err := time.Parse(layout, text); err == nil {
@@ -53,7 +53,7 @@ func moment(text string, now time.Time) (at time.Time, back time.Duration, err e
 	return now.Add(-back), back, nil
 }
 
-// String says which messages, such as "of the last 7 days".
+// String describes the messages, such as "of the last 7 days".
 func (s Span) String() string {
 	switch {
 	case s.open && s.back != "":
@@ -64,7 +64,7 @@ func (s Span) String() string {
 	return "from " + shortTime(s.Since) + " until " + shortTime(s.Until)
 }
 
-// shortTime is a time, as a date where it is the beginning of a day.
+// shortTime formats a time, as a date if it is the beginning of a day.
 func shortTime(t time.Time) string {
 	if t.Equal(t.Truncate(24 * time.Hour)) {
 		return t.Format(time.DateOnly)
@@ -72,8 +72,7 @@ func shortTime(t time.Time) string {
 	return t.Format(time.RFC3339)
 }
 
-// spelled is a duration in words where it is a number of days or hours, else as it
-// was written.
+// spelled formats a duration in words if it is a number of days or hours, otherwise as written.
 func spelled(d time.Duration, written string) string {
 	const day = 24 * time.Hour
 	unit, of := "hour", time.Hour

@@ -7,7 +7,7 @@ import (
 	"dmarcd/internal/report/analysis"
 )
 
-// Daemon is the running daemon, as it tells of itself.
+// Daemon is the running daemon.
 type Daemon interface {
 	Status(ctx context.Context) Status
 }
@@ -15,7 +15,7 @@ type Daemon interface {
 // StatusRequest asks for the Status.
 type StatusRequest struct{}
 
-// Status is what the running daemon is doing.
+// Status is the state of the running daemon.
 type Status struct {
 	Version string         `json:"version"`
 	Started time.Time      `json:"started"`
@@ -23,18 +23,18 @@ type Status struct {
 	Files   []FileInForce  `json:"files"`  // none where the built-in ones are in force
 	Faults  []Fault        `json:"faults"` // of the files on disk
 	Sockets []SocketStatus `json:"sockets"`
-	// Listening are all sockets and ports that it has open, those of Sockets among them.
+	// Listening lists all open sockets and ports, including those of Sockets.
 	Listening []string      `json:"listening"`
 	Store     StoreStatus   `json:"store"`
 	Journal   JournalStatus `json:"journal"`
 	Reports   ReportsStatus `json:"reports"`
-	// Analysis is about the reports that others send.
+	// Analysis is the state of received reports.
 	Analysis AnalysisStatus `json:"analysis"`
 	Leader   bool           `json:"leader"` // of those that share the store
-	// LeaderTasks are what runs here because this daemon leads, by name.
+	// LeaderTasks are the tasks that run here because this daemon leads, by name.
 	LeaderTasks []string `json:"leader_tasks,omitempty"`
 	Held        int64    `json:"held"` // mail in the MTA's hold queue of this host, as far as is known
-	// HeldSince is the time of the oldest of it.
+	// HeldSince is the time of the oldest held message.
 	HeldSince           time.Time     `json:"held_since,omitzero"`
 	UnmanagedRecipients int64         `json:"unmanaged_recipients"` // since the start
 	Relays              []RelayStatus `json:"relays"`               // of client_ip_from
@@ -49,14 +49,14 @@ type Restart struct {
 	Waiting string `json:"waiting"`
 }
 
-// FileInForce is a file as it was read and is followed.
+// FileInForce is a file in force, as it was read.
 type FileInForce struct {
 	Path         string    `json:"path"`
 	SHA256       string    `json:"sha256"`
 	InForceSince time.Time `json:"in_force_since"`
 }
 
-// Fault is what is wrong with a file on disk.
+// Fault is a fault in a file on disk.
 type Fault struct {
 	File    string `json:"file"`
 	Line    int    `json:"line"`
@@ -71,14 +71,14 @@ type SocketStatus struct {
 	Connections int    `json:"connections"` // open ones
 }
 
-// StoreStatus is how the store is.
+// StoreStatus is the state of the store.
 type StoreStatus struct {
 	URL  string  `json:"url"` // without its password
 	Up   bool    `json:"up"`
 	LagS float64 `json:"lag_s"` // age of the oldest record that it does not have
 }
 
-// JournalStatus is how much the journal holds.
+// JournalStatus is the content of the journal.
 type JournalStatus struct {
 	Bytes   int64 `json:"bytes"`
 	Records int64 `json:"records"` // that the store does not have, roughly
@@ -107,7 +107,7 @@ type RelayStatus struct {
 	Unread  uint64 `json:"unread"` // it could not be read
 }
 
-// DaemonStatus tells what the running daemon is doing.
+// DaemonStatus returns the state of the running daemon.
 func DaemonStatus() Op[StatusRequest, Status] {
 	return Op[StatusRequest, Status]{
 		Name: "status", Summary: "What the running daemon is doing.",

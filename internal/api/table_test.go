@@ -142,7 +142,7 @@ func exampleOf(t *testing.T, i api.Info) []byte {
 	return request
 }
 
-// ask gives the answer to an operation's example as JSON.
+// ask returns the answer to an operation's example as JSON.
 func ask(t *testing.T, s *api.Service, v api.Viewer, i api.Info) (string, error) {
 	t.Helper()
 	return askAbout(t, s, v, i, mine)

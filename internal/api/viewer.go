@@ -11,7 +11,7 @@ import (
 	"dmarcd/internal/report/source"
 )
 
-// Role is what somebody may do.
+// Role is the permission of a viewer.
 type Role string
 
 // Roles.
@@ -20,7 +20,7 @@ const (
 	RoleAdmin  Role = "admin"  // may look and change
 )
 
-// Viewer is who asks. The zero Viewer may ask nothing.
+// Viewer is the caller of an operation. The zero Viewer has no permissions.
 type Viewer struct {
 	User    string // a user of the console; "" for a command on this host
 	Session string // the session or token that they ask by; "" for a command
@@ -30,20 +30,20 @@ type Viewer struct {
 	Domains []dns.Name // the domains that they may see; empty: all
 }
 
-// Operator is who runs commands on this host: the admin socket and the store let
-// nobody else in.
+// Operator is the viewer of commands on this host: the admin socket and the store admit nobody
+// else.
 func Operator() Viewer { return Viewer{Role: RoleAdmin} }
 
-// Limited tells whether the viewer may see some domains only.
+// Limited reports whether the viewer may see some domains only.
 func (v Viewer) Limited() bool { return len(v.Domains) > 0 }
 
-// Sees tells whether the viewer may see what concerns a domain: that very name. What
-// is below a name may belong to somebody else.
+// Sees reports whether the viewer may see data about exactly that domain. A name below it may
+// belong to somebody else.
 func (v Viewer) Sees(domain dns.Name) bool {
 	return !v.Limited() || slices.Contains(v.Domains, domain)
 }
 
-// may says whether the viewer may ask for that operation at all.
+// may returns an error if the viewer must not use the operation.
 func (v Viewer) may(i Info) error {
 	switch {
 	case v.Role != RoleAdmin && (v.Role != RoleViewer || i.Role != RoleViewer):
@@ -56,8 +56,8 @@ func (v Viewer) may(i Info) error {
 	return nil
 }
 
-// record gives the record as the viewer may see it: with the outcomes of their
-// domains alone, and the first of these as what was decided. Nil where none is theirs.
+// record returns the record as the viewer may see it: with only the outcomes of their domains, the
+// first of which is shown as the decision. It is nil if none is theirs.
 func (v Viewer) record(r *memory.Record) *memory.Record {
 	if !v.Limited() {
 		return r
@@ -89,8 +89,8 @@ func (v Viewer) record(r *memory.Record) *memory.Record {
 	return &out
 }
 
-// about leaves out of what is known of a source what the reports and records of others
-// tell: it was found out for all who get mail from there.
+// about removes the facts about a source that come from others' reports and records: the
+// identification used those of all who receive mail from there.
 func (v Viewer) about(row *analysis.SourceRow) {
 	if !v.Limited() {
 		return
