@@ -15,7 +15,7 @@ import (
 	"dmarcd/internal/api"
 )
 
-// commands answers those who ask on the admin socket.
+// commands serves the admin socket.
 type commands struct {
 	server    *admin.Server
 	listeners []net.Listener
@@ -37,8 +37,8 @@ func newCommands(d *Daemon) (*commands, error) {
 	return c, nil
 }
 
-// listenRuntime opens the second socket, of the first daemon on this host. Only a folder
-// of the system, or of its supervisor, is right for it.
+// listenRuntime opens the second socket, of the first daemon on this host. It uses only a folder of
+// the system, or of the supervisor.
 func listenRuntime() (net.Listener, error) {
 	folder := runtimeFolder()
 	if err := os.Mkdir(folder, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -47,14 +47,14 @@ func listenRuntime() (net.Listener, error) {
 	return admin.Listen(admin.SocketPath(folder))
 }
 
-// discard closes the listeners that were never used.
+// discard closes the unused listeners.
 func (c *commands) discard() {
 	for _, l := range c.listeners {
 		_ = l.Close() // nobody was let in
 	}
 }
 
-// service is what operations work with in this daemon.
+// service returns the service for operations in this daemon.
 func (d *Daemon) service() *api.Service {
 	return &api.Service{
 		Settings: d.settings.Load,
@@ -73,7 +73,7 @@ func (d *Daemon) service() *api.Service {
 	}
 }
 
-// serve answers until shutdown, in goroutines of working.
+// serve serves until shutdown, in goroutines of working.
 func (c *commands) serve(working *sync.WaitGroup) {
 	for _, l := range c.listeners {
 		working.Go(func() {

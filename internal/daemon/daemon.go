@@ -1,7 +1,6 @@
-// Package daemon is the running dmarcd: it wires the parts, starts them, reloads the
-// configuration and stops. Beside that it has what commands need of it that work where
-// no daemon runs: where the configuration comes from, and the store opened in the
-// daemon's place.
+// Package daemon is the running dmarcd: it wires the parts, starts them, reloads the configuration
+// and stops. It also serves commands that work without a running daemon: it locates the
+// configuration, and opens the store in the daemon's place.
 package daemon
 
 import (
@@ -32,14 +31,14 @@ import (
 )
 
 const (
-	// drainTime is how long the end of the daemon waits for mail: longer than the DNS
-	// budget of any sane configuration, shorter than TimeoutStopSec of the systemd unit.
+	// drainTime is how long a stopping daemon waits for mail: longer than the DNS budget of any sane
+	// configuration, shorter than TimeoutStopSec of the systemd unit.
 	drainTime = 30 * time.Second
-	// settleTime is what is left of it for the journal and the store.
+	// settleTime is the part of it reserved for the journal and the store.
 	settleTime = time.Second
 )
 
-// Options are what a Daemon is made of.
+// Options configure a Daemon.
 type Options struct {
 	Source   Source
 	Settings *settings.Settings // as Source gave them
@@ -86,9 +85,9 @@ type Daemon struct {
 	working  sync.WaitGroup     // that work
 }
 
-// New opens every socket and makes every part; nothing runs yet. After an error
-// nothing is left open. The error has its kind: errkind.Trouble for what passes or is
-// mended without touching the configuration.
+// New opens every socket and creates every part; nothing runs yet. After an error nothing stays
+// open. The error has a kind: errkind.Trouble if it can pass or be repaired without a change of
+// the configuration.
 func New(o Options) (_ *Daemon, err error) {
 	d := &Daemon{source: o.Source, version: o.Version, log: o.Log, level: o.Level, started: time.Now().UTC().Truncate(time.Second)}
 	d.initial = o.Settings
@@ -115,7 +114,7 @@ func New(o Options) (_ *Daemon, err error) {
 	return d, nil
 }
 
-// stateError is why the state directory cannot be used; nil for nil.
+// stateError explains why the state directory is unusable; nil for nil.
 func stateError(err error) error {
 	if err == nil {
 		return nil
@@ -132,7 +131,7 @@ func stateError(err error) error {
 	return fmt.Errorf("state_dir: %w; %s", err, next)
 }
 
-// open opens what can fail: sockets, files, the store.
+// open opens everything that can fail: sockets, files, the store.
 func (d *Daemon) open(config *settings.Settings, registry *prometheus.Registry) (err error) {
 	if d.resolver, err = d.newResolver(config.Resolver); err != nil {
 		return err
@@ -187,12 +186,12 @@ func openResolver(c resolver.Config) (*resolver.Client, error) {
 	return client, nil
 }
 
-// resolverConfig is what the configuration says of the resolver.
+// resolverConfig converts the settings of the resolver.
 func resolverConfig(r settings.Resolver) resolver.Config {
 	return resolver.Config{Servers: r.Servers, Timeout: r.Timeout, CacheEntries: r.CacheEntries}
 }
 
-// newMilter makes the server that the MTA asks.
+// newMilter returns the server for the MTA.
 func (d *Daemon) newMilter(config *settings.Settings) *milter.Server {
 	d.filter = filter.New(d.resolver, time.Now)
 	sessions := &inbound.Config{
@@ -214,7 +213,7 @@ func (d *Daemon) newMilter(config *settings.Settings) *milter.Server {
 	})
 }
 
-// onTrouble is the answer for a message that dmarcd itself could not finish.
+// onTrouble returns the answer for a message that dmarcd could not finish.
 func (d *Daemon) onTrouble() milter.Reply {
 	if d.settings.Load().OnTrouble == settings.TroubleDefer {
 		return milter.Reply{Code: 451, Enhanced: "4.3.0", Text: "the mail filter could not finish; please try again later"}
@@ -222,7 +221,7 @@ func (d *Daemon) onTrouble() milter.Reply {
 	return milter.Reply{}
 }
 
-// discard lets go what New opened.
+// discard releases what New opened.
 func (d *Daemon) discard() {
 	d.closeListeners()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -248,7 +247,7 @@ func (d *Daemon) discard() {
 	}
 }
 
-// ready says why mail is not being filtered; nil while it is.
+// ready returns why mail is not being filtered; nil while it is.
 func (d *Daemon) ready() error {
 	if d.stopping.Load() {
 		return errors.New("stopping")
@@ -256,8 +255,8 @@ func (d *Daemon) ready() error {
 	return nil
 }
 
-// Run serves until ctx ends, then drains. Each value of hangup has the configuration
-// read again.
+// Run serves until ctx ends, then drains. Each value of hangup triggers a reload of the
+// configuration.
 func (d *Daemon) Run(ctx context.Context, hangup <-chan os.Signal) error {
 	failed := make(chan error, len(d.mail)+len(d.web)+1)
 	var serving sync.WaitGroup
@@ -294,7 +293,7 @@ func (d *Daemon) Run(ctx context.Context, hangup <-chan os.Signal) error {
 	return err
 }
 
-// work starts what runs in the background.
+// work starts the background tasks.
 func (d *Daemon) work() {
 	ctx, cancel := context.WithCancel(context.Background())
 	d.cancel = cancel
@@ -311,7 +310,7 @@ func (d *Daemon) work() {
 	d.working.Go(func() { d.policies.run(ctx) })
 }
 
-// wait handles reloads and the watchdog until the daemon is to end.
+// wait handles reloads and the watchdog until the daemon must stop.
 func (d *Daemon) wait(ctx context.Context, hangup <-chan os.Signal, failed <-chan error) error {
 	var watchdog <-chan time.Time
 	if every, err := daemon.SdWatchdogEnabled(false); err == nil && every > 0 {
@@ -369,8 +368,7 @@ func (d *Daemon) stop() {
 	d.log.Info("stopped")
 }
 
-// drainMail lets messages under way come to their end, and cuts off those that would
-// take longer than drainTime.
+// drainMail completes messages in progress, and cuts off those that would exceed drainTime.
 func (d *Daemon) drainMail(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, drainTime-milter.ForceGrace-settleTime)
 	defer cancel()

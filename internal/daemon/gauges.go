@@ -9,8 +9,7 @@ import (
 	"dmarcd/internal/resolver"
 )
 
-// registerCounts shows the counts that the milter server and the resolver keep
-// themselves.
+// registerCounts registers the counts that the milter server and the resolver keep themselves.
 func (d *Daemon) registerCounts(registry *prometheus.Registry) {
 	stats := d.milter.Stats
 	metrics.Gauge(registry, "dmarcd_milter_connections", "Open connections from MTAs.",

@@ -16,7 +16,7 @@ import (
 	"dmarcd/internal/text"
 )
 
-// Bounds of looking names of sources up.
+// Bounds of looking up names of sources.
 const (
 	identifyBatch  = 2000 // taken on at once
 	identifyWrite  = 200  // stored at once
@@ -25,8 +25,8 @@ const (
 	identifyIdle   = 20 * time.Second // between two looks at what there is to do
 )
 
-// identifier finds out who the sources of received reports are. It has resolvers of its
-// own, and never more than identifyAtOnce sources under way.
+// identifier identifies the sources of received reports. It has its own resolvers, and processes at
+// most identifyAtOnce sources at a time.
 type identifier struct {
 	settings func() *settings.Settings
 	store    analysis.Sources
@@ -57,8 +57,8 @@ func (i *identifier) run(ctx context.Context) {
 	}
 }
 
-// batch identifies some sources, and says how many. What is found is stored as it comes,
-// so that those who are slow to answer hold up no others.
+// batch identifies some sources, and returns how many. It stores each result at once, so that slow
+// ones do not delay others.
 func (i *identifier) batch(ctx context.Context) (int, error) {
 	sources, err := i.store.Unidentified(ctx, i.now(), identifyBatch)
 	if err != nil || len(sources) == 0 {
@@ -91,7 +91,7 @@ func (i *identifier) batch(ctx context.Context) (int, error) {
 	return len(sources), errors.Join(err, <-failed)
 }
 
-// lookAll sends what it finds about each source.
+// lookAll sends the result for each source.
 func (i *identifier) lookAll(ctx context.Context, sources []netip.Addr, results chan<- analysis.Identity) error {
 	namer := &analysis.SourceNamer{Names: i.names, SPF: i.spf, Services: i.services(), Network: i.network}
 	var working sync.WaitGroup
@@ -124,7 +124,7 @@ func (i *identifier) look(ctx context.Context, namer *analysis.SourceNamer, o *a
 	return found
 }
 
-// identifyCounts count look-ups by what they found.
+// identifyCounts counts look-ups by result.
 type identifyCounts struct {
 	mu                   sync.Mutex
 	named, none, trouble uint64

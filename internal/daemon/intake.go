@@ -20,7 +20,7 @@ func IntakeTrial(config *settings.Settings) api.Asker {
 	return api.Local{Viewer: api.Operator(), Service: &api.Service{Settings: current, Intake: service, Now: time.Now}}
 }
 
-// hostName is the name by which this host's feeds are known.
+// hostName returns the name that identifies this host's feeds.
 func hostName() string {
 	name, err := os.Hostname()
 	if err != nil {

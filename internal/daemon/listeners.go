@@ -22,7 +22,7 @@ import (
 	"dmarcd/internal/store"
 )
 
-// listener is one listener and how it is named to people.
+// listener is a listener with its name for people.
 type listener struct {
 	net.Listener
 	name string
@@ -34,10 +34,10 @@ type webServer struct {
 	listener
 }
 
-// startError gives an error that kept the daemon from starting its kind. What the
-// system refuses, such as a port in use, a full or read-only disk, or a look-up early in
-// a boot, can pass or be mended without touching the configuration: the supervisor is to
-// try again. Everything else is a fault of the configuration, which stays.
+// startError sets the kind of an error that prevented the start. Refusals by the system, such as a
+// port in use, a full or read-only disk, or a failed look-up early in a boot, can pass or be
+// repaired without a change of the configuration: the supervisor should retry. Everything else is
+// a fault of the configuration, which stays.
 func startError(err error) error {
 	var (
 		kind   *errkind.Error
@@ -72,8 +72,8 @@ func (d *Daemon) openMail(sockets []settings.Listen) error {
 	return nil
 }
 
-// openWeb opens the listeners for HTTP. That of the console is shut while it can be
-// reached from outside and has no user.
+// openWeb opens the listeners for HTTP. That of the console is shut while it is reachable from
+// outside and has no user.
 func (d *Daemon) openWeb(config *settings.Settings, registry *prometheus.Registry) error {
 	show := promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 	h := config.HTTP
@@ -114,11 +114,11 @@ func (d *Daemon) openWeb(config *settings.Settings, registry *prometheus.Registr
 	return nil
 }
 
-// mostWeb is how many connections a listener for HTTP has open at a time: they must not
-// take the files that mail needs.
+// mostWeb bounds the open connections of a listener for HTTP: they must not use up the file
+// descriptors that mail needs.
 const mostWeb = 512
 
-// boundedWeb is a listener that lets further clients wait until others are gone.
+// boundedWeb returns a listener that delays further clients until others are gone.
 func boundedWeb(l net.Listener) net.Listener { return netutil.LimitListener(l, mostWeb) }
 
 func listenWeb(key, address string) (net.Listener, error) {
@@ -126,7 +126,7 @@ func listenWeb(key, address string) (net.Listener, error) {
 	return l, webError(key, err)
 }
 
-// webError is why a port of HTTP cannot be opened; nil for nil.
+// webError explains why a port of HTTP cannot be opened; nil for nil.
 func webError(key string, err error) error {
 	if err == nil {
 		return nil
@@ -138,13 +138,12 @@ func webError(key string, err error) error {
 	return fmt.Errorf("%s: %w; set it to another address, or to \"\" for none", key, err)
 }
 
-// certError is why the certificate of the console cannot be used. It stays until
-// somebody mends it.
+// certError explains why the certificate of the console is unusable. It needs a repair.
 func certError(err error) error {
 	return errkind.Errorf(errkind.WrongUse, "http.tls_cert: %w", err)
 }
 
-// closeListeners closes those that were never used.
+// closeListeners closes the unused ones.
 func (d *Daemon) closeListeners() {
 	for _, l := range d.mail {
 		_ = l.Close()

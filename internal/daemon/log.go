@@ -9,8 +9,7 @@ import (
 	"dmarcd/internal/text"
 )
 
-// NewLog makes the daemon's log, whose lines are safe to show. The level can be changed
-// by a reload.
+// NewLog returns the daemon's log, whose lines are safe to show. A reload can change the level.
 func NewLog(w io.Writer, l settings.Log, level *slog.LevelVar) *slog.Logger {
 	setLevel(level, l.Level)
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: plainErrors}
@@ -20,7 +19,7 @@ func NewLog(w io.Writer, l settings.Log, level *slog.LevelVar) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(text.NewJSONWriter(w), options))
 }
 
-// plainErrors takes the names of packages off errors, which are for people here.
+// plainErrors removes the names of packages from errors, because people read them here.
 func plainErrors(_ []string, a slog.Attr) slog.Attr {
 	if err, ok := a.Value.Any().(error); ok {
 		return slog.String(a.Key, text.Error(err))

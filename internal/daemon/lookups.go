@@ -5,21 +5,21 @@ import (
 	"dmarcd/internal/settings"
 )
 
-// NewLookups makes a resolver without a cache, apart from the one that mail is judged
-// with: for records that are verified, which must be seen as they are now, and for
-// names of sources, which must not crowd the look-ups of mail out.
+// NewLookups returns a resolver without a cache, separate from the one for mail. It serves record
+// verification, which needs current answers, and names of sources, which must not displace the
+// look-ups of mail.
 func NewLookups(config *settings.Settings) (*resolver.Client, error) {
 	c := resolverConfig(config.Resolver)
 	c.CacheEntries = 0
 	return openResolver(c)
 }
 
-// sourceCache is how many answers newSourceLookups keeps: the SPF records of managed
-// domains, with what they include.
+// sourceCache is the cache size of newSourceLookups: the SPF records of managed domains, with their
+// includes.
 const sourceCache = 4096
 
-// newSourceLookups makes the resolver for records that the sources of received reports
-// are compared with, one source after the other.
+// newSourceLookups returns the resolver for records that are compared with the sources of received
+// reports, one after the other.
 func newSourceLookups(config *settings.Settings) (*resolver.Client, error) {
 	c := resolverConfig(config.Resolver)
 	c.CacheEntries = sourceCache

@@ -16,8 +16,8 @@ import (
 // errNoNetworks: there is no database of networks.
 var errNoNetworks = errors.New("daemon: analysis.mmdb names no database that can be used")
 
-// networks is the database of analysis.mmdb, which is opened again when its file
-// changes. It may be used by several goroutines.
+// networks is the database of analysis.mmdb, reopened when its file changes. It is safe for
+// concurrent use.
 type networks struct {
 	settings func() *settings.Settings
 	log      *slog.Logger
@@ -28,7 +28,7 @@ type networks struct {
 	changed time.Time
 }
 
-// look gives the network of an address.
+// look returns the network of an address.
 func (n *networks) look(addr netip.Addr) (source.Network, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -39,7 +39,7 @@ func (n *networks) look(addr netip.Addr) (source.Network, error) {
 	return n.open.Look(addr)
 }
 
-// follow opens the file that the settings name, if it is another or was changed.
+// follow opens the file of the settings, if it is another or was changed.
 func (n *networks) follow() {
 	config := n.settings()
 	path := ""
@@ -77,7 +77,7 @@ func (n *networks) close() {
 	n.open = nil
 }
 
-// shutdown lets the file go.
+// shutdown closes the file.
 func (n *networks) shutdown() {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -9,17 +9,17 @@ import (
 	"dmarcd/internal/report/analysis"
 )
 
-// Bounds of looking at what reports tell of sources that are to be identified.
+// Bounds of evaluating reports on sources to be identified.
 const (
 	observedAtOnce  = 200    // addresses
 	observedRecords = 20_000 // of them together, the latest first
 	observedDays    = 90
 )
 
-// errObserved ends the reading of records: there are enough.
+// errObserved ends the reading of records when there are enough.
 var errObserved = errors.New("daemon: enough was seen")
 
-// observe sums up what reports tell of addresses. Each of them is in the answer.
+// observe sums what reports state about addresses. The answer contains each address.
 func (i *identifier) observe(ctx context.Context, sources []netip.Addr) (map[netip.Addr]*analysis.Observed, error) {
 	out := make(map[netip.Addr]*analysis.Observed, len(sources))
 	today := memory.DayOf(i.now())

@@ -13,13 +13,13 @@ import (
 	"dmarcd/internal/settings"
 )
 
-// observer passes what happens to mail on to those who count it and tell of it.
+// observer reports events of mail to metrics and notifications.
 type observer struct {
 	*metrics.Metrics
 	notifier *notify.Notifier
 }
 
-// Message tells of a message that was answered.
+// Message reports an answered message.
 func (o observer) Message(out *filter.Result, took time.Duration) {
 	o.Metrics.Message(out, took)
 	if out.Bypassed != "" || out.Rules == nil {
@@ -32,7 +32,7 @@ func (o observer) Message(out *filter.Result, took time.Duration) {
 	}
 }
 
-// event is what a notification tells of a message for one set of recipient domains.
+// event is the notification of a message for one set of recipient domains.
 func event(out *filter.Result, d filter.DomainDecision) notify.Event {
 	v := &out.Verdict
 	e := notify.Event{
@@ -69,7 +69,7 @@ func event(out *filter.Result, d filter.DomainDecision) notify.Event {
 	return e
 }
 
-// notifyConfig is how notifications are sent by the settings.
+// notifyConfig returns the configuration of notifications.
 func (d *Daemon) notifyConfig(s *settings.Settings) notify.Config {
 	template, err := policy.ParseNotification(s.Notify.Template)
 	if err != nil || s.Notify.Template == "" {
@@ -85,7 +85,7 @@ func (d *Daemon) notifyConfig(s *settings.Settings) notify.Config {
 	}
 }
 
-// closeNotifier sends what can still be sent.
+// closeNotifier sends the remaining notifications if possible.
 func (d *Daemon) closeNotifier(ctx context.Context) {
 	if err := d.notifier.Close(ctx); err != nil {
 		d.log.Warn("some notifications were not sent", "error", err.Error())

@@ -23,8 +23,8 @@ import (
 	"dmarcd/internal/store"
 )
 
-// Offline is what a command works with on a host where no daemon runs: the store,
-// opened in the daemon's place.
+// Offline serves a command on a host without a running daemon: it opens the store in the daemon's
+// place.
 type Offline struct {
 	api.Local
 	settings *settings.Settings
@@ -34,11 +34,11 @@ type Offline struct {
 	intake   *ownIntake       // nil until UseIntake
 }
 
-// closePatience is for how long the end of a command waits for the journal.
+// closePatience is how long the end of a command waits for the journal.
 const closePatience = 2 * time.Second
 
-// OpenOffline opens the store: the rest of the journal is loaded, under its lock, and
-// then the store is read. The caller closes it.
+// OpenOffline opens the store: it loads the rest of the journal, under its lock, and then reads the
+// store. The caller closes it.
 func OpenOffline(ctx context.Context, config *settings.Settings) (*Offline, error) {
 	if err := ownState(config.StateDir); err != nil {
 		return nil, err
@@ -74,14 +74,14 @@ func OpenOffline(ctx context.Context, config *settings.Settings) (*Offline, erro
 	return o, nil
 }
 
-// UseIntake makes the operations work that take reports in.
+// UseIntake enables the operations that take in reports.
 func (o *Offline) UseIntake() {
 	o.intake = newOwnIntake(o.store, o.settings)
 	o.Service.Intake = o.intake
 }
 
-// UseReports makes the operations on reports work. The pipeline sends what is due when
-// it is drained. Version is the program's.
+// UseReports enables the operations on reports. Draining the pipeline sends due reports. Version is
+// the program's.
 func (o *Offline) UseReports(version string) (*outgoing.Pipeline, error) {
 	c, _, err := ReportsConfig(o.settings, version)
 	if err != nil {
@@ -97,12 +97,12 @@ func (o *Offline) UseReports(version string) (*outgoing.Pipeline, error) {
 	return p, nil
 }
 
-// NewResolver makes the resolver of a command that runs once.
+// NewResolver returns the resolver of a command that runs once.
 func NewResolver(config *settings.Settings) (*resolver.Client, error) {
 	return openResolver(resolverConfig(config.Resolver))
 }
 
-// Close lets everything go.
+// Close releases everything.
 func (o *Offline) Close() error {
 	if o.intake != nil {
 		o.intake.close()
@@ -115,9 +115,8 @@ func (o *Offline) Close() error {
 	return errors.Join(o.journal.Close(ctx), o.store.Close())
 }
 
-// ownState makes sure that this process runs as the owner of the state: whoever
-// else opened the store, root included, would leave files there that the daemon
-// cannot use.
+// ownState checks that this process runs as the owner of the state: any other user, even root, would
+// leave files that the daemon cannot use.
 func ownState(dir string) error {
 	info, err := os.Stat(dir)
 	switch {

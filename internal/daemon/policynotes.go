@@ -12,14 +12,13 @@ import (
 )
 
 const (
-	// policyRetry is how long after a failure of the store a policy's text is tried again.
+	// policyRetry is how long after a failure of the store a policy's text is retried.
 	policyRetry = 20 * time.Second
-	// maxPolicies is how many texts wait for the store; beyond it the oldest is lost.
+	// maxPolicies bounds the texts waiting for the store; beyond it the oldest is lost.
 	maxPolicies = 20
 )
 
-// policyNotes keep the text of each policy that takes effect in the store, as soon as
-// that can be reached.
+// policyNotes stores the text of each policy that takes effect, as soon as the store is reachable.
 type policyNotes struct {
 	store memory.Policies
 	host  string
@@ -40,7 +39,7 @@ func newPolicyNotes(store memory.Policies, host string, log *slog.Logger) *polic
 	return &policyNotes{store: store, host: host, log: log, retry: policyRetry, wake: make(chan struct{}, 1)}
 }
 
-// inForce notes that a policy takes effect. The built-in policy has no text.
+// inForce records that a policy takes effect. The built-in policy has no text.
 func (n *policyNotes) inForce(p *settings.Policy, at time.Time) {
 	if len(p.Texts) == 0 {
 		return
@@ -54,7 +53,7 @@ func (n *policyNotes) inForce(p *settings.Policy, at time.Time) {
 	}
 }
 
-// run brings the texts into the store until ctx ends.
+// run stores the texts until ctx ends.
 func (n *policyNotes) run(ctx context.Context) {
 	for {
 		select {
@@ -90,7 +89,7 @@ func (n *policyNotes) next() (policyNote, bool) {
 	return n.waiting[0], true
 }
 
-// done takes a note out, unless it was pushed out meanwhile.
+// done removes a note, unless it was displaced meanwhile.
 func (n *policyNotes) done(note policyNote) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -21,17 +21,17 @@ import (
 	"dmarcd/internal/text"
 )
 
-// Obstacle is what a look at this host found. One without a kind is a warning: the daemon
-// would start, or what is in its way is gone by then. WrongUse and Trouble would keep it
-// from starting, with the exit code of serve.
+// Obstacle is a finding on this host. One without a kind is a warning: the daemon would start, or the
+// obstacle is gone by then. WrongUse and Trouble would prevent the start, with the exit code of
+// serve.
 type Obstacle struct {
 	Kind errkind.Kind
 	Text string
 }
 
-// Preflight looks for whatever would keep a daemon with these settings from starting on
-// this host, and changes nothing. Sockets are what the daemon that runs by the same
-// source has open, nil where none runs: what it holds is in nobody's way.
+// Preflight looks for anything that would prevent a daemon with these settings from starting on this
+// host, and changes nothing. Sockets are those that the running daemon of the same source has open,
+// nil if none runs: they are no obstacle.
 func Preflight(ctx context.Context, config *settings.Settings, version string, running bool, sockets []string) []Obstacle {
 	p := &preflight{config: config, running: running, sockets: sockets, user: serviceUser(config.StateDir), asker: os.Geteuid()}
 	p.stateDir()
@@ -56,8 +56,8 @@ func (p *preflight) warn(format string, args ...any) {
 	p.found = append(p.found, Obstacle{Text: fmt.Sprintf(format, args...)})
 }
 
-// meet notes an error that would keep the daemon from starting. Where it says only that
-// the one who asks may not look, it is a warning.
+// meet records an error that would prevent the start. If it only means that the caller may not look,
+// it is a warning.
 func (p *preflight) meet(err error) {
 	switch {
 	case err == nil:
@@ -69,10 +69,10 @@ func (p *preflight) meet(err error) {
 	}
 }
 
-// stranger tells that somebody asks who is neither root nor the user of the daemon.
+// stranger reports whether the caller is neither root nor the user of the daemon.
 func (p *preflight) stranger() bool { return p.asker != 0 && p.asker != int(p.user.uid) }
 
-// stateDir asks whether the state directory is there, or can be made, and takes files.
+// stateDir checks that the state directory exists, or can be created, and is writable.
 func (p *preflight) stateDir() {
 	dir := p.config.StateDir
 	if path := admin.SocketPath(dir); len(path) > admin.MaxPath {
@@ -96,7 +96,7 @@ func (p *preflight) stateDir() {
 	}
 }
 
-// parent asks whether a directory that is not there can be made.
+// parent checks that a missing directory can be created.
 func (p *preflight) parent(dir string) {
 	for up := filepath.Dir(dir); ; up = filepath.Dir(up) {
 		info, err := os.Stat(up)
@@ -126,7 +126,7 @@ func tryFile(dir string) error {
 	return errors.Join(err, f.Close(), os.Remove(f.Name()))
 }
 
-// listeners asks for the sockets that the MTA connects to, and that for LMTP.
+// listeners checks the sockets for the MTA, and that for LMTP.
 func (p *preflight) listeners() {
 	all := slices.Clone(p.config.Listen)
 	names := make([]string, len(all))
@@ -166,7 +166,7 @@ func missing(path string) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// socketFolder asks whether the service may make a socket in its folder.
+// socketFolder checks that the service may create a socket in its folder.
 func (p *preflight) socketFolder(key string, a milter.Address) {
 	if a.Network != "unix" {
 		return
@@ -177,7 +177,7 @@ func (p *preflight) socketFolder(key string, a milter.Address) {
 	}
 }
 
-// web asks for the ports of HTTP and the certificate.
+// web checks the ports of HTTP and the certificate.
 func (p *preflight) web() {
 	h := p.config.HTTP
 	for _, port := range [][2]string{{"http.listen", h.Listen}, {"http.metrics_listen", h.MetricsListen}} {
@@ -202,7 +202,7 @@ func (p *preflight) web() {
 	}
 }
 
-// resolver asks for the servers that resolv.conf names.
+// resolver checks the servers of resolv.conf.
 func (p *preflight) resolver() {
 	c, err := NewResolver(p.config)
 	if err != nil {
@@ -212,8 +212,7 @@ func (p *preflight) resolver() {
 	c.Close()
 }
 
-// memory asks for the journal's lock and the store. One that is out of reach keeps no
-// daemon from starting.
+// memory checks the journal's lock and the store. An unreachable store does not prevent the start.
 func (p *preflight) memory(ctx context.Context) {
 	if p.running {
 		return // it holds both, and tells of them in its status

@@ -11,11 +11,11 @@ import (
 	"dmarcd/internal/report/intake"
 )
 
-// feedKinds are the kinds of feeds: the name of a mailbox has a user and a host in it,
-// which are no labels.
+// feedKinds are the kinds of feeds: the name of a mailbox contains a user and a host, which are
+// unsuitable as labels.
 var feedKinds = []string{intake.FeedFolder, "imap", intake.FeedLMTP, intake.FeedMilter}
 
-// feedKind is the kind of a feed; "" for one that is none of feedKinds.
+// feedKind returns the kind of a feed; "" if it is none of feedKinds.
 func feedKind(name string) string {
 	for _, kind := range feedKinds {
 		if name == kind || strings.HasPrefix(name, kind+":") {
@@ -46,7 +46,7 @@ func gaugeFeeds(states []analysis.FeedState, now time.Time) feedGauges {
 	return g
 }
 
-// register shows what the intake of received reports counts.
+// register registers the counts of the intake of received reports.
 func (r *receiving) register(registry *prometheus.Registry) {
 	stats, spooled := r.path.Stats, r.spool.Stats
 	kinds := []string{"aggregate", "bounce", "failure", "other", "tls", "too_large", "unreadable"}
@@ -82,7 +82,7 @@ func floats[K ~string](counts map[K]uint64) map[string]float64 {
 	return out
 }
 
-// register shows the look-ups of sources.
+// register registers the look-ups of sources.
 func (i *identifier) register(registry *prometheus.Registry) {
 	metrics.Counters(registry, "dmarcd_source_lookups_total", "Look-ups of the names of sending sources, by what they found.", "result",
 		[]string{"named", "none", "trouble"}, func() map[string]float64 {
@@ -92,7 +92,7 @@ func (i *identifier) register(registry *prometheus.Registry) {
 		})
 }
 
-// register shows the states of the records of managed domains.
+// register registers the states of the records of managed domains.
 func (p *recordPoll) register(registry *prometheus.Registry) {
 	metrics.Gauges(registry, "dmarcd_managed_domain_records", "Managed domains by the state of their DMARC record at the last look; 0 on daemons that do not lead.", "state",
 		[]string{string(analysis.WordBroken), string(analysis.WordInEffect), string(analysis.WordMissing), string(analysis.WordUnknown)}, func() map[string]float64 {

@@ -17,8 +17,8 @@ import (
 	"dmarcd/internal/spool"
 )
 
-// receiving takes in the reports that others send: by the milter, LMTP, IMAP, a
-// watched folder, and from admins.
+// receiving takes in the reports that others send: by the milter, LMTP, IMAP, a watched folder, and
+// from admins.
 type receiving struct {
 	settings func() *settings.Settings
 	log      *slog.Logger
@@ -33,11 +33,10 @@ type receiving struct {
 	recorder *recorder
 }
 
-// spoolDir is where received mails wait to be read.
+// spoolDir returns the folder where received mails wait.
 func spoolDir(config *settings.Settings) string { return filepath.Join(config.StateDir, "spool") }
 
-// newReceiving opens the spool, and the socket for LMTP. After an error nothing is left
-// open.
+// newReceiving opens the spool, and the socket for LMTP. After an error nothing stays open.
 func newReceiving(d *Daemon) (*receiving, error) {
 	config := d.settings.Load()
 	waiting, err := spool.Open(spool.Config{Dir: spoolDir(config), Now: time.Now})
@@ -62,7 +61,7 @@ func newReceiving(d *Daemon) (*receiving, error) {
 	return r, nil
 }
 
-// listen opens the socket for LMTP, if there is to be one.
+// listen opens the socket for LMTP, if configured.
 func (r *receiving) listen(config *settings.Settings) error {
 	socket := config.Analysis.LMTP
 	if socket.Socket == "" {
@@ -81,7 +80,7 @@ func (r *receiving) listen(config *settings.Settings) error {
 	return nil
 }
 
-// feed is a feed that comes through the spool.
+// feed returns a feed that uses the spool.
 func (r *receiving) feed(name string) *intake.Feed {
 	return r.feeds.Add(name, func() int64 { return int64(r.spool.Stats().Feeds[name]) })
 }
@@ -104,7 +103,7 @@ func (r *receiving) run(ctx context.Context) {
 	working.Wait()
 }
 
-// serve answers by LMTP until shutdown.
+// serve serves LMTP until shutdown.
 func (r *receiving) serve() error {
 	if r.lmtp == nil {
 		return nil
@@ -112,7 +111,7 @@ func (r *receiving) serve() error {
 	return r.lmtp.Serve(r.listener)
 }
 
-// shutdown lets mails under way come to their end.
+// shutdown completes mails in progress.
 func (r *receiving) shutdown(ctx context.Context) {
 	if r.lmtp == nil {
 		return
@@ -122,7 +121,7 @@ func (r *receiving) shutdown(ctx context.Context) {
 	}
 }
 
-// feedSettings are what the feeds of runFeeds are made of.
+// feedSettings are the settings of runFeeds.
 type feedSettings struct {
 	enabled bool
 	folder  settings.ReportFolder
@@ -133,8 +132,7 @@ func feedSettingsOf(s *settings.Settings) feedSettings {
 	return feedSettings{enabled: s.Analysis.Enabled, folder: s.Analysis.Folder, imap: s.Analysis.IMAP}
 }
 
-// runFeeds runs the folder and the mailboxes, and begins anew when a reload has changed
-// them.
+// runFeeds runs the folder and the mailboxes, and restarts them when a reload has changed them.
 func (r *receiving) runFeeds(ctx context.Context) {
 	const look = time.Second
 	for ctx.Err() == nil {
@@ -176,7 +174,7 @@ func (r *receiving) startFeeds(ctx context.Context, working *sync.WaitGroup, s *
 	}
 }
 
-// messages counts those that the milter has answered.
+// messages returns the number of messages that the milter answered.
 func (d *Daemon) messages() uint64 {
 	if d.milter == nil {
 		return 0
@@ -184,7 +182,7 @@ func (d *Daemon) messages() uint64 {
 	return d.milter.Stats().Messages
 }
 
-// meter tells whether a count has moved lately. It may be used by several goroutines.
+// meter reports whether a count has changed recently. It is safe for concurrent use.
 type meter struct {
 	count func() uint64
 

@@ -19,18 +19,18 @@ import (
 )
 
 const (
-	// journalShare is the part of retention.max_bytes that the journal may take
-	// while the store is away.
+	// journalShare is the share of retention.max_bytes that the journal may use while the store is
+	// unreachable.
 	journalShare = 4
-	// storeWait is how long a start waits for the store. One that answers later is
-	// as good: records stay in the journal meanwhile.
+	// storeWait is how long a start waits for the store. A later answer is as good: records stay in the
+	// journal meanwhile.
 	storeWait = 3 * time.Second
-	// loadWait is how long an end waits for the store to take what is left.
+	// loadWait is how long a stop waits for the store to accept the remaining records.
 	loadWait = 5 * time.Second
 )
 
-// recorder remembers mail: in the journal before the answer, from there in the store,
-// which it prunes while this daemon leads.
+// recorder remembers mail: in the journal before the answer, and from there in the store, which it
+// prunes while this daemon leads.
 type recorder struct {
 	settings func() *settings.Settings
 	log      *slog.Logger
@@ -46,7 +46,7 @@ type prunedCounts struct {
 	messages, traces, aggregates, received, bytes atomic.Int64
 }
 
-// newRecorder opens store and journal. After an error nothing is left open.
+// newRecorder opens store and journal. After an error nothing stays open.
 func newRecorder(current func() *settings.Settings, log *slog.Logger) (_ *recorder, err error) {
 	r := &recorder{settings: current, log: log}
 	r.buffers.New = func() any { return new([]byte) }
@@ -63,7 +63,7 @@ func newRecorder(current func() *settings.Settings, log *slog.Logger) (_ *record
 	return r, nil
 }
 
-// StoreConfig is what the settings say of the store.
+// StoreConfig converts the settings of the store.
 func StoreConfig(config *settings.Settings) store.Config {
 	password := config.StorePasswordFile
 	if password != "" {
@@ -72,7 +72,7 @@ func StoreConfig(config *settings.Settings) store.Config {
 	return store.Config{URL: config.Store, PasswordFile: password, Dir: config.StateDir}
 }
 
-// journalDir is where the journal of a daemon is.
+// journalDir returns the folder of a daemon's journal.
 func journalDir(config *settings.Settings) string { return filepath.Join(config.StateDir, "journal") }
 
 // openJournal opens the journal in the state directory, to be loaded into s.
@@ -90,15 +90,15 @@ func openJournal(config *settings.Settings, s *store.Store, log *slog.Logger) (*
 	return j, err
 }
 
-// lockError is for a journal that another process has.
+// lockError is the error for a journal that another process holds.
 func lockError(err error) error {
 	return fmt.Errorf("%w (each dmarcd needs a state_dir of its own)", err)
 }
 
-// journalSink is the store as the journal loads into it.
+// journalSink is the store as the sink of the journal.
 type journalSink struct{ *store.Store }
 
-// Load is journal.Sink's.
+// Load implements journal.Sink.
 func (s journalSink) Load(ctx context.Context, b memory.Batch) error {
 	err := s.Store.Load(ctx, b)
 	if errors.Is(err, store.ErrRecord) {
@@ -107,8 +107,8 @@ func (s journalSink) Load(ctx context.Context, b memory.Batch) error {
 	return err
 }
 
-// Record puts a judged message into the journal, before it is answered. What
-// becomes of it there is counted, and no concern of the message.
+// Record puts a judged message into the journal before it is answered. Failures there are counted,
+// and do not affect the message.
 func (r *recorder) Record(rec *memory.Record, out *filter.Result) {
 	buf := r.buffers.Get().(*[]byte)
 	defer r.buffers.Put(buf)
@@ -117,8 +117,8 @@ func (r *recorder) Record(rec *memory.Record, out *filter.Result) {
 	r.failures(rec, out)
 }
 
-// retain has the store forget what retention no longer wants, until ctx ends. Of
-// several daemons with one store the leader does it.
+// retain makes the store remove what retention no longer keeps, until ctx ends. Of several daemons
+// with one store, the leader does it.
 func (r *recorder) retain(ctx context.Context) {
 	err := r.store.Retain(ctx, r.retention, func(p store.Pruned, err error) { r.notePruned(ctx, p, err) })
 	if err != nil && ctx.Err() == nil {
@@ -137,13 +137,13 @@ func (r *recorder) asLeader(ctx context.Context, task string, work func(context.
 	}
 }
 
-// leading tells that this daemon leads, of those that share the store.
+// leading reports whether this daemon leads those that share the store.
 func (r *recorder) leading() bool {
 	epoch, _ := r.store.Leading()
 	return epoch != 0
 }
 
-// retention is what the settings say of how long things are kept.
+// retention converts the settings of retention.
 func (r *recorder) retention() store.Retention {
 	keep := r.settings().Retention
 	return store.Retention{
@@ -170,7 +170,7 @@ func (r *recorder) notePruned(ctx context.Context, p store.Pruned, err error) {
 	}
 }
 
-// load has the store take what is left in the journal, while ctx and loadWait allow.
+// load makes the store take the rest of the journal, while ctx and loadWait allow.
 func (r *recorder) load(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, loadWait)
 	defer cancel()
@@ -179,7 +179,7 @@ func (r *recorder) load(ctx context.Context) {
 	}
 }
 
-// close lets the store go, once nobody works with it.
+// close closes the store, once nobody uses it.
 func (r *recorder) close() {
 	if err := r.store.Close(); err != nil {
 		r.log.Warn("closing the store", "error", err.Error())

@@ -11,7 +11,7 @@ import (
 	"dmarcd/internal/report/outgoing"
 )
 
-// registerRecorder shows what the recorder and the reporting count.
+// registerRecorder registers the counts of the recorder and the reporting.
 func (d *Daemon) registerRecorder(registry *prometheus.Registry) {
 	d.recorder.registerJournal(registry)
 	d.recorder.registerStore(registry)
@@ -130,8 +130,8 @@ func (r *reporting) register(registry *prometheus.Registry) {
 		})
 }
 
-// failureWord is why a delivery was given up, in the words of the metric; "" for one
-// that was not: a suppressed one was not tried.
+// failureWord is the metric's word for why a delivery was given up; "" if it was not: a suppressed one
+// was not tried.
 func failureWord(end outgoing.Final) string {
 	switch end.State {
 	case outgoing.StateExpired:

@@ -25,8 +25,8 @@ const (
 	selectorsOf = 30 * 24 * time.Hour // reports of that long name the selectors in use
 )
 
-// recordPoll looks up the DMARC and SPF records of managed domains and the DKIM keys in
-// use every analysis.poll, and keeps what it finds.
+// recordPoll looks up the DMARC and SPF records of managed domains and the DKIM keys in use every
+// analysis.poll, and stores the results.
 type recordPoll struct {
 	settings func() *settings.Settings
 	store    analysis.Records
@@ -51,13 +51,13 @@ func (p *recordPoll) run(ctx context.Context) {
 	}
 }
 
-// jittered is a duration of between nine and eleven tenths.
+// jittered returns a duration of between nine and eleven tenths.
 func jittered(d time.Duration) time.Duration {
 	tenth := max(d/10, 1)
 	return d - tenth + rand.N(2*tenth)
 }
 
-// round looks every managed domain up once.
+// round looks up every managed domain once.
 func (p *recordPoll) round(ctx context.Context, config *settings.Settings) {
 	free := make(chan struct{}, pollAtOnce)
 	var working sync.WaitGroup
@@ -82,7 +82,7 @@ func (p *recordPoll) round(ctx context.Context, config *settings.Settings) {
 	}
 }
 
-// poll looks one domain up. What could not be looked up changes nothing that is known.
+// poll looks up one domain. A failed look-up leaves the known data unchanged.
 func (p *recordPoll) poll(ctx context.Context, config *settings.Settings, domain dns.Name) analysis.Word {
 	looking, cancel := context.WithTimeout(ctx, pollEach)
 	defer cancel()
@@ -116,7 +116,7 @@ func (p *recordPoll) poll(ctx context.Context, config *settings.Settings, domain
 	return v.Result
 }
 
-// snapshotOf is a check of a record for keeping.
+// snapshotOf converts a check of a record for storage.
 func snapshotOf(kind analysis.SnapshotKind, c *analysis.Check) analysis.Snapshot {
 	n := analysis.Snapshot{Kind: kind, Name: c.Name, Value: c.Record, Word: analysis.WordInEffect, Detail: c.Text}
 	switch {
@@ -139,7 +139,7 @@ func snapshotsOf(keys []analysis.Check) []analysis.Snapshot {
 	return out
 }
 
-// pollStates are the words that the last round gave.
+// pollStates are the results of the last round.
 type pollStates struct {
 	mu    sync.Mutex
 	words map[analysis.Word]int
@@ -151,7 +151,7 @@ func (s *pollStates) set(words map[analysis.Word]int) {
 	s.words = words
 }
 
-// each gives every word with its number of domains.
+// each passes on every word with its number of domains.
 func (s *pollStates) each(yield func(analysis.Word, int)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

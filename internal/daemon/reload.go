@@ -11,9 +11,9 @@ import (
 	"dmarcd/internal/settings"
 )
 
-// reload takes over a configuration that load reads. A good one replaces the old in
-// one pointer swap: mail under way keeps the one it began with. A fault keeps the
-// old and is logged with its line. Read says which files load has read.
+// reload applies a configuration that load reads. A valid one replaces the old in one pointer swap:
+// mail in progress keeps the one it began with. A fault keeps the old one and is logged with its
+// line. Read returns the files that load has read.
 func (d *Daemon) reload(load func() (*settings.Settings, settings.Faults, error), read func(*settings.Settings) []string) {
 	d.tellSystemd(reloadingState())
 	defer d.tellSystemd(daemon.SdNotifyReady)
@@ -52,10 +52,10 @@ func (d *Daemon) reload(load func() (*settings.Settings, settings.Faults, error)
 		"managed_domains", next.Policy.ManagedDomains(), "ms", time.Since(began).Milliseconds())
 }
 
-// maxLoggedFiles is how many files a line of the log names.
+// maxLoggedFiles bounds the files that a log line names.
 const maxLoggedFiles = 10
 
-// firstFiles are the first of many files, with their number.
+// firstFiles returns the first of many files, with their number.
 func firstFiles(files []string) []string {
 	more := len(files) - maxLoggedFiles
 	if more <= 0 {
@@ -64,7 +64,7 @@ func firstFiles(files []string) []string {
 	return append(files[:maxLoggedFiles:maxLoggedFiles], fmt.Sprintf("and %d more", more))
 }
 
-// allFiles are those that the whole configuration was read from.
+// allFiles returns the files of the whole configuration.
 func allFiles(config *settings.Settings) []string {
 	if config.File == "" {
 		return textFiles(config)
@@ -72,7 +72,7 @@ func allFiles(config *settings.Settings) []string {
 	return append([]string{config.File}, textFiles(config)...)
 }
 
-// warnConfiguration logs the warnings of a configuration that was taken.
+// warnConfiguration logs the warnings of an accepted configuration.
 func (d *Daemon) warnConfiguration(warnings settings.Faults, more []string) {
 	for _, w := range warnings {
 		more = append(more, w.String())
@@ -82,9 +82,8 @@ func (d *Daemon) warnConfiguration(warnings settings.Faults, more []string) {
 	}
 }
 
-// loadPolicy reads the policy alone: a change of its files says nothing of
-// dmarcd.yaml, which may be half edited. A policy file that is gone is a fault: it may be
-// on its way to another name.
+// loadPolicy reads only the policy: a change of its files implies nothing about dmarcd.yaml, which may
+// be half edited. A missing policy file is a fault: it may be in the course of being renamed.
 func (d *Daemon) loadPolicy() (*settings.Settings, settings.Faults, error) {
 	running := d.settings.Load()
 	path := d.source.policyPath(running)
@@ -100,7 +99,7 @@ func (d *Daemon) loadPolicy() (*settings.Settings, settings.Faults, error) {
 	return &next, append(warnings, endedEntries(policy, time.Now())...), nil
 }
 
-// textFiles are the files that the policy was read from.
+// textFiles returns the files of the policy.
 func textFiles(config *settings.Settings) []string {
 	files := []string{}
 	for _, t := range config.Policy.Texts {
@@ -109,7 +108,7 @@ func textFiles(config *settings.Settings) []string {
 	return files
 }
 
-// policyFiles are the files and folders that the policy was read from, or would be.
+// policyFiles returns the files and folders of the policy, or where they would be.
 func (d *Daemon) policyFiles(s *settings.Settings) []string {
 	path := d.source.policyPath(s)
 	if path == "" {
@@ -121,9 +120,9 @@ func (d *Daemon) policyFiles(s *settings.Settings) []string {
 // maxFaultyFiles bounds the files that are watched because a fault names them.
 const maxFaultyFiles = 100
 
-// watchFaults follows a load that failed: it is not tried again until something
-// changes in the files in force, or in those that the faults name. One of these may
-// be no file of the policy in force: a list that is yet to be written.
+// watchFaults follows a failed load: it is not retried until a change in the files in force, or in
+// those that the faults name. These may include a file outside the policy in force, such as a list
+// that is not yet written.
 func (d *Daemon) watchFaults(err error, before map[string]fileState) {
 	running := d.settings.Load()
 	files := d.policyFiles(running)
@@ -160,8 +159,8 @@ func (d *Daemon) logFaults(err error) {
 	}
 }
 
-// reloadingState is what Type=notify-reload asks for: the state and the time of
-// the monotonic clock in microseconds.
+// reloadingState is the message for Type=notify-reload: the state and the time of the monotonic clock
+// in microseconds.
 func reloadingState() string {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {

@@ -18,9 +18,9 @@ import (
 	"dmarcd/internal/store"
 )
 
-// ReportsConfig is what the settings say of the reports that we send, with what
-// they name: the key and the password. The error, of kind errkind.WrongUse, says what is
-// wrong with those, the warnings are for the operator. Version is the program's.
+// ReportsConfig converts the settings of the reports that we send, with the key and the password that
+// they name. The error, of kind errkind.WrongUse, states what is wrong with those; the warnings are
+// for the operator. Version is the program's.
 func ReportsConfig(s *settings.Settings, version string) (outgoing.Config, []string, error) {
 	signer, warnings, err := outgoing.LoadSigner(s)
 	if err != nil {
@@ -39,7 +39,7 @@ func ReportsConfig(s *settings.Settings, version string) (outgoing.Config, []str
 	return c, warnings, nil
 }
 
-// readPassword reads a file that holds a password alone; "" for no file.
+// readPassword reads a file that contains only a password; "" for no file.
 func readPassword(path string) (string, error) {
 	if path == "" {
 		return "", nil
@@ -55,8 +55,8 @@ func readPassword(path string) (string, error) {
 	return password, nil
 }
 
-// reporting makes the reports that we send, of what the recorder remembers, and reads
-// the mails that say that one was not delivered.
+// reporting creates the reports that we send, from what the recorder remembers, and reads the bounces
+// of undelivered ones.
 type reporting struct {
 	settings func() *settings.Settings
 	log      *slog.Logger
@@ -80,11 +80,11 @@ func newReporting(current func() *settings.Settings, log *slog.Logger, version s
 	}, nil
 }
 
-// authResultsName is the field of ours that a failure report quotes.
+// authResultsName is our header field that a failure report quotes.
 const authResultsName = "Authentication-Results"
 
-// failed hands a message to those who report on single failures (RFC 9991). One that
-// was refused has its results too, though nobody was sent them.
+// failed passes a message to failure reporting (RFC 9991). A rejected message has results too, although
+// nobody received them.
 func (r *reporting) failed(rec *memory.Record, out *filter.Result) {
 	if s := &r.settings().Reports; !s.Enabled || !s.Failure.Enabled {
 		return
@@ -100,22 +100,21 @@ func (r *reporting) failed(rec *memory.Record, out *filter.Result) {
 	}
 }
 
-// unfold takes the line ends out of a field.
+// unfold removes the line ends of a field.
 func unfold(value string) string { return strings.NewReplacer("\r", "", "\n", "").Replace(value) }
 
-// run makes and sends reports until ctx ends.
+// run creates and sends reports until ctx ends.
 func (r *reporting) run(ctx context.Context) {
 	if err := r.pipeline.Run(ctx); err != nil && ctx.Err() == nil {
 		r.log.Error("reports are not made any more", "error", err.Error())
 	}
 }
 
-// maxBounces bounds the mails that wait to be read as bounces.
+// maxBounces bounds the mails waiting to be read as bounces.
 const maxBounces = 64
 
-// bounced takes a mail to the address that our reports come from: it may say that
-// one of them was not delivered. It never waits; beyond maxBounces the mail is
-// dropped, for one more report to a dead address does little harm.
+// bounced takes a mail to the sender address of our reports, which may be a bounce. It never waits;
+// beyond maxBounces the mail is dropped, because one more report to a dead address does little harm.
 func (r *reporting) bounced(raw []byte) {
 	select {
 	case r.bounces <- raw:
@@ -124,8 +123,7 @@ func (r *reporting) bounced(raw []byte) {
 	}
 }
 
-// readBounces reads them, one after the other, until ctx ends. A store that is away
-// is waited for.
+// readBounces reads them, one after the other, until ctx ends. It waits for an unreachable store.
 func (r *reporting) readBounces(ctx context.Context) {
 	const again = 10 * time.Second
 	for {

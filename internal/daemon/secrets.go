@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// osUser is the user that the daemon runs as, as far as that can be told.
+// osUser is the user that the daemon runs as, as far as known.
 type osUser struct {
 	uid    uint32
 	groups []uint32
@@ -19,11 +19,11 @@ type osUser struct {
 
 func (a osUser) String() string { return "the user " + a.name }
 
-// serviceAccount is the user that the unit of systemd names.
+// serviceAccount is the user in the systemd unit.
 const serviceAccount = "dmarcd"
 
-// serviceUser is who owns the state directory. While there is none, and root asks, it is
-// the user of the unit, if there is one; else whoever asks.
+// serviceUser returns the owner of the state directory. If there is none, and root asks, it is the user
+// of the unit, if there is one; otherwise the caller.
 func serviceUser(stateDir string) osUser {
 	if info, err := os.Stat(stateDir); err == nil {
 		if st, ok := info.Sys().(*syscall.Stat_t); ok {
@@ -59,7 +59,7 @@ func accountOf(uid uint32) osUser {
 	return a
 }
 
-// may tells whether the user has the rights to a file, in the bits of one octal digit:
+// may reports whether the user has the rights to a file, in the bits of one octal digit:
 // 4 to read, 2 to write, 1 to enter a folder.
 func (a osUser) may(info fs.FileInfo, rights fs.FileMode) bool {
 	st, ok := info.Sys().(*syscall.Stat_t)
@@ -76,8 +76,8 @@ func (a osUser) may(info fs.FileInfo, rights fs.FileMode) bool {
 	return mode&rights == rights
 }
 
-// secrets asks for the files with passwords and keys: those without which the daemon does
-// not start, and those that its feeds and alerts read later.
+// secrets checks the files with passwords and keys: those that the start needs, and those that feeds and
+// alerts read later.
 func (p *preflight) secrets(version string) {
 	c := p.config
 	_, warnings, err := ReportsConfig(c, version)
@@ -96,7 +96,7 @@ func (p *preflight) secrets(version string) {
 	}
 }
 
-// secret asks for one of them. Needed tells that the daemon does not start without it.
+// secret checks one of them. Needed means that the daemon does not start without it.
 func (p *preflight) secret(key, name string, needed bool) {
 	path := p.config.Path(name)
 	if path == "" {

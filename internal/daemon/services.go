@@ -11,9 +11,8 @@ import (
 	"dmarcd/internal/text"
 )
 
-// services is the map of email services in force: the built-in one, and over it the
-// file of analysis.source_map, which is read again when it changes. It may be used by
-// several goroutines.
+// services is the map of email services in force: the built-in one, overlaid by the file of
+// analysis.source_map, which is read again when it changes. It is safe for concurrent use.
 type services struct {
 	settings func() *settings.Settings
 	log      *slog.Logger
@@ -30,8 +29,7 @@ func newServices(settings func() *settings.Settings, log *slog.Logger) *services
 	return &services{settings: settings, log: log}
 }
 
-// get gives the map. A file that cannot be read is told once, and the map stays as it
-// was.
+// get returns the map. An unreadable file is reported once, and the map stays unchanged.
 func (s *services) get() *source.Map {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -67,7 +65,7 @@ func (s *services) get() *source.Map {
 	return s.current
 }
 
-// read puts the file over the built-in map.
+// read overlays the file on the built-in map.
 func (s *services) read(path string) error {
 	f, err := os.Open(path)
 	if err != nil {

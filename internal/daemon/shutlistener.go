@@ -10,9 +10,8 @@ import (
 	"dmarcd/internal/text"
 )
 
-// shutListener is a listener that is open only while the console has a user. Nothing
-// listens on its address before, so that nobody from outside finds a console that
-// belongs to nobody.
+// shutListener is a listener that is open only while the console has a user. Before that nothing listens
+// on its address, so that nobody outside finds a console without an owner.
 type shutListener struct {
 	address string
 	anyUser func(context.Context) (bool, error)
@@ -25,7 +24,7 @@ type shutListener struct {
 	why  string       // it is shut
 }
 
-// How often it is looked for users.
+// Intervals of the check for users.
 const (
 	lookForUsers = 2 * time.Second
 	askUsers     = 5 * time.Second
@@ -41,7 +40,7 @@ const (
 	whyStore  = "the store cannot be asked for users"
 )
 
-// shutBecause says why it is shut; "" where it is open.
+// shutBecause returns why it is shut; "" if it is open.
 func (l *shutListener) shutBecause() string {
 	if l == nil {
 		return ""
@@ -72,7 +71,7 @@ func (l *shutListener) watch(ctx context.Context) {
 	}
 }
 
-// look opens or shuts it, and says why it is shut.
+// look opens or shuts it, and returns why it is shut.
 func (l *shutListener) look(ctx context.Context) string {
 	asking, cancel := context.WithTimeout(ctx, askUsers)
 	defer cancel()
@@ -136,7 +135,7 @@ func (l *shutListener) Close() error {
 	return l.open.Close()
 }
 
-// Addr is where it listens, or would.
+// Addr returns where it listens, or would listen.
 func (l *shutListener) Addr() net.Addr {
 	if open := l.current(); open != nil {
 		return open.Addr()

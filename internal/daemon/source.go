@@ -13,21 +13,21 @@ import (
 	"dmarcd/internal/settings"
 )
 
-// DefaultFolder is where the two files are looked for when no -c is given.
+// DefaultFolder is the folder of the two files if no -c is given.
 const DefaultFolder = "/etc/dmarcd"
 
 // DefaultFile is dmarcd.yaml in DefaultFolder.
 func DefaultFile() string { return filepath.Join(DefaultFolder, "dmarcd.yaml") }
 
-// Source is where the settings come from.
+// Source is the origin of the settings.
 type Source struct {
-	// File is the dmarcd.yaml that was named. With "" both files are looked for in
-	// Folder, and one that is not there is replaced by what is built in.
+	// File is the given dmarcd.yaml. If it is "", both files are looked for in Folder, and a missing one is
+	// replaced by the built-in one.
 	File   string
 	Folder string // "" for none: with no File either, what is built in
 }
 
-// FindSource is the file that was named or, without one, DefaultFolder.
+// FindSource returns the given file or, without one, DefaultFolder.
 func FindSource(named string) Source {
 	if named != "" {
 		return Source{File: named}
@@ -35,7 +35,7 @@ func FindSource(named string) Source {
 	return Source{Folder: DefaultFolder}
 }
 
-// DaemonFile is the dmarcd.yaml to read now; "" where the built-in one holds.
+// DaemonFile returns the dmarcd.yaml to read now; "" if the built-in one applies.
 func (s Source) DaemonFile() string {
 	if s.File != "" {
 		return s.File
@@ -43,8 +43,7 @@ func (s Source) DaemonFile() string {
 	return s.inFolder("dmarcd.yaml")
 }
 
-// Files are those to look at now: dmarcd.yaml, by which the policy is found, or a
-// policy.yaml alone.
+// Files returns the files to read now: dmarcd.yaml, which leads to the policy, or a policy.yaml alone.
 func (s Source) Files() []string {
 	for _, file := range []string{s.DaemonFile(), s.inFolder("policy.yaml")} {
 		if file != "" {
@@ -54,7 +53,7 @@ func (s Source) Files() []string {
 	return nil
 }
 
-// inFolder is a file of the folder; "" where it is not there.
+// inFolder returns a file of the folder; "" if it is missing.
 func (s Source) inFolder(name string) string {
 	path := filepath.Join(s.Folder, name)
 	if _, err := os.Lstat(path); s.Folder == "" || errors.Is(err, fs.ErrNotExist) {
@@ -63,13 +62,13 @@ func (s Source) inFolder(name string) string {
 	return path
 }
 
-// Load reads the settings. Warnings come with good settings only; an error of
-// the files is settings.Faults.
+// Load reads the settings. Only valid settings come with warnings; an error of the files is
+// settings.Faults.
 func (s Source) Load() (*settings.Settings, settings.Faults, error) {
 	return s.read(settings.Load, settings.LoadPolicy)
 }
 
-// Read is Load for a look at the settings: the policy's own tests are not tried.
+// Read is Load for inspection of the settings: it does not run the policy's own tests.
 func (s Source) Read() (*settings.Settings, settings.Faults, error) {
 	return s.read(settings.Read, settings.ReadPolicy)
 }
@@ -100,7 +99,7 @@ func (s Source) read(both func(path, host string) (*settings.Settings, []setting
 	return loaded, append(warnings, endedEntries(p, time.Now())...), nil
 }
 
-// policyPath is where the policy of these settings is, or would be.
+// policyPath returns where the policy of these settings is, or would be.
 func (s Source) policyPath(config *settings.Settings) string {
 	switch {
 	case config.PolicyFile != "":
@@ -111,8 +110,8 @@ func (s Source) policyPath(config *settings.Settings) string {
 	return ""
 }
 
-// runtimeFolder is where a daemon has a second admin socket, for commands that cannot
-// read its configuration. A supervisor such as systemd may name another.
+// runtimeFolder is the folder of a daemon's second admin socket, for commands that cannot read its
+// configuration. A supervisor such as systemd may name another.
 func runtimeFolder() string {
 	if dirs := filepath.SplitList(os.Getenv("RUNTIME_DIRECTORY")); len(dirs) > 0 && filepath.IsAbs(dirs[0]) {
 		return dirs[0]
@@ -120,7 +119,7 @@ func runtimeFolder() string {
 	return "/run/dmarcd"
 }
 
-// Name tells sources apart: the dmarcd.yaml of the source, whole.
+// Name identifies the source: the full path of its dmarcd.yaml.
 func (s Source) Name() string {
 	file := s.File
 	if file == "" {
@@ -132,9 +131,9 @@ func (s Source) Name() string {
 	return file
 }
 
-// Dial finds the daemon that runs by this source: by the state directory that the file on
-// disk names, whatever else is wrong with it, or else in /run/dmarcd. Version is that of
-// the program. Where none runs the error is admin.ErrNoDaemon.
+// Dial finds the daemon that runs by this source: in the state directory that the file on disk names,
+// whatever else is wrong with it, or else in /run/dmarcd. Version is that of the program. If none runs,
+// the error is admin.ErrNoDaemon.
 func (s Source) Dial(ctx context.Context, version string) (*admin.Client, error) {
 	dir := userStateDir()
 	if file := s.DaemonFile(); file != "" {
@@ -162,8 +161,8 @@ func HostName() string {
 	return "localhost"
 }
 
-// userStateDir is where state goes when there is no configuration: the user's
-// state directory as the XDG base directory specification has it.
+// userStateDir is the default state directory without a configuration: the user's, by the XDG base
+// directory specification.
 func userStateDir() string {
 	if d := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(d) {
 		return filepath.Join(d, "dmarcd")

@@ -17,16 +17,16 @@ import (
 	"dmarcd/internal/text"
 )
 
-// statusWait is how long the status waits for the store.
+// statusWait bounds how long the status waits for the store.
 const statusWait = 2 * time.Second
 
-// filesInForce are the files that are followed, and since when each is as it is.
+// filesInForce are the files in force, with the time since which each is unchanged.
 type filesInForce struct {
 	mu    sync.Mutex
 	files []api.FileInForce
 }
 
-// take notes what was read. A file that has not changed keeps its time.
+// take records what was read. An unchanged file keeps its time.
 func (f *filesInForce) take(config *settings.Settings, at time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -54,7 +54,7 @@ func (f *filesInForce) list() []api.FileInForce {
 	return append([]api.FileInForce{}, f.files...)
 }
 
-// Status is api.Daemon's.
+// Status implements api.Daemon.
 func (d *Daemon) Status(ctx context.Context) api.Status {
 	ctx, cancel := context.WithTimeout(ctx, statusWait)
 	defer cancel()
@@ -98,7 +98,7 @@ func (d *Daemon) Status(ctx context.Context) api.Status {
 	return out
 }
 
-// notes are what an operator ought to know of the configuration in force.
+// notes are hints for an operator on the configuration in force.
 func notes(config *settings.Settings, now time.Time) (out []string) {
 	if off := config.DailyReportsOff(); off != "" {
 		out = append(out, off)
@@ -109,10 +109,10 @@ func notes(config *settings.Settings, now time.Time) (out []string) {
 	return out
 }
 
-// maxEnded is how many entries of lists that have ended are told of one by one.
+// maxEnded bounds the expired list entries that are reported individually.
 const maxEnded = 10
 
-// endedEntries are warnings of entries of lists that have ended.
+// endedEntries returns warnings of expired list entries.
 func endedEntries(p *settings.Policy, now time.Time) settings.Faults {
 	all := p.Ended(now)
 	more := len(all) - maxEnded
@@ -124,7 +124,7 @@ func endedEntries(p *settings.Policy, now time.Time) settings.Faults {
 	})
 }
 
-// analysisStatus is about the reports that others send.
+// analysisStatus returns the state of received reports.
 func (d *Daemon) analysisStatus(config *settings.Settings) api.AnalysisStatus {
 	out := api.AnalysisStatus{
 		Enabled: config.Analysis.Enabled, Feeds: append([]analysis.FeedState{}, d.receiving.feeds.States()...),
@@ -143,7 +143,7 @@ func (d *Daemon) analysisStatus(config *settings.Settings) api.AnalysisStatus {
 	return out
 }
 
-// faultsOnDisk are those that a reload would meet now.
+// faultsOnDisk returns the faults that a reload would meet now.
 func (d *Daemon) faultsOnDisk() []api.Fault {
 	out := []api.Fault{}
 	_, _, err := d.source.Load()
@@ -168,7 +168,7 @@ func (d *Daemon) socketStatus() []api.SocketStatus {
 	return out
 }
 
-// listening are all sockets and ports, as the settings name them.
+// listening returns all sockets and ports, as the settings name them.
 func (d *Daemon) listening() []string {
 	out := []string{}
 	for _, l := range d.mail {

@@ -6,13 +6,11 @@ import (
 	"time"
 )
 
-// watchEvery is how often the policy's files are looked at. A change counts once
-// it was seen twice: a file still being written, or a folder of lists half
-// replaced, is not read.
+// watchEvery is the interval of checks of the policy's files. A change counts only when two checks agree,
+// so that a file still being written, or a folder of lists half replaced, is not read.
 const watchEvery = time.Second
 
-// fileState is what tells one version of a file from another; zero for a file
-// that is not there.
+// fileState distinguishes versions of a file; zero for a missing file.
 type fileState struct {
 	mod  time.Time
 	size int64
@@ -34,15 +32,15 @@ func stateOf(path string) fileState {
 	return fileState{mod: info.ModTime(), size: info.Size(), info: info}
 }
 
-// watcher tells when the files of the policy have changed and come to rest.
+// watcher reports when the files of the policy have changed and settled.
 type watcher struct {
 	files []string
 	taken []fileState // as they were when last loaded, whether that went well or not
 	last  []fileState // as they were at the last look
 }
 
-// snapshot is how the files are before they are loaded: what is written during the
-// load then shows as a change.
+// snapshot is the state of the files before they are loaded, so that a write during the load shows as a
+// change.
 func (w *watcher) snapshot() map[string]fileState {
 	m := make(map[string]fileState, len(w.files))
 	for _, f := range w.files {
@@ -51,8 +49,7 @@ func (w *watcher) snapshot() map[string]fileState {
 	return m
 }
 
-// loaded takes files for those that were loaded, in the state of before where
-// that has them, else as they are now.
+// loaded marks files as loaded, in the state of before if it has them, otherwise in their current state.
 func (w *watcher) loaded(files []string, before map[string]fileState) {
 	w.files = slices.Clone(files)
 	w.taken = w.look()
@@ -64,8 +61,8 @@ func (w *watcher) loaded(files []string, before map[string]fileState) {
 	w.last = w.taken
 }
 
-// changed looks once and reports whether the files differ from those loaded and
-// are the same as at the look before.
+// changed checks once and reports whether the files differ from the loaded ones and equal those of the
+// previous check.
 func (w *watcher) changed() bool {
 	now := w.look()
 	settled := slices.EqualFunc(now, w.last, fileState.same)
