@@ -19,10 +19,10 @@ import (
 	"dmarcd/internal/text"
 )
 
-// apiPath is where the operations are.
+// apiPath is the path of the operations.
 const apiPath = "/api/v1/"
 
-// problem is what went wrong, as RFC 9457 has it.
+// problem is an error in the form of RFC 9457.
 type problem struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`
@@ -30,11 +30,11 @@ type problem struct {
 	Detail string `json:"detail,omitempty"`
 }
 
-// errLogin: nobody may ask without a session or token.
+// errLogin: a session or token is required.
 var errLogin = errkind.New(errkind.NotAllowed, "log in, or send an API token as \"Authorization: Bearer\"")
 
-// published are the operations that programs may ask: all but those whose answers are
-// carried between processes of ours.
+// published returns the operations for programs: all but those whose answers only our own processes
+// exchange.
 func published() []api.Info {
 	var out []api.Info
 	for _, op := range api.Table() {
@@ -46,7 +46,7 @@ func published() []api.Info {
 	return out
 }
 
-// serveAPI does an operation for a program.
+// serveAPI runs an operation for a program.
 func (s *site) serveAPI(w http.ResponseWriter, r *http.Request) {
 	g, _ := r.Context().Value(clientKey{}).(gated)
 	v := &visit{site: s, w: w, r: r, client: g, guest: g.guest, lang: english}
@@ -140,10 +140,10 @@ func (v *visit) answerAPI(i *api.Info) error {
 	return err
 }
 
-// errMethod: the operation is asked by another method.
+// errMethod: the operation requires another method.
 var errMethod = errkind.New(errkind.BadRequest, "an operation that changes something is asked by POST")
 
-// apiRequest is the request as JSON: the body of a POST, the query of a GET.
+// apiRequest returns the request as JSON: the body of a POST, the query of a GET.
 func (v *visit) apiRequest(i *api.Info) (json.RawMessage, error) {
 	switch v.r.Method {
 	case http.MethodGet, http.MethodHead:
@@ -177,7 +177,7 @@ func (v *visit) apiRequest(i *api.Info) (json.RawMessage, error) {
 	return body, nil
 }
 
-// queryAsJSON makes a request of the keys of a query, whose names may have "-" for "_".
+// queryAsJSON converts the keys of a query, whose names may have "-" for "_", to a request.
 func queryAsJSON(q url.Values, in reflect.Type) (json.RawMessage, error) {
 	kinds := map[string]reflect.Type{}
 	fieldsOf(in, kinds)
@@ -226,7 +226,7 @@ func queryValue(kind reflect.Type, values []string) (any, error) {
 	return nil, errors.New("send the request by POST")
 }
 
-// fieldsOf are the types of a struct's fields by their names in JSON.
+// fieldsOf collects the types of a struct's fields by their names in JSON.
 func fieldsOf(t reflect.Type, into map[string]reflect.Type) {
 	for f := range t.Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
@@ -239,7 +239,7 @@ func fieldsOf(t reflect.Type, into map[string]reflect.Type) {
 	}
 }
 
-// problem answers with what went wrong.
+// problem answers with an error.
 func (v *visit) problem(err error) {
 	if v.r.Context().Err() != nil && errors.Is(err, v.r.Context().Err()) {
 		return // nobody waits

@@ -257,7 +257,7 @@ func (d *described) check(t *testing.T, operation string, got *httptest.Response
 	}
 }
 
-// fits tells whether a value fits its schema, as far as describe goes.
+// fits reports whether a value fits its schema, as far as describe goes.
 func (d *described) fits(schema map[string]any, value any, at string) error {
 	if ref, ok := schema["$ref"].(string); ok {
 		schema = d.Components.Schemas[ref[strings.LastIndexByte(ref, '/')+1:]]

@@ -11,8 +11,8 @@ import (
 	"dmarcd/internal/text"
 )
 
-// Charts are SVG without a viewBox: widths in per cent, heights in pixels, so that text
-// and hatching keep their shape at every width.
+// Charts are SVG without a viewBox: widths in per cent, heights in pixels, so that text and hatching
+// keep their shape at every width.
 
 // Sizes of charts, in pixels.
 const (
@@ -25,7 +25,7 @@ const (
 	axisWidth  = 44
 )
 
-// shareBar is a share as a bar with its number. What is not nought is seen.
+// shareBar draws a share as a bar with its number. A share above zero is always visible.
 func shareBar(part, whole int64) template.HTML {
 	if whole == 0 {
 		return `<span class="share"><b>–</b></span>`
@@ -48,7 +48,7 @@ func shareBar(part, whole int64) template.HTML {
 	return template.HTML(b.String())
 }
 
-// series is what a chart of days shows.
+// series is the data of a chart of days.
 type series struct {
 	Lang        language
 	ID          string // that no other chart of the page has
@@ -62,7 +62,7 @@ type series struct {
 	Small       bool                    // one of several: without labels of days
 }
 
-// without fills the days that a trend leaves out.
+// withoutGaps fills the days that a trend omits.
 func withoutGaps(rows []analysis.TrendRow, from, to memory.Day, weekly bool) []analysis.TrendRow {
 	step := memory.Day(1)
 	if weekly {
@@ -87,7 +87,7 @@ func withoutGaps(rows []analysis.TrendRow, from, to memory.Day, weekly bool) []a
 // maxBars bounds a chart.
 const maxBars = 400
 
-// niceTop is a round number not below n, and the step of its lines.
+// niceTop returns a round number not below n, and the step of its lines.
 func niceTop(n int64) (top, step int64) {
 	if n < 4 {
 		return 4, 1
@@ -178,7 +178,7 @@ func (s *series) bar(b *strings.Builder, i int, top int64) {
 	}
 }
 
-// labelled tells whether a bar's day is written below it: Mondays, or as many as fit.
+// labelled reports whether a bar's day is written below it: Mondays, or as many as fit.
 func (s *series) labelled(i int) bool {
 	n := len(s.Rows)
 	switch {
@@ -190,7 +190,7 @@ func (s *series) labelled(i int) bool {
 	return (s.Rows[i].Day-4)%7 == 0 && i < n-1
 }
 
-// strip draws the line of compliance, with its lowest point named.
+// strip draws the line of compliance, with its lowest point labelled.
 func (s *series) strip(b *strings.Builder, floor int) {
 	slot := 100 / float64(len(s.Rows))
 	y := func(r *analysis.TrendRow) float64 {
@@ -224,7 +224,7 @@ func (s *series) strip(b *strings.Builder, floor int) {
 		x, y(r), x, dx, y(r)+4, anchor, template.HTMLEscapeString(percent(r.Compliant, r.Messages)))
 }
 
-// complianceFloor is the multiple of five below the lowest share.
+// complianceFloor returns the multiple of five below the lowest share.
 func (s *series) complianceFloor() int {
 	floor := 95
 	for _, r := range s.Rows {
@@ -235,7 +235,7 @@ func (s *series) complianceFloor() int {
 	return floor
 }
 
-// describe is the chart in words.
+// describe returns the chart in words.
 func (s *series) describe() string {
 	var total analysis.Counts
 	low := -1
@@ -252,13 +252,13 @@ func (s *series) describe() string {
 		s.Rows[low].Day.String(), percent(s.Rows[low].Compliant, s.Rows[low].Messages))
 }
 
-// tell is one bar in words.
+// tell returns one bar in words.
 func (s *series) tell(r *analysis.TrendRow) string {
 	return say(s.Lang, "%s: %s messages, %s non-compliant (%s compliant)", r.Day.String(), text.Number(r.Messages), text.Number(r.Messages-r.Compliant),
 		percent(r.Compliant, r.Messages))
 }
 
-// shortNumber is a number on an axis.
+// shortNumber formats a number on an axis.
 func shortNumber(lang language, n int64) string {
 	switch {
 	case lang == japanese && n >= 10_000:
@@ -273,7 +273,7 @@ func shortNumber(lang language, n int64) string {
 
 func trimZero(f float64) string { return strings.TrimSuffix(fmt.Sprintf("%.1f", f), ".0") }
 
-// shortDay is a day on an axis.
+// shortDay formats a day on an axis.
 func shortDay(lang language, d memory.Day) string {
 	t := d.Begin()
 	if lang == japanese {
@@ -282,7 +282,7 @@ func shortDay(lang language, d memory.Day) string {
 	return t.Format("2 Jan")
 }
 
-// preliminaryDays are the last days of which reports still come.
+// preliminaryDays are the last days, for which reports still arrive.
 const preliminaryDays = 2
 
 func preliminarySince(now time.Time) memory.Day { return memory.DayOf(now) - preliminaryDays + 1 }

@@ -17,25 +17,25 @@ import (
 	"dmarcd/internal/api"
 )
 
-// PageConfig is what the pages work with. Nothing is asked but the operations of Service.
+// PageConfig configures the pages. They use only the operations of Service.
 type PageConfig struct {
 	Service *api.Service
 	Version string // of the program
 	Log     *slog.Logger
-	// Secure tells that the listener speaks TLS.
+	// Secure means that the listener uses TLS.
 	Secure bool
-	// Proxy ends TLS before us; zero for none.
+	// Proxy terminates TLS in front of us; zero for none.
 	Proxy Proxy
 }
 
-// Proxy is a reverse proxy that is trusted.
+// Proxy is a trusted reverse proxy.
 type Proxy struct {
 	Header  string       // whose last value is the client's address
 	Network netip.Prefix // that it speaks from
 }
 
-// Pages that are made at a time: mail comes first. Those that wait for others, or take
-// long, do not keep the rest from being made.
+// Pages that are made at a time: mail has priority. Requests that wait for others or take long do not
+// block the rest.
 const (
 	atOnce     = 4
 	slowAtOnce = 4
@@ -67,7 +67,7 @@ type site struct {
 //go:embed assets
 var assetFiles embed.FS
 
-// asset is a file of the pages, named by what is in it.
+// asset is a file of the pages, named by its content.
 type asset struct {
 	body []byte
 	kind string
@@ -107,7 +107,7 @@ func (s *site) serveAsset(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(a.body) // a client that went away is no concern of ours
 }
 
-// policyOfPages lets a page load nothing from outside, and run and style nothing inline.
+// policyOfPages forbids a page to load anything from outside, and inline scripts and styles.
 const policyOfPages = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 // secured sets the header fields of every answer.
@@ -137,7 +137,7 @@ func (s *site) handler() http.Handler {
 	return secured(http.NewCrossOriginProtection().Handler(mux))
 }
 
-// turn is the queue that a request waits in.
+// turn returns the queue in which a request waits.
 func (s *site) turn(r *http.Request) chan struct{} {
 	p := r.URL.Path
 	for _, slow := range []string{"/analysis/config/", "/analysis/readiness/", "/policy/simulate", "/api/v1/record.", "/api/v1/readiness", "/api/v1/policy.simulate", "/api/v1/analysis.export", "/api/v1/analysis.ledger"} {
@@ -151,7 +151,7 @@ func (s *site) turn(r *http.Request) chan struct{} {
 	return s.working
 }
 
-// slowTurns is the queue that one user's requests wait in before those that take long.
+// slowTurns returns the queue of one user's slow requests, ahead of the common one.
 func (s *site) slowTurns(user string) chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -163,7 +163,7 @@ func (s *site) slowTurns(user string) chan struct{} {
 	return turns
 }
 
-// userMemory remembers that there are users, so that not every request asks.
+// userMemory remembers that there are users, so that not every request checks.
 type userMemory struct {
 	mu   sync.Mutex
 	seen time.Time
@@ -171,7 +171,7 @@ type userMemory struct {
 
 const usersKnownFor = 2 * time.Second
 
-// anyUser tells whether there is a user. An error is trouble of the store.
+// anyUser reports whether there is a user. An error is trouble of the store.
 func (s *site) anyUser(r *http.Request) (bool, error) {
 	s.users.mu.Lock()
 	known := time.Since(s.users.seen) < usersKnownFor

@@ -17,7 +17,7 @@ import (
 	"dmarcd/internal/settings"
 )
 
-// detailNames are those of a record in CSV.
+// detailNames are the column names of a record in CSV.
 func detailNames() []string {
 	return []string{"day", "header_from", "reporter", "service", "host", "ip", "messages", "compliant", "disposition", "spf", "dkim", "reasons", "sentence"}
 }
@@ -44,8 +44,7 @@ func detailsPage(v *visit) error {
 	return v.show(p)
 }
 
-// exportDetails streams all records as CSV. What is wrong with the request is told
-// before the first line.
+// exportDetails streams all records as CSV. Errors in the request are reported before the first line.
 func (v *visit) exportDetails(in api.DetailsRequest) error {
 	if _, err := ask(v, api.AnalysisTotals(), in.FiguresRequest); err != nil {
 		return err
@@ -63,14 +62,13 @@ func (v *visit) exportDetails(in api.DetailsRequest) error {
 	return nil
 }
 
-// detailPageData is what the page of one record shows.
+// detailPageData is the data of the page of one record.
 type detailPageData struct {
 	analysis.Detail
 	Raw bool // the report is kept as received
 }
 
-// detailPage shows one record, named by its report and number: the day and address of
-// the link find it.
+// detailPage shows one record, named by its report and number: the day and address in the link locate it.
 func detailPage(v *visit) error {
 	report, record, ok := strings.Cut(v.r.PathValue("row"), "-")
 	id, err1 := strconv.ParseInt(report, 10, 64)
@@ -105,7 +103,7 @@ func detailPage(v *visit) error {
 	return errNoPage
 }
 
-// rawReport gives a report as it was received, as a download.
+// rawReport returns a report as it was received, as a download.
 func rawReport(v *visit) error {
 	id, err := strconv.ParseInt(v.r.PathValue("id"), 10, 64)
 	if err != nil {
@@ -135,5 +133,5 @@ func rawReport(v *visit) error {
 	return nil
 }
 
-// maxRawText bounds a report as it is given out.
+// maxRawText bounds the output of a report.
 const maxRawText = 256 << 20

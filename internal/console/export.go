@@ -19,7 +19,7 @@ const (
 	asJSON = ".json"
 )
 
-// format is how a list is asked for, by the suffix of its path.
+// format returns the format of a list, by the suffix of its path.
 func (v *visit) format() string {
 	switch ext := path.Ext(v.r.URL.Path); ext {
 	case asCSV, asJSON:
@@ -28,7 +28,7 @@ func (v *visit) format() string {
 	return asPage
 }
 
-// writeJSON answers with what an operation gave.
+// writeJSON writes the answer of an operation.
 func (v *visit) writeJSON(answer any) error {
 	text, err := json.Marshal(answer)
 	if err != nil {
@@ -39,13 +39,13 @@ func (v *visit) writeJSON(answer any) error {
 	return nil
 }
 
-// mostPages bounds an export that goes page by page.
+// mostPages bounds an export by pages.
 const mostPages = 10_000
 
-// exportTime is how long an export may take.
+// exportTime bounds the time of an export.
 const exportTime = 10 * time.Minute
 
-// csvWriter makes ready for a CSV of those names.
+// csvWriter prepares a CSV with those names.
 func (v *visit) csvWriter(names []string) (*text.CSV, error) {
 	_ = http.NewResponseController(v.w).SetWriteDeadline(time.Now().Add(exportTime)) // as long as before where it cannot be set
 	h := v.w.Header()
@@ -55,7 +55,7 @@ func (v *visit) csvWriter(names []string) (*text.CSV, error) {
 	return out, out.Write(names...)
 }
 
-// writeCSV writes all pages of a list, each row by the names of its fields in JSON.
+// writeCSV writes all pages of a list, each row by its field names in JSON.
 func writeCSV[T any](v *visit, names []string, first []T, after string, next func(after string) ([]T, string, error)) error {
 	out, err := v.csvWriter(names)
 	if err != nil {
@@ -80,20 +80,20 @@ func writeCSV[T any](v *visit, names []string, first []T, after string, next fun
 	return nil
 }
 
-// cutOff ends an answer that is under way, so that nobody takes it for whole.
+// cutOff aborts a partial answer, so that nobody takes it for complete.
 func (v *visit) cutOff(err error) error {
 	v.Log.Warn("an export was cut off", "path", text.Line(v.r.URL.Path, 200), "error", err.Error())
 	panic(http.ErrAbortHandler)
 }
 
-// countNames are those of figures.
+// countNames are the column names of figures.
 func countNames(before []string, after ...string) []string {
 	out := append([]string{}, before...)
 	out = append(out, "messages", "compliant", "spf_aligned", "dkim_aligned", "none", "pass", "quarantine", "reject")
 	return append(out, after...)
 }
 
-// cells are the fields of a row with those names in JSON.
+// cells returns the fields of a row with those names in JSON.
 func cells(names []string, row any) []string {
 	values := map[string]string{}
 	gather(reflect.ValueOf(row).Elem(), values)

@@ -13,7 +13,7 @@ import (
 	"dmarcd/internal/text"
 )
 
-// failure is what a page of an error shows.
+// failure is the data of an error page.
 type failure struct {
 	Status  int
 	What    string   // what happened
@@ -23,10 +23,10 @@ type failure struct {
 	NextURL string
 }
 
-// maxErrorText bounds what is shown of an error.
+// maxErrorText bounds the shown text of an error.
 const maxErrorText = 2000
 
-// statusOf is the HTTP status of an error, as this viewer is to see it.
+// statusOf returns the HTTP status of an error for this viewer.
 func statusOf(err error, v api.Viewer) int {
 	switch errkind.Of(err) {
 	case errkind.NotFound:
@@ -45,7 +45,7 @@ func statusOf(err error, v api.Viewer) int {
 	return http.StatusServiceUnavailable
 }
 
-// fail shows what went wrong.
+// fail shows an error.
 func (v *visit) fail(err error) {
 	if v.r.Context().Err() != nil && errors.Is(err, v.r.Context().Err()) {
 		return // nobody waits
@@ -74,7 +74,7 @@ func (v *visit) fail(err error) {
 	v.render(f.Status, &page{Template: "failure", Title: f.What, Data: f, Bare: v.viewer.Role == ""})
 }
 
-// faultsOf are the faults of a form or filter, by field; nil where err is something else.
+// faultsOf returns the faults of a form or filter, by field; nil for other errors.
 func faultsOf(err error) map[string]string {
 	if err == nil || errkind.Of(err) != errkind.BadRequest {
 		return nil
@@ -107,7 +107,7 @@ func faultsOf(err error) map[string]string {
 	return out
 }
 
-// passwordFault is what a login form says of an error; "" where it is something else.
+// passwordFault returns the message of a login form for an error; "" for other errors.
 func (v *visit) passwordFault(err error) string {
 	switch {
 	case errors.Is(err, account.ErrPassword):

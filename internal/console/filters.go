@@ -9,7 +9,7 @@ import (
 	"dmarcd/internal/report/analysis"
 )
 
-// field is one field of a bar of filters.
+// field is one field of a filter bar.
 type field struct {
 	Key, Label, Value, Hint, Fault string
 	Kind                           string   // text, date, select or check
@@ -22,7 +22,7 @@ type option struct {
 	Chosen      bool
 }
 
-// filterBar is what a bar of filters shows.
+// filterBar is the data of a filter bar.
 type filterBar struct {
 	Fields, More []field
 	Open         bool   // More is
@@ -31,10 +31,10 @@ type filterBar struct {
 	Notes        []analysis.Note
 }
 
-// pageRows is how many rows a page of a list has.
+// pageRows is the number of rows on a page of a list.
 const pageRows = 50
 
-// criteria reads the criteria of the URL; its keys are the flags of the commands.
+// criteria parses the criteria of the URL; its keys are the flags of the commands.
 func criteria(q url.Values) analysis.Criteria {
 	c := analysis.Criteria{Period: q.Get("period"), Since: q.Get("since"), Until: q.Get("until"), IncludeFailed: q.Get("include_failed") != ""}
 	for key, into := range map[string]*[]string{
@@ -54,12 +54,12 @@ func criteria(q url.Values) analysis.Criteria {
 	return c
 }
 
-// figures is the request of a page of figures.
+// figures returns the request of a page of figures.
 func (v *visit) figures() api.FiguresRequest {
 	return api.FiguresRequest{Criteria: criteria(v.r.URL.Query()), Limit: v.limit(), After: v.query("after")}
 }
 
-// limit is how many rows the link asks for.
+// limit returns the number of rows in the link.
 func (v *visit) limit() int {
 	if n, err := strconv.Atoi(v.query("limit")); err == nil && n > 0 {
 		return min(n, 200)
@@ -67,7 +67,7 @@ func (v *visit) limit() int {
 	return pageRows
 }
 
-// bar makes the bar of filters of an analysis page: those named first are in sight.
+// bar returns the filter bar of an analysis page; the first fields named are visible.
 func (v *visit) bar(path string, inSight ...string) *filterBar {
 	q := v.r.URL.Query()
 	all := []field{
@@ -108,7 +108,7 @@ func (v *visit) bar(path string, inSight ...string) *filterBar {
 	return out
 }
 
-// periods are those to choose from.
+// periods returns the available periods.
 func (v *visit) periods(q url.Values) []option {
 	chosen := q.Get("period")
 	if q.Get("since") != "" || q.Get("until") != "" {
@@ -127,7 +127,7 @@ func (v *visit) periods(q url.Values) []option {
 	return append(out, option{Value: chosen, Name: chosen, Chosen: true})
 }
 
-// options makes choices of values and names.
+// options returns choices of values and names.
 func options(chosen string, pairs ...string) []option {
 	var out []option
 	for i := 0; i+1 < len(pairs); i += 2 {
@@ -136,8 +136,8 @@ func options(chosen string, pairs ...string) []option {
 	return out
 }
 
-// refused shows a page whose filters cannot be read: with the faults at the fields and
-// without rows. Other errors are returned.
+// refused shows a page whose filters are invalid: with the faults at the fields and without rows. It
+// returns other errors.
 func (v *visit) refused(p *page, bar *filterBar, err error) error {
 	faults := faultsOf(err)
 	if faults == nil {
@@ -169,7 +169,7 @@ func (v *visit) refused(p *page, bar *filterBar, err error) error {
 	return nil
 }
 
-// dashed is a key as the operations name it.
+// dashed returns a key in the form of the operations.
 func dashed(key string) string {
 	out := []byte(key)
 	for i, c := range out {

@@ -8,19 +8,19 @@ import (
 	"strings"
 )
 
-// client is who speaks, as far as the connection and the proxy tell.
+// client is the client of a request, as far as the connection and the proxy tell.
 type client struct {
 	address netip.Addr
 	secure  bool // by TLS, ours or the proxy's
 	proxied bool // by the proxy that is trusted
 }
 
-// clientKey is that of a client in a context.
+// clientKey is the context key of a client.
 type clientKey struct{}
 
 var errProxyHeader = errors.New("the trusted proxy did not tell the client's address")
 
-// clientOf finds out who speaks.
+// clientOf identifies the client.
 func (s *site) clientOf(r *http.Request) (client, error) {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -50,8 +50,8 @@ func (s *site) clientOf(r *http.Request) (client, error) {
 	return c, nil
 }
 
-// local tells whether a request was made on this host, by a loopback name, and handed
-// on by nobody. HTTP/1.0 may name no host.
+// local reports whether a request was made on this host, by a loopback name and without a proxy.
+// HTTP/1.0 may name no host.
 func (s *site) local(r *http.Request, c client) bool {
 	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
 		if r.Header.Get(name) != "" {
@@ -61,9 +61,8 @@ func (s *site) local(r *http.Request, c client) bool {
 	return s.loopback && !c.proxied && c.address.IsLoopback() && (r.Host == "" || isLoopback(r.Host))
 }
 
-// gate stands before everything that the listener serves. Without users only this host
-// is answered, by a loopback name, so that no page of a browser's can read us under a
-// name of its own.
+// gate guards everything that the listener serves. Without users it answers only this host, by a
+// loopback name, so that a page in a browser cannot read us under a name of its own.
 func (s *site) gate(probes http.Handler) http.Handler {
 	pages := s.handler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -99,7 +98,7 @@ func (s *site) gate(probes http.Handler) http.Handler {
 	})
 }
 
-// gated is what the gate found out.
+// gated is what the gate determined.
 type gated struct {
 	client
 	guest   bool  // there is no user

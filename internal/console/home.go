@@ -20,14 +20,14 @@ type step struct {
 	Link  string
 }
 
-// homeData is what the start page shows.
+// homeData is the data of the start page.
 type homeData struct {
 	Steps   []step // none where all hold
 	Answers []answer
 	Refused []api.Message // the latest
 }
 
-// answer is one of the questions of a morning, answered.
+// answer is the answer to one of the daily questions.
 type answer struct {
 	Ask, Kind, Says, Detail, URL string
 }
@@ -55,11 +55,10 @@ func home(v *visit) error {
 	return v.show(&page{Template: "home", Title: v.t("Home"), Data: d})
 }
 
-// homeMail is how far back the start page looks for refused mail.
+// homeMail is how far back the start page looks for rejected mail.
 const homeMail = 24 * time.Hour
 
-// firstSteps are those of an installation, none where all hold. Counted is what came
-// lately.
+// firstSteps returns the open steps of an installation, or none if all are done. Counted is recent mail.
 func (v *visit) firstSteps(counted *api.Counted) ([]step, error) {
 	status, err := ask(v, api.DaemonStatus(), api.StatusRequest{})
 	if err != nil {
@@ -98,7 +97,7 @@ func (v *visit) firstSteps(counted *api.Counted) ([]step, error) {
 	return nil, nil
 }
 
-// connectStep has the lines for the MTA.
+// connectStep shows the lines for the MTA.
 func (v *visit) connectStep(status *api.Status, judged bool) step {
 	out := step{What: v.t("Connect the MTA"), Done: judged}
 	for _, s := range status.Sockets {
@@ -112,7 +111,7 @@ func (v *visit) connectStep(status *api.Status, judged bool) step {
 	return out
 }
 
-// postfixSocket spells a socket of ours as Postfix does.
+// postfixSocket formats a socket of ours for Postfix.
 func postfixSocket(socket string) string {
 	if rest, ok := strings.CutPrefix(socket, "inet:"); ok {
 		if port, host, ok := strings.Cut(rest, "@"); ok {

@@ -9,7 +9,7 @@ import (
 	"dmarcd/internal/api"
 )
 
-// loginForm is what the login page shows.
+// loginForm is the data of the login page.
 type loginForm struct {
 	Name, Next, Fault string
 }
@@ -40,7 +40,7 @@ func login(v *visit) error {
 	return v.to(form.Next)
 }
 
-// ownPath is a path of this console, for going on after a login; "/" for anything else.
+// ownPath returns a path of this console, to continue after a login; "/" for anything else.
 func ownPath(s string) string {
 	u, err := url.Parse(s)
 	if err != nil || u.Host != "" || u.Scheme != "" || !strings.HasPrefix(s, "/") || strings.HasPrefix(s, "//") || strings.ContainsAny(s, "\\\r\n\t") ||

@@ -13,13 +13,13 @@ import (
 	"dmarcd/internal/explain"
 )
 
-// activityData is what the page of activity shows.
+// activityData is the data of the activity page.
 type activityData struct {
 	api.MessagesPage
 	Live bool // the newest page: it may show what comes
 }
 
-// messageNames are those of a message in CSV.
+// messageNames are the column names of a message in CSV.
 func messageNames() []string {
 	return []string{"at", "queue_id", "message_id", "client", "from", "rcpt", "action", "would", "reason", "rule", "dmarc", "host", "held"}
 }
@@ -56,7 +56,7 @@ func activityPage(v *visit) error {
 	return v.show(p)
 }
 
-// messages asks for mail since a time as it is written in a link.
+// messages requests mail since a time in the form of a link.
 func (v *visit) messages(in *api.MessagesRequest, since string) (api.MessagesPage, error) {
 	if since != "" {
 		span, err := api.ParseSpan(since, "", v.Service.Now())
@@ -68,7 +68,7 @@ func (v *visit) messages(in *api.MessagesRequest, since string) (api.MessagesPag
 	return ask(v, api.MessagesList(), *in)
 }
 
-// messageData is what the page of one message shows.
+// messageData is the data of the page of one message.
 type messageData struct {
 	*explain.Explanation
 	ID      string
@@ -76,7 +76,7 @@ type messageData struct {
 	Aligned alignments
 }
 
-// alignments are who vouches for the From domain.
+// alignments are the checks that authenticate the From domain.
 type alignments []struct{ Check, Domain, Result, Alignment string }
 
 func messagePage(v *visit) error {
@@ -108,7 +108,7 @@ func messagePage(v *visit) error {
 	})
 }
 
-// vouching are the checks of a message, with what each says of the From domain.
+// vouching returns the checks of a message, with the result of each for the From domain.
 func vouching(e *explain.Explanation) (out alignments) {
 	type row = struct{ Check, Domain, Result, Alignment string }
 	if e.SPF.Result != "" {
@@ -124,7 +124,7 @@ func vouching(e *explain.Explanation) (out alignments) {
 	return out
 }
 
-// heldData is what the page of held mail shows.
+// heldData is the data of the page of held mail.
 type heldData struct {
 	api.HeldPage
 	Commands bool // the visitor may run them
@@ -149,13 +149,13 @@ func heldPage(v *visit) error {
 	return v.show(&page{Template: "held", Title: v.t("Held mail"), Section: sectionMail, Tab: "/mail/held", Data: heldData{got, !v.viewer.Limited()}})
 }
 
-// findData is what a search without one hit shows.
+// findData is the data of a search without a single hit.
 type findData struct {
 	Asked string
 	Hits  []link
 }
 
-// find goes to what was asked for, or offers where to look.
+// find redirects to the requested item, or offers where to look.
 func find(v *visit) error {
 	asked := v.query("q")
 	if asked == "" {
@@ -198,5 +198,5 @@ func find(v *visit) error {
 	return v.show(&page{Template: "find", Title: v.t("Search"), Data: d})
 }
 
-// maxAsked bounds what is searched for, in octets.
+// maxAsked bounds a search text, in octets.
 const maxAsked = 1000

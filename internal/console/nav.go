@@ -10,7 +10,7 @@ const (
 	sectionUsers    = "/users"
 )
 
-// sections are those that the visitor may open.
+// sections returns those that the visitor may open.
 func (v *visit) sections() []link {
 	out := []link{
 		{URL: sectionMail, Name: v.t("Mail")}, {URL: sectionPolicy, Name: v.t("Policy")}, {URL: sectionAnalysis, Name: v.t("DMARC Report Analysis")},
@@ -24,7 +24,7 @@ func (v *visit) sections() []link {
 	return out
 }
 
-// tabs are the pages of a section that the visitor may open.
+// tabs returns the pages of a section that the visitor may open.
 func (v *visit) tabs(section string) []link {
 	switch section {
 	case sectionMail:
@@ -74,7 +74,7 @@ func (v *visit) userTabs() []link {
 	return []link{{URL: "/users", Name: v.t("Users")}, {URL: "/users/audit", Name: v.t("Audit log")}}
 }
 
-// routes are the pages by method and path.
+// routes returns the pages by method and path.
 func (s *site) routes() map[string]pageFunc {
 	out := map[string]pageFunc{
 		"GET /{$}":                                home,

@@ -11,7 +11,7 @@ import (
 	"dmarcd/internal/api"
 )
 
-// serveOpenAPI describes the operations, as the table has them.
+// serveOpenAPI describes the operations of the table.
 func (s *site) serveOpenAPI(w http.ResponseWriter, _ *http.Request) {
 	described, err := s.openAPI()
 	if err != nil {
@@ -26,7 +26,7 @@ func (s *site) serveOpenAPI(w http.ResponseWriter, _ *http.Request) {
 // object is an object of JSON.
 type object map[string]any
 
-// describe is the description of the operations as OpenAPI 3.1.
+// describe returns the description of the operations as OpenAPI 3.1.
 func describe(operations []api.Info) ([]byte, error) {
 	d := describer{schemas: object{}}
 	paths := object{}
@@ -95,7 +95,7 @@ func (d *describer) operation(i *api.Info, byQuery bool) object {
 	return out
 }
 
-// parameters are the keys that a query may have.
+// parameters returns the keys that a query may have.
 func (d *describer) parameters(in reflect.Type) (out []object) {
 	var walk func(reflect.Type)
 	walk = func(t reflect.Type) {
@@ -117,7 +117,7 @@ func (d *describer) parameters(in reflect.Type) (out []object) {
 	return out
 }
 
-// schema describes a type as JSON writes it.
+// schema describes the JSON form of a type.
 func (d *describer) schema(t reflect.Type) object {
 	textual := reflect.TypeFor[encoding.TextMarshaler]()
 	switch {
@@ -185,7 +185,7 @@ func (d *describer) structure(t reflect.Type) object {
 	return ref
 }
 
-// schemaName is what a type is called in the description.
+// schemaName returns the name of a type in the description.
 func schemaName(t reflect.Type) string {
 	pkg := t.PkgPath()[strings.LastIndexByte(t.PkgPath(), '/')+1:]
 	if pkg == "api" {

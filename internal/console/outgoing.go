@@ -11,14 +11,14 @@ import (
 	"dmarcd/internal/report/outgoing"
 )
 
-// outgoingData is what the page of outgoing reports shows.
+// outgoingData is the data of the page of outgoing reports.
 type outgoingData struct {
 	Reports []outgoing.Report
 	After   string
 	State   outgoing.Overview
 }
 
-// Count is how many deliveries are in a state.
+// Count returns how many deliveries are in a state.
 func (d outgoingData) Count(state string) int64 { return d.State.Deliveries[outgoing.State(state)] }
 
 func outgoingPage(v *visit) error {
@@ -60,7 +60,7 @@ func outgoingPage(v *visit) error {
 	return v.show(p)
 }
 
-// pageKey is where a page ended; "" where there are no more.
+// pageKey returns the end of a page; "" if it is the last.
 func pageKey(next int64) string {
 	if next == 0 {
 		return ""
@@ -68,14 +68,14 @@ func pageKey(next int64) string {
 	return strconv.FormatInt(next, 10)
 }
 
-// outgoingReport is what the page of one report shows.
+// outgoingReport is the data of the page of one report.
 type outgoingReport struct {
 	outgoing.Report
 	Content string
 	Cut     bool
 }
 
-// maxShownReport bounds how much of a report's file is shown, in octets.
+// maxShownReport bounds the shown part of a report's file, in octets.
 const maxShownReport = 60_000
 
 func outgoingReportPage(v *visit) error {
@@ -159,7 +159,7 @@ func suppressedPage(v *visit) error {
 	return v.show(&page{Template: "suppressed", Title: v.t("Suppressed addresses"), Section: sectionOutgoing, Tab: "/outgoing/suppressed", Data: got})
 }
 
-// maxSuppressed is how many of those who get no reports the page shows.
+// maxSuppressed bounds the suppressions on the page.
 const maxSuppressed = 200
 
 func suppress(v *visit) error {

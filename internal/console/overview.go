@@ -11,7 +11,7 @@ import (
 	"dmarcd/internal/report/analysis"
 )
 
-// overviewData is what the overview shows.
+// overviewData is the data of the overview.
 type overviewData struct {
 	api.Overview
 	Rows    []overviewRow
@@ -27,7 +27,7 @@ type overviewRow struct {
 	Changed bool  // Change is known
 }
 
-// dayChart is a chart with its twin in numbers.
+// dayChart is a chart with its table of numbers.
 type dayChart struct {
 	series
 	Twin   []analysis.TrendRow // days with messages
@@ -72,14 +72,14 @@ func overviewPage(v *visit) error {
 	return v.show(p)
 }
 
-// counted is the line of what is counted.
+// counted returns the line that describes what is counted.
 func (v *visit) counted(in api.FiguresRequest) (*api.Counted, error) {
 	in.After, in.Limit = "", 0
 	out, err := ask(v, api.AnalysisTotals(), in)
 	return &out, err
 }
 
-// overviewRows adds to each domain its record, and how compliance changed.
+// overviewRows adds to each domain its record, and the change of compliance.
 func (v *visit) overviewRows(in *api.FiguresRequest, rows []analysis.OverviewRow) ([]overviewRow, error) {
 	known, err := ask(v, api.RecordKnown(), api.KnownRequest{})
 	if err != nil {
@@ -105,7 +105,7 @@ func (v *visit) overviewRows(in *api.FiguresRequest, rows []analysis.OverviewRow
 	return out, nil
 }
 
-// periodBefore are the figures of the domains in as many days before the period.
+// periodBefore returns the figures of the domains in as many days before the period.
 func (v *visit) periodBefore(in *api.FiguresRequest) (map[dns.Name]analysis.Counts, error) {
 	out := map[dns.Name]analysis.Counts{}
 	filter, _, err := in.Parse(v.Service.Now())
@@ -122,7 +122,7 @@ func (v *visit) periodBefore(in *api.FiguresRequest) (map[dns.Name]analysis.Coun
 	return out, err
 }
 
-// dayChart draws the days, or weeks, of what is counted.
+// dayChart charts the days, or weeks, of what is counted.
 func (v *visit) dayChart(id, title string, in api.FiguresRequest, counted *api.Counted) (*dayChart, error) {
 	in.After, in.Limit = "", 0
 	from, to := v.daysOf(counted)
@@ -140,10 +140,10 @@ func (v *visit) dayChart(id, title string, in api.FiguresRequest, counted *api.C
 	}}, nil
 }
 
-// weeklyFrom is the number of days from which a chart is by weeks.
+// weeklyFrom is the number of days from which a chart is weekly.
 const weeklyFrom = 92
 
-// daysOf are the first and the last day of what is counted.
+// daysOf returns the first and the last day of what is counted.
 func (v *visit) daysOf(c *api.Counted) (from, to memory.Day) {
 	today := memory.DayOf(v.Service.Now())
 	from, err := memory.ParseDay(c.Since)
@@ -156,7 +156,7 @@ func (v *visit) daysOf(c *api.Counted) (from, to memory.Day) {
 	return from, max(from, to)
 }
 
-// dayLink is the address of the details of a day or week.
+// dayLink returns the URL of the details of a day or week.
 func (v *visit) dayLink(weekly bool) func(memory.Day) string {
 	return func(d memory.Day) string {
 		q := v.r.URL.Query()
@@ -173,7 +173,7 @@ func (v *visit) dayLink(weekly bool) func(memory.Day) string {
 	}
 }
 
-// Days gives the twin's rows, the latest first.
+// Days returns the rows of the table, the latest first.
 func (c *dayChart) Days() []analysis.TrendRow {
 	out := make([]analysis.TrendRow, 0, len(c.Twin))
 	for i := range c.Twin {
@@ -185,10 +185,10 @@ func (c *dayChart) Days() []analysis.TrendRow {
 // Draw draws the chart.
 func (c *dayChart) Draw() template.HTML { return c.HTML() }
 
-// Of is the address of the details of a day.
+// Of returns the URL of the details of a day.
 func (c *dayChart) Of(d memory.Day) string { return c.Link(d) }
 
-// answers are the questions of a morning, about what is counted.
+// answers returns the daily questions about what is counted.
 func (v *visit) answers(in api.FiguresRequest, counted *api.Counted) ([]answer, error) {
 	in.After, in.Limit = "", 1000
 	got, err := ask(v, api.AnalysisSources(), api.SourcesRequest{FiguresRequest: in})
@@ -230,5 +230,5 @@ func (v *visit) answers(in api.FiguresRequest, counted *api.Counted) ([]answer, 
 	return append(out, arriving), nil
 }
 
-// silentAfter is for how long no report may come before that is worth a word.
+// silentAfter is how long reports may be absent before that is mentioned.
 const silentAfter = 3 * 24 * time.Hour

@@ -11,7 +11,7 @@ import (
 	"dmarcd/internal/errkind"
 )
 
-// accountData is what the page of one's own account shows.
+// accountData is the data of the visitor's account page.
 type accountData struct {
 	api.UserShown
 	Faults map[string]string
@@ -20,7 +20,7 @@ type accountData struct {
 
 func accountPage(v *visit) error { return v.showAccount(http.StatusOK, accountData{}) }
 
-// showAccount shows one's own account, with what went wrong or was made.
+// showAccount shows the visitor's account, with an error or a new item.
 func (v *visit) showAccount(status int, d accountData) (err error) {
 	if v.guest {
 		return v.to("/users")
@@ -80,7 +80,7 @@ func endOwnSession(v *visit) error {
 	return v.to("/account")
 }
 
-// usersData is what the page of users shows.
+// usersData is the data of the page of users.
 type usersData struct {
 	api.ConsoleUsers
 	Faults map[string]string
@@ -119,7 +119,7 @@ func addUser(v *visit) error {
 	return v.to("/users/" + url.PathEscape(u.Name))
 }
 
-// userData is what the page of a user shows.
+// userData is the data of the page of a user.
 type userData struct {
 	api.UserShown
 	Fault string

@@ -47,7 +47,7 @@ type policyRow struct {
 	api.PolicySetting
 }
 
-// policyData is what the page of a domain's settings shows.
+// policyData is the data of the page of a domain's settings.
 type policyData struct {
 	api.PolicyShown
 	Sections []policySection
@@ -88,7 +88,7 @@ func policyPage(v *visit) error {
 	return nil
 }
 
-// policySections puts the settings in the order of the vendor's screen.
+// policySections arranges the settings as on the vendor's screen.
 func (v *visit) policySections(settings []api.PolicySetting) []policySection {
 	sections := []struct {
 		name, note string
@@ -126,7 +126,7 @@ func (v *visit) policySections(settings []api.PolicySetting) []policySection {
 	return out
 }
 
-// settingName is what a key is called on the screen; "" where the key says it.
+// settingName returns the name of a key on the screen; "" if the key suffices.
 func (v *visit) settingName(key string) string {
 	switch key {
 	case "mode":
@@ -182,7 +182,7 @@ func pastPolicyPage(v *visit) error {
 		Crumbs: []link{{URL: "/policy/history", Name: v.t("History")}, {Name: id[:min(12, len(id))]}}})
 }
 
-// simulateData is what the page of a simulation shows.
+// simulateData is the data of the page of a simulation.
 type simulateData struct {
 	File   string // the changed file
 	Path   string // that it stands for
@@ -191,10 +191,10 @@ type simulateData struct {
 	Faults []string
 }
 
-// simulateTime is how long a replay may take.
+// simulateTime bounds the time of a replay.
 const simulateTime = 2 * time.Minute
 
-// examplesShown is how many messages are shown of each change.
+// examplesShown is the number of messages shown of each change.
 const examplesShown = 3
 
 func simulatePage(v *visit) error {
@@ -247,7 +247,7 @@ func simulateChange(v *visit) error {
 	return v.showSimulate(http.StatusOK, d)
 }
 
-// settingsPage shows the settings of the daemon as they are in force.
+// settingsPage shows the settings of the daemon in force.
 func settingsPage(v *visit) error {
 	got, err := ask(v, api.ConfigShow(), api.ConfigShowRequest{})
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"dmarcd/internal/errkind"
 )
 
-// readinessPage says what a stricter policy would do to a domain's mail.
+// readinessPage shows the effect of a stricter policy on a domain's mail.
 func readinessPage(v *visit) error {
 	name, err := dns.Parse(v.r.PathValue("domain"))
 	if err != nil {
@@ -24,7 +24,7 @@ func readinessPage(v *visit) error {
 	})
 }
 
-// tightenAnswer says how many domains could have a stricter policy.
+// tightenAnswer states how many domains could have a stricter policy.
 func (v *visit) tightenAnswer(chosen []dns.Name) (answer, error) {
 	out := answer{Ask: v.t("Can I tighten the policy?"), Kind: "ok", Says: v.t("All at reject"), URL: "/analysis/config", Detail: v.t("Every domain whose record is known asks to reject.")}
 	known, err := ask(v, api.RecordKnown(), api.KnownRequest{})
@@ -58,7 +58,7 @@ func (v *visit) tightenAnswer(chosen []dns.Name) (answer, error) {
 	return out, nil
 }
 
-// portion is a share from 0 to 1 as per cent.
+// portion formats a share from 0 to 1 as per cent.
 func portion(f float64) string {
 	switch {
 	case f <= 0:

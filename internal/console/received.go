@@ -12,7 +12,7 @@ import (
 	"dmarcd/internal/report/analysis"
 )
 
-// receivedData is what the page of received reports shows.
+// receivedData is the data of the page of received reports.
 type receivedData struct {
 	api.ReceivedReports
 	Uploaded []uploaded
@@ -20,7 +20,7 @@ type receivedData struct {
 	Upload   bool // the visitor may
 }
 
-// uploaded is what became of one file.
+// uploaded is the outcome for one file.
 type uploaded struct {
 	Name string
 	api.IngestOutcome
@@ -66,7 +66,7 @@ func (v *visit) showReports(status int, done []uploaded) error {
 	return nil
 }
 
-// reportsBar has the fields that choose reports.
+// reportsBar returns the fields that select reports.
 func (v *visit) reportsBar() *filterBar {
 	q := v.r.URL.Query()
 	bar := v.bar("/analysis/reports", "domain", "period", "reporter")
@@ -83,7 +83,7 @@ func (v *visit) reportsBar() *filterBar {
 	return bar
 }
 
-// states are choices by the words of states.
+// states returns choices by the words of states.
 func (v *visit) states(chosen string, words ...string) []option {
 	out := options(chosen, "", v.t("any"))
 	for _, w := range words {
@@ -95,7 +95,7 @@ func (v *visit) states(chosen string, words ...string) []option {
 // mostFiles bounds the files of one upload.
 const mostFiles = 50
 
-// uploadReports takes files in, on the word of the admin who sends them.
+// uploadReports takes in files that the admin vouches for.
 func uploadReports(v *visit) error {
 	if v.r.MultipartForm == nil {
 		return errkind.Errorf(errkind.BadRequest, "choose files to send")
@@ -135,7 +135,7 @@ func fileBody(f *multipart.FileHeader) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(open, maxUpload))
 }
 
-// looksLikeMail tells a mail by its first header field.
+// looksLikeMail recognises a mail by its first header field.
 func looksLikeMail(body []byte) bool {
 	line, _, _ := bytes.Cut(body[:min(len(body), 1000)], []byte("\n"))
 	name, _, found := bytes.Cut(line, []byte(":"))
@@ -150,7 +150,7 @@ func looksLikeMail(body []byte) bool {
 	return true
 }
 
-// reportersPage lists who reports.
+// reportersPage lists the reporters.
 func reportersPage(v *visit) error {
 	p := &page{Template: "reporters", Title: v.t("Reporters"), Section: sectionAnalysis, Tab: "/analysis/reports",
 		Crumbs: []link{{URL: "/analysis/reports", Name: v.t("Reports")}, {Name: v.t("Reporters")}}}

@@ -11,7 +11,7 @@ import (
 	"dmarcd/internal/report/analysis"
 )
 
-// recordsPage is Reporting Configuration: which domains report to us.
+// recordsPage is Reporting Configuration: the domains that report to us.
 func recordsPage(v *visit) error {
 	if d := v.query("domain"); d != "" {
 		return v.to("/analysis/config/" + url.PathEscape(strings.ToLower(d)))
@@ -29,15 +29,14 @@ func recordsPage(v *visit) error {
 	return v.show(&page{Template: "records", Title: v.t("Reporting Configuration"), Section: sectionAnalysis, Tab: "/analysis/config", Data: known.Records})
 }
 
-// recordData is what the pages of one domain's record show.
+// recordData is the data of the pages of one domain's record.
 type recordData struct {
 	Domain string
 	Check  *analysis.Verification
 	Found  *api.FoundRecord // of any other domain
 }
 
-// verifyPage asks the DNS now, past every cache of ours. A domain that is not managed is
-// looked up alone.
+// verifyPage queries the DNS now, bypassing our caches. It only looks up a domain that is not managed.
 func verifyPage(v *visit) error {
 	name, err := dns.Parse(v.r.PathValue("domain"))
 	if err != nil {
@@ -68,7 +67,7 @@ func verifyPage(v *visit) error {
 	return v.show(p)
 }
 
-// manages tells whether a domain is managed, and the visitor's.
+// manages reports whether a domain is managed and the visitor may see it.
 func (v *visit) manages(name dns.Name) (bool, error) {
 	known, err := ask(v, api.RecordKnown(), api.KnownRequest{})
 	for _, k := range known.Records {
@@ -79,7 +78,7 @@ func (v *visit) manages(name dns.Name) (bool, error) {
 	return false, err
 }
 
-// generateData is what the page Generate DMARC Record shows.
+// generateData is the data of the page Generate DMARC Record.
 type generateData struct {
 	Domain string
 	Values map[string]string // as they were sent

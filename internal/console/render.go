@@ -27,7 +27,7 @@ var templateFiles embed.FS
 // templates are the pages by language and name.
 type templates map[language]map[string]*template.Template
 
-// parseTemplates reads all of them, once for each language.
+// parseTemplates parses all of them, once for each language.
 func parseTemplates(assetURL func(string) string) (*templates, error) {
 	files, err := fs.Glob(templateFiles, "templates/*.html")
 	if err != nil {
@@ -58,7 +58,7 @@ func parseTemplates(assetURL func(string) string) (*templates, error) {
 	return &out, nil
 }
 
-// functions are those of the templates.
+// functions returns the functions of the templates.
 func functions(lang language, assetURL func(string) string) template.FuncMap {
 	return template.FuncMap{
 		"t":       func(en string, args ...any) string { return say(lang, en, args...) },
@@ -92,13 +92,13 @@ func functions(lang language, assetURL func(string) string) template.FuncMap {
 	}
 }
 
-// accessList is what the table of sessions and tokens shows.
+// accessList is the data of the table of sessions and tokens.
 type accessList struct {
 	List         []api.Access
 	Action, Form string // where to end one, and the token for it
 }
 
-// page is what a template gets.
+// page is the data of a template.
 type page struct {
 	Template string
 	Title    string
@@ -122,7 +122,7 @@ type page struct {
 	Path                             string
 }
 
-// link is an entry of a navigation.
+// link is a navigation entry.
 type link struct {
 	URL, Name string
 	Current   bool
@@ -151,8 +151,8 @@ func (v *visit) render(status int, p *page) {
 	plain(v.w, http.StatusInternalServerError, "The page could not be made; the log says why. Mail is not affected.\n")
 }
 
-// shown is a page without the characters that steer how others are shown: text of
-// strangers is escaped, and may still turn what follows it round.
+// shown returns a page without the characters that control how others are shown: foreign text is
+// escaped, but could still reverse what follows it.
 func shown(page []byte) []byte {
 	return bytes.Map(func(r rune) rune {
 		if !unicode.IsSpace(r) && !text.IsSafe(r) {
@@ -193,7 +193,7 @@ func (v *visit) fill(p *page) {
 	}
 }
 
-// With is the current address with a key set, or taken out where the value is "".
+// With returns the current URL with a key set, or removed if the value is "".
 func (p *page) With(pairs ...string) string {
 	q := url.Values{}
 	for k, values := range p.Query {
@@ -210,10 +210,10 @@ func (p *page) With(pairs ...string) string {
 	return "?" + q.Encode()
 }
 
-// At is another page with the same query, and keys set as With does.
+// At returns another page with the same query, and keys set as by With.
 func (p *page) At(path string, pairs ...string) string { return path + p.With(pairs...) }
 
-// number writes a whole number with commas.
+// number formats a whole number with commas.
 func number(n any) string {
 	switch n := n.(type) {
 	case int:
@@ -226,8 +226,7 @@ func number(n any) string {
 	return fmt.Sprint(n)
 }
 
-// percent is a share: 0% and 100% only where they are exact, a dash where there is
-// nothing.
+// percent formats a share: 0% and 100% only if they are exact, a dash if the whole is zero.
 func percent(part, whole int64) string {
 	switch {
 	case whole == 0:
@@ -266,7 +265,7 @@ func dayTag(d memory.Day) template.HTML {
 	return template.HTML(fmt.Sprintf(`<time datetime="%s">%s</time>`, d, d))
 }
 
-// ago is for how long something has been so, roughly.
+// ago states roughly how long something has been so.
 func ago(lang language, d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {
@@ -280,13 +279,13 @@ func ago(lang language, d time.Duration) string {
 	return say(lang, "%d days ago", int(d/day))
 }
 
-// breakable lets a name or an address be broken behind its dots and colons.
+// breakable lets a name or an address break after its dots and colons.
 func breakable(s string) template.HTML {
 	escaped := template.HTMLEscapeString(text.Line(s, 2000))
 	return template.HTML(breaks.Replace(escaped))
 }
 
-// unicodeName is a name as people write it; "" where that is the same, or would be unsafe.
+// unicodeName returns a name in Unicode; "" if that is the same, or would be unsafe.
 func unicodeName(s any) string {
 	ascii := fmt.Sprint(s)
 	if !strings.Contains(ascii, "xn--") {
@@ -301,7 +300,7 @@ func unicodeName(s any) string {
 
 var breaks = strings.NewReplacer(".", ".<wbr>", "::", "::<wbr>", ":", ":<wbr>", "@", "@<wbr>")
 
-// points is a difference in points of a hundred, given in tenths.
+// points formats a difference in percentage points, given in tenths.
 func points(tenths int64) string {
 	switch {
 	case tenths > 0:

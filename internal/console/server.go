@@ -1,11 +1,9 @@
-// Package console serves dmarcd over HTTP: the pages of the console, the same as JSON
-// under /api/v1/, the probes for load balancers and service managers, and the metrics.
-// It asks nothing but the operations of package api, each with the viewer whose session
-// or token came with the request.
+// Package console serves dmarcd over HTTP: the pages of the console, the same as JSON under /api/v1/,
+// the probes for load balancers and service managers, and the metrics. It uses only the operations of
+// package api, each with the viewer of the request's session or token.
 //
-// A page is a function of a visit that gathers what operations say and names a template.
-// Every text of ours stands in words.txt, in English and Japanese. What others wrote is
-// escaped by html/template alone.
+// A page is a function of a visit that collects the answers of operations and names a template. Our
+// texts are in words.txt, in English and Japanese. Only html/template escapes foreign text.
 package console
 
 import (
@@ -17,18 +15,17 @@ import (
 	"time"
 )
 
-// Config is what the server shows.
+// Config configures the server.
 type Config struct {
 	Ready   func() error // nil while mail is being filtered; else why not
 	Metrics http.Handler // serves /metrics; nil: not here
-	// Pages are the console's; nil for a server of probes and metrics alone, which
-	// answers to any name.
+	// Pages are the console's; nil for a server with only probes and metrics, which answers to any name.
 	Pages *PageConfig
-	// Loopback tells that the listener of the pages cannot be reached from outside.
+	// Loopback means that the listener of the pages is unreachable from outside.
 	Loopback bool
 }
 
-// New makes the HTTP server. The caller serves a listener with it and shuts it down.
+// New returns the HTTP server. The caller serves a listener with it and shuts it down.
 func New(c Config) *http.Server {
 	probes := http.NewServeMux()
 	probes.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -58,7 +55,7 @@ func New(c Config) *http.Server {
 	}
 }
 
-// isLoopback tells whether a Host field names this host by loopback.
+// isLoopback reports whether a Host field names this host by loopback.
 func isLoopback(host string) bool {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h

@@ -10,7 +10,7 @@ import (
 	"dmarcd/internal/report/analysis"
 )
 
-// sourceSum adds sources up by what they are to us.
+// sourceSum sums sources by their relation to us.
 type sourceSum struct {
 	All, Own, Forged, Unlabelled analysis.Counts
 	Failing                      []string // authorised services much of whose mail fails
@@ -19,12 +19,12 @@ type sourceSum struct {
 	Services                     int
 }
 
-// failsFrom is the share of an authorised service's mail, of a thousand, that may fail
-// before it is worth a word.
+// failsFrom is the share of an authorised service's mail, per thousand, that may fail before it is
+// mentioned.
 const failsFrom = 20
 
-// sumSources adds up. Forged is the mail of sources without a label that never passed:
-// own mail that breaks and forgeries are two figures.
+// sumSources sums sources. Forged is the mail of sources without a label that never passed: failing mail
+// of our own and forgeries are two figures.
 func sumSources(rows []analysis.SourceRow) (out sourceSum) {
 	for i := range rows {
 		r := &rows[i]
@@ -53,7 +53,7 @@ func sumSources(rows []analysis.SourceRow) (out sourceSum) {
 	return out
 }
 
-// sourceName is a service for people.
+// sourceName names a service for people.
 func sourceName(r *analysis.SourceRow) string {
 	if r.Name != "" {
 		return r.Name
@@ -88,14 +88,14 @@ func (v *visit) forgedAnswer(sum *sourceSum, to func(string, ...string) string) 
 	return out
 }
 
-// sourcesData is what the page of sending sources shows.
+// sourcesData is the data of the page of sending sources.
 type sourcesData struct {
 	After  string
 	Groups []sourceGroup
 	Sum    sourceSum
 }
 
-// sourceGroup are sources that fare alike.
+// sourceGroup is sources with similar results.
 type sourceGroup struct {
 	Kind, Name string
 	Messages   int64
@@ -117,10 +117,10 @@ type sourceRow struct {
 	query  url.Values
 }
 
-// mostBelow is how many hosts or addresses are shown below a source.
+// mostBelow bounds the hosts or addresses shown below a source.
 const mostBelow = 100
 
-// maxOpen bounds how many sources a link opens.
+// maxOpen bounds the sources that a link opens.
 const maxOpen = 20
 
 func sourcesPage(v *visit) error {
@@ -160,8 +160,8 @@ func sourcesPage(v *visit) error {
 	return v.show(p)
 }
 
-// sourceGroups parts the sources by how they fare, the failing first, and adds what is
-// open below them.
+// sourceGroups splits the sources by their results, the failing first, and adds what is open below
+// them.
 func (v *visit) sourceGroups(in *api.SourcesRequest, rows []analysis.SourceRow) ([]sourceGroup, error) {
 	groups := []sourceGroup{{Kind: "bad", Name: v.t("Failing")}, {Kind: "half", Name: v.t("Partly compliant")}, {Kind: "ok", Name: v.t("Compliant")}}
 	open := v.r.URL.Query()["open"]
@@ -192,7 +192,7 @@ func (v *visit) sourceGroups(in *api.SourcesRequest, rows []analysis.SourceRow) 
 	return slices.DeleteFunc(groups, func(g sourceGroup) bool { return g.Services == 0 }), nil
 }
 
-// belowSource are the hosts of a service, and the addresses of those that are open.
+// belowSource returns the hosts of a service, and the addresses of those that are open.
 func (v *visit) belowSource(in *api.SourcesRequest, service *analysis.SourceRow, open []string) ([]sourceRow, error) {
 	ask1 := *in
 	ask1.Level, ask1.After, ask1.Limit, ask1.Service = analysis.LevelHost, "", mostBelow, []string{service.Service}
@@ -231,7 +231,7 @@ func (v *visit) belowSource(in *api.SourcesRequest, service *analysis.SourceRow,
 	return out, nil
 }
 
-// sourceLine is one line of the tree.
+// sourceLine returns one line of the tree.
 func (v *visit) sourceLine(r *analysis.SourceRow, level int, open []string) sourceRow {
 	out := sourceRow{SourceRow: *r, Level: level, query: v.r.URL.Query()}
 	switch level {
@@ -266,7 +266,7 @@ func (v *visit) sourceLine(r *analysis.SourceRow, level int, open []string) sour
 	return out
 }
 
-// Details is the address of the records of a source.
+// Details returns the URL of the records of a source.
 func (r *sourceRow) Details() string {
 	q := url.Values{}
 	for k, values := range r.query {
@@ -284,7 +284,7 @@ func (r *sourceRow) Details() string {
 	return "/analysis/details?" + q.Encode()
 }
 
-// Of is the address of the page of the service.
+// Of returns the URL of the page of the service.
 func (r *sourceRow) Of() string {
 	q := url.Values{}
 	for _, k := range []string{"domain", "period", "since", "until"} {
@@ -299,7 +299,7 @@ func (r *sourceRow) Of() string {
 	return out
 }
 
-// sourceAdvice says what to do about a source that fails, in one sentence.
+// sourceAdvice states in one sentence what to do about a failing source.
 func (v *visit) sourceAdvice(r *analysis.SourceRow) string {
 	bad := r.Messages - r.Compliant
 	if bad*1000 <= r.Messages*failsFrom {
@@ -325,7 +325,7 @@ func (v *visit) sourceAdvice(r *analysis.SourceRow) string {
 	return v.t("Is it yours, or a forwarder? Label it: then this line says what to do.")
 }
 
-// sourcePageData is what the page of one service shows.
+// sourcePageData is the data of the page of one service.
 type sourcePageData struct {
 	Row    sourceRow
 	Known  bool // there is mail of it in the period
@@ -396,5 +396,5 @@ func labelSource(v *visit) error {
 	return v.to("/analysis/source/" + url.PathEscape(service) + "?" + url.Values{"domain": {v.r.PostFormValue("domain")}}.Encode())
 }
 
-// Bar is the share of a row as a bar.
+// Bar draws the share of a row as a bar.
 func (r *sourceRow) Bar() template.HTML { return shareBar(r.Compliant, r.Messages) }

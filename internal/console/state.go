@@ -1,14 +1,13 @@
 package console
 
-// mark is a state as it is shown: by colour, shape and word.
+// mark is the presentation of a state: by colour, shape and word.
 type mark struct {
 	Kind string // of colour: ok, bad, none, held, stop, wait
 	Icon string // shape
 	Word string
 }
 
-// stateOf is the mark of a word of the operations; one that is not known is shown as it
-// is.
+// stateOf returns the mark of a word of the operations; an unknown word is shown unchanged.
 func stateOf(lang language, word string) mark {
 	kind, says := "none", word
 	switch word {
@@ -29,7 +28,7 @@ func stateOf(lang language, word string) mark {
 	return mark{Kind: kind, Icon: kind, Word: says}
 }
 
-// stateWords are the words of states, where they are not shown as they are.
+// stateWords are the words of states that are not shown unchanged.
 var stateWords = map[string]string{
 	"bypass":        "Accepted",
 	"quarantine":    "Quarantine",
@@ -86,7 +85,7 @@ var stateWords = map[string]string{
 	"low":           "low",
 }
 
-// reasonOf is why something was done, in words.
+// reasonOf returns the reason for an action in words.
 func reasonOf(lang language, reason string) string {
 	if en, ok := reasonWords[reason]; ok {
 		return say(lang, en)

@@ -6,7 +6,7 @@ import (
 	"dmarcd/internal/api"
 )
 
-// checked is one line of the status: how it is, and what to do.
+// checked is one line of the status: its state, and what to do.
 type checked struct {
 	State string // ok, warning or fault
 	What  string
@@ -14,14 +14,14 @@ type checked struct {
 	Step  string // where something is to be done
 }
 
-// statusData is what the status page shows.
+// statusData is the data of the status page.
 type statusData struct {
 	api.Status
 	Checks []checked
 	Worst  string
 }
 
-// slowStore is how old the oldest record may be that the store does not have.
+// slowStore is how old the oldest record missing from the store may be.
 const slowStore = time.Minute
 
 func statusPage(v *visit) error {
@@ -38,7 +38,7 @@ func statusPage(v *visit) error {
 	return v.show(&page{Template: "status", Title: v.t("Status"), Section: sectionMail, Tab: "/mail/status", Data: d})
 }
 
-// checkStatus says of each part how it is.
+// checkStatus returns the state of each part.
 func (v *visit) checkStatus(s *api.Status) []checked {
 	out := []checked{v.checkSockets(s)}
 	if n := len(s.Faults); n > 0 {
@@ -80,7 +80,7 @@ func (v *visit) checkStatus(s *api.Status) []checked {
 	return out
 }
 
-// checkSockets says whether an MTA is there.
+// checkSockets reports whether an MTA is connected.
 func (v *visit) checkSockets(s *api.Status) checked {
 	open := 0
 	for _, k := range s.Sockets {

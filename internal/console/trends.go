@@ -7,7 +7,7 @@ import (
 	"dmarcd/internal/report/analysis"
 )
 
-// trendsData is what the page of trends shows.
+// trendsData is the data of the page of trends.
 type trendsData struct {
 	Chart   *dayChart
 	Show    []option // what is shown
@@ -16,10 +16,10 @@ type trendsData struct {
 	TooFew  int // days with mail, where they are too few for a trend; 0 where they are not
 }
 
-// trendDays are how many days with mail make a trend.
+// trendDays is how many days with mail make a trend.
 const trendDays = 14
 
-// trendSources are how many sources have a chart of their own.
+// trendSources is how many sources have their own chart.
 const trendSources = 6
 
 func trendsPage(v *visit) error {
@@ -60,7 +60,7 @@ func trendsPage(v *visit) error {
 	return v.show(p)
 }
 
-// sourceCharts are those of the greatest sources, on one scale.
+// sourceCharts returns those of the largest sources, on one scale.
 func (v *visit) sourceCharts(in api.FiguresRequest, counted *api.Counted) ([]*dayChart, error) {
 	in.After, in.Limit = "", trendSources
 	got, err := ask(v, api.AnalysisSources(), api.SourcesRequest{FiguresRequest: in})
@@ -88,7 +88,7 @@ func (v *visit) sourceCharts(in api.FiguresRequest, counted *api.Counted) ([]*da
 	return out, nil
 }
 
-// Sum adds the days of a chart up.
+// Sum sums the days of a chart.
 func (c *dayChart) Sum() (out analysis.Counts) {
 	for _, r := range c.Twin {
 		out = out.Plus(r.Counts)

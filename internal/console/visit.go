@@ -32,7 +32,7 @@ type visit struct {
 	leave  func() // gives the turn to the next, once nothing is left but to write the answer; nil without one
 }
 
-// pageFunc answers a visit: it writes the answer, or says why not.
+// pageFunc answers a visit: it writes the answer, or returns an error.
 type pageFunc func(*visit) error
 
 // Errors of pages.
@@ -47,7 +47,7 @@ const (
 	languageCookie      = "dmarcd_lang"
 )
 
-// page makes a handler of a page: it finds out who visits, and shows what went wrong.
+// page returns the handler of a page: it identifies the visitor, and shows errors.
 func (s *site) page(do pageFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g, _ := r.Context().Value(clientKey{}).(gated)
@@ -59,7 +59,7 @@ func (s *site) page(do pageFunc) http.Handler {
 	})
 }
 
-// serve runs the page for whoever may see it.
+// serve runs the page if the visitor may see it.
 func (v *visit) serve(do pageFunc) error {
 	if v.client.trouble != nil {
 		return v.client.trouble
@@ -88,7 +88,7 @@ func (v *visit) serve(do pageFunc) error {
 	return do(v)
 }
 
-// takeTurn waits for its turn: pages are made a few at a time. Whoever takes one calls
+// takeTurn waits until the page may be made, because few are made at a time. The caller must then call
 // leave.
 func (v *visit) takeTurn() error {
 	turns := []chan struct{}{v.turn(v.r)}
@@ -117,7 +117,7 @@ func (v *visit) takeTurn() error {
 	return nil
 }
 
-// write writes an answer that is whole. A client that reads it slowly keeps nobody waiting.
+// write writes a complete answer. A slow client delays nobody else.
 func (v *visit) write(answer []byte) {
 	if v.leave != nil {
 		v.leave()
@@ -125,13 +125,13 @@ func (v *visit) write(answer []byte) {
 	_, _ = v.w.Write(answer) // a client that went away is no concern of ours
 }
 
-// stranger tells that somebody elsewhere asks who is not logged in: they are told nothing
-// of this host.
+// stranger reports whether the visitor is elsewhere and not logged in: such visitors learn nothing about
+// this host.
 func (v *visit) stranger() bool {
 	return v.viewer.Role == "" && (v.client.proxied || !v.client.address.IsLoopback())
 }
 
-// bodyBound is how much a form may hold: files only where they are asked for.
+// bodyBound bounds the size of a form: files only on pages that accept them.
 func (v *visit) bodyBound() int64 {
 	if v.viewer.Role == api.RoleAdmin && (v.r.URL.Path == "/analysis/reports" || v.r.URL.Path == "/policy/simulate") {
 		return maxUpload
@@ -165,7 +165,7 @@ func (v *visit) whoVisits() error {
 	return nil
 }
 
-// setSession gives the browser its secret; "" takes it away.
+// setSession gives the browser its secret; "" removes it.
 func (v *visit) setSession(secret string) {
 	c := &http.Cookie{Name: sessionCookie, Value: secret, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode}
 	if v.client.secure {
@@ -177,7 +177,7 @@ func (v *visit) setSession(secret string) {
 	http.SetCookie(v.w, c)
 }
 
-// formToken is what a form of this session carries.
+// formToken returns the token in the forms of this session.
 func (v *visit) formToken() string {
 	if v.secret == "" {
 		return ""
@@ -186,8 +186,8 @@ func (v *visit) formToken() string {
 	return base64.RawURLEncoding.EncodeToString(sum[:18])
 }
 
-// checkForm reads the form, and refuses one that is not of this session. Where nobody is
-// logged in yet there is nothing to abuse; other sites' forms are refused before.
+// checkForm reads the form, and rejects one from another session. Before a login there is nothing to
+// abuse; forms of other sites are rejected earlier.
 func (v *visit) checkForm(public bool) error {
 	var err error
 	if strings.HasPrefix(v.r.Header.Get("Content-Type"), "multipart/form-data") {
@@ -214,27 +214,27 @@ func (v *visit) checkForm(public bool) error {
 	return nil
 }
 
-// uploadTime is how long an upload may take.
+// uploadTime bounds the time of an upload.
 const uploadTime = 2 * time.Minute
 
 // asker asks operations as the visitor.
 func (v *visit) asker() api.Asker { return api.Local{Service: v.Service, Viewer: v.viewer} }
 
-// ask has an operation done for the visitor.
+// ask runs an operation for the visitor.
 func ask[In, Out any](v *visit, op api.Op[In, Out], in In) (Out, error) {
 	return op.Ask(v.ctx(), v.asker(), in)
 }
 
 func (v *visit) ctx() context.Context { return v.r.Context() }
 
-// query is the value of a key of the URL, without what surrounds it.
+// query returns the value of a key of the URL, trimmed.
 func (v *visit) query(key string) string { return strings.TrimSpace(v.r.URL.Query().Get(key)) }
 
-// to goes to another page after a change.
+// to redirects to another page after a change.
 func (v *visit) to(target string) error {
 	http.Redirect(v.w, v.r, target, http.StatusSeeOther)
 	return nil
 }
 
-// admin tells whether the visitor may change things.
+// admin reports whether the visitor may change things.
 func (v *visit) admin() bool { return v.viewer.Role == api.RoleAdmin }

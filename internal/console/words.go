@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// language is that of a page.
+// language is the language of a page.
 type language string
 
 // Languages.
@@ -43,7 +43,7 @@ var words = sync.OnceValue(func() map[string]string {
 	return out
 })
 
-// say gives a text in a language; further arguments fill it as fmt.Sprintf does.
+// say returns a text in a language; further arguments fill it as fmt.Sprintf does.
 func say(l language, en string, args ...any) string {
 	text := en
 	if l == japanese {
@@ -60,7 +60,7 @@ func say(l language, en string, args ...any) string {
 // t is say in the language of the visit.
 func (v *visit) t(en string, args ...any) string { return say(v.lang, en, args...) }
 
-// chosenLanguage is the one of the link, the user, the last link or the browser.
+// chosenLanguage returns that of the link, the user, the last link or the browser.
 func (v *visit) chosenLanguage() language {
 	known := func(s string) bool { return s == string(english) || s == string(japanese) }
 	if l := v.r.URL.Query().Get("lang"); known(l) {
@@ -78,7 +78,7 @@ func (v *visit) chosenLanguage() language {
 	return acceptedLanguage(v.r.Header.Get("Accept-Language"))
 }
 
-// acceptedLanguage is the one that a browser likes best (RFC 9110 section 12.5.4).
+// acceptedLanguage returns the one that a browser prefers (RFC 9110 section 12.5.4).
 func acceptedLanguage(field string) language {
 	best, weight := english, 0.0
 	for item := range strings.SplitSeq(field, ",") {
