@@ -10,22 +10,22 @@ import (
 	"dmarcd/internal/text"
 )
 
-// CheckReport is what `dmarcd check` says: what `dmarcd explain` would say of the
-// message, and what only a command can.
+// CheckReport is the output of `dmarcd check`: that of `dmarcd explain` for the message, and what only a
+// command knows.
 type CheckReport struct {
 	*explain.Explanation
 	Relay         *relayReport `json:"relay,omitempty"` // with --relay
 	SecondOpinion []string     `json:"second_opinion,omitempty"`
 }
 
-// relayReport is what the fields of relays say of the client.
+// relayReport is what the relays' header fields state about the client.
 type relayReport struct {
 	Network string `json:"network"`
 	Client  string `json:"client,omitempty"` // "" if it cannot be read
 	Helo    string `json:"helo,omitempty"`
 	Login   bool   `json:"login,omitempty"` // the client logged in to one of the relays
 	Hops    int    `json:"hops"`            // relays whose field was read
-	Field   string `json:"field,omitempty"` // the field that cannot be read
+	Field   string `json:"field,omitempty"` // the unreadable field
 }
 
 func NewRelayReport(relay *settings.ClientIPSource, c filter.TrueClient) *relayReport {
@@ -36,7 +36,7 @@ func NewRelayReport(relay *settings.ClientIPSource, c filter.TrueClient) *relayR
 	return r
 }
 
-// String says in a sentence what was read.
+// String describes the result in a sentence.
 func (r *relayReport) String() string {
 	switch {
 	case r.Login:

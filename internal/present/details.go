@@ -11,12 +11,12 @@ import (
 	"dmarcd/internal/text"
 )
 
-// detailNames are the names of a record in CSV.
+// detailNames are the column names of a record in CSV.
 var detailNames = []string{
 	"day", "header_from", "reporter", "service", "host", "ip", "messages", "compliant", "disposition", "spf", "dkim", "reasons", "sentence",
 }
 
-// detailCells is a record in CSV.
+// detailCells returns a record in CSV.
 func detailCells(d *analysis.Detail) []string {
 	return []string{
 		d.Day.String(), d.HeaderFrom, d.Reporter, d.Service, d.Host, d.IP, strconv.FormatInt(d.Messages, 10), strconv.FormatInt(d.Compliant, 10),
@@ -24,7 +24,7 @@ func detailCells(d *analysis.Detail) []string {
 	}
 }
 
-// Details writes records: as text each with its sentence.
+// Details writes records; in text form, each with its sentence.
 func Details(s Streams, page *api.Details, as Form) error {
 	v := view[analysis.Detail]{rows: page.Rows, After: page.After, Notes: page.Notes, names: detailNames, cells: detailCells}
 	if as.AsJSON || as.AsCSV || len(page.Rows) == 0 {
@@ -40,7 +40,7 @@ func Details(s Streams, page *api.Details, as Form) error {
 	return nil
 }
 
-// printDetail tells of one record: what it is about in a line, and its sentence below.
+// printDetail prints one record: a summary line, and its sentence below.
 func printDetail(s Streams, d *analysis.Detail) {
 	result := "Not compliant"
 	if d.Compliant > 0 {
@@ -60,7 +60,7 @@ func printDetail(s Streams, d *analysis.Detail) {
 	}
 }
 
-// wrap breaks a text into lines of a width: at spaces, and within a word that is wider.
+// wrap breaks a text into lines of a width: at spaces, and within a longer word.
 func wrap(s string, width int) []string {
 	var out []string
 	line := ""
@@ -81,7 +81,7 @@ func wrap(s string, width int) []string {
 	return append(out, line)
 }
 
-// ExportDetails writes all records that a filter chooses.
+// ExportDetails writes all records that a filter matches.
 func ExportDetails(ctx context.Context, a api.Asker, request api.DetailsRequest, s Streams, as Form) error {
 	if as.AsJSON {
 		encoder := s.JSON()

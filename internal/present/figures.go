@@ -12,16 +12,16 @@ import (
 	"dmarcd/internal/text"
 )
 
-// countNames are the names of Counts in CSV.
+// countNames are the column names of Counts in CSV.
 var countNames = []string{"messages", "compliant", "spf_aligned", "dkim_aligned", "none", "pass", "quarantine", "reject"}
 
-// countColumns are those of countCells.
+// countColumns are the columns of countCells.
 var countColumns = []text.Column{
 	{Name: "Messages", Right: true}, {Name: "Compliant", Right: true}, {Name: "SPF", Right: true}, {Name: "DKIM", Right: true},
 	{Name: "Quar.", Right: true}, {Name: "Rej.", Right: true},
 }
 
-// countCells are figures in a table: shares, and what receivers did with the mail.
+// countCells returns figures for a table: shares, and what receivers did with the mail.
 func countCells(c *analysis.Counts) []string {
 	return []string{
 		text.Number(c.Messages), text.Percent(c.Compliant, c.Messages), text.Percent(c.SPFAligned, c.Messages),
@@ -29,7 +29,7 @@ func countCells(c *analysis.Counts) []string {
 	}
 }
 
-// countCSV are figures in CSV.
+// countCSV returns figures in CSV.
 func countCSV(c *analysis.Counts) []string {
 	var out []string
 	for _, n := range []int64{c.Messages, c.Compliant, c.SPFAligned, c.DKIMAligned, c.None, c.Pass, c.Quarantine, c.Reject} {
@@ -38,7 +38,7 @@ func countCSV(c *analysis.Counts) []string {
 	return out
 }
 
-// columns puts columns before and behind those of countCells.
+// columns adds columns before and after those of countCells.
 func columns(before []text.Column, after ...text.Column) []text.Column {
 	return append(append(append([]text.Column{}, before...), countColumns...), after...)
 }
@@ -51,7 +51,7 @@ func join(lists ...[]string) []string {
 	return out
 }
 
-// OverviewView has what stands below the table too.
+// OverviewView includes the part below the table.
 func OverviewView(s Streams, page *api.Overview) view[analysis.OverviewRow] {
 	return view[analysis.OverviewRow]{
 		rows: page.Rows, After: page.After, Notes: page.Notes,
@@ -80,7 +80,7 @@ func OverviewView(s Streams, page *api.Overview) view[analysis.OverviewRow] {
 	}
 }
 
-// printBelowOverview tells what is counted, and who does not report to us.
+// printBelowOverview prints what is counted, and who does not report to us.
 func printBelowOverview(s Streams, page *api.Overview) {
 	t := &page.Totals
 	line := fmt.Sprintf("%s in %s from %s", text.Count(t.Messages, "message"), text.Count(t.Reports, "report"), text.Count(t.Reporters, "reporter"))
@@ -111,7 +111,7 @@ func printBelowOverview(s Streams, page *api.Overview) {
 	printRecords(s, page.Records)
 }
 
-// printRecords tells what the DNS said last.
+// printRecords prints the DNS records as last seen.
 func printRecords(s Streams, records []api.DomainRecords) {
 	var rows [][]string
 	for i := range records {
@@ -138,7 +138,7 @@ func printRecords(s Streams, records []api.DomainRecords) {
 	}, rows)
 }
 
-// stateWord is the state of a record in a table.
+// stateWord returns the state of a record for a table.
 func stateWord(w analysis.Word) string {
 	if w == analysis.WordUnknown {
 		return "?"
@@ -146,7 +146,7 @@ func stateWord(w analysis.Word) string {
 	return verifyWords[w]
 }
 
-// SourcesView shows labels where there are some, else when a source was last seen.
+// SourcesView shows labels if there are any, otherwise when a source was last seen.
 func SourcesView(rows []analysis.SourceRow, level analysis.Level) view[analysis.SourceRow] {
 	v := view[analysis.SourceRow]{
 		rows:  rows,
@@ -181,7 +181,7 @@ func SourcesView(rows []analysis.SourceRow, level analysis.Level) view[analysis.
 	return v
 }
 
-// SourceEvidence tells of each address who is behind it, and by what evidence.
+// SourceEvidence prints who is behind each address, and the evidence.
 func SourceEvidence(s Streams, rows []analysis.SourceRow) {
 	for i := range rows {
 		r := &rows[i]
@@ -215,7 +215,7 @@ func SourceEvidence(s Streams, rows []analysis.SourceRow) {
 	}
 }
 
-// evidenceText is the evidence in one cell.
+// evidenceText returns the evidence in one cell.
 func evidenceText(r *analysis.SourceRow) string {
 	var out []string
 	for _, e := range r.Evidence {

@@ -11,8 +11,8 @@ import (
 	"dmarcd/internal/errkind"
 )
 
-// ReadInput reads a file, or standard input for "-", of at most so many bytes. What
-// names it to people.
+// ReadInput reads a file, or standard input for "-", of at most so many bytes. What is its name for
+// people.
 func ReadInput(name string, in io.Reader, what string, most int64) ([]byte, error) {
 	if name != "-" {
 		f, err := os.Open(name)
@@ -51,8 +51,8 @@ func WriteLines(w io.Writer, lines []string) error {
 	return nil
 }
 
-// ReplaceFile writes a file beside the old and puts it in its place, so that
-// nobody reads half of it. The old one's permissions are kept.
+// ReplaceFile writes a new file and renames it over the old one, so that nobody reads half of it. It
+// keeps the old permissions.
 func ReplaceFile(path string, write func(w io.Writer) error) (err error) {
 	mode := os.FileMode(0o644) // the daemon runs as another user
 	if target, err := filepath.EvalSymlinks(path); err == nil {
@@ -83,7 +83,7 @@ func ReplaceFile(path string, write func(w io.Writer) error) (err error) {
 	return os.Rename(f.Name(), path)
 }
 
-// WriteOut writes a file that is not there yet, or to standard output.
+// WriteOut writes a new file, or to standard output.
 func WriteOut(out io.Writer, path string, data []byte) error {
 	if path == "-" {
 		if _, err := out.Write(data); err != nil {

@@ -53,7 +53,7 @@ func ImportList(kind settings.ListKind, name, to string, skip bool, s Streams) e
 	return nil
 }
 
-// maxList bounds a list that is read into memory.
+// maxList bounds a list in memory.
 const maxList = 64 << 20
 
 // OpenDMARCFiles are the files of an OpenDMARC to import.
@@ -63,7 +63,7 @@ type OpenDMARCFiles struct {
 	Peers string // PeerList of an OpenDKIM; "" for none
 }
 
-// maxOpenDMARC bounds a configuration that is read into memory.
+// maxOpenDMARC bounds a configuration in memory.
 const maxOpenDMARC = 1 << 20
 
 func ImportOpenDMARC(from OpenDMARCFiles, to string, s Streams) error {

@@ -12,7 +12,7 @@ import (
 	"dmarcd/internal/text"
 )
 
-// Ingest gives all files to a, while the next are read.
+// Ingest passes all files to a, and reads ahead meanwhile.
 func Ingest(ctx context.Context, a api.Asker, most int64, paths []string, asJSON, dry bool, s Streams) error {
 	reading, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -20,7 +20,7 @@ func Ingest(ctx context.Context, a api.Asker, most int64, paths []string, asJSON
 	if err != nil {
 		return errkind.Wrap(errkind.WrongUse, err)
 	}
-	// Mail goes first, also where this reads and the daemon judges.
+	// Mail has priority, even if this process reads and the daemon evaluates.
 	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, 10) // without it, it works too
 	sum := &ingestSum{s: s, asJSON: asJSON, dry: dry, bar: NewProgress(s.Below().Err, "files", time.Now()), total: total}
 	for b := range intake.Upload(reading, most, s.In, paths) {
@@ -34,7 +34,7 @@ func Ingest(ctx context.Context, a api.Asker, most int64, paths []string, asJSON
 	return sum.end(err)
 }
 
-// ingestSum tells what became of files, and counts.
+// ingestSum reports the outcomes of files, and counts them.
 type ingestSum struct {
 	s      Streams
 	asJSON bool
@@ -48,7 +48,7 @@ type ingestSum struct {
 	no     bool
 }
 
-// take gives a batch to a, and tells of the files that it ends.
+// take passes a batch to a, and reports the files that it ends.
 func (m *ingestSum) take(ctx context.Context, a api.Asker, b *intake.UploadBatch) error {
 	if len(b.Units) > 0 {
 		got, err := api.AnalysisIngest().Ask(ctx, a, api.IngestRequest{Units: b.Units, Dry: m.dry})
@@ -71,7 +71,7 @@ func (m *ingestSum) take(ctx context.Context, a api.Asker, b *intake.UploadBatch
 	return b.Err
 }
 
-// compare finds reports of a dry run that were in an earlier request of it.
+// compare finds reports of a dry run that an earlier request of it contained.
 func (m *ingestSum) compare(u *api.Ingested) {
 	if m.seen == nil {
 		m.seen = map[string]string{}
@@ -93,13 +93,13 @@ func (m *ingestSum) compare(u *api.Ingested) {
 	}
 }
 
-// ingestLine is what --json prints.
+// ingestLine is the output of --json.
 type ingestLine struct {
 	File string `json:"file"`
 	api.IngestOutcome
 }
 
-// tell tells of one file.
+// tell reports one file.
 func (m *ingestSum) tell(f *intake.UploadedFile) error {
 	m.files++
 	whole := ingestLine{File: f.Name, IngestOutcome: sumOutcomes(f.Outcomes)}
@@ -141,8 +141,8 @@ func (m *ingestSum) add(whole *api.IngestOutcome, each []api.IngestOutcome) {
 	m.all.Compliant += whole.Compliant
 }
 
-// sumOutcomes is what became of a file: "yes" where at least one report was stored,
-// else the gravest.
+// sumOutcomes returns the outcome of a file: "yes" if at least one report was stored, otherwise the most
+// serious one.
 func sumOutcomes(each []api.IngestOutcome) api.IngestOutcome {
 	order := []api.Accepted{api.AcceptedYes, api.AcceptedNo, api.AcceptedDiffers, api.AcceptedEmpty, api.AcceptedDuplicate, api.AcceptedAside}
 	if len(each) == 1 {

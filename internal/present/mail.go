@@ -10,7 +10,7 @@ import (
 	"dmarcd/internal/explain"
 )
 
-// ExplanationReport is an explanation as JSON, with the other messages that have the id.
+// ExplanationReport is an explanation as JSON, with the other messages with that id.
 type ExplanationReport struct {
 	*explain.Explanation
 	Others []api.OtherMessage `json:"others,omitempty"` // newest first
@@ -58,7 +58,7 @@ func Held(s Streams, m *api.HeldMessage, now time.Time) {
 	s.Line("%-14s for %-9s %s → %s  %s", m.QueueID, age(now.Sub(m.At)), orDash(m.From), orDash(strings.Join(m.Rcpt, ", ")), m.Hold)
 }
 
-// HeldDone is what was done with a message, as JSON.
+// HeldDone is the result of an action on a message, as JSON.
 type HeldDone struct {
 	QueueID string `json:"queue_id"`
 	Command string `json:"command"`

@@ -12,7 +12,7 @@ import (
 	"dmarcd/internal/text"
 )
 
-// Report tells of one report and its deliveries.
+// Report prints one report and its deliveries.
 func Report(s Streams, r *outgoing.Report) {
 	s.Line("%d  %s  %s  %s  %s, %s", r.ID, r.Day, r.Domain, r.Kind, text.Count(r.Messages, "message"), text.Count(r.Rows, "row"))
 	if r.Problem != "" {
@@ -44,7 +44,7 @@ func printDelivery(s Streams, d *outgoing.Delivery) {
 	}
 }
 
-// EachReport gives reports page by page, limit of them at most, 0 for all.
+// EachReport passes on reports page by page, limit of them at most, 0 for all.
 func EachReport(ctx context.Context, d api.Asker, f outgoing.Filter, limit int, yield func(*outgoing.Report) error) (shown int, more bool, err error) {
 	const page = 200
 	for {
@@ -68,7 +68,7 @@ func EachReport(ctx context.Context, d api.Asker, f outgoing.Filter, limit int, 
 	}
 }
 
-// ReportsState tells what waits.
+// ReportsState prints the queue.
 func ReportsState(s Streams, o *outgoing.Overview) {
 	s.Line("Waiting: %d. In the last week %d sent, %d failed, %d expired. Suppressed destinations: %d.",
 		o.Deliveries[outgoing.StateQueued]+o.Deliveries[outgoing.StateUnconfirmed], o.Deliveries[outgoing.StateSent],
@@ -85,7 +85,7 @@ func ReportsState(s Streams, o *outgoing.Overview) {
 	}
 }
 
-// ReportDetails tells all that is known of a report.
+// ReportDetails prints everything about a report.
 func ReportDetails(s Streams, r *outgoing.Report) {
 	Report(s, r)
 	s.Line("    Report-ID    %s", r.ReportID)
@@ -103,7 +103,7 @@ func ReportDetails(s Streams, r *outgoing.Report) {
 	}
 }
 
-// AwaitReport waits until nothing of a report waits for its first attempt any more.
+// AwaitReport waits until all first attempts for a report have been made.
 func AwaitReport(ctx context.Context, d api.Asker, id int64, wait time.Duration, s Streams) (*outgoing.Report, error) {
 	const look = 300 * time.Millisecond
 	line := NewProgress(s.Below().Err, "", time.Now())
@@ -136,7 +136,7 @@ func AwaitReport(ctx context.Context, d api.Asker, id int64, wait time.Duration,
 	}
 }
 
-// WellDelivered tells whether every destination has the report or may still get it.
+// WellDelivered reports whether every destination has the report or may still get it.
 func WellDelivered(r *outgoing.Report) bool {
 	for i := range r.Delivered {
 		switch d := &r.Delivered[i]; d.State {
@@ -147,7 +147,7 @@ func WellDelivered(r *outgoing.Report) bool {
 	return len(r.Delivered) > 0
 }
 
-// EachSuppression gives suppressions page by page.
+// EachSuppression passes on suppressions page by page.
 func EachSuppression(ctx context.Context, d api.Asker, all bool, yield func(*outgoing.Suppression) error) error {
 	r := outgoing.SuppressionsRequest{All: all, Limit: 1000}
 	for {
@@ -177,7 +177,7 @@ func Suppression(s Streams, x *outgoing.Suppression) {
 	s.Line("%-40s  %s, since %s: %s", x.Target, end, x.Since.UTC().Format(time.DateOnly), x.Reason)
 }
 
-// Reports writes reports, the newest first, and as text what waits.
+// Reports writes reports, the newest first, and in text form the queue.
 func Reports(ctx context.Context, d api.Asker, filter outgoing.Filter, limit int, asJSON bool, s Streams) error {
 	_, more, err := EachReport(ctx, d, filter, limit, func(r *outgoing.Report) error {
 		if asJSON {
@@ -199,7 +199,7 @@ func Reports(ctx context.Context, d api.Asker, filter outgoing.Filter, limit int
 	return err
 }
 
-// Unsuppress ends a suppression, and tells whether there was one.
+// Unsuppress ends a suppression, and reports whether there was one.
 func Unsuppress(ctx context.Context, d api.Asker, target string, asJSON bool, s Streams) error {
 	done, err := api.ReportsUnsuppress().Ask(ctx, d, outgoing.UnsuppressRequest{Target: target})
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"dmarcd/internal/errkind"
 )
 
-// shellWord is s as one word of a shell.
+// shellWord quotes s as one word of a shell.
 func shellWord(s string) string {
 	if strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:_-/+=@,") == "" && s != "" {
 		return s
@@ -15,14 +15,14 @@ func shellWord(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// Page are the flags of a command that lists.
+// Page holds the flags of a listing command.
 type Page struct {
 	After  string
 	Limit  int
 	AsJSON bool
 }
 
-// EachPage asks for page after page, until the limit, and prints each entry.
+// EachPage requests page after page, until the limit, and prints each entry.
 func EachPage[T any](p *Page, s Streams, ask func(after string, limit int) ([]T, string, error), print func(*T)) error {
 	if p.Limit < 0 {
 		return errkind.Wrap(errkind.WrongUse, fmt.Errorf("--limit %d is less than nothing", p.Limit))
@@ -56,7 +56,7 @@ func EachPage[T any](p *Page, s Streams, ask func(after string, limit int) ([]T,
 	}
 }
 
-// endPage says that there is more.
+// endPage states that there is more.
 func endPage(p *Page, s Streams, after string) error {
 	if p.AsJSON {
 		return WriteJSONLine(s, map[string]string{"after": after})

@@ -13,7 +13,7 @@ import (
 	"dmarcd/internal/errkind"
 )
 
-// NewPassword reads a password: twice, unseen, from a terminal, else once.
+// NewPassword reads a password: twice, without echo, from a terminal, otherwise once.
 func NewPassword(s Streams) (string, error) {
 	file, isFile := s.In.(*os.File)
 	if isFile {
@@ -31,7 +31,7 @@ func NewPassword(s Streams) (string, error) {
 	return line, nil
 }
 
-// typedPassword asks on a terminal.
+// typedPassword prompts on a terminal.
 func typedPassword(terminal *os.File, s Streams) (string, error) {
 	fd := int(terminal.Fd())
 	shown, err := unix.IoctlGetTermios(fd, unix.TCGETS)

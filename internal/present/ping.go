@@ -11,7 +11,7 @@ import (
 
 func unfold(value string) string { return strings.ReplaceAll(value, "\r\n", "") }
 
-// PingReport is what `dmarcd ping` says.
+// PingReport is the output of `dmarcd ping`.
 type PingReport struct {
 	Socket   string   `json:"socket"`
 	Millis   float64  `json:"ms"`

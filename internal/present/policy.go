@@ -14,7 +14,7 @@ import (
 	"dmarcd/internal/text"
 )
 
-// Follows says where the rules of a domain stand.
+// Follows states where the rules of a domain are.
 func Follows(p api.Placed) string {
 	if p.File == "" {
 		return "the built-in default"
@@ -22,7 +22,7 @@ func Follows(p api.Placed) string {
 	return fmt.Sprintf("%s:%d", p.File, p.Line)
 }
 
-// origin is where a value comes from, with the file's name alone.
+// origin returns the place of a value, with only the base name of the file.
 func origin(p api.Placed) string {
 	switch {
 	case p.File == "":
@@ -42,7 +42,7 @@ func PolicyEntry(s Streams, e *api.PolicyEntry) {
 	}
 }
 
-// PrintWhy writes what a sender's mail meets as two tables.
+// PrintWhy prints the effect on a sender's mail as two tables.
 func PrintWhy(s Streams, p *api.PolicyShown) error {
 	s.Line("# %s follows %s", p.Domain, Follows(p.Placed))
 	client := "client not named"
@@ -123,7 +123,7 @@ func TrialCount(all, failed int) string {
 	return fmt.Sprintf("%d of %d tests fail; a policy whose tests fail is not taken over", failed, all)
 }
 
-// SimulateReport is what `dmarcd policy simulate` tells.
+// SimulateReport is the output of `dmarcd policy simulate`.
 type SimulateReport struct {
 	File   string    `json:"file"`
 	Since  time.Time `json:"since"`
@@ -132,7 +132,7 @@ type SimulateReport struct {
 	*simulate.Result
 }
 
-// PastPolicy writes the files of a policy that was in force.
+// PastPolicy writes the files of a past policy.
 func PastPolicy(ctx context.Context, c api.Asker, id string, asJSON bool, s Streams) error {
 	found, err := api.PolicyHistory().Ask(ctx, c, api.PolicyHistoryRequest{ID: id})
 	if err != nil {
@@ -153,7 +153,7 @@ func PastPolicy(ctx context.Context, c api.Asker, id string, asJSON bool, s Stre
 	return nil
 }
 
-// ShowPolicy writes what a recipient domain follows or what a sender meets there.
+// ShowPolicy writes the policy of a recipient domain or its effect on a sender.
 func ShowPolicy(ctx context.Context, a api.Asker, request api.PolicyShowRequest, asJSON bool, s Streams) error {
 	shown, err := api.PolicyShow().Ask(ctx, a, request)
 	switch {
@@ -175,7 +175,7 @@ func ShowPolicy(ctx context.Context, a api.Asker, request api.PolicyShowRequest,
 	return err
 }
 
-// TryPolicy tries the tests of a policy, and writes what came of each.
+// TryPolicy runs the tests of a policy, and writes the results.
 func TryPolicy(p *settings.Policy, asJSON bool, s Streams) error {
 	failed, trials := 0, p.Try()
 	out := s.JSON()

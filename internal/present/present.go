@@ -1,5 +1,4 @@
-// Package present shows answers to the person at the terminal: it prints what an
-// operation of package api answered as text, as a table, as CSV or as JSON, asks for
-// passwords, and tells how far long work is. It decides nothing: what is shown stands
-// in the answer.
+// Package present shows answers to the person at the terminal: it prints the answers of package api's
+// operations as text, as a table, as CSV or as JSON, asks for passwords, and shows the progress of long
+// work. It decides nothing: the answer contains what is shown.
 package present

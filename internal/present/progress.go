@@ -12,7 +12,7 @@ import (
 	"dmarcd/internal/text"
 )
 
-// Progress is one line on a terminal that says how far long work is.
+// Progress shows the progress of long work on one line of a terminal.
 type Progress struct {
 	w     io.Writer
 	what  string // what is counted, such as "messages replayed"
@@ -20,7 +20,7 @@ type Progress struct {
 	last  time.Time
 }
 
-// NewProgress gives nil where w is no terminal.
+// NewProgress returns nil if w is no terminal.
 func NewProgress(w io.Writer, what string, now time.Time) *Progress {
 	if !isTerminal(w) {
 		return nil
@@ -28,8 +28,7 @@ func NewProgress(w io.Writer, what string, now time.Time) *Progress {
 	return &Progress{w: w, what: what, began: now, last: now}
 }
 
-// Show writes the line, but not more often than one can read it. Total is about; 0 where
-// it is not known.
+// Show writes the line, but not more often than it can be read. Total is approximate; 0 if unknown.
 func (p *Progress) Show(done, total int64, now time.Time) {
 	const often = 250 * time.Millisecond
 	if now.Sub(p.last) < often {
@@ -39,7 +38,7 @@ func (p *Progress) Show(done, total int64, now time.Time) {
 	fmt.Fprintf(p.w, "\r\x1b[K%s", p.line(done, total, now))
 }
 
-// line says how much was done, how fast, and how long the rest takes.
+// line states how much was done, how fast, and how long the rest takes.
 func (p *Progress) line(done, total int64, now time.Time) string {
 	rate := float64(done) / max(now.Sub(p.began).Seconds(), 0.001)
 	shown := text.Number(done) + " " + p.what
@@ -54,10 +53,10 @@ func (p *Progress) line(done, total int64, now time.Time) string {
 	return shown
 }
 
-// Clear takes the line away.
+// Clear removes the line.
 func (p *Progress) Clear() { fmt.Fprint(p.w, "\r\x1b[K") }
 
-// Simulated asks for a replay, and shows how far it is on a terminal.
+// Simulated requests a replay, and shows its progress on a terminal.
 func Simulated(ctx context.Context, c api.Asker, in api.SimulateRequest, s Streams) (result *simulate.Result, err error) {
 	bar := NewProgress(s.Below().Err, "messages replayed", time.Now())
 	err = api.PolicySimulate().Each(ctx, c, in, func(step *api.SimulateStep) error {

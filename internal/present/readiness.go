@@ -10,7 +10,7 @@ import (
 	"dmarcd/internal/text"
 )
 
-// Readiness tells what a stricter policy would do to a domain's mail.
+// Readiness prints the effect of a stricter policy on a domain's mail.
 func Readiness(s Streams, r *analysis.Readiness) error {
 	s.Line("%s: %s in %s of reports from %s, %s to %s", r.Domain, text.Count(r.Messages, "message"),
 		text.Count(int64(r.Days), "day"), text.Count(r.Reporters, "reporter"), r.Since, r.Until)
@@ -40,7 +40,7 @@ func Readiness(s Streams, r *analysis.Readiness) error {
 	return readySources(s, r)
 }
 
-// readySources lists what fails, with what mends it, and where it would be lost.
+// readySources lists the failing sources, how to repair them, and where their mail would be lost.
 func readySources(s Streams, r *analysis.Readiness) error {
 	if len(r.Sources) == 0 {
 		return nil
@@ -76,7 +76,7 @@ func readySources(s Streams, r *analysis.Readiness) error {
 	return nil
 }
 
-// AssessReadiness assesses a domain; the answer is no where it is not ready.
+// AssessReadiness assesses a domain; the answer is no if it is not ready.
 func AssessReadiness(ctx context.Context, a api.Asker, domain string, asJSON bool, s Streams) error {
 	r, err := api.ReadinessAssess().Ask(ctx, a, api.Lookup{Domain: domain})
 	if err != nil {

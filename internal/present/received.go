@@ -71,7 +71,7 @@ func ReportsView(rows []analysis.Listed) view[analysis.Listed] {
 	}
 }
 
-// ReportersView has the pairs of names below the table.
+// ReportersView includes the pairs of names below the table.
 func ReportersView(s Streams, page *api.Reporters) view[analysis.ReporterRow] {
 	return view[analysis.ReporterRow]{
 		rows: page.Rows, After: page.After, Notes: page.Notes,
@@ -127,7 +127,7 @@ func Labels(s Streams, labels []analysis.LabelSet, asJSON bool) error {
 	}, rows)
 }
 
-// WriteRaw writes a report as it was received. NotFound: it is not kept.
+// WriteRaw writes a report as received. NotFound: it is not stored.
 func WriteRaw(s Streams, r *api.RawReport, output string) error {
 	switch {
 	case len(r.Gzip) == 0:
@@ -145,7 +145,7 @@ func WriteRaw(s Streams, r *api.RawReport, output string) error {
 	return nil
 }
 
-// Reprocess reads reports again until none is left, and tells how many changed.
+// Reprocess reads reports again until none is left, and reports how many changed.
 func Reprocess(ctx context.Context, a api.Asker, asJSON bool, s Streams) error {
 	var sum api.Reprocessed
 	for {

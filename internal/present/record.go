@@ -42,13 +42,13 @@ func FoundRecord(s Streams, f *api.FoundRecord) {
 	}
 }
 
-// verifyWords are the words of verifying, for people.
+// verifyWords are the results of verification, for people.
 var verifyWords = map[analysis.Word]string{
 	analysis.WordInEffect: "In effect", analysis.WordNotYet: "Not yet", analysis.WordMissing: "Missing",
 	analysis.WordBroken: "Broken", analysis.WordUnknown: "Could not check",
 }
 
-// Verification tells of one domain: all that was checked, or only what is wrong.
+// Verification prints one domain: all checks, or only the problems.
 func Verification(s Streams, v *analysis.Verification, whole bool) {
 	s.Line("%-15s  %s: %s", verifyWords[v.Result], v.Domain, v.Why)
 	check := func(c analysis.Check, name string) {
@@ -110,7 +110,7 @@ func GeneratedRecord(s Streams, r *api.GeneratedRecord) {
 	}
 }
 
-// LookUpRecord asks for the record that governs a domain, and writes it.
+// LookUpRecord requests the record that governs a domain, and writes it.
 func LookUpRecord(ctx context.Context, a api.Asker, domain string, asJSON bool, s Streams) error {
 	found, err := api.RecordLookup().Ask(ctx, a, api.Lookup{Domain: domain})
 	if err != nil {
@@ -132,7 +132,7 @@ func LookUpRecord(ctx context.Context, a api.Asker, domain string, asJSON bool, 
 	return Silent(errkind.NotFound)
 }
 
-// VerifyRecords checks records and writes what was found of each.
+// VerifyRecords verifies records and writes the results.
 func VerifyRecords(ctx context.Context, a api.Asker, request api.VerifyRequest, asJSON bool, s Streams) error {
 	bad, unknown := 0, 0
 	err := api.RecordVerify().Each(ctx, a, request, func(v *analysis.Verification) error {
@@ -160,7 +160,7 @@ func VerifyRecords(ctx context.Context, a api.Asker, request api.VerifyRequest, 
 	return nil
 }
 
-// GenerateRecords makes records and writes them.
+// GenerateRecords generates records and writes them.
 func GenerateRecords(ctx context.Context, a api.Asker, request api.GenerateRequest, asJSON bool, s Streams) error {
 	made, err := api.RecordGenerate().Ask(ctx, a, request)
 	if err != nil {

@@ -13,10 +13,10 @@ import (
 	"dmarcd/internal/text"
 )
 
-// maxFiles is how many files of one folder are shown each by itself.
+// maxFiles bounds the files of one folder that are shown individually.
 const maxFiles = 10
 
-// filesInForce shows each file, or of a folder with many of them their number.
+// filesInForce shows each file, or the number of files of a folder with many.
 func filesInForce(s Streams, files []api.FileInForce) {
 	folders := map[string][]api.FileInForce{}
 	for _, f := range files {
@@ -37,7 +37,7 @@ func filesInForce(s Streams, files []api.FileInForce) {
 	}
 }
 
-// Status shows what the running daemon is doing.
+// Status shows the state of the running daemon.
 func Status(s Streams, x *api.Status, now time.Time) {
 	s.Line("dmarcd %s, running since %s (%s), mode %s", x.Version, x.Started.Format(time.RFC3339), age(now.Sub(x.Started)), x.Mode)
 	if len(x.Files) == 0 {
@@ -85,7 +85,7 @@ func Status(s Streams, x *api.Status, now time.Time) {
 	}
 }
 
-// printAnalysisStatus tells of the reports that others send.
+// printAnalysisStatus prints the state of received reports.
 func printAnalysisStatus(s Streams, x *api.AnalysisStatus, now time.Time) {
 	if !x.Enabled {
 		s.Line("analysis  off")

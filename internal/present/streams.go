@@ -10,10 +10,10 @@ import (
 	"dmarcd/internal/text"
 )
 
-// Answer is what a command says: as text by print, as JSON by its fields.
+// Answer is the output of a command: text by print, JSON by its fields.
 type Answer interface{ print(w io.Writer) error }
 
-// WriteAnswer writes a report in the form that was asked for.
+// WriteAnswer writes an answer in the requested form.
 func WriteAnswer(s Streams, r Answer, asJSON bool) error {
 	err := error(nil)
 	if asJSON {
@@ -35,21 +35,21 @@ func WriteJSONLine(s Streams, v any) error {
 	return nil
 }
 
-// Streams are where a command reads and writes. Text goes to out and err, which make
-// it safe for a terminal; JSON, files and the log have their own ways.
+// Streams are the input and outputs of a command. Text goes to out and err, which make it safe for a
+// terminal; JSON, files and the log are handled separately.
 type Streams struct {
 	In       io.Reader
 	Out, Err io.Writer
-	raw      *Streams // out and err below the writers that make text safe; nil: they have none
+	raw      *Streams // out and err below the writers that make text safe; nil if there are none
 }
 
-// Safe puts writers between s and the terminal.
+// Safe returns s with writers that protect the terminal.
 func (s Streams) Safe() Streams {
 	raw := s
 	return Streams{In: s.In, Out: text.NewWriter(s.Out), Err: text.NewWriter(s.Err), raw: &raw}
 }
 
-// Below are the streams as the process got them.
+// Below returns the streams as the process received them.
 func (s Streams) Below() Streams {
 	if s.raw == nil {
 		return s
@@ -57,19 +57,19 @@ func (s Streams) Below() Streams {
 	return *s.raw
 }
 
-// JSON makes an encoder for standard output.
+// JSON returns an encoder for standard output.
 func (s Streams) JSON() *json.Encoder { return json.NewEncoder(text.NewJSONWriter(s.Below().Out)) }
 
 // MaxLine bounds a line of text, in octets.
 const MaxLine = 4000
 
-// Line writes one line: whatever its parts hold, it stays one.
+// Line writes one line: it stays one line whatever its parts contain.
 func (s Streams) Line(format string, args ...any) {
 	fmt.Fprintln(s.Out, text.Line(fmt.Sprintf(format, args...), MaxLine))
 }
 
-// File is where the content of a file goes that was asked for on standard output:
-// octet for octet into a file or a pipe, made safe on a terminal.
+// File returns the writer for a file's content on standard output: unchanged into a file or a pipe, made
+// safe on a terminal.
 func (s Streams) File() io.Writer {
 	if isTerminal(s.Below().Out) {
 		return s.Out
@@ -86,5 +86,5 @@ func isTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// Silent ends a command whose output already said what there is to say.
+// Silent ends a command whose output was complete.
 func Silent(kind errkind.Kind) error { return errkind.New(kind, "") }

@@ -7,7 +7,7 @@ import (
 	"dmarcd/internal/text"
 )
 
-// dateOf is a time in a table; "" for none.
+// dateOf formats a time in a table; "" for none.
 func dateOf(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -15,7 +15,7 @@ func dateOf(t time.Time) string {
 	return t.UTC().Format(time.DateOnly)
 }
 
-// stampOf is a time in CSV; "" for none.
+// stampOf formats a time in CSV; "" for none.
 func stampOf(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -30,7 +30,7 @@ func orDash(s string) string {
 	return s
 }
 
-// count is a number of things.
+// count formats a number of things.
 func count(n int64, one, many string) string {
 	if n == 1 {
 		return "1 " + one
@@ -38,7 +38,7 @@ func count(n int64, one, many string) string {
 	return text.Number(n) + " " + many
 }
 
-// age is a span of time, roughly.
+// age formats a span of time, roughly.
 func age(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {

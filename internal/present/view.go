@@ -9,10 +9,10 @@ import (
 	"dmarcd/internal/text"
 )
 
-// Form is how rows are printed: as a table, as CSV or as JSON.
+// Form is the output format of rows: a table, CSV or JSON.
 type Form struct{ AsJSON, AsCSV bool }
 
-// view is rows to print: as a table, as CSV or as JSON.
+// view is rows to print as a table, as CSV or as JSON.
 type view[T any] struct {
 	columns []text.Column
 	table   func(*T) []string // a row of the table
@@ -21,11 +21,11 @@ type view[T any] struct {
 	rows    []T
 	After   string
 	Notes   []analysis.Note
-	below   func()       // prints what stands below the table
+	below   func()       // prints the part below the table
 	more    func() error // of JSON; nil for nothing
 }
 
-// Print prints the rows, and what to go on with.
+// Print prints the rows, and how to continue.
 func (v *view[T]) Print(s Streams, as Form) error {
 	v.printNotes(s)
 	switch {
@@ -52,7 +52,7 @@ func (v *view[T]) Print(s Streams, as Form) error {
 	return nil
 }
 
-// printNotes tells what to know of the criteria.
+// printNotes prints notes on the criteria.
 func (v *view[T]) printNotes(s Streams) {
 	for _, n := range v.Notes {
 		fmt.Fprintf(s.Err, "--%s: %s\n", strings.ReplaceAll(n.Name, "_", "-"), n.Text)
