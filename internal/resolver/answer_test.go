@@ -47,7 +47,7 @@ func mustQuery(t testing.TB, text string, qtype uint16) *query {
 	return &q
 }
 
-// judge is what exchange does with the octets of an answer.
+// judge processes the octets of an answer as exchange does.
 func judge(msg []byte, q *query) (*interpretation, error) {
 	a, err := read(msg, testID, q)
 	if err != nil {
@@ -229,7 +229,7 @@ func TestPacket(t *testing.T) {
 	}
 }
 
-// FuzzAnswer puts octets through what an answer goes through.
+// FuzzAnswer processes any octets like an answer.
 func FuzzAnswer(f *testing.F) {
 	types := []uint16{mdns.TypeA, mdns.TypeAAAA, mdns.TypeTXT, mdns.TypeMX, mdns.TypePTR}
 	for _, seed := range [][]byte{
@@ -262,7 +262,7 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
-// checkInterpretation compares with what the library reads, where it reads the message at all.
+// checkInterpretation compares with the library's result, if the library can read the message.
 func checkInterpretation(t *testing.T, msg []byte, q *query, found *interpretation) {
 	t.Helper()
 	var m mdns.Msg

@@ -68,7 +68,7 @@ func TestAllServersFail(t *testing.T) {
 	}
 }
 
-// TestLostPacket: what is lost once is asked again.
+// TestLostPacket: a query lost once is repeated.
 func TestLostPacket(t *testing.T) {
 	srv := dnstest.New(t, "a.example FAULT timeout times=1\na.example TXT a")
 	c := open(t, Config{Timeout: 500 * time.Millisecond}, srv)

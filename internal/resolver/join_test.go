@@ -16,7 +16,7 @@ import (
 	"dmarcd/internal/dns/dnstest"
 )
 
-// await waits for the counts of the cache to become what ok wants.
+// await waits until ok accepts the counts of the cache.
 func await(t *testing.T, c *Client, ok func(Stats) bool) {
 	t.Helper()
 	for end := time.Now().Add(patient); !ok(c.Stats()); {

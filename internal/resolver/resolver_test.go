@@ -291,7 +291,7 @@ question.example FAULT wrong-question
 	}
 }
 
-// outcomes counts what Observe is called with.
+// outcomes counts the outcomes passed to Observe.
 type outcomes struct {
 	mu sync.Mutex
 	n  map[string]int

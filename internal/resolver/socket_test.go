@@ -138,7 +138,7 @@ func serveTCP(t *testing.T, l net.Listener, answer func(conn net.Conn, query []b
 	}
 }
 
-// TestBadTCP: what goes wrong after truncation over UDP.
+// TestBadTCP checks failures after truncation over UDP.
 func TestBadTCP(t *testing.T) {
 	cases := []struct {
 		name   string

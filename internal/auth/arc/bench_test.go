@@ -72,7 +72,7 @@ func BenchmarkValidate(b *testing.B) {
 	}
 }
 
-// BenchmarkAttack: each must cost what its size says and no more.
+// BenchmarkAttack: the cost of each attack must match its size.
 func BenchmarkAttack(b *testing.B) {
 	res := keys{}
 	for i := range 50 {

@@ -43,7 +43,7 @@ func TestParseInstance(t *testing.T) {
 	}
 }
 
-// FuzzResults: what is read, written plainly, is read as the same.
+// FuzzResults: a parsed result, written plainly, parses to the same.
 func FuzzResults(f *testing.F) {
 	f.Add([]byte(" i=1; mx.example; spf=pass"))
 	f.Add([]byte("\r\n\t(a(b\\)))i=(c)22(\r\n);x\r\n y"))

@@ -18,7 +18,7 @@ import (
 	"dmarcd/internal/dns/dnstest"
 )
 
-// testNow is when all messages of the tests come in.
+// testNow is the arrival time of all test messages.
 var testNow = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 // edKey is the key of every sealer that has no other.
@@ -73,7 +73,7 @@ func chunks(text string) []string {
 	return append(out, text)
 }
 
-// validate checks a message whose body comes in pieces.
+// validate checks a message whose body arrives in pieces.
 func validate(t testing.TB, res arc.Resolver, raw string, step int, o arc.Options) arc.Result {
 	t.Helper()
 	h, body := arctest.Split([]byte(raw))
@@ -108,7 +108,7 @@ func edit(t testing.TB, text, old, with string) string {
 	return strings.Replace(text, old, with, 1)
 }
 
-// field gives a field of a message, whole, by the beginning of its text.
+// field returns a whole field of a message, by the beginning of its text.
 func field(t testing.TB, raw, begins string) string {
 	t.Helper()
 	h, _ := arctest.Split([]byte(raw))

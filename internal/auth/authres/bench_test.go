@@ -64,7 +64,7 @@ func BenchmarkFinderAddOddID(b *testing.B) {
 	}
 }
 
-// BenchmarkFinderAttack: each must cost what its size says and no more.
+// BenchmarkFinderAttack: the cost of each attack must match its size.
 func BenchmarkFinderAttack(b *testing.B) {
 	const size = 1 << 20
 	ours := NewIDs("mx.example.org", "mx2.example.org")

@@ -197,7 +197,7 @@ func TestClaimed(t *testing.T) {
 	}
 }
 
-// TestOwnFieldIsFound feeds back what we write.
+// TestOwnFieldIsFound feeds back our own fields.
 func TestOwnFieldIsFound(t *testing.T) {
 	for _, id := range append(ours, `a "b" c\d`, "mx;1", "(mx)", "a=b", strings.Repeat("x", 200), "mx/1", "1") {
 		r := sample()
@@ -298,7 +298,7 @@ func TestFinderWithoutIDs(t *testing.T) {
 	}
 }
 
-// TestFinderDepth sums the places at which an MTA finds what it is to delete.
+// TestFinderDepth sums the positions of the fields that an MTA must delete.
 func TestFinderDepth(t *testing.T) {
 	f := NewFinder(NewIDs("mx.example.org"))
 	for i := range 100 {
@@ -357,7 +357,7 @@ func TestFinderMany(t *testing.T) {
 	}
 }
 
-// TestFinderBeyondTracking goes past what there are bits for.
+// TestFinderBeyondTracking exceeds the number of tracked fields.
 func TestFinderBeyondTracking(t *testing.T) {
 	f := NewFinder(NewIDs("mx"))
 	f.counts[authenticationResults] = maxTracked - 1

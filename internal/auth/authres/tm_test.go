@@ -201,7 +201,7 @@ func TestReceivedSPFInjection(t *testing.T) {
 	}
 }
 
-// sanitizedBare is sanitized where there is no quoting.
+// sanitizedBare is sanitized without quoting.
 func sanitizedBare(s string, most int, keep string) string {
 	if strings.Trim(s, keep) == "" && len(s) <= most {
 		return s

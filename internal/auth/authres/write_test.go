@@ -111,7 +111,7 @@ var hostile = []string{
 	strings.Repeat("a", 255) + `"; dkim=pass`,
 }
 
-// sanitized is what hostile text must come out as, told without the code under test.
+// sanitized computes the expected form of hostile text, without the code under test.
 func sanitized(s string, most int, keep string) string {
 	plain := len(s) <= most && s != "" && strings.Trim(s, tokenChars) == ""
 	if plain {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// countingHash counts what is hashed and in how many pieces.
+// countingHash counts the hashed octets and pieces.
 type countingHash struct {
 	hash.Hash
 	octets, writes int

@@ -160,7 +160,7 @@ func BenchmarkMsgauth(b *testing.B) {
 	}
 }
 
-// BenchmarkParseKey is what a cache of parsed keys could save.
+// BenchmarkParseKey measures what a cache of parsed keys could save.
 func BenchmarkParseKey(b *testing.B) {
 	for _, key := range []crypto.Signer{rsaKey(b, 2048), edKey()} {
 		text := record(key)
@@ -186,7 +186,7 @@ func BenchmarkParseSignature(b *testing.B) {
 	}
 }
 
-// The attacks of old: each must cost what its size says and no more.
+// Known attacks: the cost of each must match its size.
 func BenchmarkAttack(b *testing.B) {
 	key := edKey()
 	res := &zone{txt: map[string][]string{"s1._domainkey.example.com": {record(key)}}}

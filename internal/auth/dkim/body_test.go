@@ -29,7 +29,7 @@ func canonical(canon, body string, cuts ...int) string {
 	return out.String()
 }
 
-// recordingHash keeps what is hashed.
+// recordingHash keeps the hashed octets.
 type recordingHash struct {
 	hash.Hash
 	out io.Writer

@@ -10,7 +10,7 @@ import (
 	"dmarcd/internal/message"
 )
 
-// FuzzSignature: what is read of a field stays within what a Result promises.
+// FuzzSignature: a parsed field stays within the promises of Result.
 func FuzzSignature(f *testing.F) {
 	good := signer{key: edKey(), tags: usual + "; i=@example.com; l=5; t=1; x=2; q=dns/txt; z=a"}.field(plainHead, plainText)
 	f.Add([]byte(good))

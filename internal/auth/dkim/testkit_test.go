@@ -43,7 +43,7 @@ func (z *zone) LookupTXT(_ context.Context, name dns.Name) ([]string, error) {
 	return nil, &dns.Error{Name: name, Type: "TXT", Err: dns.ErrNXDomain}
 }
 
-// testNow is when all messages of the tests come in, but for those of the corpus.
+// testNow is the arrival time of all test messages but those of the corpus.
 var testNow = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 // rsaKey reads one of the keys of testdata/keys at the top, made for these tests.

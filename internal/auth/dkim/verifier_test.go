@@ -240,7 +240,7 @@ func TestResultNamesTheSignature(t *testing.T) {
 		t.Errorf("SigPrefix = %q, b= begins with %q", prefix, b[:8])
 	}
 
-	// What can be read is told even where the signature is refused.
+	// Readable values are reported even if the signature is refused.
 	bad := strings.Replace(field, "v=1", "v=2", 1)
 	got = one(t, res, strings.Replace(bad, "rsa-sha256", "rsa-sha1", 1)+plainHead, plainText, Options{Now: testNow})
 	got.SigPrefix, got.Err = "", nil

@@ -63,7 +63,7 @@ func golden(t *testing.T, file string) {
 	}
 }
 
-// section returns a file of the archive, made where a new case has none yet.
+// section returns a file of the archive; it creates a missing one.
 func section(t *testing.T, a *txtar.Archive, name string) *txtar.File {
 	t.Helper()
 	for i := range a.Files {
@@ -129,7 +129,7 @@ func parseMessage(t *testing.T, text string) message {
 	return m
 }
 
-// evaluate runs the case and prints what came of it.
+// evaluate runs the case and prints the result.
 func (m message) evaluate(t *testing.T, r Resolver) string {
 	t.Helper()
 	d := (&Discoverer{Resolver: r, PSL: m.psl}).Begin(context.Background(), m.from, domains(m.ids)...)

@@ -17,7 +17,7 @@ func plain(change func(*Record)) *Record {
 	return r
 }
 
-// stripped is a record without what String does not print.
+// stripped returns a record without the fields that String omits.
 func stripped(r *Record) Record {
 	out := *r
 	out.Text, out.Warnings = "", nil
@@ -143,7 +143,7 @@ func TestParseRecord(t *testing.T) {
 	}
 }
 
-// roundTrip holds what a record prints to being the same record.
+// roundTrip checks that a printed record parses to the same record.
 func roundTrip(t *testing.T, r *Record) {
 	t.Helper()
 	again, err := ParseRecord(r.String())

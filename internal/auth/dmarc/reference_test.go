@@ -65,7 +65,7 @@ type world struct {
 	ids     []Identifier
 }
 
-// verdict is what the reference compares.
+// verdict is the part of a result that the reference compares.
 type verdict struct {
 	status                  Status
 	org, policyDomain       string

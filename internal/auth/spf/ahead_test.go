@@ -84,7 +84,7 @@ i.example   TXT "v=spf1 +all"
 	}
 }
 
-// TestPrefetchBounds counts what is asked in all.
+// TestPrefetchBounds counts all queries.
 func TestPrefetchBounds(t *testing.T) {
 	var hosts, wasted, nested strings.Builder
 	for n := range 30 {

@@ -73,7 +73,7 @@ func BenchmarkCheck(b *testing.B) {
 	}
 }
 
-// BenchmarkCheckPrefetch is what Prefetch costs where it gains nothing.
+// BenchmarkCheckPrefetch measures the cost of Prefetch if it gains nothing.
 func BenchmarkCheckPrefetch(b *testing.B) {
 	r := newMapResolver()
 	c := &spf.Checker{Resolver: r, Prefetch: true}

@@ -81,7 +81,7 @@ func TestNoClient(t *testing.T) {
 	}
 }
 
-// TestResult has what a result tells beside the status.
+// TestResult checks the fields of a result other than the status.
 func TestResult(t *testing.T) {
 	const zone = `
 example.com     TXT "v=spf1 ip4:198.51.100.0/24 include:a.example ~include:b.example redirect=c.example"
@@ -240,7 +240,7 @@ host.example.com A 192.0.2.10
 	}
 }
 
-// TestAsked has what a check asks for, and nothing beside it.
+// TestAsked checks that a check makes exactly the expected queries.
 func TestAsked(t *testing.T) {
 	const zone = `
 example.com      TXT "v=spf1 a mx exists:x.example ptr:example.net ip4:198.51.100.1 a:after.example -all"

@@ -81,7 +81,7 @@ func TestParseRecord(t *testing.T) {
 	}
 }
 
-// TestParseRecordErrors has one term in a record, and what is wrong with it.
+// TestParseRecordErrors parses records of one faulty term.
 func TestParseRecordErrors(t *testing.T) {
 	cases := []struct{ term, want string }{
 		{"moo", "no such mechanism"},
@@ -164,7 +164,7 @@ func TestParseRecordErrors(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(cut(c.term), func(t *testing.T) {
-			// An error counts wherever it stands (RFC 7208 section 4.6).
+			// An error counts wherever it occurs (RFC 7208 section 4.6).
 			_, at, err := parseRecord("v=spf1 +all " + c.term + " a")
 			if !errors.Is(err, ErrSyntax) || err.Error() != "spf: syntax error: "+c.want || at != c.term {
 				t.Errorf("at %q: %v; want at %q: spf: syntax error: %s", at, err, c.term, c.want)

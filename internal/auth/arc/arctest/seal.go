@@ -136,7 +136,7 @@ func (s Sealer) algorithm() string {
 	return "rsa-sha256"
 }
 
-// sign gives b= over the fields covered and then own, which is canonical already.
+// sign returns b= over the covered fields and then own, which is already canonical.
 func (s Sealer) sign(own string, covered []string, canon string) string {
 	h := sha256.New()
 	for _, f := range covered {

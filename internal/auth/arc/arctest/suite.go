@@ -35,7 +35,7 @@ func (c Case) Status() string {
 	return strings.ToLower(c.CV)
 }
 
-// Find gives the path of the suite, beside the repository.
+// Find returns the path of the suite, beside the repository.
 func Find() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -78,7 +78,7 @@ func Load(path string) ([]Case, error) {
 		} else if err != nil {
 			return nil, fmt.Errorf("arctest: %s: %w", path, err)
 		}
-		// A Go map would lose the order, and the cases whose name stands twice.
+		// A Go map would lose the order, and cases with the same name.
 		for i := 0; i+1 < len(doc.Tests.Content); i += 2 {
 			var y struct{ Description, Message, CV string }
 			name := doc.Tests.Content[i].Value

@@ -23,7 +23,7 @@ func Find(suite string) (string, error) {
 	return "", fmt.Errorf("spftest: no %s beside the repository nor in %s", suite, module)
 }
 
-// Copies gives the paths of all copies of a suite file that are there.
+// Copies returns the paths of all existing copies of a suite file.
 func Copies(suite string) []string {
 	root, ok := repository()
 	if !ok {

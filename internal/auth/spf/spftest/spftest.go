@@ -34,7 +34,7 @@ type Test struct {
 	Explanation string
 }
 
-// Default stands in Test.Explanation where the domain gives no explanation.
+// Default is the Test.Explanation of a domain without an explanation.
 const Default = "DEFAULT"
 
 // Sender parts MailFrom at its last "@".
@@ -96,7 +96,7 @@ func readTests(node *yaml.Node) ([]Test, error) {
 	return out, nil
 }
 
-// scalars gives a value that may stand alone or in a list.
+// scalars returns a value that may be alone or in a list.
 func scalars(node *yaml.Node) []string {
 	if node.Kind == yaml.ScalarNode {
 		return []string{node.Value}
